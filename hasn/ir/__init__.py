@@ -1,0 +1,1 @@
+"""The NIR graph: read, check, repair, write. NIR is the only representation a user sees."""

@@ -1,0 +1,59 @@
+"""Write a .nir file, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+
+from hasn.errors import FileError, OptionError, ShapeError
+from hasn.ir.finding import raise_errors
+from hasn.ir.structure import flatten, structure_findings
+from hasn.ir.typed import with_types
+from hasn.ir.whole import whole_file
+
+
+def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
+    """Write a graph as a plain NIR file, which any NIR tool reads. The graph is not changed.
+
+    The file is written under a temporary name beside ``path`` and renamed when it is complete.
+
+    Args:
+        graph: the graph; shapes that NIR lets open (a convolution's ``input_shape``) are filled in.
+        path: the file; the folder must exist.
+        force: replace a file that is already there.
+
+    Raises:
+        FileError: the file exists and ``force`` is False, the folder is missing, or the disk is full.
+        GraphError: the graph's structure is broken, or a shape that the file needs is nowhere given.
+    """
+    if not isinstance(graph, nir.NIRGraph):
+        raise OptionError("not a NIR graph", parameter="graph", got=type(graph).__name__, wanted="nir.NIRGraph")
+    raise_errors(structure_findings(graph))
+    typed = with_types(graph)
+    for name, node in flatten(typed).nodes.items():
+        if isinstance(node, nir.Conv1d | nir.Conv2d | nir.Flatten) and node.input_type["input"] is None:
+            raise ShapeError("its input shape is nowhere given, and the file needs it", node=name, parameter="input_shape",
+                             way_out="Give the graph an Input with a shape.")
+    _make_writable(typed)
+    with whole_file(path, force=force) as temporary:
+        try:
+            nir.write(temporary, typed)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"HDF5 cannot hold a value of the graph: {error}", parameter=str(path),
+                            way_out="Keep numbers, strings and arrays in metadata.") from error
+
+
+def _make_writable(graph: nir.NIRGraph) -> None:
+    """Give each Input and Output a shape array; nir writes None as nothing h5py takes."""
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            _make_writable(node)
+        elif isinstance(node, nir.Input | nir.Output):
+            types: dict[str, Any] = node.input_type if isinstance(node, nir.Input) else node.output_type
+            shape = next(iter(types.values()))
+            if shape is None:
+                raise ShapeError("its shape is nowhere given, and the file needs it", node=name, parameter="shape")
+            types[next(iter(types))] = np.asarray(shape)

@@ -1,0 +1,127 @@
+"""Nodes and edges: what must hold before a graph means anything, and nested graphs laid flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import nir
+
+from hasn.errors import GraphError
+from hasn.ir.finding import Finding, in_graph, raise_errors
+
+Edge = tuple[str, str]
+
+#: Every NIR 1.0.8 primitive that hasn gives a meaning to.
+PRIMITIVES: tuple[type[nir.NIRNode], ...] = (
+    nir.Input, nir.Output, nir.NIRGraph, nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d,
+    nir.SumPool2d, nir.AvgPool2d, nir.Flatten, nir.Delay, nir.Threshold,
+    nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF,
+)  # fmt: skip
+PRIMITIVE_NAMES = tuple(primitive.__name__ for primitive in PRIMITIVES)
+
+
+@dataclass(frozen=True)
+class FlatGraph:
+    """A graph without nested graphs: names are ``outer.inner``.
+
+    Attributes:
+        nodes: name to NIR node. A nested graph's own Input and Output stay, as identities.
+        edges: (source, target) names, in the order of the file.
+        inputs: names of the graph's own Inputs.
+        outputs: names of the graph's own Outputs.
+        metadata: the outermost graph's metadata.
+    """
+
+    nodes: dict[str, nir.NIRNode]
+    edges: tuple[Edge, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    metadata: dict[str, Any]
+
+
+def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Finding]:
+    """Unknown node types, edges to nowhere, edges listed twice, ambiguous ends; nested graphs included."""
+    seen: set[Edge] = set()
+    for edge in map(tuple, graph.edges):
+        if edge in seen:
+            yield Finding("error", edge[1], "", f"the edge {edge[0]!r} -> {edge[1]!r} is listed twice",
+                          "List it once, or double the weight if the doubling is meant.")  # fmt: skip
+        seen.add(edge)
+        yield from _end_findings(graph, edge, top)
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            yield from in_graph(name, structure_findings(node, top=False))
+        elif not isinstance(node, PRIMITIVES):
+            yield Finding("error", name, "", f"unknown node type {type(node).__name__}",
+                          f"hasn runs {', '.join(PRIMITIVE_NAMES)}.")  # fmt: skip
+    if top and not any(isinstance(node, nir.Output) for node in graph.nodes.values()):
+        yield Finding("warning", "", "", "the graph has no Output node, so a recording has no outputs",
+                      "Add a nir.Output and an edge to it.")  # fmt: skip
+
+
+def _end_findings(graph: nir.NIRGraph, edge: Edge, top: bool) -> Iterator[Finding]:
+    for name, is_source in ((edge[0], True), (edge[1], False)):
+        try:
+            node_at(graph, name, is_source)
+        except GraphError as error:
+            yield Finding("error", error.node or name, "", f"edge {edge[0]!r} -> {edge[1]!r}: {error.message}",
+                          error.way_out or "")  # fmt: skip
+    if top and isinstance(graph.nodes.get(edge[1]), nir.Input):
+        yield Finding("error", edge[1], "", f"edge from {edge[0]!r} into an Input of the graph",
+                      "An Input takes its values from outside; point the edge at the node behind it.")  # fmt: skip
+
+
+def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
+    """Flat name of the node that an edge's end means; a nested graph stands for its one Output or Input.
+
+    Raises:
+        GraphError: there is no such node, or the nested graph has several ends to choose from.
+    """
+    node = graph.nodes.get(name)
+    if node is None:
+        outer = next((o for o, n in graph.nodes.items() if isinstance(n, nir.NIRGraph) and name.startswith(o + ".")), None)
+        if outer is None:
+            raise GraphError("there is no such node", node=name,
+                             way_out=f"The graph has {', '.join(sorted(graph.nodes)) or 'no nodes'}.")  # fmt: skip
+        return f"{outer}.{node_at(graph.nodes[outer], name[len(outer) + 1 :], is_source)}"
+    if not isinstance(node, nir.NIRGraph):
+        return name
+    wanted = nir.Output if is_source else nir.Input
+    ends = [inner for inner, n in node.nodes.items() if isinstance(n, wanted)]
+    if len(ends) != 1:
+        raise GraphError(
+            f"the nested graph has {len(ends)} {wanted.__name__} nodes", node=name,
+            way_out=f"Name the one that is meant: {', '.join(f'{name}.{end}' for end in sorted(ends)) or 'add one'}.",
+        )  # fmt: skip
+    return f"{name}.{ends[0]}"
+
+
+def flatten(graph: nir.NIRGraph) -> FlatGraph:
+    """Lay nested graphs flat; the caller's graph is not changed.
+
+    Raises:
+        GraphError: the structure is broken (see :func:`structure_findings`), or two nodes get one name.
+    """
+    raise_errors(structure_findings(graph))
+    nodes: dict[str, nir.NIRNode] = {}
+    edges: list[Edge] = []
+    _lay_flat(graph, "", nodes, edges)
+    inputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Input)))
+    outputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Output)))
+    metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
+    return FlatGraph(nodes, tuple(edges), inputs, outputs, metadata)
+
+
+def _lay_flat(graph: nir.NIRGraph, prefix: str, nodes: dict[str, nir.NIRNode], edges: list[Edge]) -> None:
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            _lay_flat(node, f"{prefix}{name}.", nodes, edges)
+        elif prefix + name in nodes:
+            raise GraphError("two nodes get this name once nested graphs are laid flat", node=prefix + name,
+                             way_out="Rename one of them: names inside a nested graph become outer.inner.")  # fmt: skip
+        else:
+            nodes[prefix + name] = node
+    for source, target in graph.edges:
+        edges.append((prefix + node_at(graph, source, True), prefix + node_at(graph, target, False)))

@@ -1,0 +1,62 @@
+"""Files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hasn.errors import FileError
+
+
+def refuse_existing(path: str | Path, *, force: bool) -> Path:
+    """``path``, once it is sure that writing it destroys nothing.
+
+    Raises:
+        FileError: it exists and ``force`` is False, it is a folder, or its folder is missing.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise FileError("is a folder", parameter=str(target), wanted="a file name")
+    if target.exists() and not force:
+        raise FileError("the file exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it.")
+    if not target.parent.is_dir():
+        raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")
+    return target
+
+
+@contextmanager
+def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary name beside ``path``; it takes the place of ``path`` when the block ends well, else it goes.
+
+    Raises:
+        FileError: see :func:`refuse_existing`; or the operating system refuses to write (disk full, no right).
+    """
+    target = refuse_existing(path, force=force)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"could not be written: {error.strerror or error}", parameter=str(target),
+                        way_out="Nothing was changed; make room and try again.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
