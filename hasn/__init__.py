@@ -1,0 +1,58 @@
+"""hasn: one spiking network, written once as a NIR graph; every simulator and chip a way to run it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hasn.agreement import Comparison, Divergence, compare
+    from hasn.backend import Backend, BackendInfo, list_backends
+    from hasn.compiler import compile
+    from hasn.errors import HasnError
+    from hasn.executable import Executable, State
+    from hasn.ir.check import check
+    from hasn.ir.finding import Finding
+    from hasn.ir.load import load
+    from hasn.ir.save import save
+    from hasn.program.lower import lower
+    from hasn.recording import Counts, Recording
+
+__all__ = [
+    "Backend", "BackendInfo", "Comparison", "Counts", "Divergence", "Executable", "Finding", "HasnError", "Recording",
+    "State", "check", "compare", "compile", "list_backends", "load", "lower", "save",
+]  # fmt: skip
+
+#: Where each public name lives; imported on first use, so that `import hasn` costs next to nothing.
+_HOMES = {
+    "agreement": ("Comparison", "Divergence", "compare"),
+    "backend": ("Backend", "BackendInfo", "list_backends"),
+    "compiler": ("compile",),
+    "errors": ("HasnError",),
+    "executable": ("Executable", "State"),
+    "ir.check": ("check",),
+    "ir.finding": ("Finding",),
+    "ir.load": ("load",),
+    "ir.save": ("save",),
+    "program.lower": ("lower",),
+    "recording": ("Counts", "Recording"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"hasn.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("hasn")
+    if name == "errors":
+        return import_module("hasn.errors")
+    raise AttributeError(f"module 'hasn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "errors"])

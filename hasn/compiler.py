@@ -1,0 +1,54 @@
+"""`hasn.compile`: graph -> checked -> Program -> a backend's Executable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+
+from hasn.backend import require_backend
+from hasn.errors import OptionError
+from hasn.executable import Executable
+from hasn.ir.typed import with_types
+from hasn.program.lower import lower
+
+
+def compile(  # noqa: A001 - the public name is hasn.compile
+    graph: nir.NIRGraph,
+    backend: str = "snntorch",
+    *,
+    dt: float | None = None,
+    method: str = "euler",
+    reset: str = "zero",
+    timing: str = "synchronous",
+    precision: str = "float64",
+    **backend_options: Any,
+) -> Executable:
+    """Make a graph ready to run on a backend.
+
+    Args:
+        graph: the network; it is not changed.
+        backend: "snntorch", "brian2", "lava", or a plug-in's (see :func:`hasn.list_backends`).
+        dt: seconds a step; default: ``graph.metadata["dt"]``.
+        method: "euler" or "exact" (see :mod:`hasn.program.discretise`).
+        reset: "zero" or "subtract", for neurons whose ``metadata["reset"]`` says nothing.
+        timing: "synchronous" (an edge takes no time), or "hardware" (every connection takes one step).
+        precision: "float64" for comparing, "float32" for training and speed.
+        **backend_options: the backend's own, e.g. ``device="cuda"`` for snnTorch.
+
+    Returns:
+        An executable: ``run`` whole sequences, ``step`` a stream.
+
+    Raises:
+        GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
+        OptionError: unknown backend, method, reset, timing, precision or backend option.
+        BackendUnavailable: the simulator is not installed; the message has the command that installs it.
+        UnsupportedError: the backend cannot run a node as it is meant.
+    """
+    plugin = require_backend(backend, precision)
+    unknown = sorted(set(backend_options) - set(plugin.options()))
+    if unknown:
+        raise OptionError(f"{backend} has no such option", parameter=unknown[0], got=repr(backend_options[unknown[0]]),
+                          wanted=", ".join(plugin.options()) or "no option")
+    program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
+    return plugin.compile(program, with_types(graph), precision, **backend_options)

@@ -1,0 +1,234 @@
+"""Program -> Network: stateless chains composed to sparse projections between populations.
+
+Event-driven and message-passing simulators (Brian2, Lava) know populations and synapses, nothing in between. A chain
+such as Conv2d -> SumPool2d -> Flatten -> Affine is linear, so it is one sparse matrix; Delays and feedback edges in it
+become delays of the projection, and biases become a constant drive with a first step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from hasn.program.maps import Convolution, Identity, Matrix
+from hasn.program.model import Compare, Connection, Floats, Neurons, Program, Shape, Sink, Source
+
+
+@dataclass(frozen=True)
+class Relay:
+    """``y = sum of what arrives``, without state: an Output that is not just one population, or a stateless loop's cut."""
+
+    name: str
+    shape: Shape
+
+
+Population: TypeAlias = Source | Neurons | Compare | Relay
+
+
+@dataclass(frozen=True)
+class Projection:
+    """``x_target[t] += W y_source[t - delay]`` over flat (C order) elements.
+
+    Attributes:
+        source, target: populations.
+        delay: steps of canonical time.
+        weights: scipy.sparse.csr_array (elements of target, elements of source).
+    """
+
+    source: str
+    target: str
+    delay: int
+    weights: Matrix
+
+
+@dataclass(frozen=True)
+class Network:
+    """Populations in the order of evaluation, projections between them, and constant drives.
+
+    Attributes:
+        populations: Sources, Neurons, Compares, Relays; a projection without delay points forwards.
+        projections: at most one for each (source, target, delay).
+        drives: target -> {first step: value added to the input at every step from there on (flat)}.
+        outputs: Output node -> the population whose value it shows.
+        program: what this was made from.
+    """
+
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    drives: dict[str, dict[int, Floats]]
+    outputs: dict[str, str]
+    program: Program
+
+    @property
+    def by_name(self) -> dict[str, Population]:
+        """Populations by name, in the order of evaluation."""
+        return {population.name: population for population in self.populations}
+
+    def into(self, name: str) -> list[Projection]:
+        """Projections that end at a population."""
+        return [projection for projection in self.projections if projection.target == name]
+
+    def out_of(self, name: str) -> list[Projection]:
+        """Projections that start at a population."""
+        return [projection for projection in self.projections if projection.source == name]
+
+    def levels(self) -> dict[str, int]:
+        """Length of the longest chain of projections without delay that ends at each population."""
+        level = dict.fromkeys(self.by_name, 0)
+        for name in self.by_name:
+            ready = [level[p.source] + 1 for p in self.into(name) if p.delay == 0]
+            level[name] = max(ready, default=0)
+        return level
+
+
+def has_spikes(population: Population) -> bool:
+    """Whether a population's value is 0 or 1 by its kind (an Input's value is whatever the user gives)."""
+    return isinstance(population, Compare) or (isinstance(population, Neurons) and population.spiking)
+
+
+@dataclass
+class _Sum:
+    """A signal as a linear combination: of delayed populations, and of constants with a first step."""
+
+    terms: dict[tuple[str, int], Matrix]
+    drive: dict[int, Floats]
+
+    def add(self, other: _Sum, delay: int) -> None:
+        for (source, steps), matrix in other.terms.items():
+            key = (source, steps + delay)
+            self.terms[key] = self.terms[key] + matrix if key in self.terms else matrix
+        for onset, value in other.drive.items():
+            self.drive[onset + delay] = self.drive.get(onset + delay, 0.0) + value
+
+
+def fuse(program: Program) -> Network:
+    """Compose every chain of stateless linear steps into projections between populations."""
+    return _Fusion(program).network()
+
+
+class _Fusion:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.steps = program.by_name
+        self.into = {name: program.edges_into(name) for name in self.steps}
+        cut = self._stateless_loops()
+        self.populations: dict[str, Population] = {
+            name: Relay(name, step.shape) if isinstance(step, Sink) or name in cut else step  # type: ignore[misc]
+            for name, step in self.steps.items()
+            if not isinstance(step, Connection) or name in cut
+        }
+        self.known: dict[str, _Sum] = {}
+
+    def _stateless_loops(self) -> set[str]:
+        """Sources of the delayed edges that close loops of stateless steps: they get a Relay of their own."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        names = [step.name for step in self.program.of(Connection)]
+        index = {name: i for i, name in enumerate(names)}
+        inner = [e for e in self.program.edges if e.source in index and e.target in index]
+        if not inner:
+            return set()
+        pairs = ([index[e.source] for e in inner], [index[e.target] for e in inner])
+        graph = coo_array((np.ones(len(inner)), pairs), shape=(len(names), len(names)))
+        part = connected_components(graph, directed=True, connection="strong")[1]
+        return {e.source for e in inner if e.delay > 0 and part[index[e.source]] == part[index[e.target]]}
+
+    def network(self) -> Network:
+        projections: list[Projection] = []
+        drives: dict[str, dict[int, Floats]] = {}
+        outputs = {step.name: step.name for step in self.program.of(Sink)}
+        for name, population in list(self.populations.items()):
+            if isinstance(population, Source):
+                continue
+            total = self._result(name) if isinstance(self.steps[name], Connection) else self._incoming(name)
+            alias = self._alias(total) if name in outputs else None
+            if alias is not None:
+                outputs[name] = alias
+                del self.populations[name]
+                continue
+            projections += [Projection(s, name, d, m) for (s, d), m in sorted(total.terms.items()) if m.nnz]
+            drive = {onset: value for onset, value in sorted(total.drive.items()) if np.any(value)}
+            if drive:
+                drives[name] = drive
+        return Network(tuple(self.populations.values()), tuple(projections), drives, outputs, self.program)
+
+    def _alias(self, total: _Sum) -> str | None:
+        """The population that an Output merely shows, if it does."""
+        if len(total.terms) != 1 or any(np.any(value) for value in total.drive.values()):
+            return None
+        ((source, delay), matrix), = total.terms.items()
+        rows, columns = matrix.shape
+        same = rows == columns and matrix.nnz == rows and bool(np.all(matrix.diagonal() == 1.0))
+        return source if same and delay == 0 else None
+
+    def _incoming(self, name: str) -> _Sum:
+        total = _Sum({}, {})
+        for edge in self.into[name]:
+            total.add(self._value(edge.source), edge.delay)
+        return total
+
+    def _value(self, name: str) -> _Sum:
+        """What ``name`` sends, in terms of populations."""
+        if name in self.populations:
+            return _Sum({(name, 0): Identity().matrix(self.populations[name].shape)}, {})
+        if name not in self.known:
+            self.known[name] = self._result(name)
+        return self.known[name]
+
+    def _result(self, name: str) -> _Sum:
+        step = self.steps[name]
+        if not isinstance(step, Connection):
+            raise TypeError(f"{name} is no connection")
+        return _delayed(step, _mapped(step, self._incoming(name), self._in_shape(name)))
+
+    def _in_shape(self, name: str) -> Shape:
+        for edge in self.into[name]:
+            return self.steps[edge.source].shape
+        return self.steps[name].shape
+
+
+def _mapped(step: Connection, total: _Sum, shape: Shape) -> _Sum:
+    if isinstance(step.map, Identity):
+        return total
+    if not total.terms and not total.drive:
+        result = _Sum({}, {})
+    else:
+        matrix = step.map.matrix(shape)
+        result = _Sum({key: matrix @ m for key, m in total.terms.items()}, {k: matrix @ v for k, v in total.drive.items()})
+    bias = bias_vector(step)
+    if bias is not None:
+        result.drive[0] = result.drive.get(0, 0.0) + bias
+    return result
+
+
+def bias_vector(step: Connection) -> Floats | None:
+    """The bias for each flat element of the result, or None if the map adds nothing."""
+    bias = step.map.bias
+    if bias is None or not np.any(bias):
+        return None
+    flat = np.asarray(bias, dtype=np.float64).reshape(-1)
+    if isinstance(step.map, Convolution):
+        return np.repeat(flat, int(np.prod(step.shape[1:])))
+    return flat
+
+
+def _delayed(step: Connection, total: _Sum) -> _Sum:
+    if step.delay is None:
+        return total
+    from scipy.sparse import csr_array, dia_array
+
+    steps = step.delay.reshape(-1)
+    result = _Sum({}, {})
+    for delay in np.unique(steps):
+        chosen = (steps == delay).astype(np.float64)
+        pick = dia_array((chosen.reshape(1, -1), [0]), shape=(chosen.size, chosen.size)).tocsr()
+        terms = {}
+        for key, matrix in total.terms.items():
+            rows = csr_array(pick @ matrix)
+            rows.eliminate_zeros()
+            terms[key] = rows
+        result.add(_Sum(terms, {onset: chosen * value for onset, value in total.drive.items()}), int(delay))
+    return result

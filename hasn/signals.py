@@ -1,0 +1,120 @@
+"""Input data: from what a user passes to float arrays (T, batch, *shape), one for each Input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.errors import InputError
+from hasn.program.model import Program, Source
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Checked input data.
+
+    Attributes:
+        values: Input node -> float64 (T, batch, *shape).
+        steps: T.
+        batch: samples.
+        batched: whether the user's arrays had a batch axis.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    steps: int
+    batch: int
+    batched: bool
+
+
+def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True) -> Signals:
+    """Check what a user passes as inputs.
+
+    Args:
+        program: its Sources say which arrays are wanted, and their shapes.
+        inputs: an array (T, *shape) or (T, batch, *shape), or {Input node: array}; without the T if not ``time``.
+        steps: T, for a graph without Inputs.
+        time: whether the arrays start with time.
+
+    Raises:
+        InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
+    """
+    shapes = {source.name: source.shape for source in program.of(Source)}
+    given = _by_name(inputs, shapes)
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
+        raise InputError("no such number of steps", parameter="steps", got=repr(steps), wanted="an integer >= 1")
+    if not shapes:
+        if time and steps is None:
+            raise InputError("the graph has no Input, so the number of steps is not known", parameter="steps",
+                             way_out="Pass steps=... to run.")
+        return Signals({}, int(steps or 1), 1, False)
+    arrays = {name: _checked(name, given[name], shape, time) for name, shape in shapes.items()}
+    return _together(arrays, shapes, steps)
+
+
+def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
+    if isinstance(inputs, Mapping):
+        given = {str(name): value for name, value in inputs.items()}
+    elif inputs is None and not shapes:
+        given = {}
+    elif len(shapes) == 1:
+        given = {next(iter(shapes)): inputs}
+    else:
+        raise InputError(f"the graph has {len(shapes)} Inputs, so one array is not enough", parameter="inputs",
+                         wanted=f"a mapping with {', '.join(sorted(shapes)) or 'nothing in it'}")
+    for name in sorted(set(given) ^ set(shapes)):
+        what = "there is no such Input" if name in given else "the Input has no data"
+        raise InputError(what, node=name, parameter="inputs", wanted=f"one array for each of {', '.join(sorted(shapes))}")
+    return given
+
+
+def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.float64]:
+    """``value`` as float64 (T, batch, *shape) or (T, *shape)."""
+    if hasattr(value, "detach"):  # a torch tensor, wherever it lives
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"dtype {array.dtype}")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("not an array of real numbers", node=name, parameter="inputs", got=str(error)) from None
+    array = array if time else array[np.newaxis]
+    lead = array.ndim - len(shape)
+    if lead not in (1, 2) or array.shape[lead:] != shape:
+        t = "T, " if time else ""
+        inner = ", ".join(map(str, shape))
+        got = array.shape if time else array.shape[1:]
+        raise InputError("the input has the wrong shape", node=name, parameter="inputs", got=got,
+                         wanted=f"({t}{inner}) or ({t}batch, {inner})")
+    if array.shape[0] < 1 or (lead == 2 and array.shape[1] < 1):
+        raise InputError("the input has no step or no sample", node=name, parameter="inputs", got=array.shape)
+    bad = np.argwhere(~np.isfinite(array))
+    if bad.size:
+        where = tuple(int(i) for i in bad[0])
+        raise InputError("the input has a value that is not finite", node=name, parameter="inputs",
+                         got=f"{array[where]} at index {where if time else where[1:]}", wanted="finite numbers",
+                         way_out="Clean the data first (np.nan_to_num, or drop the sample).")
+    return array
+
+
+def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], steps: int | None) -> Signals:
+    """All Inputs must share T, the batch, and whether there is one."""
+    leads = {name: array.shape[: array.ndim - len(shapes[name])] for name, array in arrays.items()}
+    first = next(iter(leads))
+    for name, lead in leads.items():
+        if lead != leads[first]:
+            raise InputError(f"another time or batch than Input '{first}'", node=name, parameter="inputs", got=lead,
+                             wanted=str(leads[first]))
+    lead = leads[first]
+    if steps is not None and steps != lead[0]:
+        raise InputError("steps contradicts the input", parameter="steps", got=steps, wanted=str(lead[0]),
+                         way_out="Leave steps out: the input says it.")
+    batched = len(lead) == 2
+    values = {name: array if batched else array[:, np.newaxis] for name, array in arrays.items()}
+    return Signals(values, lead[0], lead[1] if batched else 1, batched)
