@@ -1,0 +1,127 @@
+"""Linear maps as torch modules: torch's own where there is one, so that a state_dict reads as its users expect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling
+from hasn.program.model import Connection
+
+
+class Reshape(nn.Module):
+    """The same values in another shape (Flatten); batch first."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ...) to (batch, *shape)."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Scale(nn.Module):
+    """``y = scale * x``, elementwise."""
+
+    def __init__(self, scale: Any) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(np.asarray(scale, dtype=np.float64)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, *shape), shape kept."""
+        return self.scale * x
+
+
+class BlockLinear(nn.Module):
+    """``y[..., o] = sum_i W[..., o, i] x[..., i] + b[..., o]`` for a weight with leading dimensions."""
+
+    def __init__(self, weight: Any, bias: Any) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(np.asarray(weight, dtype=np.float64)))
+        self.bias = None if bias is None else nn.Parameter(torch.tensor(np.asarray(bias, dtype=np.float64)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ..., inputs) to (batch, ..., outputs)."""
+        y = torch.einsum("...oi,b...i->b...o", self.weight, x)
+        return y if self.bias is None else y + self.bias
+
+
+class Pool(nn.Module):
+    """Sum or mean over windows; the padding counts in the mean (torch's own pads at most half a kernel)."""
+
+    def __init__(self, spec: Pooling) -> None:
+        super().__init__()
+        self.spec = spec
+        self.padding = [n for pads in reversed(spec.pads) for n in pads]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the pooled size."""
+        padded = functional.pad(x, self.padding) if any(self.padding) else x
+        divisor = None if self.spec.mean else 1
+        return functional.avg_pool2d(padded, self.spec.kernel, self.spec.stride, divisor_override=divisor)
+
+
+def _linear(spec: Dense) -> nn.Module:
+    if np.ndim(spec.weight) != 2:
+        return BlockLinear(spec.weight, spec.bias)
+    outputs, inputs = spec.weight.shape
+    return _filled(nn.Linear(inputs, outputs, bias=spec.bias is not None, dtype=torch.float64), spec)
+
+
+def _conv(spec: Convolution) -> nn.Module:
+    outs, ins, *kernel = spec.weight.shape
+    cls: Any = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
+    # An uneven padding only comes from 'same', and torch puts the odd zero on the same side.
+    uneven = any(low != high for low, high in spec.pads)
+    padding = "same" if uneven else tuple(low for low, _ in spec.pads)
+    conv = cls(ins * spec.groups, outs, tuple(kernel), stride=spec.stride, padding=padding, dilation=spec.dilation,
+               groups=spec.groups, bias=spec.bias is not None, dtype=torch.float64)
+    return _filled(conv, spec)
+
+
+def _filled(module: Any, spec: Dense | Convolution) -> nn.Module:
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor(np.asarray(spec.weight, dtype=np.float64)))
+        if spec.bias is not None:
+            module.bias.copy_(torch.tensor(np.asarray(spec.bias, dtype=np.float64)))
+    filled: nn.Module = module
+    return filled
+
+
+_MODULES: dict[type, Callable[[Any], nn.Module]] = {
+    Dense: _linear,
+    Convolution: _conv,
+    Pooling: Pool,
+    Scaling: lambda spec: Scale(spec.scale),
+}
+
+
+def connection_module(step: Connection) -> nn.Module:
+    """The torch module of a Connection's linear map; its delay is the network's business."""
+    linear: LinearMap = step.map
+    return Reshape(step.shape) if isinstance(linear, Identity) else _MODULES[type(linear)](linear)
+
+
+class DelayLine:
+    """``y[t] = x[t - steps]`` for each element, 0 before the start; one for each run."""
+
+    def __init__(self, steps: np.ndarray[Any, Any], past: list[Tensor] | None = None) -> None:
+        self.steps = torch.as_tensor(steps)
+        self.distinct = sorted({int(n) for n in steps.reshape(-1)})
+        self.past: list[Tensor] = list(past or [])  # newest first
+
+    def push(self, x: Tensor) -> Tensor:
+        """Take this step's value, give what is due."""
+        self.past.insert(0, x)
+        del self.past[self.distinct[-1] + 1 :]
+        due = torch.zeros_like(x)
+        for steps in self.distinct:
+            if steps < len(self.past):
+                due = torch.where((self.steps == steps).to(x.device), self.past[steps], due)
+        return due

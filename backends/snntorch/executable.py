@@ -1,0 +1,144 @@
+"""The snnTorch executable: runs without gradients, and the way back to NIR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snntorch import surrogate as surrogates
+
+from hasn.backends.snntorch.connections import DelayLine
+from hasn.backends.snntorch.module import SpikingNetwork, StreamState
+from hasn.backends.snntorch.neurons import Surrogate
+from hasn.errors import OptionError
+from hasn.executable import Array, Executable, Raw
+from hasn.ir.structure import flatten
+from hasn.ir.typed import copy_graph, with_types
+from hasn.program.model import Neurons, Program, Sink
+from hasn.signals import Signals
+
+
+class SnnTorchExecutable(Executable):
+    """A Program as a torch module.
+
+    Attributes:
+        module: the :class:`torch.nn.Module`; train it, save its ``state_dict``, then :meth:`to_nir`.
+    """
+
+    backend = "snntorch"
+
+    def __init__(self, program: Program, graph: nir.NIRGraph, precision: str, device: Any, surrogate: Any) -> None:
+        super().__init__(program, precision)
+        self._graph = graph
+        self.module = SpikingNetwork(program, spike_gradient(surrogate))
+        try:
+            self.module.to(device=torch.device(device), dtype=getattr(torch, precision))
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise OptionError(f"torch cannot use this device: {str(error).splitlines()[0]}", parameter="device", got=repr(device),
+                              wanted="cpu" + (", cuda" if torch.cuda.is_available() else "")) from None
+        self._stream: StreamState | None = None
+
+    def _tensor(self, array: Array) -> torch.Tensor:
+        like = self.module._like
+        return torch.as_tensor(array).to(device=like.device, dtype=getattr(torch, self.precision))
+
+    @torch.no_grad()
+    def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        inputs = {name: self._tensor(value) for name, value in given.values.items()}
+        state = self.module.start(given.batch)
+        sinks = [step.name for step in self.program.of(Sink)]
+        spiking = self.program.recorded_spikes if "spikes" in record else ()
+        membranes = self.program.recorded_voltages if "voltages" in record else ()
+        kept: dict[tuple[str, str], list[torch.Tensor]] = {}
+        for t in range(given.steps):
+            values = self.module.advance({name: value[t] for name, value in inputs.items()}, state)
+            for name in sinks:
+                kept.setdefault(("outputs", name), []).append(values[name])
+            for name in spiking:
+                kept.setdefault(("spikes", name), []).append(values[name] > 0)
+            for name in membranes:
+                kept.setdefault(("voltages", name), []).append(state.states[name][-1])
+        self.module.let_go()
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        for (group, name), tensors in kept.items():
+            groups[group][name] = torch.stack(tensors).cpu().numpy()
+        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0))
+
+    # --- streams
+
+    def _start_stream(self, batch: int) -> None:
+        self._stream = self.module.start(batch)
+
+    @torch.no_grad()
+    def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
+        values = self.module.advance({name: self._tensor(value) for name, value in inputs.items()}, self._live())
+        return {step.name: values[step.name].cpu().numpy() for step in self.program.of(Sink)}
+
+    def _live(self) -> StreamState:
+        if self._stream is None:
+            raise RuntimeError("the stream has not been started")
+        return self._stream
+
+    def _end_stream(self) -> None:
+        self._stream = None
+        self.module.let_go()
+
+    def _state(self) -> Any:
+        live = self._live()
+        return {
+            "states": {name: [s.cpu().numpy().copy() for s in states] for name, states in live.states.items()},
+            "previous": {name: value.cpu().numpy().copy() for name, value in live.previous.items()},
+            "lines": {name: [x.cpu().numpy().copy() for x in line.past] for name, line in live.lines.items()},
+        }
+
+    def _load_state(self, content: Any) -> None:
+        live = self._live()
+        live.states = {name: tuple(self._tensor(s.copy()) for s in states) for name, states in content["states"].items()}
+        live.previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
+        for name, past in content["lines"].items():
+            live.lines[name] = DelayLine(live.lines[name].steps.numpy(), [self._tensor(x.copy()) for x in past])
+
+    # --- back to NIR
+
+    def to_nir(self) -> nir.NIRGraph:
+        """The graph with the module's present weights, biases and scales; dt and the reset are kept as metadata.
+
+        Returns:
+            A new graph; it compiles to the same network on every backend.
+        """
+        graph = copy_graph(self._graph)
+        graph.metadata["dt"] = self.program.dt
+        nodes = flatten(graph).nodes
+        for step in self.program.steps:
+            node = nodes[step.name]
+            if isinstance(step, Neurons) and step.reset == "subtract":
+                node.metadata["reset"] = step.reset
+            for parameter in ("weight", "bias", "scale"):
+                if hasattr(node, parameter):
+                    trained = getattr(self.module.node(step.name), parameter)
+                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
+        return with_types(graph)
+
+
+def spike_gradient(surrogate: Any) -> Surrogate:
+    """A function of ``v - threshold`` that gives 0 or 1 and has a gradient.
+
+    Args:
+        surrogate: a name in ``snntorch.surrogate``, or such a function itself.
+
+    Raises:
+        OptionError: no such surrogate.
+    """
+    if callable(surrogate):
+        function: Callable[[torch.Tensor], torch.Tensor] = surrogate
+        return function
+    known = ("atan", "fast_sigmoid", "sigmoid", "triangular", "straight_through_estimator", "spike_rate_escape", "SFS", "LSO")
+    if surrogate not in known:
+        raise OptionError("unknown surrogate gradient", parameter="surrogate", got=repr(surrogate),
+                          wanted=f"{', '.join(known)}, or a function")
+    made: Callable[[torch.Tensor], torch.Tensor] = getattr(surrogates, surrogate)()
+    return made

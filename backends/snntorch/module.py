@@ -1,0 +1,163 @@
+"""The network as a torch module: the Program's steps, evaluated in order, at every time step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hasn.backends.snntorch.connections import DelayLine, connection_module
+from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.errors import InputError
+from hasn.program.model import Compare, Connection, Neurons, Program, Sink, Source
+
+
+@dataclass
+class StreamState:
+    """What the network remembers from one step to the next.
+
+    Attributes:
+        states: population -> its states, each (batch, *shape).
+        previous: source of a delayed edge -> its value of the last step.
+        lines: Delay node -> values under way.
+    """
+
+    states: dict[str, States]
+    previous: dict[str, Tensor]
+    lines: dict[str, DelayLine]
+
+
+class SpikingNetwork(nn.Module):
+    """A graph as a torch module that trains.
+
+    ``module(x)`` takes (T, batch, *shape), or {Input: such a tensor} where the graph has several Inputs, and gives the
+    Output's values (T, batch, *shape), or {Output: values} where there are several. Spikes are 0 and 1, and pass
+    gradients by the surrogate. Every call starts at the initial state.
+
+    Attributes:
+        nodes: the steps with parameters or equations, by node name ("." becomes "__").
+    """
+
+    def __init__(self, program: Program, spike_grad: Surrogate) -> None:
+        super().__init__()
+        self.program = program
+        self.nodes = nn.ModuleDict()
+        self._order: list[tuple[Any, list[tuple[str, int]], nn.Module | None]] = []
+        for step in program.steps:
+            module = _module_of(step, spike_grad)
+            if module is not None:
+                self.nodes[self._key(step.name)] = module
+            self._order.append((step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
+        self._delayed = {edge.source for edge in program.edges if edge.delay}
+
+    def _key(self, name: str) -> str:
+        """A name that ModuleDict takes, unique here."""
+        key = name.replace(".", "__") or "_"
+        while key in self.nodes or hasattr(nn.ModuleDict, key):
+            key += "_"
+        return key
+
+    def node(self, name: str) -> nn.Module:
+        """The module of a node, by its NIR name."""
+        for step, _, module in self._order:
+            if step.name == name and module is not None:
+                return module
+        raise KeyError(name)
+
+    @property
+    def _like(self) -> Tensor:
+        """Some floating tensor of the module: it says device and dtype."""
+        return next((t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel()), torch.zeros(()))
+
+    def start(self, batch: int) -> StreamState:
+        """The state before the first step, for a batch."""
+        states = {s.name: m.initial(batch) for s, _, m in self._order if isinstance(m, Population)}
+        like = self._like
+        previous = {
+            name: torch.zeros(batch, *self.program.by_name[name].shape, dtype=like.dtype, device=like.device)
+            for name in self._delayed
+        }
+        lines = {s.name: DelayLine(s.delay) for s in self.program.of(Connection) if s.delay is not None}
+        return StreamState(states, previous, lines)
+
+    def advance(self, inputs: Mapping[str, Tensor], state: StreamState) -> dict[str, Tensor]:
+        """One time step: every step's value; ``state`` moves on."""
+        values: dict[str, Tensor] = {}
+        batch = next((x.shape[0] for x in inputs.values()), None)
+        for step, sources, module in self._order:
+            if isinstance(step, Source):
+                values[step.name] = inputs[step.name]
+                continue
+            total = None
+            for source, delay in sources:
+                value = state.previous[source] if delay else values[source]
+                total = value if total is None else total + value
+            if total is None:
+                total = self._silence(step, sources, batch, state)
+            values[step.name] = self._value(step, module, total, state)
+        for name in self._delayed:
+            state.previous[name] = values[name]
+        return values
+
+    def _silence(self, step: Any, sources: Any, batch: int | None, state: StreamState) -> Tensor:
+        """The input of a step into which no edge leads."""
+        like = self._like
+        if batch is None:
+            batch = next((s[0].shape[0] for s in state.states.values()), 1)
+        return torch.zeros(batch, *step.shape, dtype=like.dtype, device=like.device)
+
+    def _value(self, step: Any, module: nn.Module | None, total: Tensor, state: StreamState) -> Tensor:
+        if isinstance(module, Population):
+            output, state.states[step.name] = module(total, state.states[step.name])
+            return output  # type: ignore[no-any-return]
+        mapped: Tensor = total if module is None else module(total)
+        return state.lines[step.name].push(mapped) if step.name in state.lines else mapped
+
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """Run whole sequences: (T, batch, *shape) to the Outputs' values (T, batch, *shape).
+
+        Raises:
+            InputError: an Input without data, or of the wrong shape.
+        """
+        inputs = self._inputs(x)
+        steps, batch = next(iter(inputs.values())).shape[:2]
+        state = self.start(batch)
+        sinks = [step.name for step in self.program.of(Sink)]
+        outputs: dict[str, list[Tensor]] = {name: [] for name in sinks}
+        for t in range(steps):
+            values = self.advance({name: value[t] for name, value in inputs.items()}, state)
+            for name in sinks:
+                outputs[name].append(values[name])
+        self.let_go()
+        stacked = {name: torch.stack(list_) for name, list_ in outputs.items()}
+        return next(iter(stacked.values())) if len(stacked) == 1 else stacked
+
+    def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        shapes = {step.name: step.shape for step in self.program.of(Source)}
+        given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
+        if set(given) != set(shapes) or not shapes:
+            raise InputError("the module wants one tensor for each Input", got=", ".join(given) or "none",
+                             wanted=", ".join(shapes) or "executable.run(steps=...): the graph has no Input")
+        for name, value in given.items():
+            if value.ndim != 2 + len(shapes[name]) or tuple(value.shape[2:]) != shapes[name]:
+                raise InputError("the input has the wrong shape", node=name, parameter="x", got=tuple(value.shape),
+                                 wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})")
+        like = self._like
+        return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
+
+    def let_go(self) -> None:
+        """Drop what snnTorch's neurons keep of the last run."""
+        for _, _, module in self._order:
+            if isinstance(module, Population):
+                module.let_go()
+
+
+def _module_of(step: Any, spike_grad: Surrogate) -> nn.Module | None:
+    if isinstance(step, Neurons):
+        return Population(step, spike_grad)
+    if isinstance(step, Compare):
+        return Comparator(step.threshold, spike_grad)
+    return connection_module(step) if isinstance(step, Connection) else None
