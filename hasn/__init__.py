@@ -19,9 +19,24 @@ if TYPE_CHECKING:
     from hasn.recording import Counts, Recording
 
 __all__ = [
-    "Backend", "BackendInfo", "Comparison", "Counts", "Divergence", "Executable", "Finding", "HasnError", "Recording",
-    "State", "check", "compare", "compile", "list_backends", "load", "lower", "save",
-]  # fmt: skip
+    "Backend",
+    "BackendInfo",
+    "Comparison",
+    "Counts",
+    "Divergence",
+    "Executable",
+    "Finding",
+    "HasnError",
+    "Recording",
+    "State",
+    "check",
+    "compare",
+    "compile",
+    "list_backends",
+    "load",
+    "lower",
+    "save",
+]
 
 #: Where each public name lives; imported on first use, so that `import hasn` costs next to nothing.
 _HOMES = {

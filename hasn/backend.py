@@ -80,8 +80,12 @@ def _entry_points() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
         if point.name in found and found[point.name].value != point.value:
-            raise OptionError("two plug-ins offer a backend of this name", parameter=f"entry point {point.name}",
-                              got=f"{found[point.name].value} and {point.value}", way_out="Uninstall one of them.")
+            raise OptionError(
+                "two plug-ins offer a backend of this name",
+                parameter=f"entry point {point.name}",
+                got=f"{found[point.name].value} and {point.value}",
+                way_out="Uninstall one of them.",
+            )
         found[point.name] = point
     return found
 
@@ -94,7 +98,12 @@ def get_backend(name: str) -> Backend:
     """
     points = _entry_points()
     if name not in points:
-        raise OptionError("unknown backend", parameter="backend", got=repr(name), wanted=", ".join(points) or "none is installed")
+        raise OptionError(
+            "unknown backend",
+            parameter="backend",
+            got=repr(name),
+            wanted=", ".join(points) or "none is installed",
+        )
     backend: Backend = points[name].load()
     return backend
 
@@ -108,8 +117,12 @@ def require_backend(name: str, precision: str) -> Backend:
     """
     backend = get_backend(name)
     if precision not in backend.precisions:
-        raise OptionError(f"unknown precision for {name}", parameter="precision", got=repr(precision),
-                          wanted=" or ".join(backend.precisions))
+        raise OptionError(
+            f"unknown precision for {name}",
+            parameter="precision",
+            got=repr(precision),
+            wanted=" or ".join(backend.precisions),
+        )
     why_not = backend.why_not()
     if why_not:
         raise BackendUnavailable(f"the backend {name} cannot run here: {why_not}", parameter="backend", got=repr(name))

@@ -13,7 +13,7 @@ from hasn.ir.typed import with_types
 from hasn.program.lower import lower
 
 
-def compile(  # noqa: A001 - the public name is hasn.compile
+def compile(
     graph: nir.NIRGraph,
     backend: str = "snntorch",
     *,
@@ -48,7 +48,11 @@ def compile(  # noqa: A001 - the public name is hasn.compile
     plugin = require_backend(backend, precision)
     unknown = sorted(set(backend_options) - set(plugin.options()))
     if unknown:
-        raise OptionError(f"{backend} has no such option", parameter=unknown[0], got=repr(backend_options[unknown[0]]),
-                          wanted=", ".join(plugin.options()) or "no option")
+        raise OptionError(
+            f"{backend} has no such option",
+            parameter=unknown[0],
+            got=repr(backend_options[unknown[0]]),
+            wanted=", ".join(plugin.options()) or "no option",
+        )
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     return plugin.compile(program, with_types(graph), precision, **backend_options)

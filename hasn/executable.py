@@ -99,7 +99,9 @@ class Executable(ABC):
 
     # --- whole sequences
 
-    def run(self, inputs: Any = None, *, record: str | Iterable[str] = ("spikes",), steps: int | None = None) -> Recording:
+    def run(
+        self, inputs: Any = None, *, record: str | Iterable[str] = ("spikes",), steps: int | None = None
+    ) -> Recording:
         """Run whole sequences from the initial state.
 
         Args:
@@ -128,14 +130,25 @@ class Executable(ABC):
     def _recording(self, given: Signals, raw: Raw, seconds: float) -> Recording:
         spikes = {name: np.asarray(array) > 0.5 for name, array in raw.spikes.items()}
         events = {**given.values, **spikes}
-        counts = Counts({name: int(array.sum()) for name, array in spikes.items()},
-                        synaptic_operations(self.network, events) if spikes else {})
+        counts = Counts(
+            {name: int(array.sum()) for name, array in spikes.items()},
+            synaptic_operations(self.network, events) if spikes else {},
+        )
 
         def cut(group: dict[str, Array]) -> dict[str, Array]:
             return group if given.batched else {name: array[:, 0] for name, array in group.items()}
 
-        return Recording(cut(raw.outputs), cut(spikes), cut(raw.voltages), self.program.dt, dict(raw.shifts), counts,
-                         self.backend, self.precision, seconds)
+        return Recording(
+            cut(raw.outputs),
+            cut(spikes),
+            cut(raw.voltages),
+            self.program.dt,
+            dict(raw.shifts),
+            counts,
+            self.backend,
+            self.precision,
+            seconds,
+        )
 
     # --- streams
 
@@ -143,7 +156,7 @@ class Executable(ABC):
         """One step of the stream, the state kept.
 
         Args:
-            inputs_t: (*shape) or (batch, *shape), or {Input node: such an array}; the batch stays what the first step had.
+            inputs_t: (*shape) or (batch, *shape), or {Input node: such an array}; the first step fixes the batch.
 
         Returns:
             {Output node: its value at this step, in canonical time}.
@@ -156,8 +169,13 @@ class Executable(ABC):
             self._batch, self._batched = given.batch, given.batched
             self._start_stream(given.batch)
         elif (given.batch, given.batched) != (self._batch, self._batched):
-            raise InputError("the batch changes within the stream", parameter="inputs_t", got=given.batch,
-                             wanted=str(self._batch), way_out="Call reset() first.")
+            raise InputError(
+                "the batch changes within the stream",
+                parameter="inputs_t",
+                got=given.batch,
+                wanted=str(self._batch),
+                way_out="Call reset() first.",
+            )
         values = self._step({name: array[0] for name, array in given.values.items()})
         return StepResult({name: np.asarray(value if self._batched else value[0]) for name, value in values.items()})
 
@@ -180,8 +198,12 @@ class Executable(ABC):
         if not isinstance(state, State):
             raise InputError("not a state", parameter="state", got=type(state).__name__, wanted="what state() returned")
         if (state.backend, state.structure) != (self.backend, self.structure):
-            raise InputError("the state is of another network or backend", parameter="state",
-                             got=f"{state.backend} {state.structure[:8]}", wanted=f"{self.backend} {self.structure[:8]}")
+            raise InputError(
+                "the state is of another network or backend",
+                parameter="state",
+                got=f"{state.backend} {state.structure[:8]}",
+                wanted=f"{self.backend} {self.structure[:8]}",
+            )
         self.reset()
         if state.batch is not None:
             self._batch, self._batched = state.batch, state.batched
@@ -238,6 +260,10 @@ def _recorded(record: str | Iterable[str]) -> frozenset[str]:
     wanted = frozenset([record] if isinstance(record, str) else record)
     for name in sorted(wanted):
         if name not in RECORDABLE:
-            raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(name),
-                              wanted=" and/or ".join(RECORDABLE))
+            raise OptionError(
+                "nothing of that name can be recorded",
+                parameter="record",
+                got=repr(name),
+                wanted=" and/or ".join(RECORDABLE),
+            )
     return wanted

@@ -50,8 +50,11 @@ def signals(program: Program, inputs: Any, steps: int | None = None, time: bool 
         raise InputError("no such number of steps", parameter="steps", got=repr(steps), wanted="an integer >= 1")
     if not shapes:
         if time and steps is None:
-            raise InputError("the graph has no Input, so the number of steps is not known", parameter="steps",
-                             way_out="Pass steps=... to run.")
+            raise InputError(
+                "the graph has no Input, so the number of steps is not known",
+                parameter="steps",
+                way_out="Pass steps=... to run.",
+            )
         return Signals({}, int(steps or 1), 1, False)
     arrays = {name: _checked(name, given[name], shape, time) for name, shape in shapes.items()}
     return _together(arrays, shapes, steps)
@@ -65,11 +68,16 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
     elif len(shapes) == 1:
         given = {next(iter(shapes)): inputs}
     else:
-        raise InputError(f"the graph has {len(shapes)} Inputs, so one array is not enough", parameter="inputs",
-                         wanted=f"a mapping with {', '.join(sorted(shapes)) or 'nothing in it'}")
+        raise InputError(
+            f"the graph has {len(shapes)} Inputs, so one array is not enough",
+            parameter="inputs",
+            wanted=f"a mapping with {', '.join(sorted(shapes)) or 'nothing in it'}",
+        )
     for name in sorted(set(given) ^ set(shapes)):
         what = "there is no such Input" if name in given else "the Input has no data"
-        raise InputError(what, node=name, parameter="inputs", wanted=f"one array for each of {', '.join(sorted(shapes))}")
+        raise InputError(
+            what, node=name, parameter="inputs", wanted=f"one array for each of {', '.join(sorted(shapes))}"
+        )
     return given
 
 
@@ -90,16 +98,26 @@ def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.floa
         t = "T, " if time else ""
         inner = ", ".join(map(str, shape))
         got = array.shape if time else array.shape[1:]
-        raise InputError("the input has the wrong shape", node=name, parameter="inputs", got=got,
-                         wanted=f"({t}{inner}) or ({t}batch, {inner})")
+        raise InputError(
+            "the input has the wrong shape",
+            node=name,
+            parameter="inputs",
+            got=got,
+            wanted=f"({t}{inner}) or ({t}batch, {inner})",
+        )
     if array.shape[0] < 1 or (lead == 2 and array.shape[1] < 1):
         raise InputError("the input has no step or no sample", node=name, parameter="inputs", got=array.shape)
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         where = tuple(int(i) for i in bad[0])
-        raise InputError("the input has a value that is not finite", node=name, parameter="inputs",
-                         got=f"{array[where]} at index {where if time else where[1:]}", wanted="finite numbers",
-                         way_out="Clean the data first (np.nan_to_num, or drop the sample).")
+        raise InputError(
+            "the input has a value that is not finite",
+            node=name,
+            parameter="inputs",
+            got=f"{array[where]} at index {where if time else where[1:]}",
+            wanted="finite numbers",
+            way_out="Clean the data first (np.nan_to_num, or drop the sample).",
+        )
     return array
 
 
@@ -109,12 +127,22 @@ def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], 
     first = next(iter(leads))
     for name, lead in leads.items():
         if lead != leads[first]:
-            raise InputError(f"another time or batch than Input '{first}'", node=name, parameter="inputs", got=lead,
-                             wanted=str(leads[first]))
+            raise InputError(
+                f"another time or batch than Input '{first}'",
+                node=name,
+                parameter="inputs",
+                got=lead,
+                wanted=str(leads[first]),
+            )
     lead = leads[first]
     if steps is not None and steps != lead[0]:
-        raise InputError("steps contradicts the input", parameter="steps", got=steps, wanted=str(lead[0]),
-                         way_out="Leave steps out: the input says it.")
+        raise InputError(
+            "steps contradicts the input",
+            parameter="steps",
+            got=steps,
+            wanted=str(lead[0]),
+            way_out="Leave steps out: the input says it.",
+        )
     batched = len(lead) == 2
     values = {name: array if batched else array[:, np.newaxis] for name, array in arrays.items()}
     return Signals(values, lead[0], lead[1] if batched else 1, batched)

@@ -68,12 +68,17 @@ class SnnTorchBackend(Backend):
 
 
 def dtype_name(dtype: Any) -> str:
-    """"float32" or "float64" of a torch dtype or a name.
+    """ "float32" or "float64" of a torch dtype or a name.
 
     Raises:
         OptionError: another dtype.
     """
     name = str(dtype).removeprefix("torch.")
     if name not in SnnTorchBackend.precisions:
-        raise OptionError("no such dtype here", parameter="dtype", got=repr(dtype), wanted=" or ".join(SnnTorchBackend.precisions))
+        raise OptionError(
+            "no such dtype here",
+            parameter="dtype",
+            got=repr(dtype),
+            wanted=" or ".join(SnnTorchBackend.precisions),
+        )
     return name

@@ -80,8 +80,17 @@ def _conv(spec: Convolution) -> nn.Module:
     # An uneven padding only comes from 'same', and torch puts the odd zero on the same side.
     uneven = any(low != high for low, high in spec.pads)
     padding = "same" if uneven else tuple(low for low, _ in spec.pads)
-    conv = cls(ins * spec.groups, outs, tuple(kernel), stride=spec.stride, padding=padding, dilation=spec.dilation,
-               groups=spec.groups, bias=spec.bias is not None, dtype=torch.float64)
+    conv = cls(
+        ins * spec.groups,
+        outs,
+        tuple(kernel),
+        stride=spec.stride,
+        padding=padding,
+        dilation=spec.dilation,
+        groups=spec.groups,
+        bias=spec.bias is not None,
+        dtype=torch.float64,
+    )
     return _filled(conv, spec)
 
 

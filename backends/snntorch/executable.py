@@ -38,8 +38,12 @@ class SnnTorchExecutable(Executable):
         try:
             self.module.to(device=torch.device(device), dtype=getattr(torch, precision))
         except (RuntimeError, AssertionError, TypeError) as error:
-            raise OptionError(f"torch cannot use this device: {str(error).splitlines()[0]}", parameter="device", got=repr(device),
-                              wanted="cpu" + (", cuda" if torch.cuda.is_available() else "")) from None
+            raise OptionError(
+                f"torch cannot use this device: {str(error).splitlines()[0]}",
+                parameter="device",
+                got=repr(device),
+                wanted="cpu" + (", cuda" if torch.cuda.is_available() else ""),
+            ) from None
         self._stream: StreamState | None = None
 
     def _tensor(self, array: Array) -> torch.Tensor:
@@ -97,7 +101,9 @@ class SnnTorchExecutable(Executable):
 
     def _load_state(self, content: Any) -> None:
         live = self._live()
-        live.states = {name: tuple(self._tensor(s.copy()) for s in states) for name, states in content["states"].items()}
+        live.states = {
+            name: tuple(self._tensor(s.copy()) for s in states) for name, states in content["states"].items()
+        }
         live.previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
         for name, past in content["lines"].items():
             live.lines[name] = DelayLine(live.lines[name].steps.numpy(), [self._tensor(x.copy()) for x in past])
@@ -136,9 +142,22 @@ def spike_gradient(surrogate: Any) -> Surrogate:
     if callable(surrogate):
         function: Callable[[torch.Tensor], torch.Tensor] = surrogate
         return function
-    known = ("atan", "fast_sigmoid", "sigmoid", "triangular", "straight_through_estimator", "spike_rate_escape", "SFS", "LSO")
+    known = (
+        "atan",
+        "fast_sigmoid",
+        "sigmoid",
+        "triangular",
+        "straight_through_estimator",
+        "spike_rate_escape",
+        "SFS",
+        "LSO",
+    )
     if surrogate not in known:
-        raise OptionError("unknown surrogate gradient", parameter="surrogate", got=repr(surrogate),
-                          wanted=f"{', '.join(known)}, or a function")
+        raise OptionError(
+            "unknown surrogate gradient",
+            parameter="surrogate",
+            got=repr(surrogate),
+            wanted=f"{', '.join(known)}, or a function",
+        )
     made: Callable[[torch.Tensor], torch.Tensor] = getattr(surrogates, surrogate)()
     return made

@@ -70,7 +70,10 @@ class SpikingNetwork(nn.Module):
     @property
     def _like(self) -> Tensor:
         """Some floating tensor of the module: it says device and dtype."""
-        return next((t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel()), torch.zeros(()))
+        return next(
+            (t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel()),
+            torch.zeros(()),
+        )
 
     def start(self, batch: int) -> StreamState:
         """The state before the first step, for a batch."""
@@ -139,12 +142,20 @@ class SpikingNetwork(nn.Module):
         shapes = {step.name: step.shape for step in self.program.of(Source)}
         given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
         if set(given) != set(shapes) or not shapes:
-            raise InputError("the module wants one tensor for each Input", got=", ".join(given) or "none",
-                             wanted=", ".join(shapes) or "executable.run(steps=...): the graph has no Input")
+            raise InputError(
+                "the module wants one tensor for each Input",
+                got=", ".join(given) or "none",
+                wanted=", ".join(shapes) or "executable.run(steps=...): the graph has no Input",
+            )
         for name, value in given.items():
             if value.ndim != 2 + len(shapes[name]) or tuple(value.shape[2:]) != shapes[name]:
-                raise InputError("the input has the wrong shape", node=name, parameter="x", got=tuple(value.shape),
-                                 wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})")
+                raise InputError(
+                    "the input has the wrong shape",
+                    node=name,
+                    parameter="x",
+                    got=tuple(value.shape),
+                    wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
+                )
         like = self._like
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 

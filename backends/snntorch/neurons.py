@@ -53,8 +53,12 @@ class Population(nn.Module):
         reset = _stock_reset(spec)
         if reset is None:
             return None
-        common = {"threshold": tensor(spec.threshold) if spec.threshold is not None else torch.tensor(1.0),
-                  "spike_grad": spike_grad, "reset_mechanism": reset, "reset_delay": False}
+        common = {
+            "threshold": tensor(spec.threshold) if spec.threshold is not None else torch.tensor(1.0),
+            "spike_grad": spike_grad,
+            "reset_mechanism": reset,
+            "reset_delay": False,
+        }
         rows = spec.rows
         if len(rows) == 1 and _decays(rows[0].terms[0][1]):
             self._set_gain(rows[0].gain)

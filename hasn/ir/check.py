@@ -54,8 +54,13 @@ def require_method(method: str) -> None:
 
 def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
     if not isinstance(graph, nir.NIRGraph):
-        raise OptionError("not a NIR graph", parameter="graph", got=type(graph).__name__, wanted="nir.NIRGraph",
-                          way_out="hasn.load reads one from a file.")  # fmt: skip
+        raise OptionError(
+            "not a NIR graph",
+            parameter="graph",
+            got=type(graph).__name__,
+            wanted="nir.NIRGraph",
+            way_out="hasn.load reads one from a file.",
+        )
     findings = list(structure_findings(graph))
     if any(finding.severity == "error" for finding in findings):
         return findings
@@ -75,8 +80,16 @@ def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
 
 
 def _from_error(error: HasnError) -> Finding:
-    return Finding("error", error.node or "", error.parameter or "", error.message, error.way_out or "",
-                   error.got, error.wanted or "", type(error))  # fmt: skip
+    return Finding(
+        "error",
+        error.node or "",
+        error.parameter or "",
+        error.message,
+        error.way_out or "",
+        error.got,
+        error.wanted or "",
+        type(error),
+    )
 
 
 def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "euler") -> CheckedGraph:
@@ -91,5 +104,7 @@ def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "eule
     flat = flatten(graph)
     step = dt_of(flat.metadata, dt)
     if step is None:
-        raise TimeStepError("the time step is not known", parameter="dt", wanted="seconds", way_out=missing_dt_text(flat))
+        raise TimeStepError(
+            "the time step is not known", parameter="dt", wanted="seconds", way_out=missing_dt_text(flat)
+        )
     return CheckedGraph(flat, infer_shapes(flat)[0], step)

@@ -54,16 +54,21 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             if "node" not in file or not isinstance(file["node"], h5py.Group):
-                raise FileError("an HDF5 file, but not a NIR graph: it has no 'node' group", parameter=str(path),
-                                got=", ".join(sorted(file)[:8]) or "an empty file", way_out="Write it with hasn.save or nir.write.")
+                raise FileError(
+                    "an HDF5 file, but not a NIR graph: it has no 'node' group",
+                    parameter=str(path),
+                    got=", ".join(sorted(file)[:8]) or "an empty file",
+                    way_out="Write it with hasn.save or nir.write.",
+                )
             return _to_dict(file["node"], 0, path)
     except FileError:
         raise
     except Exception as error:  # h5py raises nearly anything for damaged bytes
         whole = path.stat().st_size >= 8 and path.read_bytes()[:8] == b"\x89HDF\r\n\x1a\n"
         what = "damaged or truncated HDF5" if whole else "not an HDF5 file"
-        raise FileError(f"{what} ({_first_line(error)})", parameter=str(path),
-                        way_out="Copy or export the file again.") from error
+        raise FileError(
+            f"{what} ({_first_line(error)})", parameter=str(path), way_out="Copy or export the file again."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -87,12 +92,19 @@ def _build(fields: dict[str, Any], name: str, path: str) -> Any:
     """The NIR node, nested graphs included, that a group's fields describe."""
     kind = text(fields.get("type"))
     if kind not in _TYPES:
-        raise GraphError("unknown node type" if kind else "the node has no type", node=name or path, got=repr(kind),
-                         wanted=f"one of {', '.join(PRIMITIVE_NAMES)}",
-                         way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives.")
+        raise GraphError(
+            "unknown node type" if kind else "the node has no type",
+            node=name or path,
+            got=repr(kind),
+            wanted=f"one of {', '.join(PRIMITIVE_NAMES)}",
+            way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives.",
+        )
     if not name and kind != "NIRGraph":
-        raise FileError(f"the file holds a single {kind}, not a graph", parameter=path,
-                        way_out="Wrap it: nir.NIRGraph.from_list(node).")
+        raise FileError(
+            f"the file holds a single {kind}, not a graph",
+            parameter=path,
+            way_out="Wrap it: nir.NIRGraph.from_list(node).",
+        )
     arguments = {key: _plain(value) for key, value in fields.items() if key not in ("type", "metadata")}
     metadata = fields.get("metadata", {})
     if not isinstance(metadata, dict):
@@ -119,8 +131,12 @@ def _edges(edges: Any, where: str) -> list[tuple[str, str]]:
     if array.size == 0:
         return []
     if array.ndim != 2 or array.shape[1] != 2 or any(text(end) is None for end in array.reshape(-1)):
-        raise GraphError("its 'edges' is not a list of pairs of names", node=where, got=f"{array.dtype} {array.shape}",
-                         way_out="Export the file again.")
+        raise GraphError(
+            "its 'edges' is not a list of pairs of names",
+            node=where,
+            got=f"{array.dtype} {array.shape}",
+            way_out="Export the file again.",
+        )
     return [(str(text(source)), str(text(target))) for source, target in array]
 
 
@@ -130,7 +146,9 @@ def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: di
         shape = arguments.get("shape", arguments.get(f"{key}_type"))
         shape = shape.get(key) if isinstance(shape, dict) else shape
         if shape is not None and (np.asarray(shape).dtype.kind not in "iuf" or np.any(np.asarray(shape) < 1)):
-            raise ParameterError("is not a shape", node=name, parameter="shape", got=repr(shape), wanted="integers >= 1")
+            raise ParameterError(
+                "is not a shape", node=name, parameter="shape", got=repr(shape), wanted="integers >= 1"
+            )
         arguments = {f"{key}_type": {key: None if shape is None else np.atleast_1d(shape)}}
     elif kind in (nir.Conv1d, nir.Conv2d):
         arguments.setdefault("input_shape", None)
@@ -141,8 +159,11 @@ def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: di
     except HasnError:
         raise
     except Exception as error:  # nir checks with assert, TypeError, IndexError and AttributeError alike
-        raise ParameterError(f"NIR refuses this {kind.__name__}: {_first_line(error)}", node=name,
-                             got=", ".join(f"{key} {np.shape(value)}" for key, value in sorted(arguments.items())),
-                             wanted="every parameter there, of one shape",
-                             way_out="Mend the exporter, or build the node in Python and hasn.save it.") from error
+        raise ParameterError(
+            f"NIR refuses this {kind.__name__}: {_first_line(error)}",
+            node=name,
+            got=", ".join(f"{key} {np.shape(value)}" for key, value in sorted(arguments.items())),
+            wanted="every parameter there, of one shape",
+            way_out="Mend the exporter, or build the node in Python and hasn.save it.",
+        ) from error
     return node

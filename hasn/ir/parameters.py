@@ -116,8 +116,13 @@ def _conv_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
     dims = 1 if isinstance(node, nir.Conv1d) else 2
     shape = np.shape(node.weight)
     if len(shape) != dims + 2:
-        yield _error(name, "weight", "has the wrong number of dimensions", shape,
-                     f"(out channels, in channels / groups, {'kernel' if dims == 1 else 'kernel height, kernel width'})")  # fmt: skip
+        yield _error(
+            name,
+            "weight",
+            "has the wrong number of dimensions",
+            shape,
+            f"(out channels, in channels / groups, {'kernel' if dims == 1 else 'kernel height, kernel width'})",
+        )
         return
     if np.shape(node.bias) != shape[:1]:
         yield _error(name, "bias", "does not fit the weight", np.shape(node.bias), f"{shape[:1]}, one value a channel")
@@ -131,8 +136,14 @@ def _conv_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
         if not bad:
             pads(node.padding, shape[2:], pair(node.dilation, dims))
             if text(node.padding) == "same" and max(pair(node.stride, dims)) > 1:
-                yield _error(name, "padding", "'same' has no meaning with a stride", node.stride, "stride 1",
-                             "Give the padding in numbers.")  # fmt: skip
+                yield _error(
+                    name,
+                    "padding",
+                    "'same' has no meaning with a stride",
+                    node.stride,
+                    "stride 1",
+                    "Give the padding in numbers.",
+                )
     except ParameterError as error:
         yield _error(name, error.parameter or "groups", error.message, error.got, error.wanted or "")
 
@@ -142,15 +153,26 @@ def _neuron_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
     shape = np.shape(node.r)
     for rule in RULES[type(node)]:
         if np.shape(getattr(node, rule.parameter)) != shape:
-            yield _error(name, rule.parameter, "has another shape than r", np.shape(getattr(node, rule.parameter)), str(shape))
+            yield _error(
+                name,
+                rule.parameter,
+                "has another shape than r",
+                np.shape(getattr(node, rule.parameter)),
+                str(shape),
+            )
             return
     if "reset" in metadata and text(metadata["reset"]) not in RESETS:
         yield _error(name, "metadata['reset']", "unknown reset", metadata["reset"], " or ".join(RESETS))
     if "v_init" in metadata:
         yield from _v_init_findings(name, metadata["v_init"], shape)
     if hasattr(node, "v_reset") and np.any(node.v_reset > node.v_threshold):
-        yield Finding("warning", name, "v_reset", "lies above v_threshold, so the neuron fires at every step after a spike",
-                      "Swap them, if they were given in the wrong order.")  # fmt: skip
+        yield Finding(
+            "warning",
+            name,
+            "v_reset",
+            "lies above v_threshold, so the neuron fires at every step after a spike",
+            "Swap them, if they were given in the wrong order.",
+        )
 
 
 def _v_init_findings(name: str, value: Any, shape: tuple[int, ...]) -> Iterator[Finding]:

@@ -35,15 +35,22 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
     typed = with_types(graph)
     for name, node in flatten(typed).nodes.items():
         if isinstance(node, nir.Conv1d | nir.Conv2d | nir.Flatten) and node.input_type["input"] is None:
-            raise ShapeError("its input shape is nowhere given, and the file needs it", node=name, parameter="input_shape",
-                             way_out="Give the graph an Input with a shape.")
+            raise ShapeError(
+                "its input shape is nowhere given, and the file needs it",
+                node=name,
+                parameter="input_shape",
+                way_out="Give the graph an Input with a shape.",
+            )
     _make_writable(typed)
     with whole_file(path, force=force) as temporary:
         try:
             nir.write(temporary, typed)
         except (TypeError, ValueError) as error:
-            raise FileError(f"HDF5 cannot hold a value of the graph: {error}", parameter=str(path),
-                            way_out="Keep numbers, strings and arrays in metadata.") from error
+            raise FileError(
+                f"HDF5 cannot hold a value of the graph: {error}",
+                parameter=str(path),
+                way_out="Keep numbers, strings and arrays in metadata.",
+            ) from error
 
 
 def _make_writable(graph: nir.NIRGraph) -> None:

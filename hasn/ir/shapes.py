@@ -57,7 +57,7 @@ def _conv_in(node: nir.NIRNode, dims: int) -> Shape | None:
     if node.input_shape is None:
         return None
     spatial = shape_of(node.input_shape)
-    assert spatial is not None  # noqa: S101 - narrowed above
+    assert spatial is not None
     return (int(node.weight.shape[1]) * single(node.groups), *spatial[-dims:])
 
 
@@ -83,9 +83,13 @@ def _conv_out(node: nir.NIRNode, shape: Shape) -> Shape:
     dims = len(weight) - 2
     channels = weight[1] * single(node.groups)
     if len(shape) != dims + 1 or shape[0] != channels:
-        raise ShapeError("the convolution cannot take this input", got=shape, parameter="weight",
-                         wanted=f"(channels, {'length' if dims == 1 else 'height, width'}) with {channels} channels "
-                         f"= weight.shape[1] * groups")  # fmt: skip
+        raise ShapeError(
+            "the convolution cannot take this input",
+            got=shape,
+            parameter="weight",
+            wanted=f"(channels, {'length' if dims == 1 else 'height, width'}) with {channels} channels "
+            f"= weight.shape[1] * groups",
+        )
     stride, dilation = pair(node.stride, dims), pair(node.dilation, dims)
     padding = pads(node.padding, weight[2:], dilation)
     return (weight[0], *_windows(shape[1:], weight[2:], stride, padding, dilation))
@@ -105,8 +109,12 @@ def _windows(size: Shape, kernel: Shape, stride: Shape, padding: tuple[tuple[int
         for n, k, s, (low, high), d in zip(size, kernel, stride, padding, dilation, strict=True)
     ]
     if min(spans) < 1:
-        raise ShapeError("the kernel is larger than the padded input", parameter="kernel", got=tuple(kernel),
-                         wanted=f"a kernel that fits into {tuple(size)} with padding {padding}")  # fmt: skip
+        raise ShapeError(
+            "the kernel is larger than the padded input",
+            parameter="kernel",
+            got=tuple(kernel),
+            wanted=f"a kernel that fits into {tuple(size)} with padding {padding}",
+        )
     return tuple(int(span) for span in spans)
 
 
@@ -115,9 +123,12 @@ def _flatten_out(node: nir.NIRNode, shape: Shape) -> Shape:
     first = start + len(shape) if start < 0 else start
     last = end + len(shape) if end < 0 else end
     if not 0 <= first <= last < len(shape):
-        raise ShapeError("Flatten has no such dimensions; they are counted without the batch", parameter="start_dim",
-                         got=f"start_dim={start}, end_dim={end} for shape {shape}",
-                         wanted=f"0 <= start_dim <= end_dim < {len(shape)} (negative: from the end)")  # fmt: skip
+        raise ShapeError(
+            "Flatten has no such dimensions; they are counted without the batch",
+            parameter="start_dim",
+            got=f"start_dim={start}, end_dim={end} for shape {shape}",
+            wanted=f"0 <= start_dim <= end_dim < {len(shape)} (negative: from the end)",
+        )
     return (*shape[:first], int(np.prod(shape[first : last + 1])), *shape[last + 1 :])
 
 
@@ -148,15 +159,28 @@ def infer_shapes(flat: FlatGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[
             queue.extend(after[name])
     for name in flat.nodes:
         if name not in known and name not in findings and not any(source in findings for source in before[name]):
-            findings[name] = Finding("error", name, "", "its input shape is nowhere given",
-                                     "Give the graph an Input with a shape, or the node its input_shape.",
-                                     error=ShapeError)  # fmt: skip
+            findings[name] = Finding(
+                "error",
+                name,
+                "",
+                "its input shape is nowhere given",
+                "Give the graph an Input with a shape, or the node its input_shape.",
+                error=ShapeError,
+            )
     return known, [*findings.values(), *_edge_findings(flat, known)]
 
 
 def _finding(name: str, error: ShapeError | ParameterError) -> Finding:
-    return Finding("error", name, error.parameter or "", error.message, error.way_out or "", error.got,
-                   error.wanted or "", type(error))  # fmt: skip
+    return Finding(
+        "error",
+        name,
+        error.parameter or "",
+        error.message,
+        error.way_out or "",
+        error.got,
+        error.wanted or "",
+        type(error),
+    )
 
 
 def _node_shapes(node: nir.NIRNode, incoming: list[Shape]) -> tuple[Shape, Shape] | None:
@@ -176,6 +200,13 @@ def _edge_findings(flat: FlatGraph, known: dict[str, tuple[Shape, Shape]]) -> It
             hint = ""
             if int(np.prod(taken)) == 1 or int(np.prod(given)) == int(np.prod(taken)):
                 hint = "The parameters could be broadcast or reshaped to the incoming shape. "
-            yield Finding("error", target, "", f"shape mismatch along the edge from '{source}'",
-                          f"{hint}Give both ends one shape, or put a nir.Flatten between them.", given,
-                          f"{taken}, which {type(flat.nodes[target]).__name__} takes", ShapeError)  # fmt: skip
+            yield Finding(
+                "error",
+                target,
+                "",
+                f"shape mismatch along the edge from '{source}'",
+                f"{hint}Give both ends one shape, or put a nir.Flatten between them.",
+                given,
+                f"{taken}, which {type(flat.nodes[target]).__name__} takes",
+                ShapeError,
+            )

@@ -15,10 +15,26 @@ Edge = tuple[str, str]
 
 #: Every NIR 1.0.8 primitive that hasn gives a meaning to.
 PRIMITIVES: tuple[type[nir.NIRNode], ...] = (
-    nir.Input, nir.Output, nir.NIRGraph, nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d,
-    nir.SumPool2d, nir.AvgPool2d, nir.Flatten, nir.Delay, nir.Threshold,
-    nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF,
-)  # fmt: skip
+    nir.Input,
+    nir.Output,
+    nir.NIRGraph,
+    nir.Affine,
+    nir.Linear,
+    nir.Scale,
+    nir.Conv1d,
+    nir.Conv2d,
+    nir.SumPool2d,
+    nir.AvgPool2d,
+    nir.Flatten,
+    nir.Delay,
+    nir.Threshold,
+    nir.I,
+    nir.IF,
+    nir.LI,
+    nir.LIF,
+    nir.CubaLI,
+    nir.CubaLIF,
+)
 PRIMITIVE_NAMES = tuple(primitive.__name__ for primitive in PRIMITIVES)
 
 
@@ -46,19 +62,34 @@ def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Findin
     seen: set[Edge] = set()
     for edge in map(tuple, graph.edges):
         if edge in seen:
-            yield Finding("error", edge[1], "", f"the edge {edge[0]!r} -> {edge[1]!r} is listed twice",
-                          "List it once, or double the weight if the doubling is meant.")  # fmt: skip
+            yield Finding(
+                "error",
+                edge[1],
+                "",
+                f"the edge {edge[0]!r} -> {edge[1]!r} is listed twice",
+                "List it once, or double the weight if the doubling is meant.",
+            )
         seen.add(edge)
         yield from _end_findings(graph, edge, top)
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
             yield from in_graph(name, structure_findings(node, top=False))
         elif not isinstance(node, PRIMITIVES):
-            yield Finding("error", name, "", f"unknown node type {type(node).__name__}",
-                          f"hasn runs {', '.join(PRIMITIVE_NAMES)}.")  # fmt: skip
+            yield Finding(
+                "error",
+                name,
+                "",
+                f"unknown node type {type(node).__name__}",
+                f"hasn runs {', '.join(PRIMITIVE_NAMES)}.",
+            )
     if top and not any(isinstance(node, nir.Output) for node in graph.nodes.values()):
-        yield Finding("warning", "", "", "the graph has no Output node, so a recording has no outputs",
-                      "Add a nir.Output and an edge to it.")  # fmt: skip
+        yield Finding(
+            "warning",
+            "",
+            "",
+            "the graph has no Output node, so a recording has no outputs",
+            "Add a nir.Output and an edge to it.",
+        )
 
 
 def _end_findings(graph: nir.NIRGraph, edge: Edge, top: bool) -> Iterator[Finding]:
@@ -66,11 +97,21 @@ def _end_findings(graph: nir.NIRGraph, edge: Edge, top: bool) -> Iterator[Findin
         try:
             node_at(graph, name, is_source)
         except GraphError as error:
-            yield Finding("error", error.node or name, "", f"edge {edge[0]!r} -> {edge[1]!r}: {error.message}",
-                          error.way_out or "")  # fmt: skip
+            yield Finding(
+                "error",
+                error.node or name,
+                "",
+                f"edge {edge[0]!r} -> {edge[1]!r}: {error.message}",
+                error.way_out or "",
+            )
     if top and isinstance(graph.nodes.get(edge[1]), nir.Input):
-        yield Finding("error", edge[1], "", f"edge from {edge[0]!r} into an Input of the graph",
-                      "An Input takes its values from outside; point the edge at the node behind it.")  # fmt: skip
+        yield Finding(
+            "error",
+            edge[1],
+            "",
+            f"edge from {edge[0]!r} into an Input of the graph",
+            "An Input takes its values from outside; point the edge at the node behind it.",
+        )
 
 
 def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
@@ -81,10 +122,16 @@ def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
     """
     node = graph.nodes.get(name)
     if node is None:
-        outer = next((o for o, n in graph.nodes.items() if isinstance(n, nir.NIRGraph) and name.startswith(o + ".")), None)
+        outer = next(
+            (o for o, n in graph.nodes.items() if isinstance(n, nir.NIRGraph) and name.startswith(o + ".")),
+            None,
+        )
         if outer is None:
-            raise GraphError("there is no such node", node=name,
-                             way_out=f"The graph has {', '.join(sorted(graph.nodes)) or 'no nodes'}.")  # fmt: skip
+            raise GraphError(
+                "there is no such node",
+                node=name,
+                way_out=f"The graph has {', '.join(sorted(graph.nodes)) or 'no nodes'}.",
+            )
         return f"{outer}.{node_at(graph.nodes[outer], name[len(outer) + 1 :], is_source)}"
     if not isinstance(node, nir.NIRGraph):
         return name
@@ -92,9 +139,10 @@ def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
     ends = [inner for inner, n in node.nodes.items() if isinstance(n, wanted)]
     if len(ends) != 1:
         raise GraphError(
-            f"the nested graph has {len(ends)} {wanted.__name__} nodes", node=name,
+            f"the nested graph has {len(ends)} {wanted.__name__} nodes",
+            node=name,
             way_out=f"Name the one that is meant: {', '.join(f'{name}.{end}' for end in sorted(ends)) or 'add one'}.",
-        )  # fmt: skip
+        )
     return f"{name}.{ends[0]}"
 
 
@@ -119,8 +167,11 @@ def _lay_flat(graph: nir.NIRGraph, prefix: str, nodes: dict[str, nir.NIRNode], e
         if isinstance(node, nir.NIRGraph):
             _lay_flat(node, f"{prefix}{name}.", nodes, edges)
         elif prefix + name in nodes:
-            raise GraphError("two nodes get this name once nested graphs are laid flat", node=prefix + name,
-                             way_out="Rename one of them: names inside a nested graph become outer.inner.")  # fmt: skip
+            raise GraphError(
+                "two nodes get this name once nested graphs are laid flat",
+                node=prefix + name,
+                way_out="Rename one of them: names inside a nested graph become outer.inner.",
+            )
         else:
             nodes[prefix + name] = node
     for source, target in graph.edges:

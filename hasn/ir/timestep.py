@@ -12,7 +12,12 @@ from hasn.errors import TimeStepError
 from hasn.ir.finding import Finding
 from hasn.ir.structure import FlatGraph
 
-_TAUS = {nir.LI: ("tau",), nir.LIF: ("tau",), nir.CubaLI: ("tau_syn", "tau_mem"), nir.CubaLIF: ("tau_syn", "tau_mem")}
+_TAUS = {
+    nir.LI: ("tau",),
+    nir.LIF: ("tau",),
+    nir.CubaLI: ("tau_syn", "tau_mem"),
+    nir.CubaLIF: ("tau_syn", "tau_mem"),
+}
 
 
 def check_dt(value: Any) -> float:
@@ -26,7 +31,12 @@ def check_dt(value: Any) -> float:
     except (TypeError, ValueError):
         dt = float("nan")
     if not (np.isfinite(dt) and dt > 0):
-        raise TimeStepError("the time step has no meaning", parameter="dt", got=repr(value), wanted="a finite number of seconds > 0")
+        raise TimeStepError(
+            "the time step has no meaning",
+            parameter="dt",
+            got=repr(value),
+            wanted="a finite number of seconds > 0",
+        )
     return dt
 
 
@@ -69,7 +79,14 @@ def missing_dt_text(flat: FlatGraph) -> str:
 def dt_findings(flat: FlatGraph, dt: float | None, method: str) -> Iterator[Finding]:
     """dt missing, Euler steps that oscillate (tau < dt <= 2 tau) or diverge (dt > 2 tau), rounded delays."""
     if dt is None:
-        yield Finding("warning", "", "dt", "the graph does not say its time step", missing_dt_text(flat), error=TimeStepError)
+        yield Finding(
+            "warning",
+            "",
+            "dt",
+            "the graph does not say its time step",
+            missing_dt_text(flat),
+            error=TimeStepError,
+        )
         return
     for name, node in flat.nodes.items():
         if method == "euler":
@@ -84,11 +101,27 @@ def _euler_findings(name: str, parameter: str, tau: np.ndarray[Any, Any], dt: fl
         return
     shortest = float(tau.min())
     if dt > 2 * shortest:
-        yield Finding("error", name, parameter, "is under dt/2, so an Euler step diverges",
-                      "Take a smaller dt, or method='exact'.", f"{shortest:g} s", f">= {dt / 2:g} s (dt = {dt:g} s)", TimeStepError)  # fmt: skip
+        yield Finding(
+            "error",
+            name,
+            parameter,
+            "is under dt/2, so an Euler step diverges",
+            "Take a smaller dt, or method='exact'.",
+            f"{shortest:g} s",
+            f">= {dt / 2:g} s (dt = {dt:g} s)",
+            TimeStepError,
+        )
     elif dt > shortest:
-        yield Finding("warning", name, parameter, "is under dt, so an Euler step overshoots and oscillates",
-                      "Take a smaller dt, or method='exact'.", f"{shortest:g} s", f">= dt = {dt:g} s", TimeStepError)  # fmt: skip
+        yield Finding(
+            "warning",
+            name,
+            parameter,
+            "is under dt, so an Euler step overshoots and oscillates",
+            "Take a smaller dt, or method='exact'.",
+            f"{shortest:g} s",
+            f">= dt = {dt:g} s",
+            TimeStepError,
+        )
 
 
 def _delay_findings(name: str, delay: np.ndarray[Any, Any], dt: float) -> Iterator[Finding]:
@@ -96,5 +129,11 @@ def _delay_findings(name: str, delay: np.ndarray[Any, Any], dt: float) -> Iterat
     # 1e-6 of a step is far above the rounding of delay/dt and far below any delay that is meant.
     off = np.abs(steps - np.rint(steps)) > 1e-6
     if np.any(off):
-        yield Finding("warning", name, "delay", "is no whole number of steps and is rounded to the nearest",
-                      f"Give a multiple of dt = {dt:g} s.", f"{float(delay[off].reshape(-1)[0]):g} s")  # fmt: skip
+        yield Finding(
+            "warning",
+            name,
+            "delay",
+            "is no whole number of steps and is rounded to the nearest",
+            f"Give a multiple of dt = {dt:g} s.",
+            f"{float(delay[off].reshape(-1)[0]):g} s",
+        )

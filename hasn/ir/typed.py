@@ -34,7 +34,10 @@ def with_types(graph: nir.NIRGraph) -> nir.NIRGraph:
 
 def copy_graph(graph: nir.NIRGraph) -> nir.NIRGraph:
     """A graph whose nodes and metadata can be changed without changing the caller's (arrays are shared)."""
-    nodes = {name: copy_graph(node) if isinstance(node, nir.NIRGraph) else copy.copy(node) for name, node in graph.nodes.items()}
+    nodes = {
+        name: copy_graph(node) if isinstance(node, nir.NIRGraph) else copy.copy(node)
+        for name, node in graph.nodes.items()
+    }
     for node in nodes.values():
         node.metadata = dict(node.metadata) if isinstance(node.metadata, dict) else {}
     metadata = dict(graph.metadata) if isinstance(graph.metadata, dict) else {}

@@ -38,7 +38,9 @@ def pair(value: Any, dims: int) -> tuple[int, ...]:
     """
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size not in (1, dims) or np.any(array % 1 != 0):
-        raise ParameterError("is neither one integer nor one for each dimension", got=repr(value), wanted=f"1 or {dims} integers")
+        raise ParameterError(
+            "is neither one integer nor one for each dimension", got=repr(value), wanted=f"1 or {dims} integers"
+        )
     flat = [int(n) for n in array.reshape(-1)]
     return tuple(flat * dims) if len(flat) == 1 else tuple(flat)
 
@@ -55,6 +57,8 @@ def pads(value: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tupl
     if word == "valid":
         return tuple((0, 0) for _ in kernel)
     if word != "same":
-        raise ParameterError("unknown padding", parameter="padding", got=repr(word), wanted="'same', 'valid' or integers")
+        raise ParameterError(
+            "unknown padding", parameter="padding", got=repr(word), wanted="'same', 'valid' or integers"
+        )
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return tuple((total // 2, total - total // 2) for total in totals)

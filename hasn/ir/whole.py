@@ -21,7 +21,11 @@ def refuse_existing(path: str | Path, *, force: bool) -> Path:
     if target.is_dir():
         raise FileError("is a folder", parameter=str(target), wanted="a file name")
     if target.exists() and not force:
-        raise FileError("the file exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it.")
+        raise FileError(
+            "the file exists and is kept",
+            parameter=str(target),
+            way_out="Pass force=True (--force) to replace it.",
+        )
     if not target.parent.is_dir():
         raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")
     return target
@@ -50,8 +54,11 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(f"could not be written: {error.strerror or error}", parameter=str(target),
-                        way_out="Nothing was changed; make room and try again.") from error
+        raise FileError(
+            f"could not be written: {error.strerror or error}",
+            parameter=str(target),
+            way_out="Nothing was changed; make room and try again.",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

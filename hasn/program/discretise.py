@@ -6,8 +6,8 @@ Continuous time (NIR, Pedersen et al., Nature Communications 15, 2024, table 1):
     LI, LIF        tau dv/dt = v_leak - v + R I
     CubaLI, LIF    tau_syn dc/dt = -c + w_in I        tau_mem dv/dt = v_leak - v + R c
 
-``euler`` is the forward step, the current first and the voltage with the new current. ``exact`` is the solution over one
-step with the input held constant (Rotter & Diesmann, Biological Cybernetics 81, 1999, section 3). All in float64.
+``euler`` is the forward step, the current first and the voltage with the new current. ``exact`` is the solution over
+one step with the input held constant (Rotter & Diesmann, Biological Cybernetics 81, 1999, section 3). All in float64.
 """
 
 from __future__ import annotations

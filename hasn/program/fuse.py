@@ -18,7 +18,7 @@ from hasn.program.model import Compare, Connection, Floats, Neurons, Program, Sh
 
 @dataclass(frozen=True)
 class Relay:
-    """``y = sum of what arrives``, without state: an Output that is not just one population, or a stateless loop's cut."""
+    """``y = sum of what arrives``, without state: an Output that sums, or the cut of a stateless loop."""
 
     name: str
     shape: Shape
@@ -159,7 +159,7 @@ class _Fusion:
         """The population that an Output merely shows, if it does."""
         if len(total.terms) != 1 or any(np.any(value) for value in total.drive.values()):
             return None
-        ((source, delay), matrix), = total.terms.items()
+        (((source, delay), matrix),) = total.terms.items()
         rows, columns = matrix.shape
         same = rows == columns and matrix.nnz == rows and bool(np.all(matrix.diagonal() == 1.0))
         return source if same and delay == 0 else None
@@ -197,7 +197,9 @@ def _mapped(step: Connection, total: _Sum, shape: Shape) -> _Sum:
         result = _Sum({}, {})
     else:
         matrix = step.map.matrix(shape)
-        result = _Sum({key: matrix @ m for key, m in total.terms.items()}, {k: matrix @ v for k, v in total.drive.items()})
+        result = _Sum(
+            {key: matrix @ m for key, m in total.terms.items()}, {k: matrix @ v for k, v in total.drive.items()}
+        )
     bias = bias_vector(step)
     if bias is not None:
         result.drive[0] = result.drive.get(0, 0.0) + bias

@@ -36,10 +36,10 @@ def lower(
         graph: the graph, which is not changed.
         dt: seconds a step; default: the graph's ``metadata["dt"]``.
         method: ``"euler"`` or ``"exact"``, see :mod:`hasn.program.discretise`.
-        reset: ``"zero"`` (``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for the neurons whose
-            own ``metadata["reset"]`` says nothing.
-        timing: ``"synchronous"`` (only feedback edges and Delays take time) or ``"hardware"`` (every connection out of an
-            Input, a population or a Threshold takes one step, and that step is the feedback edge's own).
+        reset: ``"zero"`` (``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for the neurons
+            whose own ``metadata["reset"]`` says nothing.
+        timing: ``"synchronous"`` (only feedback edges and Delays take time) or ``"hardware"`` (every connection out of
+            an Input, a population or a Threshold takes one step, and that step is the feedback edge's own).
 
     Raises:
         GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.

@@ -57,7 +57,9 @@ class Dense:
         weight = np.asarray(self.weight, dtype=np.float64)
         if weight.ndim == 2:
             return csr_array(weight)
-        return csr_array(block_diag([csr_array(block) for block in weight.reshape(-1, *weight.shape[-2:])], format="csr"))
+        return csr_array(
+            block_diag([csr_array(block) for block in weight.reshape(-1, *weight.shape[-2:])], format="csr")
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class Convolution:
 
     def matrix(self, shape: Shape) -> Matrix:
         """Sparse matrix: every window unrolled."""
-        return _window_matrix(np.asarray(self.weight, dtype=np.float64), shape, self.stride, self.pads, self.dilation, self.groups)
+        return _window_matrix(
+            np.asarray(self.weight, dtype=np.float64), shape, self.stride, self.pads, self.dilation, self.groups
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,14 @@ def _window_matrix(weight: Floats, shape: Shape, stride: Shape, pads: Pads, dila
         (n + low + high - d * (k - 1) - 1) // s + 1
         for n, k, s, (low, high), d in zip(shape[1:], kernel, stride, pads, dilation, strict=True)
     ]
-    grid = np.meshgrid(np.arange(outs), *map(np.arange, size), np.arange(ins), *map(np.arange, kernel), indexing="ij", sparse=True)
+    grid = np.meshgrid(
+        np.arange(outs),
+        *map(np.arange, size),
+        np.arange(ins),
+        *map(np.arange, kernel),
+        indexing="ij",
+        sparse=True,
+    )
     dims = len(kernel)
     out_channel, position, in_channel, offset = grid[0], grid[1 : 1 + dims], grid[1 + dims], grid[2 + dims :]
     full = np.broadcast_shapes(*(axis.shape for axis in grid))

@@ -77,6 +77,8 @@ def _cannot(network: Network, cycle: list[str], latency: int) -> RetimingError:
     taken = latency * len(pairs)
     return RetimingError(
         f"the cycle {' -> '.join([*cycle, cycle[0]])} has {own} step(s) of delay and its connections take {taken}",
-        node=cycle[0], got=f"{own} step(s)", wanted=f"{taken}, so {taken - own} more",
-        way_out="Put a nir.Delay into the cycle, or compile with timing='hardware', where every connection takes a step.",
-    )  # fmt: skip
+        node=cycle[0],
+        got=f"{own} step(s)",
+        wanted=f"{taken}, so {taken - own} more",
+        way_out="Put a nir.Delay into the cycle, or take timing='hardware', where every connection takes a step.",
+    )

@@ -1,0 +1,122 @@
+"""`hasn.compare`: the same graph and input on several backends, held against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nir
+
+from hasn.agreement.comparison import Comparison
+from hasn.agreement.judge import judge
+from hasn.backend import get_backend
+from hasn.compiler import compile as compile_graph
+from hasn.errors import BackendUnavailable, OptionError, UnsupportedError
+from hasn.program.fuse import fuse
+from hasn.program.lower import lower
+from hasn.recording import Recording
+from hasn.signals import signals
+
+
+def compare(
+    graph: nir.NIRGraph,
+    inputs: Any = None,
+    *,
+    backends: Sequence[str] = ("snntorch", "brian2", "lava"),
+    reference: str = "brian2",
+    dt: float | None = None,
+    method: str = "euler",
+    reset: str = "zero",
+    timing: str = "synchronous",
+    precision: str = "float64",
+    steps: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    **backend_options: Any,
+) -> Comparison:
+    """Run a graph on several backends and say, spike by spike, whether they ran the same network.
+
+    Args:
+        graph: the network.
+        inputs: as for ``Executable.run``.
+        backends: labels: a backend's name, or ``name:precision`` ("snntorch:float32").
+        reference: the label that the others are held against; run too, if ``backends`` does not name it.
+        dt, method, reset, timing, precision: as for :func:`hasn.compile`.
+        steps: T, for a graph without Inputs.
+        progress: called with each label before it runs.
+        **backend_options: given to each backend that has an option of that name.
+
+    Returns:
+        The comparison. A backend that is not installed, or that refuses the graph, is listed in ``skipped`` with its
+        reason, and does not count as agreement.
+
+    Raises:
+        OptionError: unknown backend or option, or fewer than two backends that could run.
+        BackendUnavailable, UnsupportedError: the reference cannot run.
+        GraphError, ParameterError, TimeStepError, InputError: the graph, dt or the input has no meaning.
+    """
+    labels = list(dict.fromkeys([reference, *backends]))
+    parsed = {label: _parse(label, precision) for label in labels}
+    _refuse_unknown_options(parsed, backend_options)
+    settings = {"method": method, "reset": reset, "timing": timing}
+    program = lower(graph, dt=dt, **settings)
+    given = signals(program, inputs, steps)
+    recordings: dict[str, Recording] = {}
+    skipped: dict[str, str] = {}
+    for label, (name, exactness) in parsed.items():
+        known = get_backend(name).options()
+        options = {key: value for key, value in backend_options.items() if key in known}
+        if exactness not in get_backend(name).precisions and label != reference:
+            skipped[label] = f"{name} does not compute in {exactness}"
+            continue
+        if progress:
+            progress(label)
+        try:
+            executable = compile_graph(graph, name, dt=program.dt, precision=exactness, **settings, **options)
+            with executable:
+                recordings[label] = executable.run(given.values, record=("spikes", "voltages"), steps=given.steps)
+        except (BackendUnavailable, UnsupportedError) as error:
+            if label == reference:
+                raise
+            skipped[label] = _reason(error)
+    if len(recordings) < 2:
+        raise OptionError(
+            "nothing to compare: only the reference could run",
+            parameter="backends",
+            got=", ".join(labels),
+            wanted="two backends that can run here",
+            way_out="; ".join(f"{label}: {why}" for label, why in skipped.items()),
+        )
+    return judge(program, fuse(program), given.values, recordings, reference, skipped)
+
+
+def _parse(label: str, precision: str) -> tuple[str, str]:
+    """("snntorch", "float32") of "snntorch:float32".
+
+    Raises:
+        OptionError: no such backend, or none of its precisions.
+    """
+    name, _, exactness = label.partition(":")
+    backend = get_backend(name)
+    if exactness and exactness not in backend.precisions:
+        raise OptionError(
+            f"unknown precision for {name}",
+            parameter="backends",
+            got=repr(label),
+            wanted=" or ".join(f"{name}:{p}" for p in backend.precisions),
+        )
+    return name, exactness or precision
+
+
+def _refuse_unknown_options(parsed: dict[str, tuple[str, str]], options: dict[str, Any]) -> None:
+    known = {option for name, _ in parsed.values() for option in get_backend(name).options()}
+    for option in sorted(set(options) - known):
+        raise OptionError(
+            "none of the backends has such an option",
+            parameter=option,
+            got=repr(options[option]),
+            wanted=", ".join(sorted(known)),
+        )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "message", str(error)) if isinstance(error, BackendUnavailable) else str(error)

@@ -1,0 +1,147 @@
+"""The result of a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hasn.program.fuse import Network
+from hasn.program.model import Program
+from hasn.recording import Array, Recording
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first spike at which a backend parts from the reference.
+
+    Attributes:
+        node, index: the neuron; ``index`` lies within the node's shape.
+        sample: place in the batch.
+        step: canonical step.
+        reference, backend: the two labels.
+        spiked: label -> whether it spiked.
+        voltages: label -> recorded membrane potential (after the reset) in volts; empty for a Threshold node.
+        threshold: the neuron's threshold in volts.
+        tie: whether both voltages lie within rounding of the threshold.
+        cause: one sentence.
+    """
+
+    node: str
+    index: tuple[int, ...]
+    sample: int
+    step: int
+    reference: str
+    backend: str
+    spiked: dict[str, bool]
+    voltages: dict[str, float]
+    threshold: float
+    tie: bool
+    cause: str
+
+    def __str__(self) -> str:
+        parts = [
+            f"{label} {'spiked' if self.spiked[label] else 'was silent'}"
+            + (f" at v = {self.voltages[label]:.12g}" if label in self.voltages else "")
+            for label in (self.reference, self.backend)
+        ]
+        place = f"node '{self.node}' neuron {list(self.index)} sample {self.sample} step {self.step}"
+        return f"{self.backend}: {place}: {', '.join(parts)}, threshold {self.threshold:.12g}: {self.cause}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One backend against the reference.
+
+    Attributes:
+        differing: differing spikes that no tie explains.
+        ties: spikes that differ because a voltage lies within rounding of its threshold.
+        after_ties: differing spikes that a tie can have caused: the same neuron later, or neurons it reaches.
+        agreement: spikes that both have, over the spikes that either has (1.0 where neither has any).
+        max_voltage_error: largest difference of recorded membrane potentials, in volts.
+        first: the first divergence that no tie explains, else the first tie, else None.
+    """
+
+    differing: int
+    ties: int
+    after_ties: int
+    agreement: float
+    max_voltage_error: float
+    first: Divergence | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several backends on the same network and input, against a reference.
+
+    Labels are backend names, with ``:precision`` where it is not that of the call ("snntorch:float32").
+
+    Attributes:
+        program, network: what all of them ran.
+        inputs: Input node -> (T, batch, *shape).
+        reference: label of the backend that the others are held against.
+        recordings: label -> recording of spikes and voltages, always with a batch axis.
+        skipped: label -> why it did not run.
+        verdicts: label -> verdict, for every backend that ran, the reference included.
+    """
+
+    program: Program
+    network: Network
+    inputs: dict[str, Array]
+    reference: str
+    recordings: dict[str, Recording]
+    skipped: dict[str, str]
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def differing(self) -> dict[str, int]:
+        """Differing spikes that no tie explains, for each backend."""
+        return {label: verdict.differing for label, verdict in self.verdicts.items()}
+
+    @property
+    def ties(self) -> dict[str, int]:
+        """Ties at the threshold, for each backend."""
+        return {label: verdict.ties for label, verdict in self.verdicts.items()}
+
+    @property
+    def after_ties(self) -> dict[str, int]:
+        """Differing spikes that a tie can have caused, for each backend."""
+        return {label: verdict.after_ties for label, verdict in self.verdicts.items()}
+
+    @property
+    def agreement(self) -> dict[str, float]:
+        """Common spikes over all spikes, for each backend."""
+        return {label: verdict.agreement for label, verdict in self.verdicts.items()}
+
+    @property
+    def max_voltage_error(self) -> dict[str, float]:
+        """Largest difference of membrane potentials in volts, for each backend."""
+        return {label: verdict.max_voltage_error for label, verdict in self.verdicts.items()}
+
+    def first_divergence(self, backend: str) -> Divergence | None:
+        """Where a backend first parts from the reference; None if it never does.
+
+        Raises:
+            KeyError: it did not run.
+        """
+        return self.verdicts[backend].first
+
+    @property
+    def ok(self) -> bool:
+        """Whether at least two backends ran and no spike differs, ties and what they can have caused apart."""
+        return len(self.recordings) > 1 and not any(self.differing.values())
+
+    def table(self) -> str:
+        """The agreement as text: a row a backend, then the first divergences."""
+        from hasn.report.table import comparison_table
+
+        return comparison_table(self)
+
+    def to_html(self, path: str | Path, *, force: bool = False) -> None:
+        """Write a self-contained HTML report with rasters, membrane traces and the graph.
+
+        Raises:
+            FileError: the file exists and ``force`` is False, or cannot be written.
+        """
+        from hasn.report.html import write_report
+
+        write_report(path, self, force=force)
