@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
 from hasn.program.fuse import Network, fuse
-from hasn.program.model import Program
+from hasn.program.model import Connection, Program
 from hasn.program.operations import synaptic_operations
 from hasn.recording import Counts, Recording
 from hasn.signals import Signals, signals
@@ -241,7 +241,7 @@ class Executable(ABC):
     def structure(self) -> str:
         """A hash of the network's names, shapes, delays and timing, not of its coefficients."""
         lines = [f"{type(s).__name__} {s.name} {s.shape} {getattr(s, 'states', '')}" for s in self.program.steps]
-        delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.steps if getattr(s, "delay", None) is not None]
+        delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.of(Connection) if s.delay is not None]
         text = "\n".join([*lines, *delays, *map(str, self.program.edges), self.program.timing, self.precision])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -74,7 +74,7 @@ class Recording:
     @property
     def times(self) -> NDArray[np.float64]:
         """Start of each step, in seconds."""
-        return np.arange(self.steps) * self.dt
+        return np.arange(self.steps, dtype=np.float64) * np.float64(self.dt)
 
     @property
     def output(self) -> Array:

@@ -138,6 +138,9 @@ class LinearNeuron(nn.Module):
     spikes; the gradient flows through the reset as in snnTorch with ``reset_delay=False``.
     """
 
+    threshold: Tensor
+    jump: Tensor
+
     def __init__(self, spec: Neurons, spike_grad: Surrogate) -> None:
         super().__init__()
         self.spec = spec
@@ -173,6 +176,8 @@ class LinearNeuron(nn.Module):
 
 class Comparator(nn.Module):
     """NIR's Threshold: ``y = 1[x > threshold]``, with the surrogate's gradient."""
+
+    threshold: Tensor
 
     def __init__(self, threshold: Floats, spike_grad: Surrogate) -> None:
         super().__init__()

@@ -116,14 +116,7 @@ class _Pair:
                 first_ties.append(place)
                 ties += 1
                 after += self._take_out(left, place)
-        order = lambda p: (p.step, p.order, p.sample, p.neuron)
-        return (
-            differing,
-            ties,
-            after,
-            min(firsts, key=order, default=None),
-            min(first_ties, key=order, default=None),
-        )
+        return differing, ties, after, min(firsts, default=None), min(first_ties, default=None)
 
     def _take_out(self, left: list[Bools], tie: Place) -> int:
         """Remove a tie and all that it can have caused; how many of the latter there were."""

@@ -82,7 +82,7 @@ def _carried(tau_syn: Floats, tau_mem: Floats, dt: float) -> Floats:
     slower = np.exp(-dt / np.maximum(tau_syn, tau_mem))
     distance = np.abs(x)
     ratio = np.where(distance > 0, -np.expm1(-distance) / np.where(distance > 0, distance, 1.0), 1.0)
-    return dt / tau_mem * slower * ratio
+    return _floats(dt / tau_mem * slower * ratio)
 
 
 _ROWS: dict[type[nir.NIRNode], Callable[[nir.NIRNode, float, bool], Rows]] = {

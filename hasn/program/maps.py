@@ -39,8 +39,8 @@ class Scaling:
         """Sparse diagonal matrix."""
         from scipy.sparse import dia_array
 
-        values = np.asarray(self.scale, dtype=np.float64).reshape(1, -1)
-        return dia_array((values, [0]), shape=(values.size, values.size)).tocsr()
+        values: Floats = np.asarray(self.scale, dtype=np.float64).reshape(1, -1)
+        return dia_array((values, np.zeros(1, dtype=int)), shape=(values.size, values.size)).tocsr()
 
 
 @dataclass(frozen=True)
