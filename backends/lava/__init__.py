@@ -1,1 +1,75 @@
+"""Lava (lava-nc 0.10.0) in a Python 3.10 of its own, reached through a worker process."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import nir
+
+from hasn.backend import Backend
+from hasn.errors import OptionError
+from hasn.executable import Executable
+from hasn.program.model import Program
+
+DELIVERIES = ("auto", "retimed", "in-step")
+
+
+class LavaBackend(Backend):
+    """Runs Programs on Lava's CPU simulation, with its stock processes wherever they have the node's equation."""
+
+    name = "lava"
+    precisions = ("float64",)
+    latency = 1
+
+    def why_not(self) -> str:
+        """What is missing, with the command that installs it; reads one small file."""
+        from hasn.backends.lava.environment import status
+
+        return status().why_not
+
+    def version(self) -> str:
+        """lava-nc's version, empty if it is not installed."""
+        from hasn.backends.lava.environment import status
+
+        return status().versions.get("lava-nc", "")
+
+    def compile(
+        self,
+        program: Program,
+        graph: nir.NIRGraph,
+        precision: str,
+        *,
+        time_limit: float = 120.0,
+        delivery: Literal["auto", "retimed", "in-step"] = "auto",
+        **options: Any,
+    ) -> Executable:
+        """Choose Lava processes for a Program; the worker starts with the first run.
+
+        Args:
+            program: what to run.
+            graph: the graph it came from (not needed).
+            precision: "float64".
+            time_limit: seconds without a sign of life after which the worker counts as hung.
+            delivery: "retimed": every connection takes a step, as on the chip, and populations run shifted, so that
+                the network stays the same; "in-step": connections deliver in the step in which they receive;
+                "auto": retimed where that is possible.
+
+        Raises:
+            OptionError: an option has no meaning.
+            RetimingError: ``delivery="retimed"``, and a cycle has fewer steps of delay than its connections take.
+        """
+        from hasn.backends.lava.executable import LavaExecutable
+
+        for name in options:
+            raise OptionError("lava has no such option", parameter=name, wanted=", ".join(self.options()))
+        if delivery not in DELIVERIES:
+            raise OptionError(
+                "unknown delivery", parameter="delivery", got=repr(delivery), wanted=" or ".join(DELIVERIES)
+            )
+        number = isinstance(time_limit, int | float) and not isinstance(time_limit, bool)
+        if not number or not time_limit > 0:
+            raise OptionError("no such time", parameter="time_limit", got=repr(time_limit), wanted="seconds > 0")
+        return LavaExecutable(program, precision, float(time_limit), delivery)
+
+
+BACKEND = LavaBackend()

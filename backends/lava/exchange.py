@@ -1,0 +1,84 @@
+"""Inputs and recordings of one run, as .npy files in the folder that the worker shares."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.backends.lava.worker.memory import new_file
+from hasn.program.fuse import Network, has_spikes
+from hasn.signals import Signals
+
+
+class Exchange:
+    """The files of one run; a context that removes them at its end.
+
+    Args:
+        folder: shared with the worker.
+        network: for the populations' shapes.
+        given: the inputs.
+    """
+
+    def __init__(self, folder: Path, network: Network, given: Signals) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+        self.network = network
+        self.given = given
+        self._tapes: dict[str, Path] = {}
+        self._voltages: dict[str, Path] = {}
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def request(self, values: Iterable[str], voltages: Iterable[str]) -> dict[str, Any]:
+        """The part of the worker's request that names inputs and recordings.
+
+        Args:
+            values: populations whose value is wanted.
+            voltages: populations whose membrane potential is wanted.
+        """
+        inputs: dict[str, str] = {}
+        graded: list[str] = []
+        for i, (name, array) in enumerate(self.given.values.items()):
+            flat = array.reshape(self.given.steps, self.given.batch, -1)
+            binary = bool(np.all((flat == 0.0) | (flat == 1.0)))
+            path = self.folder / f"input{i}.npy"
+            np.save(path, flat.astype(np.uint8) if binary else flat)
+            inputs[name] = str(path)
+            if not binary:
+                graded.append(name)
+        by_name = self.network.by_name
+        self._tapes = {
+            name: self._tape(f"value{i}", name, np.uint8 if has_spikes(by_name[name]) else np.float64)
+            for i, name in enumerate(sorted(values))
+        }
+        self._voltages = {name: self._tape(f"voltage{i}", name, np.float64) for i, name in enumerate(voltages)}
+        return {
+            "samples": self.given.batch,
+            "inputs": inputs,
+            "graded": graded,
+            "tapes": {name: str(path) for name, path in self._tapes.items()},
+            "voltages": {name: str(path) for name, path in self._voltages.items()},
+        }
+
+    def recorded(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """(values, membrane potentials) of the populations, (T, batch, *shape)."""
+        return self._read(self._tapes), self._read(self._voltages)
+
+    def _read(self, tapes: dict[str, Path]) -> dict[str, NDArray[Any]]:
+        lead = (self.given.steps, self.given.batch)
+        return {name: np.load(path).reshape(*lead, *self.network.by_name[name].shape) for name, path in tapes.items()}
+
+    def _tape(self, file: str, population: str, dtype: Any) -> Path:
+        path = self.folder / f"{file}.npy"
+        size = int(np.prod(self.network.by_name[population].shape))
+        new_file(path, (self.given.steps, self.given.batch, size), dtype)
+        return path

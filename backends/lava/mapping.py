@@ -1,0 +1,153 @@
+"""What a network becomes on Lava: cells (one Lava process each), wires between them, and when each population runs.
+
+A mapping knows no Lava: it is data, written as a bundle (see :mod:`hasn.backends.lava.bundle`) for the worker or
+a chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.backends.lava.connections import Link, links
+from hasn.backends.lava.neurons import PopulationCell, population_cell
+from hasn.errors import RetimingError
+from hasn.program.fuse import Network
+from hasn.program.model import Source
+from hasn.program.retime import retime
+
+Delivery = Literal["retimed", "in-step"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One Lava process.
+
+    Attributes:
+        name: unique in the mapping.
+        node: the population, or ``source -> target`` of a connection.
+        kind: stock "lif", "dense", "delay_dense", "sparse"; of ours "neurons", "compare", "relay", "instant",
+            "delayed".
+        stock: whether Lava brings the process.
+        why_not: why the chip could not run it as it is; empty if it could.
+        size_in, size_out: elements of its ports.
+        settings: numbers and names.
+        arrays: its arrays.
+    """
+
+    name: str
+    node: str
+    kind: str
+    stock: bool
+    why_not: str
+    size_in: int
+    size_out: int
+    settings: dict[str, Any]
+    arrays: dict[str, NDArray[Any]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a population is: the cell that sends its value, its size, and how many steps it runs late."""
+
+    cell: str
+    size: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An Input: its size, how many steps late it is fed, and the cells that receive it."""
+
+    size: int
+    shift: int
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A network as Lava processes.
+
+    Attributes:
+        cells: the processes.
+        wires: (sending cell, receiving cell).
+        inputs: Input -> entry.
+        populations: population -> place; Inputs are not among them.
+        delivery: "retimed" (every connection takes a step) or "in-step".
+        shifts: population -> steps that it runs late, Inputs included.
+    """
+
+    cells: tuple[Cell, ...]
+    wires: tuple[tuple[str, str], ...]
+    inputs: dict[str, Entry]
+    populations: dict[str, Place]
+    delivery: Delivery
+    shifts: dict[str, int]
+
+    @property
+    def longest(self) -> int:
+        """Steps to run after the last input until the last value is there."""
+        return max(self.shifts.values(), default=0)
+
+
+def map_network(network: Network, delivery: str = "auto", stock: bool = True) -> Mapping:
+    """Choose a process for every population and projection.
+
+    Args:
+        network: the composed form of a Program.
+        delivery: "retimed": every connection takes a step, and populations are shifted so that the network stays the
+            same; "in-step": a connection delivers in the step in which it receives; "auto": retimed where that is
+            possible.
+        stock: whether to use Lava's own processes where they can express a cell.
+
+    Raises:
+        RetimingError: ``delivery="retimed"`` and a cycle has too little delay.
+    """
+    chosen, shifts, delays = _times(network, delivery)
+    populations = [p for p in network.populations if not isinstance(p, Source)]
+    chosen_cells = {
+        p.name: population_cell(p, network.drives.get(p.name, {}), shifts[p.name], stock) for p in populations
+    }
+    scales = {name: cell.input_scale for name, cell in chosen_cells.items()}
+    cells = [_population(f"p{i}", name, cell) for i, (name, cell) in enumerate(chosen_cells.items())]
+    names = {cell.node: cell.name for cell in cells}
+    wires: list[tuple[str, str]] = []
+    targets: dict[str, list[str]] = {p.name: [] for p in network.populations if isinstance(p, Source)}
+    for i, link in enumerate(links(network, delays, scales, stock)):
+        cell = _connection(f"c{i}", link)
+        cells.append(cell)
+        wires.append((cell.name, names[link.target]))
+        if link.source in names:
+            wires.append((names[link.source], cell.name))
+        else:
+            targets[link.source].append(cell.name)
+    sizes = {p.name: int(np.prod(p.shape)) for p in network.populations}
+    inputs = {name: Entry(sizes[name], shifts[name], tuple(to)) for name, to in targets.items()}
+    places = {name: Place(cell, sizes[name], shifts[name]) for name, cell in names.items()}
+    return Mapping(tuple(cells), tuple(wires), inputs, places, chosen, shifts)
+
+
+def _times(network: Network, delivery: str) -> tuple[Delivery, dict[str, int], tuple[int, ...]]:
+    """Delivery, shifts, and the steps that each projection takes."""
+    if delivery != "in-step":
+        try:
+            timing = retime(network, latency=1)
+        except RetimingError:
+            if delivery == "retimed":
+                raise
+        else:
+            return "retimed", timing.shifts, tuple(timing.latency + extra for extra in timing.extra)
+    return "in-step", dict.fromkeys(network.by_name, 0), tuple(p.delay for p in network.projections)
+
+
+def _population(name: str, node: str, cell: PopulationCell) -> Cell:
+    return Cell(name, node, cell.kind, cell.stock, cell.why_not, cell.size, cell.size, cell.settings, cell.arrays)
+
+
+def _connection(name: str, link: Link) -> Cell:
+    node = f"{link.source} -> {link.target}"
+    settings = {**link.settings, "source": link.source, "target": link.target, "graded": link.graded}
+    return Cell(name, node, link.kind, link.stock, link.why_not, link.size_in, link.size_out, settings, link.arrays)

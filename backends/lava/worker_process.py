@@ -1,0 +1,188 @@
+"""The caller's end of the worker: starts it, talks to it with a time limit, and leaves no process behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hasn.backends.lava.worker.frames import pack, unpack
+from hasn.errors import WorkerError
+
+MAIN = Path(__file__).parent / "worker" / "main.py"
+#: Importing Lava may take this long on a cold disk.
+START_SECONDS = 120.0
+LAST_LINES = 15
+
+Progress = Callable[[int, int], None]
+
+
+class WorkerProcess:
+    """A worker in a process group of its own, and the folder that it shares with its caller.
+
+    Args:
+        python: Lava's interpreter.
+        time_limit: seconds without a sign of life after which it counts as hung.
+
+    Raises:
+        WorkerError: it does not start.
+    """
+
+    def __init__(self, python: Path, time_limit: float) -> None:
+        self.time_limit = time_limit
+        self.folder = Path(tempfile.mkdtemp(prefix="hasn-lava-"))
+        self._buffer = bytearray()
+        # One thread each: Lava's processes share the cores already.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        with (self.folder / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [str(python), str(MAIN), str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment,
+                start_new_session=True,
+            )
+        self._finalizer = weakref.finalize(self, _clean, self._process, self.folder)
+        self.versions: dict[str, str] = self._answer("start", max(time_limit, START_SECONDS))["ready"]
+
+    @property
+    def pid(self) -> int:
+        """Of the worker, and of its process group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._finalizer.alive and self._process.poll() is None
+
+    def ask(self, request: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            WorkerError: the worker died, hung or answered with an error; it is ended then, with all its children.
+        """
+        operation = str(request["op"])
+        stdin = self._process.stdin
+        try:
+            if stdin is None or not self.alive:
+                raise BrokenPipeError
+            stdin.write(pack(request))
+            stdin.flush()
+        except OSError:
+            raise self._failure(f"the Lava worker is gone{self._status()}", operation) from None
+        answer: dict[str, Any] = self._answer(operation, self.time_limit, progress)["done"]
+        return answer
+
+    def close(self) -> None:
+        """End the worker and all its children, and remove the folder."""
+        if self._finalizer.alive and self._process.poll() is None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(pack({"op": "quit"}))
+                self._process.stdin.flush()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(2.0)
+        self._finalizer()
+
+    # --- the pipe
+
+    def _answer(self, operation: str, limit: float, progress: Progress | None = None) -> dict[str, Any]:
+        while True:
+            message = self._receive(operation, limit)
+            if "progress" in message:
+                if progress is not None:
+                    progress(*message["progress"])
+            elif "error" in message:
+                raise self._failure(f"the Lava worker failed: {message['error'].strip()}", operation)
+            else:
+                return message
+
+    def _receive(self, operation: str, limit: float) -> dict[str, Any]:
+        """The next message; every one restarts the time limit."""
+        stdout = self._process.stdout
+        if stdout is None:
+            raise self._failure("the Lava worker has no pipe", operation)
+        deadline = time.monotonic() + limit
+        while (message := unpack(self._buffer)) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._failure(
+                    f"the Lava worker gave no sign of life for {limit:g} s", operation,
+                    way_out="Pass a longer time_limit (seconds) if the network is merely large.",
+                )  # fmt: skip
+            # Not only the pipe: a forked child may hold its other end.
+            ready, _, _ = select.select([stdout], [], [], min(left, 0.25))
+            if ready:
+                data = os.read(stdout.fileno(), 1 << 16)
+                if data:
+                    self._buffer += data
+                    continue
+            if ready or self._process.poll() is not None:
+                self._process.poll() if not ready else self._wait()
+                raise self._failure(f"the Lava worker died{self._status()}", operation)
+        return message
+
+    def _wait(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+
+    def _status(self) -> str:
+        code = self._process.poll()
+        if code is None:
+            return ""
+        return f" (killed by {signal.Signals(-code).name})" if code < 0 else f" (exit status {code})"
+
+    def _failure(self, message: str, operation: str, way_out: str | None = None) -> WorkerError:
+        words = self._last_words()
+        self._finalizer()
+        if words:
+            message = f"{message}. Its last words:\n{words}"
+        return WorkerError(message, parameter=operation, way_out=way_out)
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "stderr").read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-LAST_LINES:])
+
+
+def _clean(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """End the group and remove the folder: on close, when the caller forgets the worker, and when Python exits.
+
+    First SIGTERM, which Python's resource tracker survives to free the shared memory, then SIGKILL for what is left.
+    """
+    group = process.pid
+    for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and _group_lives(process, group):
+            time.sleep(0.01)
+    process.poll()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _group_lives(process: subprocess.Popen[bytes], group: int) -> bool:
+    process.poll()  # a zombie of ours would count as alive
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

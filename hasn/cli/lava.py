@@ -1,0 +1,70 @@
+"""`hasn lava`: Lava's own Python 3.10 environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Lava's own Python 3.10 environment.")
+
+Optional = Annotated[bool, typer.Option("--optional", help="Where no Python 3.10 can be had, say so and exit with 0.")]
+Force = Annotated[bool, typer.Option("--force", help="Make the environment anew, even if it is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+
+
+@app.command(epilog="Example: hasn lava setup")
+def setup(optional: Optional = False, force: Force = False) -> None:
+    """Make Lava's environment (Python 3.10, lava-nc 0.10.0), unless it is there.
+
+    Python 3.10 is looked for in $HASN_LAVA_PYTHON, pyenv's versions, on PATH, and among uv's managed Pythons. The
+    environment goes to $HASN_LAVA_ENV, else into hasn's virtual environment, else to ~/.local/share/hasn.
+    """
+    from rich.console import Console
+
+    from hasn.backends.lava.environment import SetupFailed, set_up, status
+
+    console = Console()
+    before = status()
+    if before.installed and not force:
+        console.print(
+            f"Lava is set up: {_one_line(before.versions)} in {before.folder}", soft_wrap=True, highlight=False
+        )
+        return
+    try:
+        with console.status("Lava") as spinner:
+            made = set_up(force, lambda text: spinner.update(f"Lava: {text}"))
+    except SetupFailed as failure:
+        console.print(f"Lava was not set up: {failure}", soft_wrap=True, highlight=False, markup=False)
+        if failure.search.python is None:
+            for line in failure.search.tried:
+                console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+            console.print(
+                "Install Python 3.10, or name one in HASN_LAVA_PYTHON, and run: hasn lava setup", soft_wrap=True
+            )
+            if optional:
+                console.print("The other backends work without it.")
+                return
+        raise typer.Exit(1) from None
+    console.print(f"Lava is set up: {_one_line(made.versions)} in {made.folder}", soft_wrap=True, highlight=False)
+
+
+@app.command(name="status", epilog="Example: hasn lava status --json")
+def show(as_json: Json = False) -> None:
+    """Say whether Lava's environment is there, and what is in it; exit status 1 if it is not."""
+    from hasn.backends.lava.environment import status
+
+    found = status()
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+    elif found.installed:
+        typer.echo(f"{_one_line(found.versions)} in {found.folder}")
+    else:
+        typer.echo(found.why_not)
+    if not found.installed:
+        raise typer.Exit(1)
+
+
+def _one_line(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
