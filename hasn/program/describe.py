@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling
-from hasn.program.model import Compare, Connection, Neurons, Program, Row, Sink, Source, Step
+from hasn.program.model import Compare, Connection, Edge, Neurons, Program, Row, Sink, Source, Step
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ def summaries(program: Program) -> list[StepSummary]:
             kind_of(step),
             step.shape,
             details_of(step, program.dt),
-            tuple(
-                f"{e.source}{f' ({steps_text(e.delay)} late)' if e.delay else ''}"
-                for e in program.edges_into(step.name)
-            ),
+            tuple(_source_text(e) for e in program.edges_into(step.name)),
         )
         for step in program.steps
     ]
+
+
+def _source_text(edge: Edge) -> str:
+    late = counted(edge.delay, "step")
+    return f"{edge.source} ({late} late)" if edge.delay else edge.source
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -53,9 +55,9 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape)) or "1"
 
 
-def steps_text(steps: int) -> str:
-    """ "1 step", "3 steps"."""
-    return f"{steps} step{'' if steps == 1 else 's'}"
+def counted(count: int, what: str) -> str:
+    """(1, "step") -> "1 step"; (3, "step") -> "3 steps"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def span(values: Any) -> str:

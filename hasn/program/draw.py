@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hasn.errors import RetimingError
-from hasn.program.describe import shape_text, span, steps_text, summaries
+from hasn.program.describe import counted, shape_text, span, summaries
 from hasn.program.fuse import Network, fuse
 from hasn.program.model import Program
 from hasn.program.retime import retime
@@ -14,21 +14,22 @@ from hasn.program.retime import retime
 def program_text(program: Program, *, width: int = 118) -> str:
     """Draw a Program as plain text.
 
-    Three parts: the steps in the order of evaluation with their coefficients (uniform value, or smallest .. largest) and
-    who feeds them; the populations and projections that event-driven simulators run; and the steps that hardware, where
-    every projection takes one, would shift each population (or the cycle that forbids it).
+    Three parts: the nodes in the order of evaluation with their coefficients (uniform value, or smallest .. largest)
+    and who feeds them; the populations and projections that event-driven simulators run; and the steps that hardware,
+    where every projection takes one, would shift each population (or the cycle that forbids it).
 
     Args:
         program: what :func:`hasn.lower` gives.
         width: columns of the text.
     """
     network = fuse(program)
+    populations = counted(len(network.populations), "population")
     head = f"dt {program.dt * 1e3:g} ms, {program.method}, {program.timing} timing"
     return "\n".join(
         [
             f"Program: {len(program.steps)} nodes in the order of evaluation ({head})",
             plain_text(_steps_table(program), width),
-            f"Network: {len(network.populations)} populations, {len(network.projections)} projection{'s' * (len(network.projections) != 1)}",
+            f"Network: {populations}, {counted(len(network.projections), 'projection')}",
             plain_text(_projections_table(network, program.dt), width),
             *_drives(network),
             *_shifts(network),
@@ -78,7 +79,7 @@ def _projections_table(network: Network, dt: float) -> Any:
 
     table = _table("from", "to", "delay", "synapses", "weights")
     for p in network.projections:
-        delay = f"{steps_text(p.delay)} = {p.delay * dt * 1e3:g} ms" if p.delay else "none"
+        delay = f"{counted(p.delay, 'step')} = {p.delay * dt * 1e3:g} ms" if p.delay else "none"
         rows, columns = p.weights.shape
         share = f" ({100 * p.weights.nnz / (rows * columns):.3g} % of {rows} × {columns})"
         table.add_row(*map(Text, (p.source, p.target, delay, f"{p.weights.nnz}{share}", span(p.weights.data))))
