@@ -1,0 +1,103 @@
+"""Brian2's global preferences, set for one piece of work and put back."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hasn.backends.brian2.load import brian2
+
+#: Brian2's own flags have -ffast-math; contraction to fused multiply-add would round differently from NumPy.
+COMPILER_FLAGS = ["-w", "-O3", "-ftree-vectorize", "-std=c++11", "-fno-fast-math", "-ffp-contract=off"]
+
+prefs = brian2.prefs
+devices = brian2.devices.device
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def isolated(precision: str, target: str, device: Any = None) -> Iterator[None]:
+    """Set Brian2 up for hasn, and leave everything as it was found: preferences, log level, device.
+
+    Args:
+        precision: "float64" or "float32".
+        target: "numpy" or "cython".
+        device: a Brian2 device; default: the runtime.
+    """
+    wanted = {
+        "codegen.target": target,
+        "codegen.string_expression_target": "numpy",
+        # It may reorder sums; and hasn's code has nothing to be taken out of a loop.
+        "codegen.loop_invariant_optimisations": False,
+        "codegen.runtime.cython.cache_dir": _cache_dir(prefs["codegen.runtime.cython.cache_dir"]),
+        "codegen.cpp.extra_compile_args": None,
+        "codegen.cpp.extra_compile_args_gcc": list(COMPILER_FLAGS),
+        # Brian2 appends to this list while it compiles.
+        "codegen.cpp.include_dirs": list(prefs["codegen.cpp.include_dirs"]),
+        "core.default_float_dtype": np.dtype(precision).type,
+        "core.network.default_schedule": ["start", "groups", "thresholds", "synapses", "resets", "end"],
+    }
+    with _LOCK, _quiet(), _device(device or devices.runtime_device):
+        found = {name: prefs[name] for name in wanted}
+        try:
+            for name, value in wanted.items():
+                prefs[name] = value
+            yield
+        finally:
+            for name, value in found.items():
+                prefs[name] = value
+
+
+def _cache_dir(users: str | None) -> str | None:
+    """A cache of our own: Brian2's cache key leaves the compiler's flags out, so its cache may hold fast-math code."""
+    from brian2.codegen.runtime.cython_rt.extension_manager import get_cython_cache_dir
+
+    folder = users or get_cython_cache_dir()
+    if folder is None:  # no Cython
+        return None
+    flags = hashlib.sha256(" ".join(COMPILER_FLAGS).encode()).hexdigest()[:8]
+    return str(Path(folder) / f"hasn_{flags}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Errors alone are logged; Brian2's calls to deprecated names of its own libraries are not the user's business."""
+    logger = logging.getLogger("brian2")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _device(device: Any) -> Iterator[None]:
+    if devices.get_device() is device:
+        yield
+        return
+    devices.set_device(device, build_on_run=False)
+    try:
+        yield
+    finally:
+        devices.reset_device()
+
+
+@cache
+def cython_works() -> bool:
+    """Whether Cython and a C++ compiler work here (a test compilation, made once)."""
+    from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
+
+    with isolated("float64", "numpy"):
+        return bool(CythonCodeObject.is_available())
