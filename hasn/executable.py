@@ -148,6 +148,7 @@ class Executable(ABC):
             self.backend,
             self.precision,
             seconds,
+            given.batched,
         )
 
     # --- streams

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import nir
 
 Array: TypeAlias = NDArray[Any]
 
@@ -51,6 +56,7 @@ class Recording:
         backend: who ran it.
         precision: in which arithmetic.
         seconds: wall time of the run, without compilation.
+        batched: whether the arrays have a batch axis.
     """
 
     outputs: dict[str, Array]
@@ -62,6 +68,7 @@ class Recording:
     backend: str = ""
     precision: str = ""
     seconds: float = 0.0
+    batched: bool = False
 
     @property
     def steps(self) -> int:
@@ -86,3 +93,44 @@ class Recording:
         if len(self.outputs) != 1:
             raise KeyError(f"the graph has {len(self.outputs)} Outputs: {', '.join(self.outputs)}")
         return next(iter(self.outputs.values()))
+
+    # --- on the way to other tools
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the recording as a ``.npz`` file; see :func:`hasn.recordings.npz.save_npz`."""
+        from hasn.recordings.npz import save_npz
+
+        save_npz(self, path, force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """Read what :meth:`save` wrote; see :func:`hasn.recordings.npz.load_npz`."""
+        from hasn.recordings.npz import load_npz
+
+        return load_npz(path)
+
+    def to_nir(self, form: Literal["gridded", "event"] = "gridded") -> nir.NIRGraphData:
+        """The recording as NIR data; see :func:`hasn.recordings.nir_data.to_nir_data`."""
+        from hasn.recordings.nir_data import to_nir_data
+
+        return to_nir_data(self, form)
+
+    @classmethod
+    def from_nir(
+        cls,
+        data: nir.NIRGraphData,
+        *,
+        dt: float | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        batched: bool = True,
+    ) -> Recording:
+        """The recording that NIR data holds; see :func:`hasn.recordings.nir_data.from_nir_data`."""
+        from hasn.recordings.nir_data import from_nir_data
+
+        return from_nir_data(data, dt=dt, shapes=shapes, batched=batched)
+
+    def to_neo(self) -> Any:
+        """The recording as a ``neo.Block``; see :func:`hasn.recordings.neo.to_neo`."""
+        from hasn.recordings.neo import to_neo
+
+        return to_neo(self)

@@ -1,0 +1,1 @@
+"""Recordings on the way to other tools: npz files, NIR data, Neo blocks."""

@@ -1,0 +1,57 @@
+"""A Recording as a Neo block (https://neo.readthedocs.io), the electrophysiologists' common form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hasn.errors import BackendUnavailable
+from hasn.recording import Array, Recording
+
+
+def to_neo(recording: Recording) -> Any:
+    """A ``neo.Block``: a segment for each sample; a SpikeTrain for each neuron, an AnalogSignal (V) for each node.
+
+    Spike times are the starts of the steps, in seconds. Annotations: node, index (within the node), sample.
+
+    Raises:
+        BackendUnavailable: neo is not installed; the message has the command.
+    """
+    try:
+        import neo
+        import quantities as pq
+    except ImportError as error:
+        raise BackendUnavailable("neo is not installed: pip install 'hasn[neo]'") from error
+    block = neo.Block(name=f"hasn {recording.backend}".strip())
+    samples = _batch(next(iter({**recording.outputs, **recording.spikes, **recording.voltages}.values())), recording)
+    for sample in range(samples.shape[1]):
+        segment = neo.Segment(name=f"sample {sample}", index=sample)
+        for node, spikes in recording.spikes.items():
+            segment.spiketrains.extend(_trains(neo, pq, node, _batch(spikes, recording)[:, sample], recording, sample))
+        for node, voltages in recording.voltages.items():
+            flat = _batch(voltages, recording)[:, sample].reshape(recording.steps, -1)
+            segment.analogsignals.append(
+                neo.AnalogSignal(flat, units="V", sampling_period=recording.dt * pq.s, name=f"{node} v", node=node)
+            )
+        block.segments.append(segment)
+    return block
+
+
+def _batch(array: Array, recording: Recording) -> Array:
+    return array if recording.batched else array[:, np.newaxis]
+
+
+def _trains(neo: Any, pq: Any, node: str, spikes: Array, recording: Recording, sample: int) -> list[Any]:
+    end = recording.steps * recording.dt * pq.s
+    return [
+        neo.SpikeTrain(
+            np.flatnonzero(spikes[(slice(None), *index)]) * recording.dt * pq.s,
+            t_stop=end,
+            name=f"{node}{list(index)}",
+            node=node,
+            index=index,
+            sample=sample,
+        )
+        for index in np.ndindex(*spikes.shape[1:])
+    ]

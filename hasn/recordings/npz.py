@@ -1,0 +1,84 @@
+"""A Recording as one .npz file: arrays under `group/node`, the rest as JSON; no pickle."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hasn.errors import FileError
+from hasn.ir.whole import whole_file
+from hasn.recording import Counts, Recording
+
+_GROUPS = ("outputs", "spikes", "voltages")
+_FORMAT = 1
+
+
+def save_npz(recording: Recording, path: str | Path, *, force: bool = False) -> None:
+    """Write a recording.
+
+    Raises:
+        FileError: the file exists and ``force`` is False, or cannot be written.
+    """
+    arrays = {f"{group}/{name}": array for group in _GROUPS for name, array in getattr(recording, group).items()}
+    meta = {
+        "format": _FORMAT,
+        "dt": recording.dt,
+        "shifts": recording.shifts,
+        "counts": asdict(recording.counts),
+        "backend": recording.backend,
+        "precision": recording.precision,
+        "seconds": recording.seconds,
+        "batched": recording.batched,
+    }
+    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+
+
+def load_npz(path: str | Path) -> Recording:
+    """Read what :func:`save_npz` wrote.
+
+    Raises:
+        FileError: there is no such file, it is no recording, it is damaged, or of a newer hasn.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise FileError("there is no such file", parameter=str(place))
+    try:
+        with np.load(place, allow_pickle=False) as file:
+            if "meta" not in file.files:
+                raise FileError("not a recording of hasn: it has no 'meta'", parameter=str(place))
+            meta: dict[str, Any] = json.loads(str(file["meta"][()]))
+            arrays = {key: file[key] for key in file.files if key != "meta"}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"not a recording, or a damaged one ({error})", parameter=str(place)) from error
+    if not isinstance(meta, dict) or meta.get("format", _FORMAT + 1) > _FORMAT:
+        raise FileError(
+            "written by a newer hasn",
+            parameter=str(place),
+            got=f"format {meta.get('format')}",
+            wanted=f"format {_FORMAT}",
+            way_out="Upgrade hasn.",
+        )
+    groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
+    for key, array in arrays.items():
+        group, _, name = key.partition("/")
+        if group not in groups:
+            raise FileError("not a recording: it has an array of no group", parameter=str(place), got=key)
+        groups[group][name] = array
+    return Recording(
+        **groups,
+        dt=float(meta["dt"]),
+        shifts=meta["shifts"],
+        counts=Counts(**meta["counts"]),
+        backend=meta["backend"],
+        precision=meta["precision"],
+        seconds=float(meta["seconds"]),
+        batched=bool(meta["batched"]),
+    )
