@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hasn.ir.check import check
     from hasn.ir.finding import Finding
     from hasn.ir.load import load
+    from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
     from hasn.program.lower import lower
     from hasn.recording import Counts, Recording
@@ -28,6 +29,7 @@ __all__ = [
     "Finding",
     "HasnError",
     "Recording",
+    "Repaired",
     "State",
     "check",
     "compare",
@@ -35,6 +37,7 @@ __all__ = [
     "list_backends",
     "load",
     "lower",
+    "repair",
     "save",
 ]
 
@@ -48,6 +51,7 @@ _HOMES = {
     "ir.check": ("check",),
     "ir.finding": ("Finding",),
     "ir.load": ("load",),
+    "ir.repair": ("Repaired", "repair"),
     "ir.save": ("save",),
     "program.lower": ("lower",),
     "recording": ("Counts", "Recording"),

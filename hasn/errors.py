@@ -104,5 +104,9 @@ class BackendUnavailable(HasnError, RuntimeError):
     """The backend is known but not installed here; the message has the command that installs it."""
 
 
+class RepairWarning(UserWarning):
+    """A file was mended while it was read; the text lists each change."""
+
+
 class WorkerError(HasnError, RuntimeError):
     """The Lava worker process died, hung or answered with an error; the message has its last words."""

@@ -35,6 +35,9 @@ class Finding:
     wanted: str = ""
     error: type[HasnError] = GraphError
 
+    def __str__(self) -> str:
+        return str(self.to_error())
+
     def to_error(self) -> HasnError:
         """The same statement as an exception."""
         return self.error(

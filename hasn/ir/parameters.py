@@ -165,6 +165,14 @@ def _neuron_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
         yield _error(name, "metadata['reset']", "unknown reset", metadata["reset"], " or ".join(RESETS))
     if "v_init" in metadata:
         yield from _v_init_findings(name, metadata["v_init"], shape)
+    if metadata.get("v_reset_assumed") is not None and "reset" not in metadata:
+        yield Finding(
+            "note",
+            name,
+            "v_reset",
+            "is not in the file: it is older than NIR's v_reset, whose neurons were said to subtract the threshold",
+            "hasn takes v_reset = 0 and the reset of the call; pass reset='subtract' if it was trained so.",
+        )
     if hasattr(node, "v_reset") and np.any(node.v_reset > node.v_threshold):
         yield Finding(
             "warning",

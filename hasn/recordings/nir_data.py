@@ -1,8 +1,8 @@
 """A Recording as NIR data (`nir.NIRGraphData`), gridded or as events, and back.
 
 NIR data knows samples, steps and flat neurons: node shapes are flattened in C order and come back with ``shapes``.
-nir's own conversions between events and grids cut times with ``floor(time / dt)``, which loses a step where the quotient
-rounds down (0.3 / 0.1); here the nearest step is taken.
+nir's own conversions between events and grids cut times with ``floor(time / dt)``, which loses a step where it
+rounds down (0.3 / 0.1 gives 2); here the nearest step is taken.
 """
 
 from __future__ import annotations

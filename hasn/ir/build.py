@@ -1,0 +1,134 @@
+"""NIR nodes from the plain fields of a file, with an error of ours for whatever NIR refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+
+from hasn.errors import FileError, GraphError, HasnError, ParameterError
+from hasn.ir.finding import Finding
+from hasn.ir.hdf5 import first_line
+from hasn.ir.parameters import RULES
+from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.ir.values import text
+
+_TYPES: dict[str, type[nir.NIRNode]] = {name: getattr(nir, name) for name in PRIMITIVE_NAMES}
+_FIRING = (nir.IF, nir.LIF, nir.CubaLIF)
+_NEURONS = (nir.I, nir.LI, nir.CubaLI, *_FIRING)
+#: Marks a neuron whose file is older than NIR's v_reset; :func:`hasn.check` explains it.
+V_RESET_ASSUMED = "v_reset_assumed"
+
+
+def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] | None = None) -> Any:
+    """The NIR node, nested graphs included, that a group's fields describe.
+
+    Args:
+        fields: plain values by name, as the file has them.
+        name: the node's name so far, empty for the root.
+        path: the file, for messages.
+        changes: where repairs are listed; None: nothing is repaired.
+
+    Raises:
+        FileError: the root is no graph.
+        GraphError, ParameterError: a node that NIR or hasn does not know, or refuses.
+    """
+    kind = text(fields.get("type"))
+    if kind not in _TYPES:
+        raise GraphError(
+            "unknown node type" if kind else "the node has no type",
+            node=name or path,
+            got=repr(kind),
+            wanted=f"one of {', '.join(PRIMITIVE_NAMES)}",
+            way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives.",
+        )
+    if not name and kind != "NIRGraph":
+        raise FileError(
+            f"the file holds a single {kind}, not a graph",
+            parameter=path,
+            way_out="Wrap it: nir.NIRGraph.from_list(node).",
+        )
+    arguments = {key: _plain(value) for key, value in fields.items() if key not in ("type", "metadata")}
+    metadata = fields.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ParameterError("is not a group of values", node=name or None, parameter="metadata", got=repr(metadata))
+    if kind == "NIRGraph":
+        return _build_graph(arguments, metadata, name, path, changes)
+    if changes is not None:
+        _even_out(_TYPES[kind], arguments, name, changes)
+    return _build_node(_TYPES[kind], arguments, metadata, name)
+
+
+def _plain(value: Any) -> Any:
+    return text(value) if text(value) is not None else value
+
+
+def _build_graph(
+    arguments: dict[str, Any], metadata: dict[str, Any], name: str, path: str, changes: list[Finding] | None
+) -> nir.NIRGraph:
+    nodes, edges = arguments.get("nodes", {}), arguments.get("edges", [])
+    if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
+        raise GraphError("its 'nodes' is not a group of nodes", node=name or path, way_out="Export the file again.")
+    built = {key: build(node, f"{name}.{key}" if name else key, path, changes) for key, node in nodes.items()}
+    return nir.NIRGraph(built, _edges(edges, name or path), metadata=dict(metadata), type_check=False)
+
+
+def _edges(edges: Any, where: str) -> list[tuple[str, str]]:
+    array = np.asarray(edges)
+    if array.size == 0:
+        return []
+    if array.ndim != 2 or array.shape[1] != 2 or any(text(end) is None for end in array.reshape(-1)):
+        raise GraphError(
+            "its 'edges' is not a list of pairs of names",
+            node=where,
+            got=f"{array.dtype} {array.shape}",
+            way_out="Export the file again.",
+        )
+    return [(str(text(source)), str(text(target))) for source, target in array]
+
+
+def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: dict[str, Any], name: str) -> nir.NIRNode:
+    if kind in (nir.Input, nir.Output):
+        key = "input" if kind is nir.Input else "output"
+        shape = arguments.get("shape", arguments.get(f"{key}_type"))
+        shape = shape.get(key) if isinstance(shape, dict) else shape
+        if shape is not None and (np.asarray(shape).dtype.kind not in "iuf" or np.any(np.asarray(shape) < 1)):
+            raise ParameterError(
+                "is not a shape", node=name, parameter="shape", got=repr(shape), wanted="integers >= 1"
+            )
+        arguments = {f"{key}_type": {key: None if shape is None else np.atleast_1d(shape)}}
+    elif kind in (nir.Conv1d, nir.Conv2d):
+        arguments.setdefault("input_shape", None)
+    elif kind in _FIRING and "v_reset" not in arguments:
+        metadata = {**metadata, V_RESET_ASSUMED: True}
+    elif kind is nir.Flatten:
+        arguments["input_type"] = {"input": arguments.get("input_type")}
+    try:
+        node = kind(**arguments, metadata=dict(metadata))
+    except HasnError:
+        raise
+    except Exception as error:  # nir checks with assert, TypeError, IndexError and AttributeError alike
+        raise ParameterError(
+            f"NIR refuses this {kind.__name__}: {first_line(error)}",
+            node=name,
+            got=", ".join(f"{key} {np.shape(value)}" for key, value in sorted(arguments.items())),
+            wanted="every parameter there, of one shape",
+            way_out="Mend the exporter, or build the node in Python and hasn.save it.",
+        ) from error
+    return node
+
+
+def _even_out(kind: type[nir.NIRNode], arguments: dict[str, Any], name: str, changes: list[Finding]) -> None:
+    """Broadcast a neuron's single values to the shape of its other parameters; NIR takes one shape only."""
+    if kind not in _NEURONS:
+        return
+    names = [rule.parameter for rule in RULES[kind] if rule.parameter in arguments]
+    shapes = [np.shape(arguments[parameter]) for parameter in names]
+    largest = max(shapes, key=lambda shape: int(np.prod(shape)), default=())
+    for parameter, shape in zip(names, shapes, strict=True):
+        if shape != largest and int(np.prod(shape)) == 1:
+            arguments[parameter] = np.full(largest, np.asarray(arguments[parameter]).reshape(-1)[0])
+            changes.append(
+                Finding("note", name, parameter, f"one value for all: brought to shape {largest}", got=shape)
+            )
