@@ -70,7 +70,7 @@ def _inline(svg: str, alt: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
     body = body.replace("xlink:href=", "href=")
-    body = re.sub(r'\bid="([^"]*)"', lambda m: f'id="f{number}-{_name(m[1])}"', body)
+    body = re.sub(r'\bid="([^"]*)"', lambda m: _named(m[1], number), body)
     body = re.sub(r"url\(#([^)]*)\)", rf"url(#f{number}-\1)", body)
     body = re.sub(r'href="#([^"]*)"', rf'href="#f{number}-\1"', body)
     for ink in (INK, "#000000"):
@@ -79,9 +79,9 @@ def _inline(svg: str, alt: str) -> str:
     return body.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def _name(text: str) -> str:
-    """An id without blanks."""
-    return re.sub(r"\s+", "-", text)
+def _named(gid: str, number: int) -> str:
+    """An id that is unique in the page; our own names of artists ("spikes lava") are classes, as they come again."""
+    return f'class="{gid}"' if " " in gid else f'id="f{number}-{gid}"'
 
 
 def _png(fig: Figure, alt: str) -> str:

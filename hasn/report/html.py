@@ -106,9 +106,9 @@ def _agreement(comparison: Comparison, extra: Extra | None) -> str:
         rows.append(f'<tr class="skipped"><td>{escape(label)}</td>{cell}</tr>')
     note = (
         "Differing: spikes (node, neuron, sample, step) that one of the two has and the other has not. A tie is a "
-        "spike that differs because a voltage lies within rounding of its threshold; it is counted apart, and so is what it "
-        "can have caused (after). Agreement: common spikes of all spikes. max |ΔV|: largest difference of any recorded "
-        "membrane potential. Steps shifted: how late a backend runs its nodes, already taken out."
+        "spike that differs because a voltage lies within rounding of its threshold; it is counted apart, and so is "
+        "what it can have caused (after). Agreement: common spikes of all spikes. max |ΔV|: the largest difference of "
+        "any recorded membrane potential. Steps shifted: how late a backend runs its nodes, already taken out."
     )
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="agreement">{body}</table></div>{caption(note)}'
@@ -155,8 +155,8 @@ def _traces(comparison: Comparison) -> str:
     for trace in chosen:
         text = (
             f"{sentence(neuron_name(comparison, trace), stop='')}, sample {trace.sample}. Above: its potential after "
-            "the reset on all backends (lines that coincide lie inside each other) and its spikes; below, on a log axis: "
-            f"{against}. Values of exactly 0 lie on the line marked 0."
+            "the reset on all backends (lines that coincide lie inside each other) and its spikes; below, on a log "
+            f"axis: {against}. Values of exactly 0 lie on the line marked 0."
         )
         parts.append(figure_html(trace_figure(comparison, trace), text) + caption(text))
     return "".join(parts)

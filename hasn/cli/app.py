@@ -1,0 +1,48 @@
+"""The commands, put together. What a command needs is imported when it runs, so that `hasn --help` is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hasn.cli.backends import backends
+from hasn.cli.check import check
+from hasn.cli.compare import compare
+from hasn.cli.demo import demo
+from hasn.cli.errors import Group
+from hasn.cli.info import info
+from hasn.cli.lava import app as lava
+from hasn.cli.run import run
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hasn {version('hasn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hasn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One spiking network, written once as a NIR graph, run on every simulator, with proof that they agree.
+
+    A mistake ends a command with one message and exit status 1; HASN_DEBUG=1 adds the traceback.
+    """
+
+
+for command in (demo, backends, info, check, run, compare):
+    app.command()(command)
+app.add_typer(lava, name="lava")

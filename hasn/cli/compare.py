@@ -1,0 +1,111 @@
+"""`hasn compare`: a file on several backends, spike by spike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hasn.cli.options import (
+    BackendOption,
+    Batch,
+    Dt,
+    File,
+    Force,
+    Input,
+    Json,
+    Method,
+    Precision,
+    Rate,
+    Reset,
+    Seed,
+    Steps,
+    Timing,
+    backend_options,
+)
+
+if TYPE_CHECKING:
+    from hasn.agreement import Comparison
+
+Backends = Annotated[str, typer.Option(help="Who takes part, with commas; NAME:PRECISION for another precision.")]
+Reference = Annotated[str, typer.Option(help="Whom the others are held against.")]
+Report = Annotated[Path | None, typer.Option(help="Write an HTML report here: rasters, voltages, the graph.")]
+
+
+def compare(
+    file: File,
+    backends: Backends = "snntorch,brian2,lava",
+    reference: Reference = "brian2",
+    input_: Input = None,
+    report: Report = None,
+    steps: Steps = None,
+    rate: Rate = 0.2,
+    seed: Seed = 0,
+    batch: Batch = None,
+    dt: Dt = None,
+    method: Method = "euler",
+    reset: Reset = "zero",
+    timing: Timing = "synchronous",
+    precision: Precision = "float64",
+    option: BackendOption = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run a file on several backends and say, spike by spike, whether they agree; exit status 1 if they do not.
+
+    Example: hasn compare model.nir --backends snntorch,brian2 --input spikes.npz --report report.html
+    """
+    from hasn.agreement import compare as compare_graph
+    from hasn.cli.console import working
+    from hasn.cli.inputs import given_inputs
+    from hasn.ir.load import load
+    from hasn.ir.whole import refuse_existing
+    from hasn.program.lower import lower
+
+    options = backend_options(option)
+    if report is not None:
+        refuse_existing(report, force=force)
+    graph = load(file)
+    program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
+    given = given_inputs(program, input_, steps, rate, seed, batch)
+    with working("Comparing") as say:
+        comparison = compare_graph(
+            graph, given.values, backends=_labels(backends), reference=reference, dt=program.dt, method=method,
+            reset=reset, timing=timing, precision=precision, steps=given.steps,
+            progress=lambda label: say(f"Running on {label}"), **options,
+        )  # fmt: skip
+        if report is not None:
+            say("Drawing the report")
+            _write_report(report, comparison, f"{file.name}. {given.text}.", force)
+    _show(comparison, given.text, given.data, report, as_json)
+    if not comparison.ok:
+        raise typer.Exit(1)
+
+
+def _labels(text: str) -> list[str]:
+    return [label for part in text.split(",") if (label := part.strip())]
+
+
+def _write_report(path: Path, comparison: Comparison, subtitle: str, force: bool) -> None:
+    from hasn.report.html import write_report
+
+    write_report(path, comparison, subtitle=subtitle, force=force)
+
+
+def _show(comparison: Comparison, text: str, data: dict[str, object], report: Path | None, as_json: bool) -> None:
+    from hasn.cli.console import show, show_json, stdout, width
+    from hasn.report.facts import comparison_data, verdict
+    from hasn.report.table import comparison_table
+
+    if as_json:
+        written = None if report is None else str(report)
+        show_json({**comparison_data(comparison), "input": data, "report": written})
+        return
+    show(text)
+    show(comparison_table(comparison, width=width()))
+    result = verdict(comparison)
+    line = f"{result.headline}: {result.sentence}"
+    stdout.print(line, style="green" if result.ok else "bold red", markup=False, soft_wrap=True)
+    if report is not None:
+        show(f"Wrote {report}")

@@ -1,0 +1,61 @@
+"""Where the command line writes: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+#: Progress and messages.
+stderr = Console(stderr=True, highlight=False)
+#: Results for people.
+stdout = Console(highlight=False)
+
+
+#: Columns where the output goes to a file or another program: enough for every table.
+_UNBOUND = 140
+
+
+def width() -> int:
+    """Columns to lay tables out for."""
+    return stdout.width if stdout.is_terminal else _UNBOUND
+
+
+def show(renderable: Any) -> None:
+    """Print a result for people; long lines are left whole."""
+    if not stdout.is_terminal:
+        stdout.width = _UNBOUND
+    stdout.print(renderable, soft_wrap=isinstance(renderable, str), markup=False)
+
+
+def show_json(data: Any) -> None:
+    """Print a result for programs."""
+    stdout.print(json.dumps(data, indent=2, ensure_ascii=False), soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr while something runs; what it yields changes its text."""
+    with stderr.status(text) as spinner:
+        yield lambda new: spinner.update(new)
+
+
+def table(*columns: str, numbers: tuple[str, ...] = ()) -> Any:
+    """An empty rich table in the house's style; columns in ``numbers`` stand right."""
+    from rich.box import ROUNDED
+    from rich.table import Table
+
+    made = Table(box=ROUNDED)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return made
+
+
+def add_row(made: Any, *cells: object) -> None:
+    """Add cells as plain text: names may hold what rich would take for markup."""
+    from rich.text import Text
+
+    made.add_row(*(Text(str(cell)) for cell in cells))

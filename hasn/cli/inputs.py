@@ -1,0 +1,110 @@
+"""Input data of a command: from a file, or random spikes that say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hasn.errors import FileError, InputError
+
+if TYPE_CHECKING:
+    from hasn.program.model import Program
+
+DEFAULT_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Given:
+    """Input data.
+
+    Attributes:
+        values: what ``run`` and ``compare`` take.
+        steps: T where it is not in the data.
+        text: where they come from, for people.
+        data: the same for programs.
+    """
+
+    values: Any
+    steps: int | None
+    text: str
+    data: dict[str, Any]
+
+
+def given_inputs(
+    program: Program, path: Path | None, steps: int | None, rate: float, seed: int, batch: int | None
+) -> Given:
+    """Read ``path``, or draw seeded Bernoulli spikes for every Input of the program.
+
+    Raises:
+        FileError: the file is not there or holds no plain arrays.
+        InputError: no such number of steps or samples, rate or seed.
+    """
+    from hasn.program.model import Source
+
+    if path is not None:
+        values = read_inputs(path, program)
+        return Given(values, steps, f"Input: {path}", {"kind": "file", "path": str(path)})
+    _check(steps, rate, seed, batch)
+    count = DEFAULT_STEPS if steps is None else steps
+    sources = program.of(Source)
+    if not sources:
+        return Given(None, count, f"The graph has no Input; {count} steps", {"kind": "none", "steps": count})
+    values = random_spikes({source.name: source.shape for source in sources}, count, rate, seed, batch)
+    samples = f", {batch} samples" if batch is not None else ""
+    text = f"Input: random spikes (no --input was given): rate {rate:g} a step, {count} steps{samples}, seed {seed}"
+    data = {"kind": "random", "steps": count, "rate": rate, "seed": seed, "samples": batch or 1}
+    return Given(values, None, text, data)
+
+
+def _check(steps: int | None, rate: float, seed: int, batch: int | None) -> None:
+    for name, value in (("--steps", steps), ("--batch", batch)):
+        if value is not None and value < 1:
+            raise InputError("no such number", parameter=name, got=value, wanted="an integer >= 1")
+    if not 0 <= rate <= 1:
+        raise InputError("no such chance", parameter="--rate", got=rate, wanted="0 to 1")
+    if seed < 0:
+        raise InputError("no such seed", parameter="--seed", got=seed, wanted="an integer >= 0")
+
+
+def random_spikes(
+    shapes: dict[str, tuple[int, ...]], steps: int, rate: float, seed: int, batch: int | None
+) -> dict[str, Any]:
+    """{Input: 0 or 1 (T[, batch], *shape)}, Inputs drawn in the order of their names."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    lead = (steps,) if batch is None else (steps, batch)
+    return {name: (rng.random((*lead, *shapes[name])) < rate).astype(np.float64) for name in sorted(shapes)}
+
+
+def read_inputs(path: Path, program: Program) -> Any:
+    """The arrays of a .npy or .npz file; a single array serves a single Input, whatever its name.
+
+    Raises:
+        FileError: there is no such file, or it holds no plain arrays.
+    """
+    from hasn.program.model import Source
+
+    arrays = _arrays(path)
+    names = [source.name for source in program.of(Source)]
+    if not isinstance(arrays, dict) or set(arrays) == set(names):
+        return arrays
+    return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays
+
+
+def _arrays(path: Path) -> Any:
+    import numpy as np
+
+    if not path.is_file():
+        raise FileError("there is no such file", parameter=str(path), way_out="Check the path given to --input.")
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except Exception as error:  # damaged bytes make numpy and zipfile raise nearly anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = "holds Python objects, which are not read" if "allow_pickle" in reason else "not a .npy or .npz file"
+        raise FileError(
+            what, parameter=str(path), wanted="arrays of numbers, as numpy.save or numpy.savez writes them"
+        ) from error
