@@ -110,7 +110,8 @@ class SpikingNetwork(nn.Module):
         like = self._like
         if batch is None:
             batch = next((s[0].shape[0] for s in state.states.values()), 1)
-        return torch.zeros(batch, *step.shape, dtype=like.dtype, device=like.device)
+        shape = getattr(step, "given", None) or step.shape  # a matrix may take another shape than it gives
+        return torch.zeros(batch, *shape, dtype=like.dtype, device=like.device)
 
     def _value(self, step: Any, module: nn.Module | None, total: Tensor, state: StreamState) -> Tensor:
         if isinstance(module, Population):

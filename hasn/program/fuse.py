@@ -140,11 +140,12 @@ class _Fusion:
         projections: list[Projection] = []
         drives: dict[str, dict[int, Floats]] = {}
         outputs = {step.name: step.name for step in self.program.of(Sink)}
+        passing_on = {edge.source for edge in self.program.edges}  # an Output may have edges of its own
         for name, population in list(self.populations.items()):
             if isinstance(population, Source):
                 continue
             total = self._result(name) if isinstance(self.steps[name], Connection) else self._incoming(name)
-            alias = self._alias(total) if name in outputs else None
+            alias = self._alias(name, total) if name in outputs and name not in passing_on else None
             if alias is not None:
                 outputs[name] = alias
                 del self.populations[name]
@@ -155,13 +156,14 @@ class _Fusion:
                 drives[name] = drive
         return Network(tuple(self.populations.values()), tuple(projections), drives, outputs, self.program)
 
-    def _alias(self, total: _Sum) -> str | None:
-        """The population that an Output merely shows, if it does."""
+    def _alias(self, name: str, total: _Sum) -> str | None:
+        """The population that an Output merely shows, in the same shape, if it does."""
         if len(total.terms) != 1 or any(np.any(value) for value in total.drive.values()):
             return None
         (((source, delay), matrix),) = total.terms.items()
         rows, columns = matrix.shape
         same = rows == columns and matrix.nnz == rows and bool(np.all(matrix.diagonal() == 1.0))
+        same = same and self.steps[source].shape == self.steps[name].shape
         return source if same and delay == 0 else None
 
     def _incoming(self, name: str) -> _Sum:

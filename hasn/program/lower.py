@@ -83,9 +83,9 @@ def _step(graph: CheckedGraph, name: str, method: str, reset: str) -> Step:
         return Compare(name, result, np.asarray(node.threshold, dtype=np.float64))
     if isinstance(node, nir.Delay):
         steps = np.rint(np.asarray(node.delay, dtype=np.float64) / graph.dt).astype(np.int64)
-        return Connection(name, Identity(), result, steps if np.any(steps) else None)
+        return Connection(name, Identity(), result, steps if np.any(steps) else None, given)
     if type(node) in _MAPS:
-        return Connection(name, _MAPS[type(node)](node, given), result)
+        return Connection(name, _MAPS[type(node)](node, given), result, given=given)
     return _neurons(name, node, result, graph.dt, method, reset)
 
 

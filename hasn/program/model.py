@@ -39,12 +39,14 @@ class Connection:
         map: the linear map (dense, convolution, pooling, scale, identity).
         shape: shape of the result, without time and batch.
         delay: steps for each element of the result, or None for none.
+        given: shape of the summed input, also where no edge leads in; None where it is not known.
     """
 
     name: str
     map: LinearMap
     shape: Shape
     delay: NDArray[np.int64] | None = None
+    given: Shape | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,153 @@
+"""Two tiny executors, in plain NumPy, that run what hasn.program makes: they judge lowering and fusing by themselves.
+
+``ProgramInterpreter`` follows a Program step by step; ``NetworkInterpreter`` the composed Network of populations and
+sparse projections. Both are whole Executables, so they also exercise the base class.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.executable import Executable, Raw
+from hasn.program.fuse import bias_vector
+from hasn.program.model import Compare, Connection, Neurons, Program
+from hasn.signals import Signals
+
+Array = NDArray[Any]
+
+
+class Interpreter(Executable):
+    """Keeps, for every node, all values that it has sent; ``now`` is step t."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program, "float64")
+        self.states: dict[str, dict[str, Array]] = {}
+        self.sent: dict[str, list[Array]] = {}
+        self.now = 0
+        self.samples = 0
+
+    def advance(self, inputs: dict[str, Array]) -> None:
+        """One step of every node."""
+        raise NotImplementedError
+
+    def outputs(self) -> dict[str, Array]:
+        """Output node -> its last value (batch, *shape)."""
+        raise NotImplementedError
+
+    def delayed(self, name: str, steps: int) -> Array | float:
+        """What ``name`` sent some steps ago, flat (batch, elements); 0 before the start."""
+        return self.sent[name][self.now - steps].reshape(self.samples, -1) if self.now >= steps else 0.0
+
+    def evaluate(self, step: Any, total: Array, inputs: dict[str, Array]) -> Array:
+        """The value (batch, *shape) of a Source, a population, a Compare or a sum, whose summed input is ``total``."""
+        x = total.reshape(self.samples, *step.shape)
+        if step.name in inputs:
+            return inputs[step.name]
+        if isinstance(step, Compare):
+            return (x > step.threshold).astype(float)
+        return self.update(step, x) if isinstance(step, Neurons) else x
+
+    def update(self, step: Neurons, x: Array) -> Array:
+        state = self.states[step.name]
+        for row in step.rows:
+            value = np.zeros_like(x)
+            for name, coefficient in row.terms:
+                value = value + coefficient * state[name]
+            value = value + (0.0 if row.gain is None else row.gain * x) + (0.0 if row.bias is None else row.bias)
+            state[row.state] = np.broadcast_to(value, x.shape)
+        if step.threshold is None or step.jump is None:
+            return state["v"]
+        z = state["v"] > step.threshold
+        state["v"] = np.where(z, step.jump if step.reset == "zero" else state["v"] - step.jump, state["v"])
+        return z.astype(float)
+
+    # --- the Executable
+
+    def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        other = type(self)(self.program)
+        other._start_stream(given.batch)
+        frames: list[tuple[dict[str, Array], dict[str, Array], dict[str, Array]]] = []
+        for t in range(given.steps):
+            outputs = other._step({name: array[t] for name, array in given.values.items()})
+            spikes = {name: other.sent[name][-1] for name in self.program.recorded_spikes}
+            voltages = {name: other.states[name]["v"] for name in self.program.recorded_voltages}
+            frames.append((outputs, spikes, voltages))
+        done = [{name: np.stack([frame[k][name] for frame in frames]) for name in frames[0][k]} for k in range(3)]
+        return Raw(done[0], done[1] if "spikes" in record else {}, done[2] if "voltages" in record else {})
+
+    def _start_stream(self, batch: int) -> None:
+        self.samples, self.now = batch, 0
+        self.states = {
+            step.name: {name: np.zeros((batch, *step.shape)) + value for name, value in step.initial.items()}
+            for step in self.program.of(Neurons)
+        }
+        self.sent = {name: [] for name in {**self.program.by_name, **self.network.by_name}}
+
+    def _step(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        self.advance(inputs)
+        self.now += 1
+        return self.outputs()
+
+    def _end_stream(self) -> None:
+        self.states, self.sent = {}, {}
+
+    def _state(self) -> Any:
+        return copy.deepcopy((self.states, self.sent, self.now))
+
+    def _load_state(self, content: Any) -> None:
+        self.states, self.sent, self.now = copy.deepcopy(content)
+
+
+class ProgramInterpreter(Interpreter):
+    """Steps in order, edges with delays, one sparse matrix for each Connection."""
+
+    backend = "program"
+
+    def advance(self, inputs: dict[str, Array]) -> None:
+        for step in self.program.steps:
+            edges = self.program.edges_into(step.name)
+            size = int(np.prod(self.program.step(edges[0].source).shape if edges else step.shape))
+            total = np.zeros((self.samples, size)) + sum(self.delayed(e.source, e.delay) for e in edges)
+            value = self.connect(step, total) if isinstance(step, Connection) else self.evaluate(step, total, inputs)
+            self.sent[step.name].append(value)
+
+    def connect(self, step: Connection, total: Array) -> Array:
+        edges = self.program.edges_into(step.name)
+        y = (step.map.matrix(self.program.step(edges[0].source).shape) @ total.T).T if edges else 0.0
+        bias = bias_vector(step)
+        y = np.zeros((self.samples, int(np.prod(step.shape)))) + y + (0.0 if bias is None else bias)
+        if step.delay is not None:
+            # Keep what arrives under a name of its own, and send each element's value of its own delay.
+            line = self.sent.setdefault(f"{step.name} (arriving)", [])
+            line.append(y)
+            steps = step.delay.reshape(-1)
+            past = [line[t][:, i] if t >= 0 else np.zeros(self.samples) for i, t in enumerate(self.now - steps)]
+            y = np.stack(past, axis=1)
+        return np.asarray(y).reshape(self.samples, *step.shape)
+
+    def outputs(self) -> dict[str, Array]:
+        names = [step.name for step in self.program.steps if type(step).__name__ == "Sink"]
+        return {name: self.sent[name][-1] for name in names}
+
+
+class NetworkInterpreter(Interpreter):
+    """Populations in order, projections with delays, constant drives from their first step on."""
+
+    backend = "network"
+
+    def advance(self, inputs: dict[str, Array]) -> None:
+        for population in self.network.populations:
+            total = np.zeros((self.samples, int(np.prod(population.shape))))
+            for projection in self.network.into(population.name):
+                sent = self.delayed(projection.source, projection.delay)
+                total = total + (0.0 if isinstance(sent, float) else (projection.weights @ sent.T).T)
+            for onset, drive in self.network.drives.get(population.name, {}).items():
+                total = total + (drive if self.now >= onset else 0.0)
+            self.sent[population.name].append(self.evaluate(population, total, inputs))
+
+    def outputs(self) -> dict[str, Array]:
+        return {name: self.sent[shown][-1] for name, shown in self.network.outputs.items()}
