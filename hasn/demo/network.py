@@ -26,7 +26,7 @@ def digit_network(inputs: int = 784, hidden: int = HIDDEN, classes: int = CLASSE
     rng = np.random.default_rng(seed)
 
     def weights(outs: int, ins: int) -> NDArray[np.float32]:
-        return (rng.uniform(-1.0, 1.0, (outs, ins)) / np.sqrt(ins)).astype(np.float32)
+        return np.asarray(rng.uniform(-1.0, 1.0, (outs, ins)) / np.sqrt(ins), dtype=np.float32)
 
     def lif(n: int) -> nir.LIF:
         return nir.LIF(tau=np.full(n, TAU), r=np.full(n, TAU / DT), v_leak=np.zeros(n), v_threshold=np.ones(n))

@@ -48,11 +48,11 @@ def train_digits(
     done = 0
     with _one_thread():
         for _ in range(epochs):
-            for chosen in torch.randperm(len(labels), generator=draw).split(BATCH):
+            for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
                 counts = module(_spikes(images[chosen], steps, draw)).sum(0)
                 loss = torch.nn.functional.cross_entropy(counts, labels[chosen])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 done += 1
