@@ -94,7 +94,12 @@ class LavaExecutable(Executable):
                 worker.ask(request, self.progress)
                 values, potentials = exchange.recorded()
         values |= given.values
-        outputs = {name: np.asarray(values[of], dtype=np.float64) for name, of in self.network.outputs.items()}
+        lead = (given.steps, given.batch)
+        outputs = {
+            # An Output may show a population in another shape (Flatten).
+            name: np.asarray(values[of], dtype=np.float64).reshape(*lead, *program.step(name).shape)
+            for name, of in self.network.outputs.items()
+        }
         shifts = {name: self.mapping.shifts[name] for name in self.network.by_name}
         return Raw(outputs, {name: values[name] for name in spikes}, potentials, shifts)
 

@@ -70,9 +70,9 @@ class Stream:
             self._control[0] = self._clock
             self.worker.ask({"op": "step"})
         self._clock += 1
-        shapes = self.network.by_name
+        step = self.network.program.step
         return {
-            name: self._files[of][0, 0].reshape(self.batch, *shapes[of].shape).copy()
+            name: self._files[of][0, 0].reshape(self.batch, *step(name).shape).copy()
             for name, of in self.network.outputs.items()
         }
 
