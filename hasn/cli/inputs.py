@@ -104,7 +104,8 @@ def _arrays(path: Path) -> Any:
             return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except Exception as error:  # damaged bytes make numpy and zipfile raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = "holds Python objects, which are not read" if "allow_pickle" in reason else "not a .npy or .npz file"
+        objects = reason.startswith("Object arrays")
+        what = "holds Python objects, which are not read" if objects else "not a .npy or .npz file"
         raise FileError(
             what, parameter=str(path), wanted="arrays of numbers, as numpy.save or numpy.savez writes them"
         ) from error
