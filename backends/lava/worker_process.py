@@ -180,9 +180,20 @@ def _clean(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def _group_lives(process: subprocess.Popen[bytes], group: int) -> bool:
-    process.poll()  # a zombie of ours would count as alive
+    process.poll()
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    # Killed children count until their new parent has noticed, which may take it a second.
+    entries = list(Path("/proc").glob("[0-9]*"))
+    return not entries or any(_alive_in(entry, group) for entry in entries)
+
+
+def _alive_in(entry: Path, group: int) -> bool:
+    """Whether this process of /proc is of the group and no zombie."""
+    try:
+        state, _, of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(of) == group and state not in "ZX"
