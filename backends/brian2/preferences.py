@@ -20,7 +20,6 @@ from hasn.backends.brian2.load import brian2
 COMPILER_FLAGS = ["-w", "-O3", "-ftree-vectorize", "-std=c++11", "-fno-fast-math", "-ffp-contract=off"]
 
 prefs = brian2.prefs
-devices = brian2.devices.device
 _LOCK = threading.RLock()
 
 
@@ -46,7 +45,7 @@ def isolated(precision: str, target: str, device: Any = None) -> Iterator[None]:
         "core.default_float_dtype": np.dtype(precision).type,
         "core.network.default_schedule": ["start", "groups", "thresholds", "synapses", "resets", "end"],
     }
-    with _LOCK, _quiet(), _device(device or devices.runtime_device):
+    with _LOCK, _quiet(), _device(device or brian2.all_devices["runtime"]):
         found = {name: prefs[name] for name in wanted}
         try:
             for name, value in wanted.items():
@@ -84,14 +83,16 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _device(device: Any) -> Iterator[None]:
-    if devices.get_device() is device:
+    from brian2.devices.device import reset_device  # brian2.devices.device, the attribute, is a proxy
+
+    if brian2.get_device() is device:
         yield
         return
-    devices.set_device(device, build_on_run=False)
+    brian2.set_device(device, build_on_run=False)
     try:
         yield
     finally:
-        devices.reset_device()
+        reset_device()
 
 
 @cache

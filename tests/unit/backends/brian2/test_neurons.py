@@ -19,7 +19,7 @@ def _cases():
                 yield pytest.param(kind, method, reset, id=f"{kind}-{method}-{reset}")
 
 
-@pytest.mark.parametrize(("kind", "method", "reset"), _cases())
+@pytest.mark.parametrize(("kind", "method", "reset"), list(_cases()))
 def test_update_threshold_and_reset(kind, method, reset):
     rng = np.random.default_rng(7)
     n = 5
