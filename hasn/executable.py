@@ -173,8 +173,8 @@ class Executable(ABC):
             raise InputError(
                 "the batch changes within the stream",
                 parameter="inputs_t",
-                got=given.batch,
-                wanted=str(self._batch),
+                got=_batch_text(given.batch, given.batched),
+                wanted=_batch_text(self._batch, self._batched),
                 way_out="Call reset() first.",
             )
         values = self._step({name: array[0] for name, array in given.values.items()})
@@ -257,7 +257,15 @@ class Executable(ABC):
         self.close()
 
 
+def _batch_text(batch: int, batched: bool) -> str:
+    return f"{batch} sample(s)" if batched else "no batch axis"
+
+
 def _recorded(record: str | Iterable[str]) -> frozenset[str]:
+    if not isinstance(record, Iterable):
+        raise OptionError(
+            "not a name or several", parameter="record", got=repr(record), wanted=" and/or ".join(RECORDABLE)
+        )
     wanted = frozenset([record] if isinstance(record, str) else record)
     for name in sorted(wanted):
         if name not in RECORDABLE:

@@ -65,13 +65,17 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
         given = {str(name): value for name, value in inputs.items()}
     elif inputs is None and not shapes:
         given = {}
+    elif inputs is None or not shapes:
+        what = "no input is given" if inputs is None else "the graph has no Input"
+        wanted = f"data for {', '.join(sorted(shapes))}" if shapes else "None, and steps=..."
+        raise InputError(what, parameter="inputs", got=type(inputs).__name__, wanted=wanted)
     elif len(shapes) == 1:
         given = {next(iter(shapes)): inputs}
     else:
         raise InputError(
             f"the graph has {len(shapes)} Inputs, so one array is not enough",
             parameter="inputs",
-            wanted=f"a mapping with {', '.join(sorted(shapes)) or 'nothing in it'}",
+            wanted=f"a mapping with {', '.join(sorted(shapes))}",
         )
     for name in sorted(set(given) ^ set(shapes)):
         what = "there is no such Input" if name in given else "the Input has no data"
@@ -106,7 +110,9 @@ def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.floa
             wanted=f"({t}{inner}) or ({t}batch, {inner})",
         )
     if array.shape[0] < 1 or (lead == 2 and array.shape[1] < 1):
-        raise InputError("the input has no step or no sample", node=name, parameter="inputs", got=array.shape)
+        raise InputError(
+            "the input has no step or no sample", node=name, parameter="inputs", got=array.shape, wanted="at least one"
+        )
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         where = tuple(int(i) for i in bad[0])
@@ -128,7 +134,7 @@ def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], 
     for name, lead in leads.items():
         if lead != leads[first]:
             raise InputError(
-                f"another time or batch than Input '{first}'",
+                f"another number of steps or samples than Input '{first}' has",
                 node=name,
                 parameter="inputs",
                 got=lead,

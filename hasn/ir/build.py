@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import nir
@@ -37,9 +38,10 @@ def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] |
     kind = text(fields.get("type"))
     if kind not in _TYPES:
         raise GraphError(
-            "unknown node type" if kind else "the node has no type",
-            node=name or path,
-            got=repr(kind),
+            "unknown node type" if kind else "it has no type",
+            node=name or None,
+            parameter=None if name else path,
+            got=repr(kind) if kind else None,
             wanted=f"one of {', '.join(PRIMITIVE_NAMES)}",
             way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives.",
         )
@@ -69,19 +71,25 @@ def _build_graph(
 ) -> nir.NIRGraph:
     nodes, edges = arguments.get("nodes", {}), arguments.get("edges", [])
     if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
-        raise GraphError("its 'nodes' is not a group of nodes", node=name or path, way_out="Export the file again.")
+        raise GraphError(
+            "its 'nodes' is not a group of nodes",
+            node=name or None,
+            parameter=None if name else path,
+            way_out="Export the file again.",
+        )
     built = {key: build(node, f"{name}.{key}" if name else key, path, changes) for key, node in nodes.items()}
-    return nir.NIRGraph(built, _edges(edges, name or path), metadata=dict(metadata), type_check=False)
+    return nir.NIRGraph(built, _edges(edges, name, path), metadata=dict(metadata), type_check=False)
 
 
-def _edges(edges: Any, where: str) -> list[tuple[str, str]]:
+def _edges(edges: Any, name: str, path: str) -> list[tuple[str, str]]:
     array = np.asarray(edges)
     if array.size == 0:
         return []
     if array.ndim != 2 or array.shape[1] != 2 or any(text(end) is None for end in array.reshape(-1)):
         raise GraphError(
             "its 'edges' is not a list of pairs of names",
-            node=where,
+            node=name or None,
+            parameter=None if name else path,
             got=f"{array.dtype} {array.shape}",
             way_out="Export the file again.",
         )
@@ -104,6 +112,7 @@ def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: di
         metadata = {**metadata, V_RESET_ASSUMED: True}
     elif kind is nir.Flatten:
         arguments["input_type"] = {"input": arguments.get("input_type")}
+    _require_fields(kind, arguments, name)
     try:
         node = kind(**arguments, metadata=dict(metadata))
     except HasnError:
@@ -117,6 +126,24 @@ def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: di
             way_out="Mend the exporter, or build the node in Python and hasn.save it.",
         ) from error
     return node
+
+
+def _require_fields(kind: type[nir.NIRNode], arguments: dict[str, Any], name: str) -> None:
+    """Refuse a parameter that is missing or that NIR's node does not have, by its name."""
+    known = {field.name: field for field in dataclasses.fields(kind) if field.init and field.name != "metadata"}
+    needed = [
+        key
+        for key, field in known.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    for key in [*(key for key in needed if key not in arguments), *(key for key in arguments if key not in known)]:
+        raise ParameterError(
+            f"{kind.__name__} has no such parameter" if key in arguments else f"this {kind.__name__} lacks it",
+            node=name,
+            parameter=key,
+            wanted=", ".join(known),
+            way_out="Mend the exporter, or build the node in Python and hasn.save it.",
+        )
 
 
 def _even_out(kind: type[nir.NIRNode], arguments: dict[str, Any], name: str, changes: list[Finding]) -> None:

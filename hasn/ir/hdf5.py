@@ -19,6 +19,8 @@ def read_fields(path: Path) -> dict[str, Any]:
     Raises:
         FileError: there is no such file, or it is no HDF5, no NIR, or truncated.
     """
+    if path.is_dir():
+        raise FileError("is a folder", parameter=str(path), wanted="a .nir file")
     if not path.is_file():
         raise FileError("there is no such file", parameter=str(path), way_out="Check the path.")
     try:
@@ -34,11 +36,20 @@ def read_fields(path: Path) -> dict[str, Any]:
     except FileError:
         raise
     except Exception as error:  # h5py raises nearly anything for damaged bytes
-        whole = path.stat().st_size >= 8 and path.read_bytes()[:8] == b"\x89HDF\r\n\x1a\n"
-        what = "damaged or truncated HDF5" if whole else "not an HDF5 file"
         raise FileError(
-            f"{what} ({first_line(error)})", parameter=str(path), way_out="Copy or export the file again."
+            f"{_what_is_wrong(path)} ({first_line(error)})",
+            parameter=str(path),
+            way_out="Copy or export the file again.",
         ) from error
+
+
+def _what_is_wrong(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            signed = file.read(8) == b"\x89HDF\r\n\x1a\n"
+    except OSError:
+        return "cannot be read"
+    return "damaged or truncated HDF5" if signed else "not an HDF5 file"
 
 
 def first_line(error: Exception) -> str:

@@ -92,7 +92,7 @@ def _conv_out(node: nir.NIRNode, shape: Shape) -> Shape:
         )
     stride, dilation = pair(node.stride, dims), pair(node.dilation, dims)
     padding = pads(node.padding, weight[2:], dilation)
-    return (weight[0], *_windows(shape[1:], weight[2:], stride, padding, dilation))
+    return (weight[0], *_windows(shape[1:], weight[2:], stride, padding, dilation, "weight"))
 
 
 def _pool_out(node: nir.NIRNode, shape: Shape) -> Shape:
@@ -100,10 +100,12 @@ def _pool_out(node: nir.NIRNode, shape: Shape) -> Shape:
         raise ShapeError("pooling cannot take this input", got=shape, wanted="(channels, height, width)")
     kernel, stride = pair(node.kernel_size, 2), pair(node.stride, 2)
     padding = pads(node.padding, kernel, (1, 1))
-    return (shape[0], *_windows(shape[1:], kernel, stride, padding, (1, 1)))
+    return (shape[0], *_windows(shape[1:], kernel, stride, padding, (1, 1), "kernel_size"))
 
 
-def _windows(size: Shape, kernel: Shape, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape) -> Shape:
+def _windows(
+    size: Shape, kernel: Shape, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, parameter: str
+) -> Shape:
     spans = [
         (n + low + high - d * (k - 1) - 1) // s + 1
         for n, k, s, (low, high), d in zip(size, kernel, stride, padding, dilation, strict=True)
@@ -111,7 +113,7 @@ def _windows(size: Shape, kernel: Shape, stride: Shape, padding: tuple[tuple[int
     if min(spans) < 1:
         raise ShapeError(
             "the kernel is larger than the padded input",
-            parameter="kernel",
+            parameter=parameter,
             got=tuple(kernel),
             wanted=f"a kernel that fits into {tuple(size)} with padding {padding}",
         )
@@ -197,16 +199,21 @@ def _edge_findings(flat: FlatGraph, known: dict[str, tuple[Shape, Shape]]) -> It
             continue
         given, taken = known[source][1], known[target][0]
         if given != taken:
-            hint = ""
-            if int(np.prod(taken)) == 1 or int(np.prod(given)) == int(np.prod(taken)):
-                hint = "The parameters could be broadcast or reshaped to the incoming shape. "
             yield Finding(
                 "error",
                 target,
                 "",
                 f"shape mismatch along the edge from '{source}'",
-                f"{hint}Give both ends one shape, or put a nir.Flatten between them.",
+                _mismatch_repair(given, taken),
                 given,
                 f"{taken}, which {type(flat.nodes[target]).__name__} takes",
                 ShapeError,
             )
+
+
+def _mismatch_repair(given: Shape, taken: Shape) -> str:
+    if int(np.prod(taken)) == 1:
+        return f"Broadcast its parameters to shape {given}, or reduce the input."
+    if int(np.prod(given)) == int(np.prod(taken)):
+        return f"Put a nir.Flatten between them, or give its parameters the shape {given}."
+    return "Give both ends one shape."

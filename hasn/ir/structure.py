@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,13 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
     nodes: dict[str, nir.NIRNode] = {}
     edges: list[Edge] = []
     _lay_flat(graph, "", nodes, edges)
+    for (source, target), times in Counter(edges).items():
+        if times > 1:
+            raise GraphError(
+                f"{times} edges lead here from '{source}' once nested graphs are laid flat",
+                node=target,
+                way_out="List one of them: an edge to a nested graph is an edge to its only port.",
+            )
     inputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Input)))
     outputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Output)))
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
