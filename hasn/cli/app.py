@@ -39,6 +39,8 @@ def hasn(
 ) -> None:
     """One spiking network, written once as a NIR graph, run on every simulator, with proof that they agree.
 
+    Example: hasn compare model.nir --dt 1e-3 --report report.html
+
     A mistake ends a command with one message and exit status 1; HASN_DEBUG=1 adds the traceback.
     """
 

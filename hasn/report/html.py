@@ -17,7 +17,7 @@ from hasn.report.graph import graph_svg
 from hasn.report.provenance import provenance_section
 from hasn.report.rasters import raster_figure
 from hasn.report.section import Section, caption, html_table
-from hasn.report.select import samples
+from hasn.report.select import samples, spiking_inputs, spiking_nodes
 from hasn.report.style import Look, in_order, looks
 from hasn.report.traces import neuron_name, pick, trace_figure
 
@@ -136,6 +136,8 @@ def _missing(order: Sequence[Look]) -> str:
 
 
 def _rasters(comparison: Comparison) -> str:
+    if not spiking_nodes(comparison) and not spiking_inputs(comparison):
+        return "<p>Nothing in the network spikes.</p>"
     parts = [_legend(comparison)]
     for place, sample in enumerate(samples(comparison)):
         figure, text = raster_figure(comparison, sample)
@@ -164,7 +166,10 @@ def _traces(comparison: Comparison) -> str:
 
 def _graph(comparison: Comparison) -> str:
     program = comparison.program
-    note = "Signals run from left to right. Dashed edges close a cycle: they bring the value of the step before."
+    late = any(edge.delay for edge in program.edges)
+    note = "Signals run from left to right." + (
+        " Edges with steps on them bring an earlier value; dashed ones close a cycle." if late else ""
+    )
     rows = [
         (s.name, s.kind, shape_text(s.shape), "\n".join(s.details), "\n".join(s.sources)) for s in summaries(program)
     ]

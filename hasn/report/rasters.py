@@ -18,6 +18,7 @@ from hasn.report.select import (
     neurons,
     spiking_inputs,
     spiking_nodes,
+    spread,
     window,
 )
 from hasn.report.style import INK, draw_circles, draw_marks, in_order, looks
@@ -77,7 +78,7 @@ def raster_figure(comparison: Comparison, sample: int) -> tuple[Figure, str]:
 
 def _input_panel(comparison: Comparison, name: str, sample: int, shown: Window) -> _Panel:
     values = flat(comparison.inputs[name])[shown.start : shown.stop, sample] > 0
-    chosen = neurons(values.sum(axis=0))
+    chosen = spread(values.sum(axis=0))
     return _Panel(name, values.shape[1], chosen, {"": values[:, chosen]}, None, 0.042)
 
 
@@ -100,7 +101,7 @@ def _draw(axes: Any, panel: _Panel, shown: Window, dt: float, first: bool) -> No
                   textcoords="offset points", color=INK, parse_math=False)  # fmt: skip
     axes.set_xlim((shown.start - 0.6) * dt, (shown.stop - 0.4) * dt)
     axes.set_ylim(count - 0.4, -0.6)
-    ticks = np.unique(np.linspace(0, count - 1, min(count, max(2, int(panel.height / 0.2)))).round().astype(int))
+    ticks = np.unique(np.linspace(0, count - 1, min(count, max(2, int(panel.height / 0.155)))).round().astype(int))
     axes.set_yticks(ticks, [str(panel.chosen[tick]) for tick in ticks])
     axes.set_ylabel("neuron" if panel.wrong is not None else "channel", color=INK, fontsize=9)
     axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
@@ -108,7 +109,7 @@ def _draw(axes: Any, panel: _Panel, shown: Window, dt: float, first: bool) -> No
         step, row = np.nonzero(panel.spikes[""])
         axes.plot(
             (step + shown.start) * dt, row, linestyle="none", marker="|", color=INK, alpha=0.75, markeredgewidth=1.0,
-            markersize=72 * panel.row_inches, rasterized=step.size > _MOST_VECTORS, gid=f"events {panel.node}",
+            markersize=0.8 * 72 * panel.row_inches, rasterized=step.size > _MOST_VECTORS, gid=f"events {panel.node}",
         )  # fmt: skip
         return
     points = _points(panel, shown)
@@ -139,8 +140,11 @@ def _of(panel: _Panel) -> str:
     shown = len(panel.chosen)
     if shown == panel.size:
         return f"all {panel.size} {what}"
-    which = "most active" if shown == MOST_NEURONS else "that spike,"
-    return f"the {shown} {which} of {panel.size:,} {what}"
+    if shown < MOST_NEURONS:
+        which = "that spike,"
+    else:
+        which = "most active" if panel.wrong is not None else "spread over those that spike,"
+    return f"{shown} {which} of {panel.size:,} {what}"
 
 
 def _caption(comparison: Comparison, sample: int, shown: Window, panels: list[_Panel]) -> str:

@@ -104,3 +104,14 @@ def neurons(activity: NDArray[Any], wanted: Bools | None = None, most: int = MOS
     order = np.lexsort((np.arange(activity.size), -activity, ~first))
     active = int(np.count_nonzero((activity > 0) | first))
     return np.sort(order[: min(most, max(active, 1))])
+
+
+def spread(activity: NDArray[Any], most: int = MOST_NEURONS) -> NDArray[np.int64]:
+    """Up to ``most`` of the channels that are active at all, evenly over their indices; few are shown whole."""
+    if activity.size <= FEW:
+        return np.arange(activity.size)
+    active = np.flatnonzero(activity)
+    if active.size <= most:
+        return active if active.size else np.arange(1)
+    places = np.linspace(0, active.size - 1, most).round().astype(np.int64)
+    return np.asarray(active[places], dtype=np.int64)

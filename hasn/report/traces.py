@@ -89,8 +89,13 @@ def trace_figure(comparison: Comparison, trace: Trace, shown: Window | None = No
 
 
 def _unit(comparison: Comparison, node: str) -> tuple[float, str]:
-    largest = max(float(np.abs(r.voltages[node]).max(initial=0.0)) for r in comparison.recordings.values())
+    largest = max(_largest(r.voltages[node]) for r in comparison.recordings.values())
     return (1e3, "mV") if 0 < largest < 0.3 else (1.0, "V")
+
+
+def _largest(values: NDArray[Any]) -> float:
+    """The largest magnitude; a network that runs away has voltages that are not finite, which no axis can show."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def series(comparison: Comparison, label: str, trace: Trace, part: Window) -> NDArray[np.float64]:
@@ -114,8 +119,8 @@ def _voltages(
     for look in order:
         axes.plot(time, curves[look.label], color=look.colour, linewidth=look.width, label=look.label,
                   solid_capstyle="round", solid_joinstyle="round", gid=f"voltage {look.label}")  # fmt: skip
-    low = min(float(curve.min()) for curve in curves.values())
-    high = max(float(curve.max()) for curve in curves.values())
+    finite = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     threshold = threshold_of(comparison, trace)
     if threshold is not None:
         axes.axhline(threshold * scale, color=DIFFERENT, linewidth=1.0, linestyle=(0, (5, 3)))
@@ -151,16 +156,21 @@ def _spikes(
         draw_circles(axes, time[wrong], np.full(int(wrong.sum()), level), _SIZE, trace.node)
 
 
+def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.abs(one - other)
+
+
 def _differences(axes: Any, comparison: Comparison, trace: Trace, part: Window, time: Any, order: list[Look]) -> None:
     reference = series(comparison, comparison.reference, trace, part)
     largest = 1e-15
     for look in order:
         if look.label in others(comparison):
-            distance = np.abs(series(comparison, look.label, trace, part) - reference)
-            largest = max(largest, float(distance.max(initial=0.0)))
+            distance = _distance(series(comparison, look.label, trace, part), reference)
+            largest = max(largest, _largest(distance))
             axes.plot(time, np.maximum(distance, _FLOOR), color=look.colour, linewidth=0.9, marker="o", markersize=3.2,
                       markeredgewidth=0, clip_on=False, gid=f"difference {look.label}")  # fmt: skip
-    level = max(float(np.abs(reference).max(initial=0.0)), 1e-30)
+    level = max(_largest(reference), 1e-30)
     precisions = {r.precision for r in comparison.recordings.values()}
     for precision, epsilon in (("float64", 2.0**-52), ("float32", 2.0**-23)):
         if precision in precisions:

@@ -179,8 +179,21 @@ def test_a_large_and_busy_recording_stays_under_3_megabytes() -> None:
 
 def test_a_network_without_spikes_or_voltages_has_a_page_too() -> None:
     graph = graphs.chain(graphs.Draw(1).linear(3, 6), given=(6,), result=(3,))
-    page = Page(report_html(comparison(graph)))
+    page = Page(report_html(comparison(graph, graphs.graded((6,), 10, 1))))
+    assert "Nothing in the network spikes." in page.text
     assert "The network has no membrane potential to show." in page.text
+
+
+def test_voltages_that_run_away_are_drawn_as_far_as_they_are_finite() -> None:
+    found = comparison()
+    recordings = {}
+    for label, recording in found.recordings.items():
+        voltages = {name: array.copy() for name, array in recording.voltages.items()}
+        for array in voltages.values():
+            array[20:] = np.inf
+            array[25:] = np.nan
+        recordings[label] = dataclasses.replace(recording, voltages=voltages)
+    assert "Membrane potentials" in Page(report_html(dataclasses.replace(found, recordings=recordings))).text
 
 
 def test_a_figure_takes_the_pages_ink_and_brings_no_namespace() -> None:

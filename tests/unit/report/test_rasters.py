@@ -62,7 +62,7 @@ def test_a_quiet_neuron_that_differs_is_drawn_among_many_and_the_caption_says_wh
     found = comparison(graph, inputs, flips=[("n2", 0, 20, quiet)])
     figure, caption = raster_figure(found, 0)
     assert _marks(figure, "differing n2") == 1
-    assert f"the {MOST_NEURONS} most active of 90 neurons" in "".join(t.get_text() for t in figure.axes[1].texts)
+    assert f"{MOST_NEURONS} most active of 90 neurons" in "".join(t.get_text() for t in figure.axes[1].texts)
     assert f"up to {MOST_NEURONS} neurons" in caption
 
 
@@ -86,3 +86,15 @@ def test_of_many_nodes_those_that_differ_are_drawn() -> None:
     assert "n6" in spiking_nodes(found)
     assert len(spiking_nodes(found)) == 5
     assert "3 more spiking nodes are not drawn" in raster_figure(found, 0)[1]
+
+
+def test_of_many_input_channels_those_that_spike_are_shown_evenly() -> None:
+    draw = graphs.Draw(5)
+    graph = graphs.chain(draw.linear(3, 200), draw.lif(3), given=(200,), result=(3,))
+    inputs = sparse(20, 1, 200, 0.6)
+    inputs[:, :, :100] = 0.0
+    figure, _ = raster_figure(comparison(graph, inputs), 0)
+    labels = [int(text.get_text()) for text in figure.axes[0].get_yticklabels()]
+    assert (min(labels), max(labels)) == (100, 199)
+    assert "36 spread over those that spike, of 200 channels" in figure.axes[0].texts[0].get_text()
+    assert 0 < _marks(figure, "events input") < inputs.sum()
