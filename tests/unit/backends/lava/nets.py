@@ -29,8 +29,14 @@ def feed_forward(kind: str = "LIF", seed: int = 3, **fixed: Any) -> nir.NIRGraph
     """input (6) > w1 > a (8) > w2 > b (5) > output."""
     draw = Draw(seed)
     settings = {**{"IF": IF, "LIF": LIF, "CubaLIF": CUBA}[kind], **fixed}
-    nodes = {"input": inp(6), "w1": draw.linear(8, 6), "a": draw.neuron(kind, (8,), **settings),
-             "w2": draw.linear(5, 8), "b": draw.neuron(kind, (5,), **settings), "output": out(5)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w1": draw.linear(8, 6),
+        "a": draw.neuron(kind, (8,), **settings),
+        "w2": draw.linear(5, 8),
+        "b": draw.neuron(kind, (5,), **settings),
+        "output": out(5),
+    }
     return graph(nodes, "input > w1 > a > w2 > b > output")
 
 
@@ -57,7 +63,7 @@ def judge(
 
 
 def agree(net: nir.NIRGraph, x: Any, executable: Any, least: int = 30, **semantics: str) -> hasn.Recording:
-    """Run on Lava, compare spikes, voltages and outputs with the reference, and see that there was something to compare.
+    """Run on Lava and compare spikes, voltages and outputs with the reference.
 
     Args:
         least: spikes that each population must have, so that silence is not taken for agreement.

@@ -14,9 +14,16 @@ pytestmark = needs_lava
 def delayed_net():
     """Stock DelayDense and Dense, and a process of ours behind a delay line of ours."""
     draw = Draw(5)
-    nodes = {"input": inp(6), "w1": draw.linear(8, 6), "a": draw.lif(8, **LIF), "w2": draw.linear(5, 8),
-             "delay": nir.Delay(np.array([0, 3, 1, 2, 4]) * DT), "b": draw.lif(5, **{**LIF, "v_leak": 0.1}), "fast": draw.linear(5, 8),
-             "output": out(5)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w1": draw.linear(8, 6),
+        "a": draw.lif(8, **LIF),
+        "w2": draw.linear(5, 8),
+        "delay": nir.Delay(np.array([0, 3, 1, 2, 4]) * DT),
+        "b": draw.lif(5, **{**LIF, "v_leak": 0.1}),
+        "fast": draw.linear(5, 8),
+        "output": out(5),
+    }
     return graph(nodes, "input > w1 > a > w2 > delay > b > output", "a > fast > b")
 
 

@@ -24,8 +24,14 @@ def test_a_plain_network_is_all_stock_and_deployable(kind):
 
 def test_a_threshold_node_is_a_stock_lif_that_keeps_nothing():
     draw = Draw(2)
-    nodes = {"input": inp(6), "w": draw.linear(5, 6), "th": nir.Threshold(np.full(5, 0.4)), "w2": draw.linear(4, 5),
-             "a": draw.lif(4, **LIF), "output": out(4)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w": draw.linear(5, 6),
+        "th": nir.Threshold(np.full(5, 0.4)),
+        "w2": draw.linear(4, 5),
+        "a": draw.lif(4, **LIF),
+        "output": out(4),
+    }
     net = graph(nodes, "input > w > th > w2 > a > output")
     with hasn.compile(net, "lava", dt=DT) as executable:
         agree(net, some_spikes(), executable)
@@ -81,8 +87,15 @@ def test_an_unshifted_population_keeps_its_bias_in_stock_lif():
 
 def test_populations_that_do_not_spike_send_their_voltage():
     draw = Draw(6)
-    nodes = {"input": inp(6), "w": draw.linear(5, 6), "li": draw.neuron("CubaLI", (5,), v_leak=0.1), "w2": draw.linear(4, 5),
-             "a": draw.lif(4, **LIF), "output": out(4), "potential": out(5)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w": draw.linear(5, 6),
+        "li": draw.neuron("CubaLI", (5,), v_leak=0.1),
+        "w2": draw.linear(4, 5),
+        "a": draw.lif(4, **LIF),
+        "output": out(4),
+        "potential": out(5),
+    }
     net = graph(nodes, "input > w > li > w2 > a > output", "li > potential")
     with hasn.compile(net, "lava", dt=DT) as executable:
         agree(net, some_spikes(), executable)
@@ -99,9 +112,19 @@ def test_real_valued_inputs_reach_stock_connections_unrounded():
 
 def test_several_inputs_and_outputs_of_unequal_depth():
     draw = Draw(8)
-    nodes = {"left": inp(4), "right": inp(2, 3), "flat": nir.Flatten({"input": np.array([2, 3])}, 0, -1), "wl": draw.linear(5, 4),
-             "wr": draw.linear(3, 6), "a": draw.lif(5, **LIF), "wa": draw.linear(3, 5), "b": draw.neuron("CubaLIF", (3,), **CUBA, w_in=3.0),
-             "deep": out(3), "shallow": out(5), "sum": out(3)}  # fmt: skip
+    nodes = {
+        "left": inp(4),
+        "right": inp(2, 3),
+        "flat": nir.Flatten({"input": np.array([2, 3])}, 0, -1),
+        "wl": draw.linear(5, 4),
+        "wr": draw.linear(3, 6),
+        "a": draw.lif(5, **LIF),
+        "wa": draw.linear(3, 5),
+        "b": draw.neuron("CubaLIF", (3,), **CUBA, w_in=3.0),
+        "deep": out(3),
+        "shallow": out(5),
+        "sum": out(3),
+    }
     net = graph(nodes, "left > wl > a > wa > b > deep", "right > flat > wr > b", "a > shallow", "wa > sum", "wr > sum")
     x = {"left": spikes((4,), 50, 2, seed=1), "right": spikes((2, 3), 50, 2, seed=2)}
     with hasn.compile(net, "lava", dt=DT) as executable:

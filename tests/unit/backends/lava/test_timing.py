@@ -47,8 +47,17 @@ def test_with_hardware_timing_the_same_loop_is_deployable_and_nothing_is_shifted
 
 def test_a_skip_connection_waits_for_the_longer_way():
     draw = Draw(5)
-    nodes = {"input": inp(6), "w1": draw.linear(8, 6), "a": draw.lif(8, **LIF), "w2": draw.linear(7, 8), "b": draw.lif(7, **LIF),
-             "w3": draw.linear(5, 7), "c": draw.lif(5, **LIF), "skip": draw.linear(5, 6), "output": out(5)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w1": draw.linear(8, 6),
+        "a": draw.lif(8, **LIF),
+        "w2": draw.linear(7, 8),
+        "b": draw.lif(7, **LIF),
+        "w3": draw.linear(5, 7),
+        "c": draw.lif(5, **LIF),
+        "skip": draw.linear(5, 6),
+        "output": out(5),
+    }
     net = graph(nodes, "input > w1 > a > w2 > b > w3 > c > output", "input > skip > c")
     with hasn.compile(net, "lava", dt=DT) as executable:
         recording = agree(net, some_spikes(), executable)
@@ -61,8 +70,17 @@ def test_a_skip_connection_waits_for_the_longer_way():
 def test_delays_that_differ_between_neurons(delivery):
     draw = Draw(5)
     steps = np.array([0, 5, 1, 2, 9, 3, 0, 4]) * DT
-    nodes = {"input": inp(6), "w1": draw.linear(8, 6), "a": draw.lif(8, **LIF), "delay": nir.Delay(steps), "w2": draw.linear(5, 8),
-             "b": draw.lif(5, **LIF), "rec": draw.linear(8, 8, mean=-0.1), "back": nir.Delay(steps + 3 * DT), "output": out(5)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w1": draw.linear(8, 6),
+        "a": draw.lif(8, **LIF),
+        "delay": nir.Delay(steps),
+        "w2": draw.linear(5, 8),
+        "b": draw.lif(5, **LIF),
+        "rec": draw.linear(8, 8, mean=-0.1),
+        "back": nir.Delay(steps + 3 * DT),
+        "output": out(5),
+    }
     net = graph(nodes, "input > w1 > a > delay > w2 > b > output", "a > rec > back > a")
     with hasn.compile(net, "lava", dt=DT, delivery=delivery) as executable:
         agree(net, some_spikes(), executable)
@@ -72,8 +90,14 @@ def test_delays_that_differ_between_neurons(delivery):
 
 def test_synapses_of_several_delays_between_the_same_neurons_need_a_process_of_ours():
     draw = Draw(5)
-    nodes = {"input": inp(6), "w1": draw.linear(8, 6), "slow": draw.linear(8, 6), "delay": nir.Delay(np.full(8, 4 * DT)),
-             "a": draw.lif(8, **LIF), "output": out(8)}  # fmt: skip
+    nodes = {
+        "input": inp(6),
+        "w1": draw.linear(8, 6),
+        "slow": draw.linear(8, 6),
+        "delay": nir.Delay(np.full(8, 4 * DT)),
+        "a": draw.lif(8, **LIF),
+        "output": out(8),
+    }
     net = graph(nodes, "input > w1 > a > output", "input > slow > delay > a")
     with hasn.compile(net, "lava", dt=DT) as executable:
         agree(net, some_spikes(), executable)

@@ -1,0 +1,182 @@
+"""Finding Python 3.10, and what `hasn lava` says. No pip, no network: candidates are little scripts."""
+
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from hasn.backends.lava import BACKEND, environment, pythons
+from hasn.cli.lava import app
+from hasn.errors import BackendUnavailable
+
+SAYS_310 = "#!/bin/sh\necho 3.10\n"
+SAYS_311 = "#!/bin/sh\necho 3.11\n"
+SHIM = "#!/bin/sh\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n"
+
+
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with a shell and nothing else."""
+    shell = tmp_path / "path"
+    shell.mkdir()
+    for name in ("sh", "echo", "mkdir", "cat"):
+        (shell / name).symlink_to(f"/bin/{name}")
+    monkeypatch.setenv("PATH", str(shell))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    monkeypatch.delenv("HASN_LAVA_PYTHON", raising=False)
+    monkeypatch.setenv("HASN_LAVA_ENV", str(tmp_path / "env"))
+    return tmp_path
+
+
+def test_nothing_is_found_and_every_place_is_named(machine):
+    search = pythons.find_python()
+    assert search.python is None
+    assert [line.split(":")[0] for line in search.tried] == ["pyenv", "PATH", "uv"]
+
+
+def test_the_order_of_places(machine, monkeypatch):
+    uv = program(machine / "path/uv", f"#!/bin/sh\necho {machine}/managed/python3.10\n")
+    managed = program(machine / "managed/python3.10", SAYS_310)
+    assert pythons.find_python().python == managed
+    on_path = program(machine / "path/python3.10", SAYS_310)
+    assert pythons.find_python().python == on_path
+    pyenv = program(machine / "pyenv/versions/3.10.4/bin/python3.10", SAYS_310)
+    assert pythons.find_python().python == pyenv
+    given = program(machine / "mine/python", SAYS_310)
+    monkeypatch.setenv("HASN_LAVA_PYTHON", str(given))
+    assert pythons.find_python().python == given
+    assert uv.exists()
+
+
+def test_the_newest_of_pyenv_by_number_and_no_prerelease(machine):
+    for version in ("3.10.9", "3.10.13", "3.10.2", "3.11.1", "3.10-dev", "3.10.14-debug"):
+        program(machine / f"pyenv/versions/{version}/bin/python3.10", SAYS_310)
+    assert [path.parts[-3] for path in pythons.pyenv_versions()] == ["3.10.13", "3.10.9", "3.10.2"]
+
+
+def test_candidates_that_do_not_run_or_lie_are_passed_over(machine, monkeypatch):
+    monkeypatch.setenv("HASN_LAVA_PYTHON", str(machine / "not/there"))
+    program(machine / "pyenv/versions/3.10.13/bin/python3.10", SAYS_311)
+    program(machine / "path/python3.10", SHIM)
+    search = pythons.find_python()
+    assert search.python is None
+    told = "\n".join(search.tried)
+    assert "$HASN_LAVA_PYTHON" in told
+    assert "No such file" in told
+    assert "is Python 3.11" in told
+    assert "pyenv: python3.10: command not found" in told
+
+
+def test_uv_installs_what_it_has_not(machine):
+    managed = machine / "managed/python3.10"
+    program(
+        machine / "path/uv",
+        f"""#!/bin/sh
+if [ "$2" = install ]; then
+  mkdir -p {managed.parent}
+  cp_target={managed}
+  echo '#!/bin/sh' > $cp_target; echo 'echo 3.10' >> $cp_target
+  /bin/chmod 755 $cp_target
+  exit 0
+fi
+[ -e {managed} ] && echo {managed}
+""",
+    )
+    heard = []
+    assert pythons.find_python(heard.append).python == managed
+    assert heard == ["uv installs Python 3.10"]
+
+
+def test_where_the_environment_goes(monkeypatch, tmp_path):
+    monkeypatch.setenv("HASN_LAVA_ENV", str(tmp_path / "mine"))
+    assert environment.environment_folder() == tmp_path / "mine"
+    monkeypatch.delenv("HASN_LAVA_ENV")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    assert environment.environment_folder() == tmp_path / "venv/share/hasn/lava-0.10.0"
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert environment.environment_folder() == tmp_path / "data/hasn/lava-0.10.0"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert environment.environment_folder() == tmp_path / ".local/share/hasn/lava-0.10.0"
+
+
+def test_where_it_is_not_installed_every_way_in_names_the_command(machine):
+    assert "hasn lava setup" in BACKEND.why_not()
+    assert BACKEND.version() == ""
+    assert not BACKEND.info().available
+    with pytest.raises(BackendUnavailable, match="hasn lava setup"):
+        environment.lava_python()
+    shown = CliRunner().invoke(app, ["status"])
+    assert shown.exit_code == 1
+    assert "hasn lava setup" in shown.output
+    as_json = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)
+    assert as_json["installed"] is False
+    assert as_json["folder"] == str(machine / "env")
+
+
+def test_setup_without_a_python_says_what_was_tried(machine):
+    failed = CliRunner().invoke(app, ["setup"])
+    assert failed.exit_code == 1
+    assert "no Python 3.10 was found" in failed.output
+    assert "PATH: none" in failed.output
+    optional = CliRunner().invoke(app, ["setup", "--optional"])
+    assert optional.exit_code == 0
+    assert "The other backends work without it" in optional.output
+    assert not (machine / "env").exists()
+
+
+def test_a_failed_installation_is_reported_and_leaves_nothing(machine):
+    """A "Python 3.10" that makes a folder for its venv and has no pip in it."""
+    program(
+        machine / "path/python3.10",
+        '#!/bin/sh\n[ "$1" = -c ] && echo 3.10 && exit 0\nmkdir -p "$3"\necho "no room on device" >&2\nexit 28\n',
+    )
+    for arguments in (["setup"], ["setup", "--optional"]):
+        failed = CliRunner().invoke(app, arguments)
+        assert failed.exit_code == 1
+        assert "no room on device" in failed.output
+        assert not (machine / "env").exists()
+
+
+def test_a_folder_of_something_else_is_never_removed(machine):
+    program(machine / "path/python3.10", SAYS_310)
+    (machine / "env").mkdir()
+    (machine / "env/thesis.txt").write_text("the only copy")
+    failed = CliRunner().invoke(app, ["setup"])
+    assert failed.exit_code == 1
+    assert "is no virtual environment" in failed.output
+    assert (machine / "env/thesis.txt").read_text() == "the only copy"
+
+
+def test_what_is_done_is_not_done_again(machine):
+    """Found by its marker, without a look for Python."""
+    program(machine / "env/bin/python", SAYS_310)
+    (machine / "env" / environment.MARKER).write_text(json.dumps({"python": "3.10.1", "lava-nc": "0.10.0"}))
+    done = CliRunner().invoke(app, ["setup"])
+    assert done.exit_code == 0
+    assert done.output.startswith("Lava is set up: python 3.10.1, lava-nc 0.10.0 in ")
+    assert BACKEND.why_not() == ""
+    assert BACKEND.version() == "0.10.0"
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
+
+
+@pytest.mark.parametrize("marker", ["", "[]", "{"])
+def test_a_marker_that_is_cut_off_counts_as_not_installed(machine, marker):
+    program(machine / "env/bin/python", SAYS_310)
+    (machine / "env" / environment.MARKER).write_text(marker)
+    assert "not set up" in BACKEND.why_not()
+
+
+def test_a_lost_interpreter_is_noticed(machine):
+    (machine / "env").mkdir()
+    (machine / "env" / environment.MARKER).write_text("{}")
+    assert "--force" in BACKEND.why_not()
