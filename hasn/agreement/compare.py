@@ -11,9 +11,10 @@ from hasn.agreement.comparison import Comparison
 from hasn.agreement.judge import judge
 from hasn.backend import get_backend
 from hasn.compiler import compile as compile_graph
-from hasn.errors import BackendUnavailable, OptionError, UnsupportedError
+from hasn.errors import BackendUnavailable, HasnError, OptionError, UnsupportedError
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
+from hasn.program.model import Program
 from hasn.recording import Recording
 from hasn.signals import signals
 
@@ -86,7 +87,15 @@ def compare(
             wanted="two backends that can run here",
             way_out="; ".join(f"{label}: {why}" for label, why in skipped.items()),
         )
-    return judge(program, fuse(program), given.values, recordings, reference, skipped)
+
+    def other_method() -> Program | None:
+        other = {**settings, "method": "exact" if method == "euler" else "euler"}
+        try:
+            return lower(graph, dt=program.dt, **other)
+        except HasnError:  # dt is too long for Euler steps: then nobody took them
+            return None
+
+    return judge(program, fuse(program), given.values, recordings, reference, skipped, other_method)
 
 
 def _parse(label: str, precision: str) -> tuple[str, str]:

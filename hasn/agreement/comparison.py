@@ -24,6 +24,7 @@ class Divergence:
         threshold: the neuron's threshold in volts.
         tie: whether both voltages lie within rounding of the threshold.
         cause: one sentence.
+        kind: the cause in a word or two (see :class:`hasn.agreement.cause.Cause`).
     """
 
     node: str
@@ -37,6 +38,7 @@ class Divergence:
     threshold: float
     tie: bool
     cause: str
+    kind: str = ""
 
     def __str__(self) -> str:
         parts = [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.agreement.cause import cause_of
+from hasn.agreement.cause import Scene, cause_of
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
 from hasn.agreement.margin import Margins
 from hasn.program.fuse import Network
@@ -25,6 +25,7 @@ def judge(
     recordings: Mapping[str, Recording],
     reference: str,
     skipped: Mapping[str, str] | None = None,
+    other_method: Callable[[], Program | None] = lambda: None,
 ) -> Comparison:
     """Hold recordings of one network and input against a reference.
 
@@ -34,9 +35,10 @@ def judge(
         recordings: label -> recording with spikes and voltages and a batch axis.
         reference: one of the labels.
         skipped: label -> why it did not run.
+        other_method: makes the Program under the other discretisation, to look for that cause.
     """
     verdicts = {
-        label: _Pair(program, network, inputs, recordings, reference, label).verdict()
+        label: _Pair(program, network, inputs, recordings, reference, label, other_method).verdict()
         if label != reference
         else Verdict(0, 0, 0, 1.0, 0.0, None)
         for label in recordings
@@ -65,8 +67,9 @@ class _Pair:
         recordings: Mapping[str, Recording],
         reference: str,
         label: str,
+        other_method: Callable[[], Program | None],
     ) -> None:
-        self.program = program
+        self.program, self.network, self.inputs, self.other_method = program, network, inputs, other_method
         self.labels = (reference, label)
         self.one, self.other = recordings[reference], recordings[label]
         self.nodes = list(program.recorded_spikes)
@@ -135,7 +138,18 @@ class _Pair:
         index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape)) if step.shape else ()
         at = (place.step, place.sample, *index)
         pair = dict(zip(self.labels, (self.one, self.other), strict=True))
-        cause = cause_of(self.program, self.one, self.other, node, place.step, place.sample, index, tie)
+        scene = Scene(
+            self.program,
+            self.network,
+            self.inputs,
+            self.one,
+            self.other,
+            self.other_method,
+            node,
+            place.step,
+            place.sample,
+        )
+        cause = cause_of(scene, tie)
         return Divergence(
             node,
             index,
@@ -146,7 +160,8 @@ class _Pair:
             {label: float(r.voltages[node][at]) for label, r in pair.items() if node in r.voltages},
             float(np.broadcast_to(step.threshold, step.shape)[index]),
             tie,
-            cause,
+            cause.text,
+            cause.kind,
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hasn.program.fuse import Network, Relay
-from hasn.program.model import Compare, Floats, Neurons, Source
+from hasn.agreement.replay import Replay
+from hasn.program.fuse import Network
+from hasn.program.model import Compare, Neurons
 from hasn.recording import Array, Recording
 
 #: A tie is a distance to the threshold of at most this many units of rounding (of the coarser of the two
@@ -51,7 +52,8 @@ class Margins:
         tolerance = self.tolerance(node)
         if isinstance(population, Compare):
             theta = float(population.threshold.reshape(-1)[neuron])
-            return abs(self._input(node, step, sample, neuron) - theta) <= tolerance
+            arriving = Replay(self.network, self.inputs, self.one, sample, step + 1).arriving(node)
+            return abs(float(arriving[step, neuron]) - theta) <= tolerance
         if not isinstance(population, Neurons) or population.threshold is None:
             return False
         if node not in self.one.voltages or node not in self.other.voltages:
@@ -65,26 +67,3 @@ class Margins:
         silent = b if fired else a
         before = step == 0 or abs(float(a[step - 1]) - float(b[step - 1])) <= tolerance
         return before and abs(theta - float(silent[step])) <= tolerance
-
-    def _input(self, node: str, step: int, sample: int, neuron: int) -> float:
-        """The summed input of one element, computed from the reference's recording."""
-        total = sum(float(value[neuron]) for onset, value in self.network.drives.get(node, {}).items() if step >= onset)
-        for projection in self.network.into(node):
-            if step >= projection.delay:
-                row = projection.weights[[neuron], :]
-                total += float((row @ self._sent(projection.source, step - projection.delay, sample)).item())
-        return total
-
-    def _sent(self, name: str, step: int, sample: int) -> Floats:
-        """What a population sent, flat."""
-        population = self.network.by_name[name]
-        if isinstance(population, Source):
-            value = self.inputs[name][step, sample]
-        elif name in self.one.spikes:
-            value = self.one.spikes[name][step, sample]
-        elif isinstance(population, Relay):
-            size = int(np.prod(population.shape))
-            value = np.array([self._input(name, step, sample, i) for i in range(size)])
-        else:
-            value = self.one.voltages[name][step, sample]
-        return np.asarray(value, dtype=np.float64).reshape(-1)
