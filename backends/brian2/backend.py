@@ -63,8 +63,8 @@ class Brian2Backend(Backend):
             graph: not used: the Program says it all.
             precision: "float64" or "float32": the type of every state variable.
             target: "numpy"; "cython" (compiles each piece of code once, some seconds each, kept on disk);
-                "cpp_standalone" (one C++ program a run, no streams); "auto": Cython for runs so long that compiling
-                pays, where it works, else NumPy. All targets do the same arithmetic in the same order.
+                "cpp_standalone" (one C++ program a run, no streams); "auto": NumPy, or Cython where it works
+                and a run is so long that compiling pays. All targets do the same arithmetic in the same order.
             build_dir: where cpp_standalone writes its program; default: a temporary folder.
             max_synapses: most synapses that one network may hold; larger batches are run in parts.
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-_hook = sys.excepthook
-with warnings.catch_warnings():
-    # Brian2 calls deprecated names of its own libraries.
-    warnings.simplefilter("ignore", DeprecationWarning)
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Keep what the import does to the process from reaching the user."""
+    # Brian2 installs a hook that calls any uncaught error a bug of Brian2 and leaves its log files behind.
+    hook = sys.excepthook
+    handler: Any = signal.signal
+    # It also handles Ctrl-C, which Python allows in the main thread alone: elsewhere the import would fail.
+    if threading.current_thread() is not threading.main_thread():
+        signal.signal = lambda number, action: None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of its own libraries
+            yield
+    finally:
+        sys.excepthook = hook
+        signal.signal = handler
+
+
+with _contained():
     import brian2
-
-# Brian2 installs a hook that calls every uncaught error of any kind a bug of Brian2 and leaves its log files behind.
-sys.excepthook = _hook
 
 __all__ = ["brian2"]

@@ -63,6 +63,11 @@ class Plan:
         """Synapses of one sample."""
         return sum(link.weights.size for link in self.links)
 
+    @property
+    def line_elements(self) -> int:
+        """Elements of the delay lines of one sample."""
+        return sum((oldest + 1) * size(self.network.by_name[name]) for name, oldest in self.lines.items())
+
     def sends(self, name: str) -> bool:
         """Whether a population has synapses."""
         return any(link.source == name for link in self.links)
@@ -126,4 +131,5 @@ def samples_at_once(plan: Plan, max_synapses: int) -> int:
             wanted=f">= {plan.synapses}",
             way_out="Raise max_synapses (Brian2 takes some 50 bytes a synapse).",
         )
-    return max(1, max_synapses // max(plan.synapses, 1))
+    # An element of a delay line takes about the memory of a synapse.
+    return max(1, max_synapses // max(plan.synapses + plan.line_elements, 1))

@@ -43,10 +43,14 @@ def isolated(precision: str, target: str, device: Any = None) -> Iterator[None]:
         # Brian2 appends to this list while it compiles.
         "codegen.cpp.include_dirs": list(prefs["codegen.cpp.include_dirs"]),
         "core.default_float_dtype": np.dtype(precision).type,
-        "core.network.default_schedule": ["start", "groups", "thresholds", "synapses", "resets", "end"],
+        # Or Ctrl-C would end a run early, and what there is would pass for the whole.
+        "core.stop_on_keyboard_interrupt": False,
+        # Threads would add up a neuron's input in any order.
+        "devices.cpp_standalone.openmp_threads": 0,
     }
     with _LOCK, _quiet(), _device(device or brian2.all_devices["runtime"]):
         found = {name: prefs[name] for name in wanted}
+        running = brian2.Network._globally_running
         try:
             for name, value in wanted.items():
                 prefs[name] = value
@@ -54,6 +58,7 @@ def isolated(precision: str, target: str, device: Any = None) -> Iterator[None]:
         finally:
             for name, value in found.items():
                 prefs[name] = value
+            brian2.Network._globally_running = running  # an interrupted run leaves it set
 
 
 def _cache_dir(users: str | None) -> str | None:

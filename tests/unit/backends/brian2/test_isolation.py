@@ -1,9 +1,11 @@
 """hasn leaves Brian2, the log and the user's own simulation as it found them."""
 
 import logging
+import signal
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import hasn
 from hasn.backends.brian2 import BACKEND
 from hasn.backends.brian2 import backend as backend_module
+from hasn.backends.brian2.live import Live
 from hasn.backends.brian2.preferences import COMPILER_FLAGS, isolated
 from tests.unit.backends.brian2.formulas import DT, graph, lif
 from tests.unit.backends.brian2.networks import inputs, loop
@@ -145,3 +148,39 @@ def test_two_networks_at_once_keep_their_own_time():
     assert not np.array_equal(*expected)
     seen = np.array([[made.step(x[t]).output[0] for made in (slow, fast)] for t in range(20)])
     np.testing.assert_array_equal(seen.T, expected)
+
+
+def test_ctrl_c_interrupts_a_run_and_the_next_one_is_whole(monkeypatch):
+    """Brian2 would stop quietly, and the first steps would pass for the whole recording."""
+    expected = hasn.compile(loop(), "brian2", dt=DT).run(inputs())
+    show, calls = Live._show, []
+
+    def press_at_step_3(self):
+        calls.append(1)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGINT)
+        show(self)
+
+    monkeypatch.setattr(Live, "_show", press_at_step_3)
+    made = hasn.compile(loop(), "brian2", dt=DT)
+    with pytest.raises(KeyboardInterrupt):
+        made.run(inputs())
+    assert not brian2.Network._globally_running
+    for name, spikes in made.run(inputs()).spikes.items():
+        np.testing.assert_array_equal(spikes, expected.spikes[name])
+
+
+def test_the_first_run_may_be_in_a_thread():
+    """Brian2's import sets a signal handler, which Python refuses outside the main thread."""
+    code = """
+import threading
+from tests.unit.backends.brian2.networks import inputs, loop
+import hasn
+counts = []
+worker = threading.Thread(target=lambda: counts.append(hasn.compile(loop(), "brian2", dt=1e-3).run(inputs()).counts))
+worker.start(); worker.join()
+assert counts[0].total_spikes > 50
+"""
+    root = Path(__file__).parents[4]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
