@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,21 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
             )
     _make_writable(typed)
     with whole_file(path, force=force) as temporary:
-        try:
-            nir.write(temporary, typed)
-        except (TypeError, ValueError) as error:
-            raise FileError(
-                f"HDF5 cannot hold a value of the graph: {error}",
-                parameter=str(path),
-                way_out="Keep numbers, strings and arrays in metadata.",
-            ) from error
+        # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
+        with io.BytesIO() as content:
+            _write(content, typed, path)
+            temporary.write_bytes(content.getbuffer())
+
+
+def _write(content: io.BytesIO, graph: nir.NIRGraph, path: str | Path) -> None:
+    try:
+        nir.write(content, graph)
+    except (TypeError, ValueError) as error:
+        raise FileError(
+            f"HDF5 cannot hold a value of the graph: {error}",
+            parameter=str(path),
+            way_out="Keep numbers, strings and arrays in metadata.",
+        ) from error
 
 
 def _make_writable(graph: nir.NIRGraph) -> None:

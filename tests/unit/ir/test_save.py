@@ -1,0 +1,125 @@
+"""Writing files: whole or not at all, nothing destroyed, readable by any NIR tool."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+import hasn
+from hasn.errors import FileError, GraphError, OptionError, ShapeError
+from tests.conformance.cases import CASES
+from tests.graphs import Draw, chain, graph, inp, out
+
+#: Graphs with every primitive, nested ones and odd kernels among them.
+ROUND_TRIPS = [
+    "conv_stack",
+    "spiking_conv_net",
+    "nested_two_deep",
+    "nested_with_named_ports",
+    "all_neurons_together",
+    "v_init_and_leak",
+    "metadata_reset_wins",
+    "Conv1d_grouped_dilated",
+    "Conv2d_same_dilated",
+    "Flatten_of_the_last_two",
+    "AvgPool2d_padded",
+    "Threshold",
+    "heterogeneous_delays_between_populations",
+    "names_that_are_no_identifiers",
+]
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_a_saved_graph_means_the_same_when_it_is_read_back(name: str, tmp_path: Path) -> None:
+    """The Program of the file equals the Program of the graph, coefficient by coefficient."""
+    case = CASES[name]
+    built = case.graph()
+    built.metadata["dt"] = case.dt
+    hasn.save(built, tmp_path / "x.nir")
+    options = {**case.options(), "dt": None}
+    here, there = hasn.lower(built, **options), hasn.lower(hasn.load(tmp_path / "x.nir"), **options)
+    assert there.edges == here.edges or sorted(map(str, there.edges)) == sorted(map(str, here.edges))
+    assert [step.name for step in there.steps] == [step.name for step in here.steps]
+    for a, b in zip(here.steps, there.steps, strict=True):
+        assert repr(a) == repr(b)
+    assert there.dt == case.dt
+
+
+def test_plain_nir_reads_the_file(nir_file: Path, net: nir.NIRGraph) -> None:
+    found = nir.read(nir_file)
+    np.testing.assert_array_equal(found.nodes["n1"].weight, net.nodes["n1"].weight)
+    assert float(found.metadata["dt"]) == 1e-3
+
+
+def test_saving_changes_nothing_in_the_graph(tmp_path: Path) -> None:
+    net = CASES["conv_stack"].graph()
+    before = repr(net)
+    hasn.save(net, tmp_path / "x.nir")
+    assert repr(net) == before
+
+
+def test_an_existing_file_is_kept_unless_forced(nir_file: Path, net: nir.NIRGraph) -> None:
+    before = nir_file.read_bytes()
+    with pytest.raises(FileError, match=r"the file exists and is kept.*--force"):
+        hasn.save(net, nir_file)
+    assert nir_file.read_bytes() == before
+    other = chain(Draw(5).lif(4), given=(4,), result=(4,))
+    hasn.save(other, nir_file, force=True)
+    assert set(hasn.load(nir_file).nodes) == {"input", "n1", "output"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_full_disk_leaves_what_was_there(
+    force: bool, net: nir.NIRGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.nir"
+    if force:
+        path.write_bytes(b"the old one")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)  # where a disk that buffers says so at last
+    with pytest.raises(FileError, match=r"could not be written: No space left on device.*Nothing was changed"):
+        hasn.save(net, path, force=force)
+    assert [p.name for p in tmp_path.iterdir()] == (["net.nir"] if force else [])
+    assert not force or path.read_bytes() == b"the old one"
+
+
+def test_a_limit_of_the_system_on_the_size_of_files(net: nir.NIRGraph, tmp_path: Path) -> None:
+    """No mock: the kernel refuses what lies beyond 2,000 bytes of a file, as it does on a full disk or quota."""
+    resource = pytest.importorskip("resource", reason="limits of file sizes are POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(FileError, match=r"net\.nir: could not be written: File too large.*Nothing was changed"):
+            hasn.save(net, tmp_path / "net.nir")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_it_cannot_be_written(net: nir.NIRGraph, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="is a folder"):
+        hasn.save(net, tmp_path)
+    with pytest.raises(FileError, match=r"there is no such folder\. Make it first"):
+        hasn.save(net, tmp_path / "nowhere" / "net.nir")
+
+
+def test_what_cannot_be_saved_leaves_no_file(net: nir.NIRGraph, tmp_path: Path) -> None:
+    path = tmp_path / "net.nir"
+    with pytest.raises(OptionError, match=r"got str; wanted nir\.NIRGraph"):
+        hasn.save("net", path)
+    with pytest.raises(GraphError, match="no such node"):
+        hasn.save(graph({"i": inp(2)}, "i > nowhere"), path)
+    with pytest.raises(ShapeError, match="node 'c' input_shape: its input shape is nowhere given"):
+        hasn.save(graph({"c": Draw(1).conv2d(2, 2, (2, 2)), "o": out(2, 3, 3)}, "c > o"), path)
+    net.metadata["made by"] = object()
+    with pytest.raises(FileError, match="Keep numbers, strings and arrays in metadata"):
+        hasn.save(net, path)
+    assert list(tmp_path.iterdir()) == []
