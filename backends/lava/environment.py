@@ -17,6 +17,7 @@ LAVA = "lava-nc==0.10.0"
 #: What lava-nc 0.10.0 was tested with here; it pins numpy < 2 itself.
 PINNED = (LAVA, "numpy==1.26.4", "scipy==1.15.3", "networkx==2.8.7")
 MARKER = "hasn-lava.json"
+MAKING = "hasn-lava.unfinished"
 COMMAND = "hasn lava setup"
 PIP_SECONDS = 1800.0
 
@@ -122,21 +123,27 @@ def set_up(force: bool = False, tell: Tell = lambda text: None) -> Status:
     if search.python is None:
         raise SetupFailed("no Python 3.10 was found", search)
     _refuse_foreign(folder, search)
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MAKING).touch()
         versions = _make(folder, search, tell)
+        (folder / MARKER).write_text(json.dumps(versions, indent=1) + "\n", encoding="utf-8")
+        (folder / MAKING).unlink()
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise SetupFailed(f"{folder} cannot be written: {error}", search) from None
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    (folder / MARKER).write_text(json.dumps(versions, indent=1) + "\n", encoding="utf-8")
     return status()
 
 
 def _refuse_foreign(folder: Path, search: Search) -> None:
-    """Never remove a folder that is not a virtual environment."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
-        raise SetupFailed(f"{folder} exists and is no virtual environment; it is left as it is", search)
+    """Never remove a folder that this did not make (hasn's own virtual environment, say)."""
+    ours = (folder / MARKER).exists() or (folder / MAKING).exists()
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise SetupFailed(f"{folder} exists and is not Lava's environment; it is left as it is", search)
 
 
 def _make(folder: Path, search: Search, tell: Tell) -> dict[str, str]:

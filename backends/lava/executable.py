@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from hasn.backends.lava.exchange import Exchange
 from hasn.backends.lava.mapping import Mapping, map_network
 from hasn.backends.lava.stream import Stream
 from hasn.backends.lava.worker_process import Progress, WorkerProcess
+from hasn.errors import HasnError, WorkerError
 from hasn.executable import Executable, Raw
 from hasn.program.model import Program
 from hasn.signals import Signals
@@ -30,7 +33,7 @@ class Deployable:
     Attributes:
         node: population, or ``source -> target`` of a connection.
         on_chip: whether it could.
-        why: why it could not; empty if it could.
+        why: why it could not, or on what condition it could.
     """
 
     node: str
@@ -74,7 +77,8 @@ class LavaExecutable(Executable):
     @cached_property
     def deployable(self) -> list[Deployable]:
         """For every population and connection, whether the chip could run it."""
-        return [Deployable(cell.node, not cell.why_not, cell.why_not) for cell in self.mapping.cells]
+        inputs = [Deployable(name, True, "as long as its data is spikes (0 or 1)") for name in self.mapping.inputs]
+        return inputs + [Deployable(cell.node, not cell.why_not, cell.why_not) for cell in self.mapping.cells]
 
     # --- whole sequences
 
@@ -88,7 +92,7 @@ class LavaExecutable(Executable):
         if self.mapping.cells:
             worker = self._ready()
             period = given.steps + self.mapping.longest + 1
-            with Exchange(worker.folder, self.network, given) as exchange:
+            with Exchange(worker.folder, self.network, given) as exchange, _disk():
                 request = exchange.request({*spikes, *shown}, voltages)
                 request |= {"op": "run", "bundle": str(self._bundle), "period": period, "steps": period * given.batch}
                 worker.ask(request, self.progress)
@@ -124,7 +128,8 @@ class LavaExecutable(Executable):
         return map_network(self.network, "in-step", stock=False)
 
     def _start_stream(self, batch: int) -> None:
-        self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch)
+        with _disk():
+            self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
         return self._running_stream().step(inputs)
@@ -150,3 +155,18 @@ class LavaExecutable(Executable):
         super().close()
         if self._worker is not None:
             self._worker.close()
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Name what cannot be written for the worker, a full disk above all."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, HasnError):
+            raise
+        raise WorkerError(
+            f"the files that Lava reads and writes cannot be made: {error}",
+            parameter="TMPDIR",
+            way_out="Free space there, or set TMPDIR to another folder.",
+        ) from None

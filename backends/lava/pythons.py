@@ -94,11 +94,11 @@ def _managed_by_uv(tell: Tell) -> Path | None:
     uv = shutil.which("uv")
     if uv is None:
         return None
-    found = _output([uv, "python", "find", "--managed-python", "3.10"], RUN_SECONDS)
+    found = _output([uv, "python", "find", "--python-preference", "only-managed", "3.10"], RUN_SECONDS)
     if found is None:
         tell("uv installs Python 3.10")
         _output([uv, "python", "install", "3.10"], INSTALL_SECONDS)
-        found = _output([uv, "python", "find", "--managed-python", "3.10"], RUN_SECONDS)
+        found = _output([uv, "python", "find", "--python-preference", "only-managed", "3.10"], RUN_SECONDS)
     return None if found is None else Path(found)
 
 

@@ -53,7 +53,7 @@ class WorkerProcess:
                 env=environment,
                 start_new_session=True,
             )
-        self._finalizer = weakref.finalize(self, _clean, self._process, self.folder)
+        self._finalizer = weakref.finalize(self, _clean, self._process, self.folder, os.getpid())
         self.versions: dict[str, str] = self._answer("start", max(time_limit, START_SECONDS))["ready"]
 
     @property
@@ -81,7 +81,12 @@ class WorkerProcess:
             stdin.flush()
         except OSError:
             raise self._failure(f"the Lava worker is gone{self._status()}", operation) from None
-        answer: dict[str, Any] = self._answer(operation, self.time_limit, progress)["done"]
+        try:
+            answer: dict[str, Any] = self._answer(operation, self.time_limit, progress)["done"]
+        except BaseException:
+            # Ctrl-C, say: the answer that is still to come must not be taken for the next request's.
+            self._finalizer()
+            raise
         return answer
 
     def close(self) -> None:
@@ -157,11 +162,14 @@ class WorkerProcess:
         return "\n".join(lines[-LAST_LINES:])
 
 
-def _clean(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _clean(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     """End the group and remove the folder: on close, when the caller forgets the worker, and when Python exits.
 
-    First SIGTERM, which Python's resource tracker survives to free the shared memory, then SIGKILL for what is left.
+    A fork of the caller (``owner``) leaves them alone. First SIGTERM, which Python's resource tracker survives to free
+    the shared memory, then SIGKILL for what is left.
     """
+    if os.getpid() != owner:
+        return
     group = process.pid
     for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
         try:

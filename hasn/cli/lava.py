@@ -34,7 +34,13 @@ def setup(optional: Optional = False, force: Force = False) -> None:
         return
     try:
         with console.status("Lava") as spinner:
-            made = set_up(force, lambda text: spinner.update(f"Lava: {text}"))
+
+            def tell(text: str) -> None:
+                spinner.update(f"Lava: {text}")
+                if not console.is_terminal:  # a log shows no spinner
+                    console.print(f"Lava: {text}", soft_wrap=True, highlight=False, markup=False)
+
+            made = set_up(force, tell)
     except SetupFailed as failure:
         console.print(f"Lava was not set up: {failure}", soft_wrap=True, highlight=False, markup=False)
         if failure.search.python is None:

@@ -86,7 +86,7 @@ class Job:
             ],
             variables,
         )
-        return host_of(max(len(outs), len(ins), len(refs)))(engine=engine, outs=outs, ins=ins, refs=refs)
+        return host_of(len(outs), len(ins), len(refs))(engine=engine, outs=outs, ins=ins, refs=refs)
 
     def _variables(self, cells: dict[str, Cell]) -> list[dict[str, Any]]:
         """Vars of stock processes that the host reads or clears."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+#: Of a failed process, the end of its traceback; the rest is Lava's.
+LINES = 6
 _LIBC: Any = ctypes.CDLL(None, use_errno=True)
 
 
@@ -45,12 +47,12 @@ def end_group(folder: Path | None) -> None:
     os._exit(1)
 
 
-def watch(folder: Path, running: Callable[[], list[Any]], report: Callable[[str], None]) -> None:
+def watch(folder: Path, running: Callable[[], dict[int, Any]], report: Callable[[str], None]) -> None:
     """Watch the caller and Lava's processes in a thread.
 
     Args:
         folder: what to remove when the caller is gone.
-        running: Lava's OS processes (multiprocessing) that should be alive now.
+        running: Lava's OS processes that should be alive now, {pid: multiprocessing's object}.
         report: tells the caller which of them died.
     """
     caller = os.getppid()
@@ -60,15 +62,17 @@ def watch(folder: Path, running: Callable[[], list[Any]], report: Callable[[str]
             time.sleep(0.25)
             if os.getppid() != caller:
                 end_group(folder)
-            for process in running():
-                if _dead(process.pid):
-                    report(_last_words(process))
+            for pid, process in running().items():
+                # Looked up again: it may have been stopped in the meantime, as it should.
+                if dead(pid) and pid in running():
+                    report(last_words(pid, process))
                     return
 
     threading.Thread(target=loop, daemon=True, name="watch").start()
 
 
-def _dead(pid: int) -> bool:
+def dead(pid: int) -> bool:
+    """Whether a process is gone or a zombie."""
     # Not waitpid: that would take the exit status away from multiprocessing.
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -77,11 +81,12 @@ def _dead(pid: int) -> bool:
     return state in "ZX"
 
 
-def _last_words(process: Any) -> str:
+def last_words(pid: int, process: Any) -> str:
+    """What can be said about a Lava process that is gone."""
     try:
         failure = process.exception
     except Exception:
         failure = None
     if failure is not None:
-        return f"a Lava process failed:\n{failure[1]}"
-    return f"a Lava process (pid {process.pid}) died, perhaps for want of memory"
+        return "a Lava process failed:\n" + "\n".join(failure[1].strip().splitlines()[-LINES:])
+    return f"a Lava process (pid {pid}) died, perhaps for want of memory"

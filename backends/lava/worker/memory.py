@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,17 @@ import numpy as np
 
 
 def new_file(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
-    """A new .npy file of zeros, mapped."""
+    """A new .npy file of zeros, mapped.
+
+    Raises:
+        OSError: the disk is full. Said now: a mapping that finds no room later ends the process.
+    """
     library: Any = np.lib.format
+    array = library.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
     # A plain view: np.memmap's own class makes every operation slower.
-    return np.asarray(library.open_memmap(path, mode="w+", dtype=dtype, shape=shape))
+    return np.asarray(array)
 
 
 class Clock:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import resource
 import sys
 import threading
 import time
@@ -37,7 +38,8 @@ class Server:
         self.inbox: queue.Queue[dict[str, Any]] = queue.Queue()
         self.lock = threading.Lock()
         self.stream: Any = None
-        self.running: list[Any] = []
+        #: Lava's OS processes by pid. Replaced as a whole, never changed: another thread reads it.
+        self.running: dict[int, Any] = {}
         self.handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "run": self._run, "start": self._start, "step": self._step, "end": self._end,
         }  # fmt: skip
@@ -56,7 +58,7 @@ class Server:
         import numpy
 
         self.send({"ready": {"lava": getattr(lava, "__version__", ""), "numpy": numpy.__version__}})
-        family.watch(self.folder, lambda: list(self.running), self._fatal)
+        family.watch(self.folder, lambda: self.running, self._fatal)
         while True:
             request = self.inbox.get()
             if request["op"] == "quit":
@@ -65,7 +67,7 @@ class Server:
             try:
                 answer = self.handlers[request["op"]](request)
             except Exception:
-                words = [family._last_words(p) for p in self.running if family._dead(p.pid)]
+                words = [family.last_words(pid, p) for pid, p in self.running.items() if family.dead(pid)]
                 self.send({"error": "\n".join([*words, traceback.format_exc()])})
             else:
                 self.send({"done": answer})
@@ -100,29 +102,28 @@ class Server:
         if not host.runtime:
             # At most two messages wait in a channel; Lava's default of 64 costs memory and nothing else.
             host.create_runtime(run_cfg=Loihi2SimCfg(select_tag="floating_pt"), compile_config={"pypy_channel_size": 8})
-            self.running = [*self.running, *host.runtime._messaging_infrastructure.actors]
+            self.running = {**self.running, **_actors(host)}
         host.run(condition=RunSteps(num_steps=steps))
 
     def _stop(self, host: Any) -> None:
-        gone = host.runtime._messaging_infrastructure.actors if host.runtime else []
-        self.running = [process for process in self.running if process not in gone]
         if host.runtime:
+            stopped = _actors(host)
+            self.running = {pid: process for pid, process in self.running.items() if pid not in stopped}
             host.stop()
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         host = self._launch(request)
         total, done, piece = int(request["steps"]), 0, 8
-        try:
-            while done < total:
-                piece = min(piece, total - done)
-                start = time.perf_counter()
-                self._advance(host, piece)
-                seconds = time.perf_counter() - start
-                done += piece
-                self.send({"progress": [done, total]})
-                piece = max(1, min(4 * piece, int(piece * PIECE_SECONDS / max(seconds, 1e-6))))
-        finally:
-            self._stop(host)
+        # After an error nothing is stopped: Lava's stop may wait for ever, and the caller ends the whole group.
+        while done < total:
+            piece = min(piece, total - done)
+            start = time.perf_counter()
+            self._advance(host, piece)
+            seconds = time.perf_counter() - start
+            done += piece
+            self.send({"progress": [done, total]})
+            piece = max(1, min(4 * piece, int(piece * PIECE_SECONDS / max(seconds, 1e-6))))
+        self._stop(host)
         return {}
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +142,10 @@ class Server:
         return {}
 
 
+def _actors(host: Any) -> dict[int, Any]:
+    return {process.pid: process for process in host.runtime._messaging_infrastructure.actors}
+
+
 def serve(folder: Path) -> None:
     """Take over stdin and stdout for frames, and serve."""
     requests, answers = os.dup(0), os.dup(1)
@@ -150,6 +155,9 @@ def serve(folder: Path) -> None:
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     warnings.simplefilter("ignore")
+    # Every channel of Lava's keeps a descriptor open.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     family.follow_into_death([requests, answers])
     with contextlib.suppress(BrokenPipeError):
         Server(folder, requests, answers).serve()

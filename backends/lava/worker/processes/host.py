@@ -1,6 +1,7 @@
 """All that is not the network, in one process: feeds the Inputs, records, and clears stock processes between samples.
 
-Lava declares ports in the class body, so there is a class for 4 ports of each kind, one for 8, and so on.
+Lava declares ports in the class body and looks for process models in the module's names: so a pair of classes is made,
+and put there, for each number of ports that is asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-SIZES = tuple(4 << i for i in range(9))
+Shape = tuple[int, ...]
 
 
 class _Host(AbstractProcess):  # type: ignore[misc]
@@ -29,16 +30,11 @@ class _Host(AbstractProcess):  # type: ignore[misc]
         outs, ins, refs: the ports' shapes.
     """
 
-    size = 0
-
-    def __init__(
-        self, *, engine: Any, outs: list[tuple[int, ...]], ins: list[tuple[int, ...]], refs: list[tuple[int, ...]]
-    ) -> None:
+    def __init__(self, *, engine: Any, outs: list[Shape], ins: list[Shape], refs: list[Shape]) -> None:
         super().__init__(engine=engine, name="host")
-        for i in range(self.size):
-            setattr(self, f"out{i}", OutPort(shape=outs[i] if i < len(outs) else (1,)))
-            setattr(self, f"in{i}", InPort(shape=ins[i] if i < len(ins) else (1,)))
-            setattr(self, f"ref{i}", RefPort(shape=refs[i] if i < len(refs) else (1,)))
+        for kind, port, shapes in (("out", OutPort, outs), ("in", InPort, ins), ("ref", RefPort, refs)):
+            for i, shape in enumerate(shapes):
+                setattr(self, f"{kind}{i}", port(shape=shape))
 
 
 class _PyHostModel(PyLoihiProcessModel):  # type: ignore[misc]
@@ -78,29 +74,15 @@ class _PyHostModel(PyLoihiProcessModel):  # type: ignore[misc]
             raise
 
 
-def _make(size: int) -> None:
-    process = type(f"Host{size}", (_Host,), {"size": size, "__module__": __name__})
-    ports = {}
-    for i in range(size):
-        ports[f"out{i}"] = LavaPyType(PyOutPort.VEC_DENSE, float)
-        ports[f"in{i}"] = LavaPyType(PyInPort.VEC_DENSE, float)
-        ports[f"ref{i}"] = LavaPyType(PyRefPort.VEC_DENSE, float)
-    model = type(f"PyHost{size}Model", (_PyHostModel,), {**ports, "__module__": __name__})
-    globals()[process.__name__] = process
-    globals()[model.__name__] = requires(CPU)(implements(proc=process, protocol=LoihiProtocol)(model))
-
-
-for _size in SIZES:
-    _make(_size)
-
-
-def host_of(count: int) -> Any:
-    """The smallest host class with ``count`` ports of each kind.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for size in SIZES:
-        if count <= size:
-            return globals()[f"Host{size}"]
-    raise ValueError(f"{count} Inputs, recordings or stock processes; this worker takes {SIZES[-1]}")
+def host_of(outs: int, ins: int, refs: int) -> Any:
+    """The host class with these numbers of ports."""
+    name = f"Host{outs}x{ins}x{refs}"
+    if name not in globals():
+        process = type(name, (_Host,), {"__module__": __name__})
+        ports = {f"out{i}": LavaPyType(PyOutPort.VEC_DENSE, float) for i in range(outs)}
+        ports |= {f"in{i}": LavaPyType(PyInPort.VEC_DENSE, float) for i in range(ins)}
+        ports |= {f"ref{i}": LavaPyType(PyRefPort.VEC_DENSE, float) for i in range(refs)}
+        model = type(f"Py{name}Model", (_PyHostModel,), {**ports, "__module__": __name__})
+        globals()[model.__name__] = requires(CPU)(implements(proc=process, protocol=LoihiProtocol)(model))
+        globals()[name] = process
+    return globals()[name]

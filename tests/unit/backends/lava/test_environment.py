@@ -151,10 +151,19 @@ def test_a_folder_of_something_else_is_never_removed(machine):
     program(machine / "path/python3.10", SAYS_310)
     (machine / "env").mkdir()
     (machine / "env/thesis.txt").write_text("the only copy")
+    (machine / "env/pyvenv.cfg").touch()
     failed = CliRunner().invoke(app, ["setup"])
     assert failed.exit_code == 1
-    assert "is no virtual environment" in failed.output
+    assert "is not Lava's environment" in failed.output
     assert (machine / "env/thesis.txt").read_text() == "the only copy"
+
+
+def test_what_an_interrupted_setup_left_is_made_anew(machine):
+    program(machine / "path/python3.10", '#!/bin/sh\n[ "$1" = -c ] && echo 3.10 && exit 0\nexit 1\n')
+    (machine / "env").mkdir()
+    (machine / "env" / environment.MAKING).touch()
+    assert "failed with exit status 1" in CliRunner().invoke(app, ["setup"]).output
+    assert not (machine / "env").exists()
 
 
 def test_what_is_done_is_not_done_again(machine):
