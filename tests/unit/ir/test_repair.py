@@ -26,7 +26,7 @@ def errors(g: nir.NIRGraph) -> list[str]:
 
 def test_a_sound_graph_is_left_alone() -> None:
     d = Draw(0)
-    g = chain(d.affine(4, 3), d.lif(4), given=(3,))
+    g = chain(d.affine(4, 3), d.lif(4), given=(3,), result=(4,))
     g.metadata["dt"] = DT
     assert changes(g)[1] == []
 
@@ -106,8 +106,9 @@ def test_types_that_nir_infers_wrongly_are_corrected_and_said(tmp_path: Path) ->
     d = Draw(5)
     conv = d.conv2d(4, 4, (3, 2), groups=2, input_shape=(6, 6))
     assert conv.output_type["output"].tolist() == [4, 4, 4]  # nir; torch gives (4, 4, 5)
-    g = graph({"input": inp(4, 6, 6), "conv": conv, "pool": nir.AvgPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0])),
-               "output": out(4, 2, 5)}, "input > conv > pool > output")  # fmt: skip
+    pool = nir.AvgPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0]))
+    nodes = {"input": inp(4, 6, 6), "conv": conv, "pool": pool, "output": out(4, 2, 5)}
+    g = graph(nodes, "input > conv > pool > output")
     mended, said = changes(g)
     assert mended.nodes["conv"].output_type["output"].tolist() == [4, 4, 5]
     assert mended.nodes["pool"].output_type["output"].tolist() == [4, 2, 5]

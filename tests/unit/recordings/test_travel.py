@@ -1,0 +1,125 @@
+"""Recordings that leave and come back whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from hasn.errors import BackendUnavailable, FileError, InputError
+from hasn.recording import Counts, Recording
+
+
+def recording(batched: bool = True, dt: float = 0.1) -> Recording:
+    """Two nodes, one of them two-dimensional; dt = 0.1 is where floor(time / dt) loses steps."""
+    rng = np.random.default_rng(0)
+    lead = (12, 3) if batched else (12,)
+    spikes = {"conv.lif": rng.random((*lead, 2, 4)) < 0.3, "out": rng.random((*lead, 5)) < 0.2}
+    voltages = {name: rng.normal(size=array.shape) for name, array in spikes.items()}
+    counts = Counts({name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77})
+    return Recording(
+        {"output": spikes["out"].astype(float)},
+        spikes,
+        voltages,
+        dt,
+        {"out": 2},
+        counts,
+        "lava",
+        "float64",
+        1.5,
+        batched,
+    )
+
+
+def same(one: Recording, other: Recording) -> None:
+    for group in ("outputs", "spikes", "voltages"):
+        assert getattr(one, group).keys() == getattr(other, group).keys()
+        for name, array in getattr(one, group).items():
+            np.testing.assert_array_equal(getattr(other, group)[name], array)
+    assert (one.dt, one.batched, one.counts.spikes) == (other.dt, other.batched, other.counts.spikes)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_npz(tmp_path: Path, batched: bool) -> None:
+    one = recording(batched)
+    one.save(tmp_path / "r.npz")
+    other = Recording.load(tmp_path / "r.npz")
+    same(one, other)
+    assert (other.shifts, other.backend, other.seconds, other.counts) == (one.shifts, "lava", 1.5, one.counts)
+    with pytest.raises(FileError, match="exists and is kept"):
+        one.save(tmp_path / "r.npz")
+
+
+def test_files_that_are_no_recordings(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("not a zip")
+    np.savez(tmp_path / "other.npz", a=np.ones(3))
+    recording().save(tmp_path / "r.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "r.npz").read_bytes()[:400])
+    for name, words in [
+        ("text", "not a recording"),
+        ("other", "no 'meta'"),
+        ("cut", "damaged"),
+        ("gone", "no such file"),
+    ]:
+        with pytest.raises(FileError, match=words):
+            Recording.load(tmp_path / f"{name}.npz")
+
+
+@pytest.mark.parametrize("form", ["gridded", "event"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_nir_data_and_its_file(tmp_path: Path, form: str, batched: bool) -> None:
+    one = recording(batched)
+    nir.write_data(str(tmp_path / "r.nir"), one.to_nir(form))  # type: ignore[arg-type]
+    data = nir.read_data(str(tmp_path / "r.nir"))
+    assert isinstance(
+        data.nodes["out"].observables["spikes"], nir.EventData if form == "event" else nir.TimeGriddedData
+    )
+    shapes = {"conv.lif": (2, 4)}
+    same(one, Recording.from_nir(data, dt=0.1 if form == "event" else None, shapes=shapes, batched=batched))
+
+
+def test_events_keep_the_step_that_nirs_own_grid_loses() -> None:
+    spikes = np.zeros((8, 1), dtype=bool)
+    spikes[3] = True  # 3 * 0.1 = 0.30000000000000004, but an event read as 0.3 / 0.1 = 2.9999999999999996 is cut to 2
+    events = nir.EventData(np.array([[0]]), np.array([[0.3]]), 1, 0.8)
+    assert np.flatnonzero(events.to_time_gridded(0.1).data[0, :, 0]).tolist() == [2]
+    data = nir.NIRGraphData({"lif": nir.NIRNodeData({"spikes": events})})
+    np.testing.assert_array_equal(Recording.from_nir(data, dt=0.1, batched=False).spikes["lif"], spikes)
+
+
+def test_nir_data_that_cannot_be_taken() -> None:
+    events = nir.EventData(np.array([[7]]), np.array([[0.3]]), 3, 0.8)
+    grid = nir.TimeGriddedData(np.zeros((2, 8, 3)), 0.1)
+    for observables, options, words in [
+        ({"spikes": events}, {}, "do not say one time step"),
+        ({"spikes": events}, {"dt": 0.1}, "outside the recording"),
+        ({"v": grid}, {"dt": 0.2}, "different time steps"),
+        ({"weather": grid}, {}, "unknown observable"),
+        ({"v": grid}, {"batched": False}, "several samples"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            Recording.from_nir(nir.NIRGraphData({"n": nir.NIRNodeData(observables)}), **options)  # type: ignore[arg-type]
+
+
+def test_neo() -> None:
+    neo = pytest.importorskip("neo", reason="pip install 'hasn[neo]'")
+    one = recording()
+    block = one.to_neo()
+    assert isinstance(block, neo.Block)
+    assert len(block.segments) == 3
+    segment = block.segments[1]
+    train = next(
+        t for t in segment.spiketrains if t.annotations["node"] == "conv.lif" and t.annotations["index"] == (1, 2)
+    )
+    steps = np.rint(train.times.rescale("s").magnitude / 0.1).astype(int)
+    assert steps.tolist() == np.flatnonzero(one.spikes["conv.lif"][:, 1, 1, 2]).tolist()
+    signal = next(s for s in segment.analogsignals if s.annotations["node"] == "out")
+    np.testing.assert_array_equal(signal.rescale("V").magnitude, one.voltages["out"][:, 1])
+
+
+def test_without_neo_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "neo", None)
+    with pytest.raises(BackendUnavailable, match=r"pip install 'hasn\[neo\]'"):
+        recording().to_neo()
