@@ -167,8 +167,8 @@ class Executable(ABC):
         """
         given = signals(self.program, inputs_t, time=False)
         if self._batch is None:
+            self._start_stream(given.batch)  # first: if it raises, no stream is running
             self._batch, self._batched = given.batch, given.batched
-            self._start_stream(given.batch)
         elif (given.batch, given.batched) != (self._batch, self._batched):
             raise InputError(
                 "the batch changes within the stream",
@@ -207,9 +207,9 @@ class Executable(ABC):
             )
         self.reset()
         if state.batch is not None:
-            self._batch, self._batched = state.batch, state.batched
             self._start_stream(state.batch)
             self._load_state(state.content)
+            self._batch, self._batched = state.batch, state.batched
 
     @abstractmethod
     def _start_stream(self, batch: int) -> None:
