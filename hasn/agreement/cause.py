@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Scene:
     @property
     def steps(self) -> int:
         """Steps to look at."""
-        return min(self.step + _BEHIND, next(iter(self.one.spikes.values())).shape[0])
+        return min(self.step + _BEHIND, self.one.steps)
 
 
 def cause_of(scene: Scene, tie: bool) -> Cause:
@@ -132,7 +133,7 @@ def _rules(scene: Scene, spec: Neurons, replay: Replay) -> Iterator[tuple[str, s
     """(kind, sentence, population, input) under one changed rule each."""
     plain = replay.arriving(spec.name)
     if spec.threshold is not None and spec.jump is not None:
-        other = "subtract" if spec.reset == "zero" else "zero"
+        other: Literal["zero", "subtract"] = "subtract" if spec.reset == "zero" else "zero"
         changed = replace(spec, reset=other, jump=spec.threshold - spec.jump)
         yield "reset", f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'", changed, plain
         yield "reset", "a different reset: {who} does not reset at all", replace(spec, threshold=None), plain
