@@ -40,25 +40,26 @@ def test_a_threshold_node_is_a_stock_lif_that_keeps_nothing():
         assert not not_on_chip(executable)
 
 
-@pytest.mark.parametrize(
-    ("fixed", "options", "why"),
-    [
-        ({"tau": Draw(9).between(5e-3, 9e-3, (8,))}, {}, "time constants differ"),
-        ({"v_threshold": Draw(9).between(0.7, 1.1, (8,))}, {}, "threshold differs"),
-        ({"v_reset": 0.1}, {}, "v_reset is not 0"),
-        ({"v_leak": 0.2}, {}, "a bias would act during the 1 step"),
-        ({"metadata": {"v_init": 0.3}}, {}, "v_init is not 0"),
-        ({}, {"reset": "subtract"}, "reset by subtraction"),
-    ],
-    ids=["tau", "threshold", "v_reset", "leak", "v_init", "subtract"],
-)
-def test_what_stock_lif_cannot_express_runs_on_a_process_of_ours_that_says_why(fixed, options, why):
-    net = feed_forward("LIF")
-    net.nodes["a"] = Draw(3).lif(8, **{**LIF, **fixed})
-    with hasn.compile(net, "lava", dt=DT, **options) as executable:
-        agree(net, some_spikes(), executable, **options)
-        assert kinds(executable)["a"] == "neurons"
-        assert why in not_on_chip(executable)["a"]
+def test_what_stock_lif_cannot_express_runs_on_a_process_of_ours_that_says_why():
+    """One population for each reason, side by side."""
+    draw = Draw(3)
+    reasons = {
+        "tau": ({"tau": draw.between(5e-3, 9e-3, (8,))}, "time constants differ"),
+        "threshold": ({"v_threshold": draw.between(0.7, 1.1, (8,))}, "threshold differs"),
+        "reset": ({"v_reset": 0.1}, "v_reset is not 0"),
+        "leak": ({"v_leak": 0.2}, "a bias would act during the 1 step"),
+        "start": ({"metadata": {"v_init": 0.3}}, "v_init is not 0"),
+        "subtract": ({"metadata": {"reset": "subtract"}}, "reset by subtraction"),
+    }
+    populations = {name: draw.lif(8, **{**LIF, **fixed}) for name, (fixed, _) in reasons.items()}
+    nodes = {"input": inp(6), "w": draw.linear(8, 6), **populations, "output": out(8)}
+    net = graph(nodes, *(f"input > w > {name} > output" for name in populations))
+    with hasn.compile(net, "lava", dt=DT) as executable:
+        agree(net, some_spikes(), executable)
+        found = not_on_chip(executable)
+        for name, (_, why) in reasons.items():
+            assert kinds(executable)[name] == "neurons"
+            assert why in found[name]
 
 
 def test_an_affine_bias_acts_from_step_0_on_though_its_target_runs_late():

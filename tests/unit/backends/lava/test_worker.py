@@ -66,10 +66,8 @@ def test_progress_is_told_to_the_last_step(executable):
     assert heard[-1] == (66, 66)
 
 
-@pytest.mark.parametrize("whole_group", [False, True], ids=["worker", "group"])
-def test_a_killed_worker(executable, whole_group):
-    kill = os.killpg if whole_group else os.kill
-    error = during_a_long_run(executable, lambda worker: kill(worker.pid, signal.SIGKILL))
+def test_a_killed_worker(executable):
+    error = during_a_long_run(executable, lambda worker: os.kill(worker.pid, signal.SIGKILL))
     assert "died (killed by SIGKILL)" in str(error)
     assert gone(executable._worker.pid, executable._worker.folder)
     # The next run starts another worker.
@@ -147,8 +145,8 @@ CALLER = """
 
 @pytest.mark.parametrize(
     ("ending", "number"),
-    [("sys.exit(0)", None), ("raise RuntimeError('as it happens')", None), ("time.sleep(60)", signal.SIGKILL)],
-    ids=["exit", "exception", "killed"],
+    [("raise RuntimeError('as it happens')", None), ("time.sleep(60)", signal.SIGKILL)],
+    ids=["exception", "killed"],
 )
 def test_no_process_outlives_its_caller(ending, number):
     root = Path(__file__).parents[4]
