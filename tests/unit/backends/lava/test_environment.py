@@ -1,6 +1,7 @@
 """Finding Python 3.10, and what `hasn lava` says. No pip, no network: candidates are little scripts."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -34,6 +35,13 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.delenv("HASN_LAVA_PYTHON", raising=False)
     monkeypatch.setenv("HASN_LAVA_ENV", str(tmp_path / "env"))
     return tmp_path
+
+
+def test_importing_the_backend_imports_neither_lava_nor_what_runs_it():
+    code = "import sys, hasn.backends.lava as lava; lava.BACKEND.info(); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "hasn.backends.lava.environment" in modules
+    assert not {"lava", "scipy", "hasn.backends.lava.executable"} & set(modules)
 
 
 def test_nothing_is_found_and_every_place_is_named(machine):

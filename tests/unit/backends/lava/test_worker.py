@@ -138,6 +138,7 @@ CALLER = """
     from tests.unit.backends.lava.nets import feed_forward
     executable = hasn.compile(feed_forward(), "lava", dt=1e-3)
     executable.step(np.ones(6))
+    executable.progress = lambda done, total: done and print("running", flush=True)
     print(executable._worker.pid, executable._worker.folder, flush=True)
     {ending}
 """
@@ -145,8 +146,12 @@ CALLER = """
 
 @pytest.mark.parametrize(
     ("ending", "number"),
-    [("raise RuntimeError('as it happens')", None), ("time.sleep(60)", signal.SIGKILL)],
-    ids=["exception", "killed"],
+    [
+        ("raise RuntimeError('as it happens')", None),
+        ("time.sleep(60)", signal.SIGKILL),
+        ("executable.run(np.zeros((200_000, 6)))", signal.SIGINT),
+    ],
+    ids=["exception", "killed", "ctrl-c"],
 )
 def test_no_process_outlives_its_caller(ending, number):
     root = Path(__file__).parents[4]
@@ -157,6 +162,8 @@ def test_no_process_outlives_its_caller(ending, number):
         group, folder = caller.stdout.readline().split()
         if number is not None:
             assert len(group_members(int(group))) > 4
+            if number == signal.SIGINT:
+                assert caller.stdout.readline() == "running\n"
             caller.send_signal(number)
         caller.wait(PATIENCE)
     assert gone(int(group), folder)
