@@ -7,8 +7,8 @@ from typing import Any
 
 import nir
 
-from hasn.errors import GraphError, HasnError, OptionError, TimeStepError
-from hasn.ir.finding import Finding, raise_errors
+from hasn.errors import GraphError, OptionError, TimeStepError
+from hasn.ir.finding import Finding, finding_of, raise_errors
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import Shape, infer_shapes
 from hasn.ir.structure import FlatGraph, flatten, structure_findings
@@ -67,7 +67,7 @@ def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
     try:
         flat = flatten(graph)
     except GraphError as error:
-        return [*findings, _from_error(error)]
+        return [*findings, finding_of(error)]
     values = list(parameter_findings(flat))
     findings += values
     if not any(finding.severity == "error" for finding in values):
@@ -75,21 +75,8 @@ def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
         try:
             findings += dt_findings(flat, dt_of(flat.metadata, dt), method)
         except TimeStepError as error:
-            findings.append(_from_error(error))
+            findings.append(finding_of(error))
     return findings
-
-
-def _from_error(error: HasnError) -> Finding:
-    return Finding(
-        "error",
-        error.node or "",
-        error.parameter or "",
-        error.message,
-        error.way_out or "",
-        error.got,
-        error.wanted or "",
-        type(error),
-    )
 
 
 def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "euler") -> CheckedGraph:

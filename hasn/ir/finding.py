@@ -50,6 +50,12 @@ class Finding:
         )
 
 
+def finding_of(error: HasnError, node: str = "") -> Finding:
+    """An error as a finding, at ``node`` unless the error names one itself."""
+    parameter, way_out, wanted = error.parameter or "", error.way_out or "", error.wanted or ""
+    return Finding("error", error.node or node, parameter, error.message, way_out, error.got, wanted, type(error))
+
+
 def raise_errors(findings: Iterable[Finding]) -> None:
     """Raise the first error among ``findings``, naming how many more there are."""
     errors = [finding for finding in findings if finding.severity == "error"]

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from hasn.errors import ParameterError, ShapeError
-from hasn.ir.finding import Finding
+from hasn.ir.finding import Finding, finding_of
 from hasn.ir.structure import FlatGraph
 from hasn.ir.values import pads, pair, single
 
@@ -154,7 +154,7 @@ def infer_shapes(flat: FlatGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[
         try:
             shapes = _node_shapes(flat.nodes[name], [known[source][1] for source in before[name] if source in known])
         except (ShapeError, ParameterError) as error:
-            findings[name] = _finding(name, error)
+            findings[name] = finding_of(error, name)
             continue
         if shapes is not None:
             known[name] = shapes
@@ -170,19 +170,6 @@ def infer_shapes(flat: FlatGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[
                 error=ShapeError,
             )
     return known, [*findings.values(), *_edge_findings(flat, known)]
-
-
-def _finding(name: str, error: ShapeError | ParameterError) -> Finding:
-    return Finding(
-        "error",
-        name,
-        error.parameter or "",
-        error.message,
-        error.way_out or "",
-        error.got,
-        error.wanted or "",
-        type(error),
-    )
 
 
 def _node_shapes(node: nir.NIRNode, incoming: list[Shape]) -> tuple[Shape, Shape] | None:
