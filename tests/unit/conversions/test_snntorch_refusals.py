@@ -1,0 +1,176 @@
+"""What NIR cannot say is an error with the module, the setting, its value and the way out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hasn.errors import HasnError, UnsupportedError
+from tests.unit.conversions.snntorch_nets import DT, excited, hidden, snn, torch
+
+from hasn.conversions.snntorch import from_snntorch  # isort: skip
+from torch import nn  # isort: skip
+
+
+class MyLeaky(snn.Leaky):  # type: ignore[misc]
+    pass
+
+
+def late(kind: Any, *args: Any, **options: Any) -> Callable[[], Any]:
+    """A neuron, made when the test runs: snnTorch warns about some."""
+    return lambda: hidden(kind, *args, **options)
+
+
+def changed(name: str, value: Any) -> Callable[[], Any]:
+    def make() -> Any:
+        neuron = hidden(snn.Leaky, 0.9)
+        setattr(neuron, name, value)
+        return neuron
+
+    return make
+
+
+def random_spikes(x: Any) -> Any:
+    return torch.bernoulli(torch.sigmoid(x))
+
+
+#: what the message must say -> the neuron behind a Linear(6, 4), path "1"
+NEURONS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "inhibition": ("'1' inhibition: .* got True", late(snn.Leaky, 0.9, inhibition=True)),
+    "state_quant": ("'1' state_quant: ", late(snn.Leaky, 0.9, state_quant=lambda mem: mem)),
+    "graded": (r"'1' graded_spikes_factor: .*got 2.0", late(snn.Leaky, 0.9, graded_spikes_factor=2.0)),
+    "random spikes": ("'1' spike_grad", late(snn.Leaky, 0.9, spike_grad=random_spikes)),
+    "subtract now": ("reset_delay=False snnTorch subtracts once more", late(snn.Leaky, 0.9, reset_delay=False)),
+    "Synaptic subtract now": ("subtracts once more", late(snn.Synaptic, 0.8, 0.9, reset_delay=False)),
+    "Synaptic zero": ("loses that step's input", late(snn.Synaptic, 0.8, 0.9, reset_mechanism="zero")),
+    "Lapicque zero": ("loses that step's input", late(snn.Lapicque, R=1.0, C=5.0, reset_mechanism="zero")),
+    "RLeaky zero": ("loses that step's", late(snn.RLeaky, 0.9, linear_features=4, reset_mechanism="zero")),
+    "RSynaptic now": (
+        "own forward fails",
+        late(snn.RSynaptic, 0.8, 0.9, linear_features=4, reset_mechanism="zero", reset_delay=False),
+    ),
+    "no memory": ("'1' beta: of 0 with the delayed subtract", late(snn.Leaky, 0.0)),
+    "some leak": ("'1' beta: some neurons", late(snn.Leaky, torch.tensor([1.0, 0.9, 1.0, 0.5]))),
+    "negative threshold": ("'1' threshold: is negative", late(snn.Leaky, 0.9, threshold=-1.0)),
+    "not per neuron": ("'1' beta: is not one value for each neuron", late(snn.Leaky, torch.full((3,), 0.5))),
+    "NaN": ("'1' threshold: has a value with no meaning", late(snn.Leaky, 0.9, threshold=float("nan"))),
+    "short RC": (r"'1' R\*C: is no longer than time_step", late(snn.Lapicque, R=1.0, C=0.5)),
+    "changed reset": ("'1' reset_mechanism: was changed after", changed("reset_mechanism", "zero")),
+    "loop of another size": ("'1' recurrent", late(snn.RLeaky, 0.9, linear_features=5)),
+    "Alpha": ("'1': Alpha cannot be said in NIR: its membrane", late(snn.Alpha, 0.9, 0.8)),
+    "SLSTM": ("SLSTM cannot be said", lambda: snn.SLSTM(4, 4, init_hidden=True)),
+    "LeakyParallel": ("LeakyParallel cannot be said", lambda: snn.LeakyParallel(4, 4)),
+    "subclass": ("a subclass of Leaky may compute anything", late(MyLeaky, 0.9)),
+    "visible states in the middle": ("takes a neuron's states", lambda: nn.Sequential(snn.Leaky(0.9), nn.Linear(4, 4))),
+}
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_neurons(name: str) -> None:
+    words, make = NEURONS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # snnTorch's about inhibition
+        net = nn.Sequential(excited(6, 4), make()).eval()
+    with pytest.raises(UnsupportedError, match=words):
+        from_snntorch(net, dt=DT)
+
+
+LAYERS: dict[str, tuple[str, Callable[[], Any], tuple[int, ...]]] = {
+    "padding_mode": ("'0' padding_mode: .*'circular'", lambda: nn.Conv2d(1, 2, 3, padding_mode="circular"), (1, 6, 6)),
+    "ceil_mode": ("'0' ceil_mode", lambda: nn.AvgPool2d(2, ceil_mode=True), (1, 5, 5)),
+    "count_include_pad": ("'0' count", lambda: nn.AvgPool2d(3, padding=1, count_include_pad=False), (1, 6, 6)),
+    "divisor": ("'0' divisor_override", lambda: nn.AvgPool2d(2, divisor_override=3), (1, 6, 6)),
+    "flatten batch": ("'0' start_dim: it would merge the batch", lambda: nn.Flatten(0), (2, 3)),
+    "dropout": ("'0' training: .*eval", lambda: nn.Dropout(0.5).train(), (4,)),
+    "lone norm": ("'0': batch normalisation behind Input", lambda: nn.BatchNorm1d(4).eval(), (4,)),
+    "max": ("'0': MaxPool2d .*Linear, Conv1d.*NIR has no maximum", lambda: nn.MaxPool2d(2), (1, 6, 6)),
+    "relu": ("'0': ReLU cannot be said", lambda: nn.ReLU(), (4,)),
+    "wide linear": ("'0': a Linear over the last", lambda: nn.Linear(4, 3), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name: str) -> None:
+    words, make, shape = LAYERS[name]
+    with pytest.raises(UnsupportedError, match=words):
+        from_snntorch(nn.Sequential(make(), hidden(snn.Leaky, 0.9)), input_shape=shape, dt=DT)
+
+
+class Loop(nn.Module):
+    """Loops over time in forward, as tutorials do."""
+
+    def __init__(self, steps: int | None) -> None:
+        super().__init__()
+        self.fc, self.lif, self.steps = excited(6, 4), snn.Leaky(0.9), steps
+
+    def forward(self, x: Any) -> Any:
+        mem, kept = self.lif.reset_mem(), []
+        for t in range(x.shape[0] if self.steps is None else self.steps):
+            spk, mem = self.lif(self.fc(x[t] if self.steps is None else x), mem)
+            kept.append(spk)
+        return torch.stack(kept)
+
+
+class Does(nn.Module):
+    """fc, a neuron, and something with what comes out."""
+
+    def __init__(self, does: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.fc, self.lif, self.does = excited(4, 4), snn.Leaky(0.9), does
+
+    def forward(self, x: Any) -> Any:
+        return self.does(self, self.fc(x))
+
+
+FORWARDS = {
+    "loop over time": ("body of the loop", Loop(None)),
+    "loop over steps": ("'lif' forward: the neuron is called more than once", Loop(3)),
+    "product": ("mul is no NIR node", Does(lambda net, x: net.lif(x * 2.0)[0])),
+    "decision": ("torch.fx cannot follow", Does(lambda net, x: net.lif(x)[0] if x.sum() > 0 else x)),
+    "own state": ("'lif' mem: the state is computed in forward", Does(lambda net, x: net.lif(x, net.fc(x))[0])),
+    "membrane": ("returns no spikes", Does(lambda net, x: net.lif(x)[1])),
+    "double": ("'lif': adds 'fc' to itself", Does(lambda net, x: net.lif(x + x)[0])),
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_forwards(name: str) -> None:
+    words, net = FORWARDS[name]
+    with pytest.raises(UnsupportedError, match=words):
+        from_snntorch(net, input_shape={"x": (6 if isinstance(net, Loop) else 4,)}, dt=DT)
+
+
+@pytest.mark.parametrize("dt", [0.0, -1e-3, float("nan"), None, "fast"])
+def test_dt(dt: Any) -> None:
+    with pytest.raises(HasnError, match="dt"):
+        from_snntorch(nn.Sequential(excited(6, 4), hidden(snn.Leaky, 0.9)), dt=dt)
+
+
+def stepped(neuron: Any, inputs: list[float]) -> list[float]:
+    """The membrane after each input, from rest."""
+    with torch.no_grad():
+        return [float(neuron(torch.tensor([[value]]))[-1]) for value in inputs]
+
+
+def test_the_delayed_zero_reset_is_another_in_leaky_than_in_the_others() -> None:
+    """Why one is taken and the others are refused: the step after a spike keeps its input, or loses it."""
+    options = {"reset_mechanism": "zero", "threshold": 1.0}
+    assert stepped(snn.Leaky(0.5, **options), [2.0, 0.75]) == [2.0, 0.75]
+    assert stepped(snn.Synaptic(0.0, 0.5, **options), [2.0, 0.75]) == [2.0, 0.0]
+    assert stepped(snn.RLeaky(0.5, V=0.0, all_to_all=False, **options), [2.0, 0.75]) == [2.0, 0.0]
+    assert stepped(snn.Lapicque(R=1.0, C=2.0, **options), [4.0, 1.5]) == [2.0, 0.0]
+
+
+def test_subtracting_at_once_subtracts_again_and_adds_back() -> None:
+    """No decay, threshold 1, one input of 3.5, then nothing: at once, the third step takes 1 off and puts it back."""
+    assert stepped(snn.Leaky(1.0, reset_delay=False), [3.5, 0.0, 0.0, 0.0]) == [2.5, 1.5, 1.5, 1.5]
+    assert stepped(snn.Leaky(1.0), [3.5, 0.0, 0.0, 0.0, 0.0]) == [3.5, 2.5, 1.5, 0.5, 0.5]
+
+
+def test_rsynaptic_without_delay_fails_in_snntorch_itself() -> None:
+    neuron = snn.RSynaptic(0.8, 0.9, linear_features=4, reset_delay=False, init_hidden=True)
+    with pytest.raises((TypeError, RuntimeError)):
+        neuron(torch.ones(1, 4))
