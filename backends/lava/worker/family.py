@@ -35,13 +35,19 @@ def follow_into_death(closing: list[int]) -> None:
     os.register_at_fork(after_in_child=child)
 
 
+def remove(folder: Path) -> None:
+    """Remove the shared folder, though another thread may be writing into it."""
+    for _ in range(3):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def end_group(folder: Path | None) -> None:
     """Remove the shared folder, if one is given, and end the whole process group, this process included.
 
     SIGTERM, not SIGKILL: Python's resource tracker survives it and frees the shared memory.
     """
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGTERM)
     os._exit(1)

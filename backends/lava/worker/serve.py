@@ -63,6 +63,7 @@ class Server:
             request = self.inbox.get()
             if request["op"] == "quit":
                 self._end({})
+                family.remove(self.folder)  # the caller does too, unless it is killed meanwhile
                 return
             try:
                 answer = self.handlers[request["op"]](request)
