@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,11 @@ import numpy as np
 from hasn.errors import GraphError
 from hasn.ir.finding import Finding
 from hasn.ir.parameters import RULES, parameter_findings
-from hasn.ir.shapes import Shape, infer_shapes, shape_of
+from hasn.ir.shapes import Shape, infer_shapes, output_shape, shape_of
 from hasn.ir.structure import FlatGraph, flatten
 from hasn.ir.timestep import dt_of, propose_dt
 from hasn.ir.typed import copy_graph, with_types
-from hasn.ir.values import text
+from hasn.ir.values import single, text
 
 #: Parameters that hold one value for each element, by node type: those that may be broadcast or reshaped.
 _ELEMENTWISE = {
@@ -37,8 +38,8 @@ def repair(graph: nir.NIRGraph, *, dt: float | None = None) -> Repaired:
     """Mend what foreign exporters commonly get wrong, in a copy.
 
     Mended: edges listed twice; bytes where NIR has strings; scalar parameters, and parameters of shape (1,) or
-    (1, 1, 1), brought to the shape that arrives; a recorded shape (Output, Flatten, convolution) that contradicts what
-    arrives; types left open; dt, where ``r = tau / dt`` betrays it.
+    (1, 1, 1), brought to the shape that arrives; a Flatten whose dimensions count the batch; a recorded shape (Output,
+    Flatten, convolution) that contradicts what arrives; types left open; dt, where ``r = tau / dt`` betrays it.
 
     Args:
         graph: the graph; not changed. It may still have errors afterwards: see :func:`hasn.check`.
@@ -98,10 +99,29 @@ def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
         for source, target in flat.edges:
             if source not in shapes or target not in shapes or shapes[source][1] == shapes[target][0]:
                 continue
+            if _fit_flatten(flat.nodes[source], source, shapes[source], shapes[target][0], changes):
+                break
             if _fit(flat.nodes[target], target, shapes[source][1], changes):
                 break
         else:
             return
+
+
+def _fit_flatten(
+    node: nir.NIRNode, name: str, shapes: tuple[Shape, Shape], wanted: Shape, changes: list[Finding]
+) -> bool:
+    """Whether a Flatten gives the wanted shape once its dimensions are no longer counted with the batch."""
+    if not isinstance(node, nir.Flatten) or single(node.start_dim) < 1:
+        return False
+    end = single(node.end_dim)
+    moved = copy.copy(node)
+    moved.start_dim, moved.end_dim = single(node.start_dim) - 1, end - 1 if end > 0 else end
+    if output_shape(moved, shapes[0]) != wanted:
+        return False
+    text = f"now {moved.start_dim}: it was counted with the batch, as torch does"
+    _change(changes, name, "start_dim", text, single(node.start_dim))
+    node.start_dim, node.end_dim = moved.start_dim, moved.end_dim
+    return True
 
 
 def _fit(node: nir.NIRNode, name: str, arriving: Shape, changes: list[Finding]) -> bool:

@@ -71,6 +71,22 @@ def test_channel_parameters_and_sides_of_one() -> None:
     assert errors(changes(squeezed)[0]) == []
 
 
+def test_a_flatten_that_counts_the_batch() -> None:
+    """Exporters that pass on torch's start_dim=1: NIR counts without the batch."""
+    d = Draw(6)
+    nodes = {"input": inp(2, 3, 3), "flat": nir.Flatten({"input": np.array([2, 3, 3])}, 1, -1), "w": d.linear(4, 18),
+             "lif": d.lif(4), "output": out(4)}  # fmt: skip
+    g = graph(nodes, "input > flat > w > lif > output")
+    mended, said = changes(g)
+    assert "node 'flat' start_dim: now 0: it was counted with the batch, as torch does; got 1" in said
+    assert errors(mended) == []
+    rows = graph(
+        {**nodes, "w": d.linear(4, 9), "lif": d.lif(2, 4), "output": out(2, 4)}, "input > flat > w > lif > output"
+    )
+    assert "shape mismatch" in errors(rows)[0]  # no dimension of a Flatten makes 9 of 2 x 3 x 3
+    assert any("shape mismatch" in text for text in errors(changes(rows)[0]))
+
+
 def test_what_could_be_meant_in_two_ways_is_not_guessed() -> None:
     d = Draw(3)
     wrong = graph({"input": inp(6), "lif": d.lif(3), "output": out(3)}, "input > lif > output")
