@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from hasn.errors import FileError
+from hasn.ir.heap import broken_heap
 
 #: Nested groups deeper than this are a loop of HDF5 links, not a network.
 _DEEPEST = 64
@@ -23,6 +24,12 @@ def read_fields(path: Path) -> dict[str, Any]:
         raise FileError("is a folder", parameter=str(path), wanted="a .nir file")
     if not path.is_file():
         raise FileError("there is no such file", parameter=str(path), way_out="Check the path.")
+    if broken_heap(path) is not None:
+        raise FileError(
+            "damaged or truncated HDF5 (its strings are broken)",
+            parameter=str(path),
+            way_out="Copy or export the file again.",
+        )
     try:
         with h5py.File(path, "r") as file:
             if "node" not in file or not isinstance(file["node"], h5py.Group):

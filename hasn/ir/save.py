@@ -43,11 +43,11 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
                 way_out="Give the graph an Input with a shape.",
             )
     _make_writable(typed)
+    # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
+    content = io.BytesIO()
     with whole_file(path, force=force) as temporary:
-        # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
-        with io.BytesIO() as content:
-            _write(content, typed, path)
-            temporary.write_bytes(content.getbuffer())
+        _write(content, typed, path)
+        temporary.write_bytes(content.getbuffer())
 
 
 def _write(content: io.BytesIO, graph: nir.NIRGraph, path: str | Path) -> None:

@@ -80,7 +80,7 @@ def _step(graph: CheckedGraph, name: str, method: str, reset: str) -> Step:
     if name in graph.flat.outputs:
         return Sink(name, result)
     if isinstance(node, nir.Threshold):
-        return Compare(name, result, np.asarray(node.threshold, dtype=np.float64))
+        return Compare(name, result, np.array(node.threshold, dtype=np.float64))
     if isinstance(node, nir.Delay):
         steps = np.rint(np.asarray(node.delay, dtype=np.float64) / graph.dt).astype(np.int64)
         return Connection(name, Identity(), result, steps if np.any(steps) else None, given)
@@ -93,7 +93,7 @@ def _conv(node: nir.NIRNode, shape: Shape) -> LinearMap:
     kernel = np.shape(node.weight)[2:]
     stride, dilation = pair(node.stride, len(kernel)), pair(node.dilation, len(kernel))
     padding = pads(node.padding, kernel, dilation)
-    return Convolution(np.asarray(node.weight), np.asarray(node.bias), stride, padding, dilation, single(node.groups))
+    return Convolution(np.array(node.weight), np.array(node.bias), stride, padding, dilation, single(node.groups))
 
 
 def _pool(node: nir.NIRNode, shape: Shape) -> LinearMap:
@@ -101,13 +101,14 @@ def _pool(node: nir.NIRNode, shape: Shape) -> LinearMap:
     return Pooling(kernel, pair(node.stride, 2), pads(node.padding, kernel, (1, 1)), isinstance(node, nir.AvgPool2d))
 
 
+# Copies throughout: what a caller does to the graph afterwards must not reach the Program.
 _MAPS: dict[type[nir.NIRNode], Callable[[nir.NIRNode, Shape], LinearMap]] = {
     nir.Input: lambda node, shape: Identity(),
     nir.Output: lambda node, shape: Identity(),
     nir.Flatten: lambda node, shape: Identity(),
-    nir.Affine: lambda node, shape: Dense(np.asarray(node.weight), np.asarray(node.bias)),
-    nir.Linear: lambda node, shape: Dense(np.asarray(node.weight)),
-    nir.Scale: lambda node, shape: Scaling(np.asarray(node.scale)),
+    nir.Affine: lambda node, shape: Dense(np.array(node.weight), np.array(node.bias)),
+    nir.Linear: lambda node, shape: Dense(np.array(node.weight)),
+    nir.Scale: lambda node, shape: Scaling(np.array(node.scale)),
     nir.Conv1d: _conv,
     nir.Conv2d: _conv,
     nir.SumPool2d: _pool,
@@ -124,7 +125,7 @@ def _neurons(name: str, node: nir.NIRNode, shape: Shape, dt: float, method: str,
     if not hasattr(node, "v_threshold"):
         return Neurons(name, shape, states, rows, initial)
     how = cast(Literal["zero", "subtract"], text(metadata.get("reset", reset)))
-    threshold: Floats = np.asarray(node.v_threshold, dtype=np.float64)
-    v_reset: Floats = np.asarray(node.v_reset, dtype=np.float64)
+    threshold: Floats = np.array(node.v_threshold, dtype=np.float64)
+    v_reset: Floats = np.array(node.v_reset, dtype=np.float64)
     jump = v_reset if how == "zero" else threshold - v_reset
     return Neurons(name, shape, states, rows, initial, threshold, how, jump)
