@@ -200,7 +200,7 @@ def _edge_findings(flat: FlatGraph, known: dict[str, tuple[Shape, Shape]]) -> It
 
 def _mismatch_repair(given: Shape, taken: Shape) -> str:
     if int(np.prod(taken)) == 1:
-        return f"Broadcast its parameters to shape {given} (hasn.repair, or load with repair=True), or reduce the input."
+        return f"Broadcast its parameters to shape {given} (hasn.repair does it), or reduce the input."
     if int(np.prod(given)) == int(np.prod(taken)):
         return f"Put a nir.Flatten between them, or give its parameters the shape {given}."
     return "Give both ends one shape."
