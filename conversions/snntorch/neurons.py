@@ -19,7 +19,6 @@ and NIR, with an Euler step of dt, is the same with ``1 - dt/tau = beta`` and ``
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import nir
@@ -27,28 +26,11 @@ import numpy as np
 import snntorch
 from torch import nn
 
-from hasn.conversions.coefficients import Floats, integrator_resistance_for, resistance_for, tau_for
+from hasn.conversions.coefficients import Floats
 from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.layers import Shape, array
 from hasn.conversions.snntorch.settings import FORMS, check_settings, reset_of
-
-
-@dataclass
-class Piece:
-    """The nodes that one neuron becomes.
-
-    Attributes:
-        nodes, edges: by name, within the piece.
-        inlet: names that the neuron's input goes to.
-        spikes: name of the node that gives the spikes.
-        membrane: name of the node that gives the membrane potential, where NIR has that as a signal.
-    """
-
-    spikes: str
-    inlet: list[str]
-    membrane: str | None = None
-    nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
-    edges: list[tuple[str, str]] = field(default_factory=list)
+from hasn.conversions.update import Piece, Update, piece_of
 
 
 def neuron_piece(module: Any, path: str, shape: Shape, dt: float) -> Piece:
@@ -79,7 +61,7 @@ def neuron_piece(module: Any, path: str, shape: Shape, dt: float) -> Piece:
         metadata["reset"] = reset
     if form.capacitor:
         metadata |= {f"snntorch_{name}": float(getattr(module, name)) for name in ("R", "C", "time_step")}
-    piece = _core(path, alpha, keep, gain, fires, metadata, dt)
+    piece = piece_of(Update(keep, gain, alpha, fires=fires, metadata=metadata), path, dt)
     if reset is None:
         piece.spikes = f"{path}.fire"
         piece.nodes[piece.spikes] = nir.Threshold(threshold=threshold)
@@ -88,52 +70,6 @@ def neuron_piece(module: Any, path: str, shape: Shape, dt: float) -> Piece:
     if form.recurrent:
         _add_recurrence(piece, module.recurrent, path, shape)
     return piece
-
-
-def _core(
-    path: str, alpha: Floats | None, keep: Floats, gain: Floats, fires: dict[str, Floats], metadata: Any, dt: float
-) -> Piece:
-    """The leak, and the synaptic current before it where there is one."""
-    leaks = _leaks(keep, "beta", path)
-    if alpha is None:
-        return Piece(path, [path], nodes={path: _leaky(keep, gain, leaks, fires, metadata, dt)})
-    current_leaks = _leaks(alpha, "alpha", path)
-    if leaks and current_leaks:
-        tau_syn, tau_mem = tau_for(alpha, dt), tau_for(keep, dt)
-        one, zeros = np.ones_like(keep), np.zeros_like(keep)
-        kind = nir.CubaLIF if fires else nir.CubaLI
-        r, w_in = resistance_for(one, tau_mem, dt), resistance_for(one, tau_syn, dt)
-        node = kind(tau_syn=tau_syn, tau_mem=tau_mem, r=r, v_leak=zeros, w_in=w_in, metadata=metadata, **fires)
-        return Piece(path, [path], nodes={path: node})
-    # A current or a membrane that never decays: tau would be infinite in CubaLIF, so each state gets its own node.
-    syn = f"{path}.syn"
-    current = _leaky(alpha, np.ones_like(alpha), current_leaks, {}, {}, dt)
-    nodes = {syn: current, path: _leaky(keep, gain, leaks, fires, metadata, dt)}
-    return Piece(path, [syn], nodes=nodes, edges=[(syn, path)])
-
-
-def _leaky(keep: Floats, gain: Floats, leaks: bool, fires: dict[str, Floats], metadata: Any, dt: float) -> nir.NIRNode:
-    """``v <- keep*v + gain*x``, with or without a threshold."""
-    if not leaks:
-        kind = nir.IF if fires else nir.I
-        return kind(r=integrator_resistance_for(gain, dt), metadata=metadata, **fires)
-    tau = tau_for(keep, dt)
-    kind = nir.LIF if fires else nir.LI
-    r = resistance_for(gain, tau, dt)
-    return kind(tau=tau, r=r, v_leak=np.zeros_like(tau), metadata=metadata, **fires)
-
-
-def _leaks(keep: Floats, parameter: str, path: str) -> bool:
-    if np.any(keep == 1) and not np.all(keep == 1):
-        raise refusal(
-            path,
-            parameter,
-            "some neurons of the population leak and others (at 1) do not, which are two NIR nodes",
-            got=f"{int(np.sum(keep == 1))} of {keep.size} at 1",
-            wanted="all at 1, or all under 1",
-            way_out="Clamp it below 1, or split the layer.",
-        )
-    return not np.all(keep == 1)
 
 
 def _membrane(module: Any, path: str, shape: Shape) -> tuple[Floats, Floats]:
