@@ -204,12 +204,20 @@ def test_a_seeded_type_error_fails_strict_mypy_on_the_installed_package(installe
     config = tmp_path / "mypy.ini"
     untyped = "[mypy-brian2.*,nir.*,h5py.*,scipy.*]"
     config.write_text(f"[mypy]\n{untyped}\nignore_missing_imports = True\nfollow_untyped_imports = False\n")
-        "[mypy]\n[mypy-brian2.*,nir.*,h5py.*,scipy.*]\nignore_missing_imports = True\nfollow_untyped_imports = False\n"
-    )
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file",
+        str(config),
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    ]
+    environment = {**os.environ, "MYPYPATH": str(installed)}
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), "--cache-dir", str(tmp_path / "cache"), "user.py"],
-        cwd=tmp_path, env={**os.environ, "MYPYPATH": str(installed)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*mypy, "user.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     reported = [line for line in done.stdout.splitlines() if line.startswith("user.py:")]
     assert done.returncode == 1, done.stdout + done.stderr
     for code, message in WRONG.items():
