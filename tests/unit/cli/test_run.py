@@ -11,8 +11,8 @@ import pytest
 from hasn.ir.load import load
 from hasn.ir.save import save
 from hasn.program.lower import lower
+from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
-from tests.conformance.interpreter import ProgramInterpreter
 from tests.unit.cli.conftest import Hasn, need
 
 INPUT = graphs.spikes((6,), 20, seed=7)

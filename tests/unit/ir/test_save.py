@@ -12,7 +12,7 @@ import pytest
 
 import hasn
 from hasn.errors import FileError, GraphError, OptionError, ShapeError
-from tests.conformance.cases import CASES
+from hasn.testing.cases import CASES
 from tests.graphs import Draw, chain, graph, inp, out
 
 #: Graphs with every primitive, nested ones and odd kernels among them.

@@ -12,7 +12,7 @@ import pytest
 from hasn.ir.shapes import infer_shapes, output_shape
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
-from tests.conformance.cases import CASES
+from hasn.testing.cases import CASES
 from tests.graphs import Draw, chain
 
 torch = pytest.importorskip("torch", reason="torch says what a convolution's shape is: pip install 'hasn[snntorch]'")

@@ -13,8 +13,8 @@ from hasn.agreement import Comparison, judge
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 from hasn.program.model import Source
+from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
-from tests.conformance.interpreter import ProgramInterpreter
 
 LABELS = ("brian2", "snntorch", "snntorch:float32", "lava")
 #: node, sample, step, flat neuron

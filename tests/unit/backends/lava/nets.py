@@ -1,4 +1,4 @@
-"""Networks of these tests, and the judge: SEMANTICS in plain NumPy (tests.conformance.reference)."""
+"""Networks of these tests, and the judge: SEMANTICS in plain NumPy (hasn.testing.reference)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import hasn
 from hasn.backends.lava import BACKEND
-from tests.conformance.reference import Reference, run
+from hasn.testing.reference import Reference, run
 from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 needs_lava = [pytest.mark.lava, pytest.mark.skipif(bool(BACKEND.why_not()), reason=BACKEND.why_not() or "installed")]

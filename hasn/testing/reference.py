@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from tests.conformance.layers import STATELESS
+from hasn.testing.layers import STATELESS
 
 Array = NDArray[Any]
 Pair = tuple[str, str]
@@ -25,12 +25,16 @@ NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
 
 @dataclass
 class Reference:
-    """Arrays (T, batch, *shape) by node name; ``margins`` are the least |x - threshold| of each spiking node."""
+    """Arrays (T, batch, *shape) by node name.
+
+    ``margins`` are the least |x - threshold| of each spiking node, ``scale`` the largest magnitude that any node sent.
+    """
 
     outputs: dict[str, Array]
     spikes: dict[str, Array]
     voltages: dict[str, Array]
     margins: dict[str, float]
+    scale: float = 0.0
 
 
 def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, reset: str, timing: str) -> Reference:
@@ -46,6 +50,7 @@ def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, r
     cells = {name: make_node(nodes[name], (batch, *shapes[name]), dt, method, reset) for name in order}
     log: dict[str, dict[str, list[Array]]] = {name: defaultdict(list) for name in order}
     before: dict[str, Array] = {}
+    scale = 0.0
     for t in range(len(next(iter(inputs.values())))):
         now: dict[str, Array] = {}
         for name in order:
@@ -57,6 +62,7 @@ def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, r
         for name in tops[nir.Output]:
             log[name]["output"].append(now[name])
         before = now
+        scale = max(scale, *(float(np.max(np.abs(value))) for value in now.values()))
 
     def stacked(what: str) -> dict[str, Array]:
         return {name: np.stack(found[what]) for name, found in log.items() if what in found}
@@ -66,6 +72,7 @@ def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, r
         stacked("spikes"),
         stacked("voltage"),
         {name: float(min(map(np.min, found["margin"]))) for name, found in log.items() if found["margin"]},
+        scale,
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from tests.conformance.case import Cases
-from tests.graphs import DT, Draw, chain, graph, inp, out
+from hasn.testing.cases.case import Cases
+from hasn.testing.graphs import DT, Draw, chain, graph, inp, out
 
 VALUES = Cases()
 case = VALUES.add

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.graphs import DT, Draw
+from hasn.testing.cases.seeds import SEEDS
+from hasn.testing.graphs import DT, Draw
 
 Build = Callable[[Draw], nir.NIRGraph]
 
@@ -28,6 +29,8 @@ class Case:
         rate: probability of an input spike, or the mean of graded inputs.
         steps: T.
         seed: of the parameters and the input.
+        float32: whether every voltage stays so far from its threshold that float32 must give the same spikes.
+        grid: whether it only repeats another case with another method or reset.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Case:
     rate: float = 0.4
     steps: int = 40
     seed: int = 7
+    float32: bool = True
+    grid: bool = False
 
     def graph(self) -> nir.NIRGraph:
         """The graph, made afresh."""
@@ -84,4 +89,4 @@ class Cases(dict[str, Case]):
         """Register a case."""
         if case.name in self:
             raise KeyError(f"two cases are called {case.name}")
-        self[case.name] = case
+        self[case.name] = replace(case, seed=SEEDS.get(case.name, case.seed))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from tests.conformance.case import Cases
-from tests.graphs import DT, Draw, chain, graph, inp, out
+from hasn.testing.cases.case import Cases
+from hasn.testing.graphs import DT, Draw, chain, graph, inp, out
 
 PATHS = Cases()
 case = PATHS.add
@@ -175,3 +175,36 @@ def names_that_are_no_identifiers(d: Draw) -> nir.NIRGraph:
     nodes = {"in put": inp(5), "0": d.affine(4, 5), "lif": d.lif(4), "class": d.linear(4, 4, mean=0.3),
              "v": d.lif(4), "t": d.linear(4, 4, mean=0.3), "größe.2": d.lif(4), "output": out(4)}  # fmt: skip
     return graph(nodes, "in put > 0 > lif > class > v > t > größe.2 > output")
+
+
+@case(batch=2)
+@case(suffix="exact-subtract", method="exact", reset="subtract")
+@case(suffix="hardware", timing="hardware")
+def spiking_net_of_odd_convolutions(d: Draw) -> nir.NIRGraph:
+    """Populations between kernels that are not square, strided, dilated, grouped and 'same'."""
+    nodes = [d.conv2d(4, 2, (2, 3), stride=(1, 2), padding=(1, 0)), d.lif(4, 6, 3),
+             d.conv2d(4, 4, (3, 2), groups=2, dilation=(2, 1)), d.neuron("CubaLIF", (4, 2, 2)),
+             d.conv2d(3, 4, (2, 3), padding="same"), d.lif(3, 2, 2),
+             nir.Flatten({"input": np.array([3, 2, 2])}, 1, 2), d.conv1d(2, 3, 2, stride=2, padding=1),
+             d.lif(2, 3)]  # fmt: skip
+    return chain(*nodes, given=(2, 5, 7), result=(2, 3))
+
+
+@case()
+@case(suffix="exact-batch", method="exact", batch=2)
+def spiking_net_of_1d_convolutions(d: Draw) -> nir.NIRGraph:
+    nodes = [d.conv1d(4, 2, 3, stride=2, padding=1), d.lif(4, 5), d.conv1d(4, 4, 2, groups=4, dilation=2),
+             d.neuron("IF", (4, 3)), d.conv1d(2, 4, 2, padding="same"), d.lif(2, 3)]  # fmt: skip
+    return chain(*nodes, given=(2, 9), result=(2, 3))
+
+
+@case()
+@case(suffix="exact-subtract-batch", method="exact", reset="subtract", batch=2)
+@case(suffix="hardware", timing="hardware")
+def padded_pools_of_spikes(d: Draw) -> nir.NIRGraph:
+    """Windows that overlap and reach over the edge, in sums and in means."""
+    total = nir.SumPool2d(np.array([3, 2]), np.array([2, 1]), np.array([1, 1]))
+    mean = nir.AvgPool2d(np.array([2, 3]), np.array([1, 2]), np.array([1, 1]))
+    nodes = [d.conv2d(2, 1, (2, 2)), d.lif(2, 4, 4), total, nir.Scale(d.between(0.2, 0.4, (2, 2, 5))), d.lif(2, 2, 5),
+             mean, nir.Scale(d.between(1.0, 2.0, (2, 3, 3))), d.neuron("CubaLIF", (2, 3, 3), r=12.0)]  # fmt: skip
+    return chain(*nodes, given=(1, 5, 5), result=(2, 3, 3))

@@ -1,16 +1,18 @@
-"""A case for every NIR primitive by itself: neurons x method x reset x batch, stateless nodes x batch."""
+"""A case for every NIR primitive by itself, in every setting: method x reset x batch."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import nir
 import numpy as np
 
-from tests.conformance.case import Case, Cases
-from tests.graphs import DT, Draw, Shape, chain, graph, inp, out
+from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.testing.cases.case import Case, Cases
+from hasn.testing.graphs import DT, Draw, Shape, chain, graph, inp, out
 
 PRIMITIVES = Cases()
 
@@ -27,16 +29,18 @@ def spiking_neuron(draw: Draw, kind: str) -> nir.NIRGraph:
     return chain(draw.affine(5, 6), draw.neuron(kind, (5,)), draw.linear(3, 5), given=(6,), result=(3,))
 
 
+def settings() -> Iterator[tuple[str, dict[str, Any]]]:
+    """{euler, exact} x {zero, subtract} x {no batch, batch}: the end of a case's name, and what it says of the case."""
+    for method, reset, batch in itertools.product(("euler", "exact"), ("zero", "subtract"), (None, 3)):
+        suffix = f"-{method}-{reset}" + ("-batch" if batch else "")
+        yield suffix, {"method": method, "reset": reset, "batch": batch}
+
+
 def neurons() -> None:
-    """6 neurons x {euler, exact} x {batch, none}, and x {zero, subtract} where they spike."""
-    for kind, method, batch in itertools.product(("I", "LI", "CubaLI"), ("euler", "exact"), (None, 3)):
-        name = f"{kind}-{method}" + ("-batch" if batch else "")
-        PRIMITIVES.put(Case(name, partial(graded_neuron, kind=kind), method=method, batch=batch))
-    for kind, method, reset, batch in itertools.product(
-        ("IF", "LIF", "CubaLIF"), ("euler", "exact"), ("zero", "subtract"), (None, 3)
-    ):
-        name = f"{kind}-{method}-{reset}" + ("-batch" if batch else "")
-        PRIMITIVES.put(Case(name, partial(spiking_neuron, kind=kind), method=method, reset=reset, batch=batch))
+    """6 neurons x every setting; a neuron without threshold drives one that has a reset."""
+    for kind, (suffix, how) in itertools.product(("I", "LI", "CubaLI", "IF", "LIF", "CubaLIF"), settings()):
+        build = spiking_neuron if kind.endswith("F") else graded_neuron
+        PRIMITIVES.put(Case(kind + suffix, partial(build, kind=kind), **how))
 
 
 def shown(draw: Draw, make: Callable[[Draw], nir.NIRNode], given: Shape, result: Shape) -> nir.NIRGraph:
@@ -93,12 +97,15 @@ STATELESS: dict[str, tuple[Callable[[Draw], nir.NIRNode], Shape, Shape]] = {
 
 
 def stateless() -> None:
-    """Every stateless node x {batch, none}; the node itself is shown too, so its values are compared as numbers."""
-    for (name, (make, given, result)), batch in itertools.product(STATELESS.items(), (None, 2)):
+    """Each primitive itself x every setting; its variants x {no batch, batch}, with both methods and resets."""
+    for name, (make, given, result) in STATELESS.items():
         build = partial(shown, make=make, given=given, result=result)
-        PRIMITIVES.put(
-            Case(name + ("-batch" if batch else ""), build, batch=batch, method="exact" if batch else "euler")
-        )
+        for suffix, how in settings():
+            twice = (how["method"], how["reset"]) not in (("euler", "zero"), ("exact", "subtract"))
+            if name in PRIMITIVE_NAMES:
+                PRIMITIVES.put(Case(name + suffix, build, grid=twice, **how))
+            elif suffix in ("-euler-zero", "-exact-subtract-batch"):
+                PRIMITIVES.put(Case(name + suffix, build, **how))
 
 
 neurons()

@@ -8,8 +8,8 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from tests.conformance.case import Cases
-from tests.graphs import DT, Draw, chain, graph, inp, out
+from hasn.testing.cases.case import Cases
+from hasn.testing.graphs import DT, Draw, chain, graph, inp, out
 
 LOOPS = Cases()
 case = LOOPS.add
@@ -104,3 +104,17 @@ def all_neurons_together(d: Draw) -> nir.NIRGraph:
              "l5": d.linear(3, 3), "i": d.neuron("I", (3,), r=20.0), "back": d.linear(5, 3, mean=-0.1),
              "output": out(3)}  # fmt: skip
     return graph(nodes, "input > l1 > cuba > l2 > li > l3 > if > l4 > ci > lif > l5 > i > output", "lif > back > cuba")
+
+
+@case()
+@case(suffix="exact-batch", method="exact", batch=2)
+@case(suffix="hardware", timing="hardware")
+def loop_through_nested_graphs(d: Draw) -> nir.NIRGraph:
+    """Two nested graphs, one of them two deep with a loop of its own, in a loop around both."""
+    core = graph({"input": inp(4), "lif": d.lif(4), "rec": d.linear(4, 4, mean=-0.1), "output": out(4)},
+                 "input > lif > output", "lif > rec > lif")  # fmt: skip
+    first = chain(d.affine(4, 4), core, given=(4,), result=(4,))
+    second = chain(d.linear(5, 4, mean=0.3), d.neuron("CubaLIF", (5,)), given=(4,), result=(5,))
+    nodes = {"input": inp(4), "z_first": first, "a_second": second, "back": d.linear(4, 5, mean=-0.2),
+             "output": out(5)}  # fmt: skip
+    return graph(nodes, "input > z_first > a_second > output", "a_second > back > z_first")

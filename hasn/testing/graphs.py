@@ -1,0 +1,115 @@
+"""Small graphs that tests share: seeded random parameters that make neurons fire, and a shorthand for chains."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+DT = 1e-3
+Shape = tuple[int, ...]
+
+
+class Draw:
+    """Seeded random parameters. No value is round, so that no voltage meets its threshold exactly."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def between(self, low: float, high: float, shape: Shape) -> NDArray[np.float64]:
+        """Uniform numbers."""
+        return self.rng.uniform(low, high, shape)
+
+    def weight(self, *shape: int, mean: float = 0.25, spread: float = 0.3) -> NDArray[np.float64]:
+        """Weights of both signs that excite on the whole."""
+        return mean + spread * self.rng.standard_normal(shape)
+
+    def linear(self, outputs: int, inputs: int, **how: float) -> nir.Linear:
+        """A Linear node."""
+        return nir.Linear(self.weight(outputs, inputs, **how))
+
+    def affine(self, outputs: int, inputs: int, bias: float = 0.05, **how: float) -> nir.Affine:
+        """An Affine node with biases around ``bias``."""
+        return nir.Affine(self.weight(outputs, inputs, **how), self.between(0.4 * bias, 1.6 * bias, (outputs,)))
+
+    def conv1d(self, outputs: int, inputs: int, kernel: int, **how: Any) -> nir.Conv1d:
+        """A Conv1d node; options as in torch."""
+        options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "input_shape": None, **how}
+        weight = self.weight(outputs, inputs // options["groups"], kernel)
+        return nir.Conv1d(weight=weight, bias=self.between(-0.02, 0.1, (outputs,)), **options)
+
+    def conv2d(self, outputs: int, inputs: int, kernel: Shape, **how: Any) -> nir.Conv2d:
+        """A Conv2d node; options as in torch."""
+        options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "input_shape": None, **how}
+        weight = self.weight(outputs, inputs // options["groups"], *kernel)
+        return nir.Conv2d(weight=weight, bias=self.between(-0.02, 0.1, (outputs,)), **options)
+
+    def neuron(self, kind: str, shape: Shape, **fixed: Any) -> nir.NIRNode:
+        """A neuron of this kind with every parameter drawn for each neuron, but those given in ``fixed``."""
+        spiking = kind in ("IF", "LIF", "CubaLIF")
+        ranges: dict[str, tuple[float, float]] = {"r": (5.0, 9.0)}
+        if kind in ("I", "IF"):
+            ranges["r"] = (150.0, 400.0)
+        elif kind in ("LI", "LIF"):
+            ranges |= {"tau": (4e-3, 15e-3), "v_leak": (-0.1, 0.2)}
+        else:
+            ranges |= {"tau_syn": (3e-3, 8e-3), "tau_mem": (4e-3, 15e-3), "v_leak": (-0.1, 0.2), "w_in": (0.7, 1.4)}
+        if spiking:
+            ranges |= {"v_threshold": (0.7, 1.3), "v_reset": (-0.2, 0.2)}
+        metadata = fixed.pop("metadata", {})
+        drawn = {name: self.between(low, high, shape) for name, (low, high) in sorted(ranges.items())}
+        chosen = {name: np.broadcast_to(np.asarray(value, dtype=float), shape).copy() for name, value in fixed.items()}
+        node: nir.NIRNode = getattr(nir, kind)(**{**drawn, **chosen}, metadata=metadata)
+        return node
+
+    def lif(self, *shape: int, **fixed: Any) -> nir.NIRNode:
+        """A LIF population."""
+        return self.neuron("LIF", shape, **fixed)
+
+
+def graph(nodes: dict[str, nir.NIRNode], *paths: str, **metadata: Any) -> nir.NIRGraph:
+    """A graph from nodes and paths such as ``"input > lin > lif > output"``, each of whose steps is an edge."""
+    edges: list[tuple[str, str]] = []
+    for path in paths:
+        names = [name.strip() for name in path.split(">")]
+        edges += [edge for edge in pairwise(names) if edge not in edges]
+    return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
+
+
+def inp(*shape: int) -> nir.Input:
+    """An Input of this shape."""
+    return nir.Input({"input": np.array(shape)})
+
+
+def out(*shape: int) -> nir.Output:
+    """An Output of this shape."""
+    return nir.Output({"output": np.array(shape)})
+
+
+def chain(*nodes: nir.NIRNode, given: Shape, result: Shape) -> nir.NIRGraph:
+    """``input > n1 > n2 ... > output``."""
+    names = [f"n{i + 1}" for i in range(len(nodes))]
+    inner = dict(zip(names, nodes, strict=True))
+    return graph({"input": inp(*given), **inner, "output": out(*result)}, " > ".join(["input", *names, "output"]))
+
+
+def small_net(seed: int = 1) -> nir.NIRGraph:
+    """6 inputs, 5 LIF neurons, 3 outputs: the plain net that tests of everything else use."""
+    draw = Draw(seed)
+    return chain(draw.affine(5, 6), draw.lif(5), draw.linear(3, 5), draw.lif(3), given=(6,), result=(3,))
+
+
+def spikes(shape: Shape, steps: int, batch: int | None = None, rate: float = 0.4, seed: int = 1) -> NDArray[np.float64]:
+    """Random spikes (T[, batch], *shape)."""
+    lead = (steps,) if batch is None else (steps, batch)
+    drawn: NDArray[np.float64] = (np.random.default_rng(seed).random((*lead, *shape)) < rate).astype(float)
+    return drawn
+
+
+def graded(shape: Shape, steps: int, batch: int | None = None, mean: float = 0.3, seed: int = 1) -> NDArray[np.float64]:
+    """Random real numbers (T[, batch], *shape)."""
+    lead = (steps,) if batch is None else (steps, batch)
+    return mean + np.random.default_rng(seed).standard_normal((*lead, *shape))

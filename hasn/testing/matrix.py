@@ -1,0 +1,84 @@
+"""Which runner is judged on which case in which precision: the parameters of the test modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+
+from hasn.errors import OptionError
+from hasn.executable import Executable
+from hasn.testing import reference
+from hasn.testing.cases import CASES
+from hasn.testing.gaps import gap
+from hasn.testing.judge import without_batch
+from hasn.testing.reference import Reference
+from hasn.testing.runners import PRECISIONS, everyone, make, precisions
+
+
+class Cell(NamedTuple):
+    """One judgement: who, in which arithmetic, what about (run, stream, random), and on which case."""
+
+    runner: str
+    precision: str
+    kind: str
+    name: str
+
+    def compiled(self) -> Executable:
+        """The case, ready to run."""
+        case = CASES[self.name]
+        return make(self.runner, case.graph(), case.options(), self.precision)
+
+
+@cache
+def expected(name: str) -> Reference:
+    """The reference's run of a case, in the form that the case's user gets."""
+    case = CASES[name]
+    inputs = {key: value if case.batch is not None else value[:, None] for key, value in case.inputs().items()}
+    found = reference.run(case.graph(), inputs, case.dt, case.method, case.reset, case.timing)
+    return found if case.batch is not None else without_batch(found)
+
+
+def chosen(config: pytest.Config) -> tuple[str, ...]:
+    """The runners of this session: those of ``--backend``, or everyone."""
+    given: list[str] | None = config.getoption("hasn_backends", None)
+    try:
+        for runner in given or ():
+            precisions(runner)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None
+    return tuple(given) if given else everyone()
+
+
+def parametrise(
+    metafunc: pytest.Metafunc,
+    kind: str,
+    names: Callable[[str], Iterable[str]],
+    only: tuple[str, ...] = PRECISIONS,
+) -> None:
+    """Give a test its cells.
+
+    Args:
+        metafunc: the test, whose argument is ``cell``.
+        kind: what the test is about.
+        names: runner -> the cases that it is judged on.
+        only: precisions, of those that a runner has.
+    """
+    cells = [
+        Cell(runner, precision, kind, name)
+        for runner in chosen(metafunc.config)
+        for precision in precisions(runner)
+        if precision in only
+        for name in names(runner)
+    ]
+    metafunc.parametrize("cell", [_parameter(cell) for cell in cells], indirect=True)
+
+
+def _parameter(cell: Cell) -> Any:
+    marks: list[Any] = [pytest.mark.lava] if cell.runner == "lava" else []
+    reason = gap(cell.runner, cell.precision, cell.name)
+    if reason:
+        marks.append(pytest.mark.xfail(reason=reason, strict=True))
+    return pytest.param(cell, id="-".join((cell.runner, cell.precision, cell.name)), marks=marks)
