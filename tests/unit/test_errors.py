@@ -47,7 +47,14 @@ def test_an_error_of_another_process_arrives_whole() -> None:
 
 
 def test_each_class_is_also_what_plain_python_would_raise() -> None:
-    wanted = {"FileError": OSError, "GraphError": ValueError, "TimeStepError": ValueError, "OptionError": ValueError,
-              "InputError": ValueError, "UnsupportedError": NotImplementedError, "BackendUnavailable": RuntimeError}  # fmt: skip
+    wanted = {
+        "FileError": OSError,
+        "GraphError": ValueError,
+        "TimeStepError": ValueError,
+        "OptionError": ValueError,
+        "InputError": ValueError,
+        "UnsupportedError": NotImplementedError,
+        "BackendUnavailable": RuntimeError,
+    }
     for name, base in wanted.items():
         assert issubclass(getattr(errors, name), base)

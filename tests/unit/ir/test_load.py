@@ -159,6 +159,17 @@ def test_metadata_of_graph_and_nodes_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.nodes["n"].metadata["v_init"], [0.1, 0.2, 0.3])
 
 
+@pytest.mark.parametrize(("offset", "value"), [(8, 0x4B00), (8, 1 << 40), (24, 0xFFFF), (24, 1 << 50)])
+def test_a_broken_heap_of_strings_is_refused_before_hdf5_loops_on_it(offset: int, value: int, nir_file: Path) -> None:
+    """The heap's length, or its first object's: HDF5 2.0.0 runs for ever on the first of these."""
+    content = bytearray(nir_file.read_bytes())
+    heap = content.index(b"GCOL\x01\0\0\0")
+    content[heap + offset : heap + offset + 8] = value.to_bytes(8, "little")
+    nir_file.write_bytes(content)
+    with pytest.raises(FileError, match=r"damaged or truncated HDF5 \(its strings are broken\)"):
+        hasn.load(nir_file)
+
+
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     """Some bytes replaced, or a piece cut out, or zeros over a piece."""
     data = bytearray(content)
