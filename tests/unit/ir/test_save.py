@@ -37,7 +37,7 @@ ROUND_TRIPS = [
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_a_saved_graph_means_the_same_when_it_is_read_back(name: str, tmp_path: Path) -> None:
     """The Program of the file equals the Program of the graph, coefficient by coefficient."""
-    case = CASES[name]
+    case = next(case for key, case in CASES.items() if key == name or key.startswith(f"{name}-"))
     built = case.graph()
     built.metadata["dt"] = case.dt
     hasn.save(built, tmp_path / "x.nir")
