@@ -171,11 +171,12 @@ def spread(value: Any, parameter: str, path: str, shape: Shape) -> np.ndarray[An
     """A tensor or a number as one float64 for each neuron."""
     array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
     try:
-        return np.broadcast_to(array.astype(np.float64), shape).copy()
+        values: np.ndarray[Any, np.dtype[np.float64]] = np.broadcast_to(array.astype(np.float64), shape).copy()
     except ValueError:
         raise refusal(
             path, parameter, "is not one value for each neuron", got=array.shape, wanted=f"a number or shape {shape}"
         ) from None
+    return values
 
 
 def just_below(threshold: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -14,8 +14,8 @@ from torch import fx, nn
 
 from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.layers import BATCH_NORMS, LAYERS, WAYS_OUT, Shape, flatten, fused
-from hasn.conversions.snntorch.neurons import FORMS, is_neuron, neuron_piece
-from hasn.conversions.snntorch.settings import unknown_neuron
+from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
+from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
 from hasn.errors import OptionError
 from hasn.ir.shapes import output_shape
 
@@ -221,7 +221,7 @@ class Flow:
 
     def _flatten(self, node: fx.Node) -> Signal:
         signal = self._signal(node.args[0], "")
-        given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
+        given: dict[str, Any] = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
         made = flatten(int(given.get("start_dim", 0)), int(given.get("end_dim", -1)), "", signal.shape)
         return self._add(self._free(node.name), made, signal)
 

@@ -43,9 +43,9 @@ def set_recurrent(module: nn.Module, link: Link, gain: Floats) -> None:
     rows = gain.reshape(-1, 1) if isinstance(spec, Dense) else 1.0
     bias = 0.0 if link.recurrent_bias is None else np.asarray(link.recurrent_bias.map.bias)
     with torch.no_grad():
-        module.weight.copy_(_float32(np.asarray(spec.weight) * rows))  # type: ignore[operator,union-attr]
+        module.weight.copy_(_float32(np.asarray(spec.weight) * rows))  # type: ignore[operator]
         scaled = bias * (gain if isinstance(spec, Dense) else 1.0) * np.ones(spec.weight.shape[0])
-        module.bias.copy_(_float32(scaled))  # type: ignore[operator,union-attr]
+        module.bias.copy_(_float32(scaled))  # type: ignore[operator]
 
 
 def _refuse_late_bias(link: Link) -> None:

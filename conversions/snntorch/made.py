@@ -50,9 +50,10 @@ def connection_layers(step: Connection, node: nir.NIRNode) -> Layers:
     if isinstance(step.map, Pooling) and all(
         low == high <= kernel // 2 for (low, high), kernel in zip(step.map.pads, step.map.kernel, strict=True)
     ):
-        padding = tuple(low for low, _ in step.map.pads)
+        (height, width), (down, right) = step.map.kernel, step.map.stride
+        (top, _), (left, _) = step.map.pads
         divisor = None if step.map.mean else 1
-        return [("", nn.AvgPool2d(step.map.kernel, step.map.stride, padding, divisor_override=divisor))]
+        return [("", nn.AvgPool2d((height, width), (down, right), (top, left), divisor_override=divisor))]
     return [("", connection_module(step))]
 
 

@@ -12,6 +12,7 @@ from hasn.ir.finding import Finding, finding_of, raise_errors
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import Shape, infer_shapes
 from hasn.ir.structure import FlatGraph, flatten, structure_findings
+from hasn.ir.suspicion import suspicion_findings
 from hasn.ir.timestep import dt_findings, dt_of, missing_dt_text
 
 METHODS = ("euler", "exact")
@@ -73,7 +74,9 @@ def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
     if not any(finding.severity == "error" for finding in values):
         findings += infer_shapes(flat)[1]
         try:
-            findings += dt_findings(flat, dt_of(flat.metadata, dt), method)
+            step = dt_of(flat.metadata, dt)
+            findings += dt_findings(flat, step, method)
+            findings += suspicion_findings(flat, step) if step is not None else ()
         except TimeStepError as error:
             findings.append(finding_of(error))
     return findings

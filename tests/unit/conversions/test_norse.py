@@ -23,13 +23,17 @@ from hasn.conversions.norse import from_norse  # noqa: E402
 
 DT = 1e-3
 T = torch.tensor
+EACH = {"tau_mem_inv": torch.linspace(80, 300, 7), "v_th": T(0.3)}
 BOX = {"tau_mem_inv": T(1 / 8e-3), "v_th": T(0.5)}
 
 CELLS: dict[str, tuple[Callable[[], Any], float]] = {  # cell, scale of the input
     "box": (lambda: norse.LIFBoxCell(LIFBoxParameters(**BOX)), 4.0),
     "box reset": (lambda: norse.LIFBoxCell(LIFBoxParameters(**BOX, v_reset=T(-0.3), v_leak=T(0.1))), 4.0),
     "box subtract": (lambda: norse.LIFBoxCell(LIFBoxParameters(**BOX, reset_method=reset_subtract)), 8.0),
-    "box per neuron": (lambda: norse.LIFBoxCell(LIFBoxParameters(tau_mem_inv=torch.linspace(80, 300, 7))), 6.0),
+    "box per neuron": (
+        lambda: norse.LIFBoxCell(LIFBoxParameters(**EACH)),
+        6.0,
+    ),
     "lif": (lambda: norse.LIFCell(LIFParameters(v_th=T(0.6), v_reset=T(-0.1))), 2.0),
     "iaf": (lambda: norse.IAFCell(IAFParameters(v_th=T(2.5), v_reset=T(0.25))), 2.0),
 }

@@ -20,17 +20,15 @@ from hasn.conversions.sinabs import from_sinabs  # noqa: E402
 
 DT = 1e-3
 ONE = {"spike_fn": SingleSpike}
+WHOLE = {"norm_input": False, "spike_threshold": torch.tensor(2.0), **ONE}
 
 LAYERS: dict[str, tuple[Callable[[], Any], float]] = {  # layer, scale of the input
     "lif": (lambda: layers.LIF(tau_mem=8.0, spike_threshold=torch.tensor(0.4), **ONE), 3.0),
-    "lif strong": (lambda: layers.LIF(tau_mem=8.0, spike_threshold=torch.tensor(2.0), norm_input=False, **ONE), 2.0),
+    "lif strong": (lambda: layers.LIF(tau_mem=8.0, **WHOLE), 2.0),
     "lif zero": (lambda: layers.LIF(tau_mem=8.0, reset_fn=MembraneReset(), norm_input=False, **ONE), 2.0),
     "lif current": (lambda: layers.LIF(tau_mem=8.0, tau_syn=3.0, spike_threshold=torch.tensor(0.7), **ONE), 3.0),
-    "lif half": (lambda: layers.LIF(tau_mem=8.0, reset_fn=MembraneSubtract(2.5), norm_input=False, **ONE), 2.0),
-    "lif alphas": (
-        lambda: layers.LIF(tau_mem=8.0, spike_threshold=torch.tensor(2.0), train_alphas=True, norm_input=False, **ONE),
-        2.0,
-    ),
+    "lif more": (lambda: layers.LIF(tau_mem=8.0, reset_fn=MembraneSubtract(2.5), **WHOLE), 2.0),
+    "lif alphas": (lambda: layers.LIF(tau_mem=8.0, train_alphas=True, **WHOLE), 2.0),
     "iaf": (lambda: layers.IAF(spike_threshold=torch.tensor(1.3), **ONE), 2.0),
     "iaf current": (lambda: layers.IAF(spike_threshold=torch.tensor(6.0), tau_syn=2.0, **ONE), 2.0),
 }
