@@ -16,7 +16,7 @@ from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 from hasn.program.model import Program
 from hasn.recording import Recording
-from hasn.signals import signals
+from hasn.signals import Signals, signals
 
 
 def compare(
@@ -61,24 +61,9 @@ def compare(
     settings = {"method": method, "reset": reset, "timing": timing}
     program = lower(graph, dt=dt, **settings)
     given = signals(program, inputs, steps)
-    recordings: dict[str, Recording] = {}
-    skipped: dict[str, str] = {}
-    for label, (name, exactness) in parsed.items():
-        known = get_backend(name).options()
-        options = {key: value for key, value in backend_options.items() if key in known}
-        if exactness not in get_backend(name).precisions and label != reference:
-            skipped[label] = f"{name} does not compute in {exactness}"
-            continue
-        if progress:
-            progress(label)
-        try:
-            executable = compile_graph(graph, name, dt=program.dt, precision=exactness, **settings, **options)
-            with executable:
-                recordings[label] = executable.run(given.values, record=("spikes", "voltages"), steps=given.steps)
-        except (BackendUnavailable, UnsupportedError) as error:
-            if label == reference:
-                raise
-            skipped[label] = _reason(error)
+    recordings, skipped = _run_all(
+        graph, parsed, given, reference, progress, backend_options, dt=program.dt, **settings
+    )
     if len(recordings) < 2:
         raise OptionError(
             "nothing to compare: only the reference could run",
@@ -96,6 +81,36 @@ def compare(
             return None
 
     return judge(program, fuse(program), given.values, recordings, reference, skipped, other_method)
+
+
+def _run_all(
+    graph: nir.NIRGraph,
+    parsed: dict[str, tuple[str, str]],
+    given: Signals,
+    reference: str,
+    progress: Callable[[str], None] | None,
+    backend_options: dict[str, Any],
+    **settings: Any,
+) -> tuple[dict[str, Recording], dict[str, str]]:
+    """({label: recording}, {label: why it did not run})."""
+    recordings: dict[str, Recording] = {}
+    skipped: dict[str, str] = {}
+    for label, (name, exactness) in parsed.items():
+        backend = get_backend(name)
+        options = {key: value for key, value in backend_options.items() if key in backend.options()}
+        if exactness not in backend.precisions and label != reference:
+            skipped[label] = f"{name} does not compute in {exactness}"
+            continue
+        if progress:
+            progress(label)
+        try:
+            with compile_graph(graph, name, precision=exactness, **settings, **options) as executable:
+                recordings[label] = executable.run(given.values, record=("spikes", "voltages"), steps=given.steps)
+        except (BackendUnavailable, UnsupportedError) as error:
+            if label == reference:
+                raise
+            skipped[label] = _reason(error)
+    return recordings, skipped
 
 
 def _parse(label: str, precision: str) -> tuple[str, str]:

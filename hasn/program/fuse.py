@@ -141,6 +141,8 @@ class _Fusion:
         drives: dict[str, dict[int, Floats]] = {}
         outputs = {step.name: step.name for step in self.program.of(Sink)}
         passing_on = {edge.source for edge in self.program.edges}  # an Output may have edges of its own
+        for step in self.program.of(Connection):  # in order, so that a long chain needs no deep recursion
+            self._value(step.name)
         for name, population in list(self.populations.items()):
             if isinstance(population, Source):
                 continue

@@ -49,11 +49,26 @@ def lower(
         if value not in known:
             raise OptionError(f"unknown {name}", parameter=name, got=repr(value), wanted=" or ".join(known))
     graph_ok = checked(graph, dt=dt, method=method)
-    flat = graph_ok.flat
+    flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
     edges = _timed_edges(flat, timing)
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
     steps = tuple(_step(graph_ok, name, method, reset) for name in order)
     return Program(steps, edges, graph_ok.dt, method, timing, dict(flat.metadata))
+
+
+def _without_passages(flat: FlatGraph) -> FlatGraph:
+    """The graph without nested graphs' own Inputs and Outputs: hardware has no such nodes, so no step for them."""
+    nodes, edges = dict(flat.nodes), list(flat.edges)
+    for name, node in flat.nodes.items():
+        if isinstance(node, nir.Input | nir.Output) and name not in (*flat.inputs, *flat.outputs):
+            before = [source for source, target in edges if target == name]
+            after = [target for source, target in edges if source == name]
+            if not before or name in before:
+                continue  # nothing arrives, or a loop of its own: it stays, as the silent node it is
+            edges = [edge for edge in edges if name not in edge]
+            edges += [(source, target) for source in before for target in after]
+            del nodes[name]
+    return FlatGraph(nodes, tuple(edges), flat.inputs, flat.outputs, flat.metadata)
 
 
 def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:

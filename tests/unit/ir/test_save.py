@@ -123,3 +123,13 @@ def test_what_cannot_be_saved_leaves_no_file(net: nir.NIRGraph, tmp_path: Path) 
     with pytest.raises(FileError, match="Keep numbers, strings and arrays in metadata"):
         hasn.save(net, path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parameters_without_dimensions(tmp_path: Path) -> None:
+    """nir compresses every array, which HDF5 refuses for a single value."""
+    lif = nir.LIF(*(np.array(v) for v in (8e-3, 6.0, 0.0, 1.1, 0.0)), metadata={"v_init": np.array(0.25)})
+    one = graph({"input": inp(1), "lif": lif, "output": out(1)}, "input > lif > output")
+    hasn.save(one, tmp_path / "one.nir")
+    read = hasn.load(tmp_path / "one.nir").nodes["lif"]
+    assert (float(read.tau), float(read.metadata["v_init"]), np.shape(read.tau)) == (8e-3, 0.25, ())
+    assert isinstance(lif.tau, np.ndarray)  # the caller's graph is not changed
