@@ -181,4 +181,5 @@ def spread(value: Any, parameter: str, path: str, shape: Shape) -> np.ndarray[An
 
 def just_below(threshold: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The threshold of ``v > ...`` that is ``v >= threshold`` for the float32 voltages these tools have."""
-    return np.nextafter(threshold.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+    below: np.ndarray[Any, np.dtype[np.float32]] = np.nextafter(threshold.astype(np.float32), np.float32(-np.inf))
+    return below.astype(np.float64)
