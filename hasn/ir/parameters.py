@@ -12,7 +12,7 @@ import numpy as np
 from hasn.errors import ParameterError
 from hasn.ir.finding import Finding
 from hasn.ir.structure import FlatGraph
-from hasn.ir.values import pads, pair, single, text
+from hasn.ir.values import array_of, numbers, pads, pair, single, text
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ RESETS = ("zero", "subtract")
 def parameter_findings(flat: FlatGraph) -> Iterator[Finding]:
     """Values with no meaning (errors) and values that are likely a mistake (warnings)."""
     for name, node in flat.nodes.items():
-        findings = [*_rule_findings(name, node), *_extra_findings(name, node)]
-        yield from findings
+        yield from _rule_findings(name, node)
+        if all(numbers(getattr(node, rule.parameter, None)) is not None for rule in RULES.get(type(node), ())):
+            yield from _extra_findings(name, node)
 
 
 def _error(name: str, parameter: str, message: str, got: object, wanted: str, repair: str = "") -> Finding:
@@ -70,9 +71,12 @@ def _error(name: str, parameter: str, message: str, got: object, wanted: str, re
 
 def _rule_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
     for rule in RULES.get(type(node), ()):
-        value = np.asarray(getattr(node, rule.parameter))
-        if value.dtype.kind not in "biuf":
-            yield _error(name, rule.parameter, "is not numeric", value.dtype, rule.wanted)
+        given = getattr(node, rule.parameter, None)
+        value = numbers(given)
+        if value is None:
+            array = array_of(given)
+            got = type(given).__name__ if array is None else array.dtype
+            yield _error(name, rule.parameter, "is not numeric", got, rule.wanted)
             continue
         bad = ~np.asarray(rule.holds(value), dtype=bool)
         if np.any(bad):
@@ -87,10 +91,25 @@ def _extra_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
         yield from _matrix_findings(name, node)
     elif isinstance(node, nir.Conv1d | nir.Conv2d):
         yield from _conv_findings(name, node)
+    elif isinstance(node, nir.Input | nir.Output | nir.Flatten):
+        parameter, key = ("output_type", "output") if isinstance(node, nir.Output) else ("input_type", "input")
+        yield from _shape_findings(name, parameter, key, getattr(node, parameter, None))
     elif isinstance(node, nir.SumPool2d | nir.AvgPool2d):
         yield from _integer_findings(name, node, {"kernel_size": 1, "stride": 1, "padding": 0}, 2)
     elif isinstance(node, _NEURONS):
         yield from _neuron_findings(name, node)
+
+
+def _shape_findings(name: str, parameter: str, key: str, types: Any) -> Iterator[Finding]:
+    """A shape that the node itself says, which may be None: not known yet."""
+    if not isinstance(types, dict) or key not in types:
+        yield _error(name, parameter, "does not say a shape", repr(types), f"{{{key!r}: shape}}")
+        return
+    shape = types[key]
+    array = numbers(shape)
+    whole = array is not None and array.dtype.kind in "iu" and array.ndim <= 1 and bool(np.all(array >= 1))
+    if shape is not None and not whole:
+        yield _error(name, parameter, "is not a shape", repr(shape), "integers >= 1")
 
 
 def _matrix_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
@@ -114,6 +133,7 @@ def _integer_findings(name: str, node: nir.NIRNode, least: dict[str, int], dims:
 
 def _conv_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
     dims = 1 if isinstance(node, nir.Conv1d) else 2
+    yield from _shape_findings(name, "input_shape", "input", {"input": node.input_shape})
     shape = np.shape(node.weight)
     if len(shape) != dims + 2:
         yield _error(
@@ -184,8 +204,8 @@ def _neuron_findings(name: str, node: nir.NIRNode) -> Iterator[Finding]:
 
 
 def _v_init_findings(name: str, value: Any, shape: tuple[int, ...]) -> Iterator[Finding]:
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or not np.all(np.isfinite(array)):
+    array = numbers(value)
+    if array is None or not np.all(np.isfinite(array)):
         yield _error(name, "metadata['v_init']", "has a value with no meaning", value, "finite numbers")
     elif array.shape not in ((), shape):
         yield _error(name, "metadata['v_init']", "does not fit the neurons", array.shape, f"a number or shape {shape}")

@@ -60,6 +60,10 @@ class FlatGraph:
 
 def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Finding]:
     """Unknown node types, edges to nowhere, edges listed twice, ambiguous ends; nested graphs included."""
+    malformed = list(_form_findings(graph, ())) if top else []
+    if malformed:
+        yield from malformed
+        return
     seen: set[Edge] = set()
     for edge in map(tuple, graph.edges):
         if edge in seen:
@@ -94,6 +98,32 @@ def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Findin
             "the graph has no Output node, so a recording has no outputs",
             "Add a nir.Output and an edge to it.",
         )
+
+
+def _form_findings(graph: nir.NIRGraph, around: tuple[int, ...]) -> Iterator[Finding]:
+    """What is no graph at all: nodes that are none, edges that are no pairs of names; nested graphs included."""
+    if id(graph) in around:
+        yield Finding("error", "", "", "the graph contains itself", "Nest a copy of a graph, not the graph.")
+        return
+    nodes, edges = getattr(graph, "nodes", None), getattr(graph, "edges", None)
+    if not isinstance(nodes, dict):
+        got = type(nodes).__name__
+        yield Finding("error", "", "nodes", "is not a mapping of names to nodes", got=got, wanted="a dict")
+    else:
+        for name, node in nodes.items():
+            if not isinstance(name, str) or not isinstance(node, nir.NIRNode):
+                got = f"{type(name).__name__} -> {type(node).__name__}"
+                yield Finding("error", str(name), "", "is no node under a name", got=got, wanted="str -> nir.NIRNode")
+            elif isinstance(node, nir.NIRGraph):
+                yield from in_graph(name, _form_findings(node, (*around, id(graph))))
+    if not isinstance(edges, list | tuple | set | frozenset):
+        got = type(edges).__name__
+        yield Finding("error", "", "edges", "is not a list of pairs of names", got=got, wanted="a list")
+        return
+    for edge in edges:
+        ends = edge if isinstance(edge, list | tuple) else ()
+        if len(ends) != 2 or not all(isinstance(end, str) for end in ends):
+            yield Finding("error", "", "edges", "is no pair of names", got=repr(edge), wanted="(source, target)")
 
 
 def _end_findings(graph: nir.NIRGraph, edge: Edge, top: bool) -> Iterator[Finding]:

@@ -5,8 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hasn.errors import ParameterError
+
+
+def array_of(value: Any) -> NDArray[Any] | None:
+    """``value`` as an array; None where numpy makes none of it (lists of unequal length, a thing that refuses)."""
+    try:
+        return np.asarray(value)
+    except Exception:  # whatever the value's own conversion raises
+        return None
+
+
+def numbers(value: Any) -> NDArray[Any] | None:
+    """``value`` as an array of real numbers; None where it is none."""
+    array = array_of(value)
+    return array if array is not None and array.dtype.kind in "biuf" else None
 
 
 def text(value: Any) -> str | None:
@@ -24,8 +39,8 @@ def single(value: Any) -> int:
     Raises:
         ParameterError: it is not one whole number.
     """
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "iuf" or float(array.reshape(-1)[0]) % 1 != 0:
+    array = array_of(value)
+    if array is None or array.size != 1 or array.dtype.kind not in "iuf" or float(array.reshape(-1)[0]) % 1 != 0:
         raise ParameterError("is not one whole number", got=repr(value), wanted="an integer")
     return int(array.reshape(-1)[0])
 
@@ -36,8 +51,8 @@ def pair(value: Any, dims: int) -> tuple[int, ...]:
     Raises:
         ParameterError: neither one integer nor one for each dimension.
     """
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.size not in (1, dims) or np.any(array % 1 != 0):
+    array = array_of(value)
+    if array is None or array.dtype.kind not in "iuf" or array.size not in (1, dims) or np.any(array % 1 != 0):
         raise ParameterError(
             "is neither one integer nor one for each dimension", got=repr(value), wanted=f"1 or {dims} integers"
         )
