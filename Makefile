@@ -1,5 +1,6 @@
 # make demo   sets everything up and runs the main job
 # make test   the same set-up, then the tests (SLOW=1: also those that take minutes)
+# make support writes docs/support.md anew from what passes in the conformance suite
 # make check  ruff, strict mypy on the installed package, and the tests
 PYTHON ?= python3
 VENV   := .venv
@@ -8,7 +9,7 @@ DONE   := $(VENV)/.hasn-installed
 SLOW   ?=
 JOBS   ?= 2
 
-.PHONY: setup demo test lint types check lava clean
+.PHONY: setup demo test support lint types check lava clean
 
 setup: $(DONE) lava
 
@@ -30,6 +31,13 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) $(if $(SLOW),,-m "not slow")
+
+# What every test of a run finds out goes to $(RECORD) if HASN_SUPPORT says so; .ci/run compares it with the page.
+RECORD := build/support.json
+
+support: setup
+	HASN_SUPPORT=$(RECORD) $(BIN)/python -m pytest -n $(JOBS) hasn/testing
+	$(BIN)/python -m hasn.testing.support --record $(RECORD)
 
 lint: $(DONE)
 	$(BIN)/ruff check .

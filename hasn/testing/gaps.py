@@ -14,6 +14,11 @@ from hasn.testing.runners import INTERPRETERS
 
 GAPS: dict[tuple[str, str], str] = {}
 
+#: (backend, precision) -> why the simulator has no such arithmetic.
+NOT_OFFERED: dict[tuple[str, str], str] = {
+    ("lava", "float32"): "Lava's floating-point process models are written for Python's float, which is float64.",
+}
+
 
 def gap(runner: str, precision: str, case: str) -> str:
     """Why this runner is expected to fail this case; empty if it is not."""
