@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.hasn-installed
 SLOW   ?=
 JOBS   ?= 2
+# One thread a process: the tests' matrices are small, and $(JOBS) processes share the cores already.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: setup demo test support lint types check lava clean
 
@@ -30,13 +32,13 @@ demo: setup
 	$(BIN)/hasn demo --out demo-out --force
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) $(if $(SLOW),,-m "not slow")
+	$(PYTEST) $(if $(SLOW),,-m "not slow")
 
 # What every test of a run finds out goes to $(RECORD) if HASN_SUPPORT says so; .ci/run compares it with the page.
 RECORD := build/support.json
 
 support: setup
-	HASN_SUPPORT=$(RECORD) $(BIN)/python -m pytest -n $(JOBS) hasn/testing
+	HASN_SUPPORT=$(RECORD) $(PYTEST) hasn/testing
 	$(BIN)/python -m hasn.testing.support --record $(RECORD)
 
 lint: $(DONE)

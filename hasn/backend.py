@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -63,6 +64,10 @@ class Backend(ABC):
         Raises:
             UnsupportedError: a step that the backend cannot run as it is meant.
         """
+
+    def session(self) -> AbstractContextManager[None]:
+        """A block within which executables that run one after the other may share what is slow to start."""
+        return nullcontext()
 
     def info(self) -> BackendInfo:
         """What it can do here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import nir
@@ -32,6 +33,12 @@ class LavaBackend(Backend):
         from hasn.backends.lava.environment import status
 
         return status().versions.get("lava-nc", "")
+
+    def session(self) -> AbstractContextManager[None]:
+        """One worker for all executables of the block, as long as they run one after the other."""
+        from hasn.backends.lava.worker_process import shared_worker
+
+        return shared_worker()
 
     def compile(
         self,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hasn.backends.lava.environment import lava_python
 from hasn.backends.lava.exchange import Exchange
 from hasn.backends.lava.mapping import Mapping, map_network
 from hasn.backends.lava.stream import Stream
-from hasn.backends.lava.worker_process import Progress, WorkerProcess
+from hasn.backends.lava.worker_process import Progress, WorkerProcess, take_worker
 from hasn.errors import HasnError, WorkerError
 from hasn.executable import Executable, Raw
 from hasn.program.model import Program
@@ -67,6 +68,7 @@ class LavaExecutable(Executable):
         self.mapping: Mapping = map_network(self.network, delivery)
         self.progress: Progress | None = None
         self._worker: WorkerProcess | None = None
+        self._owns_worker = True
         self._stream: Stream | None = None
 
     @property
@@ -110,7 +112,7 @@ class LavaExecutable(Executable):
     def _ready(self) -> WorkerProcess:
         """The worker, started when it is first needed and after it failed."""
         if self._worker is None or not self._worker.alive:
-            self._worker = WorkerProcess(lava_python(), self.time_limit)
+            self._worker, self._owns_worker = take_worker(lava_python(), self.time_limit)
             write_bundle(self.mapping, self._bundle)
         return self._worker
 
@@ -118,7 +120,7 @@ class LavaExecutable(Executable):
     def _bundle(self) -> Path:
         if self._worker is None:
             raise RuntimeError("the worker has not been started")
-        return self._worker.folder / "bundle"
+        return self._worker.folder / f"bundle-{id(self)}"
 
     # --- streams
 
@@ -153,8 +155,11 @@ class LavaExecutable(Executable):
     def close(self) -> None:
         """End the worker and all its processes. The executable cannot be used afterwards."""
         super().close()
-        if self._worker is not None:
+        if self._worker is not None and self._owns_worker:
             self._worker.close()
+        elif self._worker is not None:
+            rmtree(self._bundle, ignore_errors=True)
+        self._worker = None
 
 
 @contextmanager

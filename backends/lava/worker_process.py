@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,47 @@ class WorkerProcess:
         except OSError:
             return ""
         return "\n".join(lines[-LAST_LINES:])
+
+
+@dataclass
+class _Sharing:
+    """Whether executables share a worker now, and which."""
+
+    depth: int = 0
+    worker: WorkerProcess | None = None
+
+
+_sharing = _Sharing()
+
+
+@contextmanager
+def shared_worker() -> Iterator[None]:
+    """Within the block, executables that run one after the other use one worker: it takes a second to start.
+
+    A stream needs a worker of its own while it lives: do not open two streams within the block.
+    """
+    _sharing.depth += 1
+    try:
+        yield
+    finally:
+        _sharing.depth -= 1
+        if _sharing.depth == 0 and _sharing.worker is not None:
+            _sharing.worker.close()
+            _sharing.worker = None
+
+
+def take_worker(python: Path, time_limit: float) -> tuple[WorkerProcess, bool]:
+    """A worker, and whether the caller is to close it (not if it is shared).
+
+    Raises:
+        WorkerError: it does not start.
+    """
+    if _sharing.depth == 0:
+        return WorkerProcess(python, time_limit), True
+    if _sharing.worker is None or not _sharing.worker.alive:
+        _sharing.worker = WorkerProcess(python, time_limit)
+    _sharing.worker.time_limit = time_limit
+    return _sharing.worker, False
 
 
 def _clean(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:

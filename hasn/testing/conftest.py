@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from hasn.testing.matrix import Cell
 from hasn.testing.outcomes import JUDGES
-from hasn.testing.runners import why_not
+from hasn.testing.runners import sharing, why_not
 
 
 @pytest.fixture
@@ -18,3 +20,10 @@ def cell(request: pytest.FixtureRequest) -> Cell:
     if reason:
         pytest.skip(reason)
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sharing() -> Iterator[None]:
+    """The suite's executables run one after the other, so a backend may share among them what is slow to start."""
+    with sharing():
+        yield

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import nir
@@ -36,6 +37,15 @@ def precisions(runner: str) -> tuple[str, ...]:
     if runner in INTERPRETERS:
         return PRECISIONS[:1]
     return tuple(name for name in PRECISIONS if name in get_backend(runner).precisions)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """A block in which executables run one after the other and share what is slow to start (Backend.session)."""
+    with ExitStack() as stack:
+        for name in hasn.list_backends():
+            stack.enter_context(get_backend(name).session())
+        yield
 
 
 def why_not(runner: str) -> str:
