@@ -1,4 +1,5 @@
 """Maps the top-level rooms into hasn's namespace; find_packages keeps the wheel whole when rooms grow."""
+
 from setuptools import find_packages, setup
 
 ROOMS = {"hasn.backends": "backends", "hasn.models": "models", "hasn.conversions": "conversions"}
