@@ -12,6 +12,10 @@ from hasn.ir.heap import broken_heap
 
 #: Nested groups deeper than this are a loop of HDF5 links, not a network.
 _DEEPEST = 64
+#: Bytes that the entry of a group takes at least (its address and its name's).
+_LEAST_ENTRY = 16
+#: gzip makes data up to 1,032 times smaller (zlib's technical details); what is small may be stored as nothing at all.
+_COMPRESSED, _SMALL = 2000, 16 * 2**20
 
 
 def read_fields(path: Path) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def read_fields(path: Path) -> dict[str, Any]:
                     got=", ".join(sorted(file)[:8]) or "an empty file",
                     way_out="Write it with hasn.save or nir.write.",
                 )
-            return _to_dict(file["node"], 0, path)
+            return _Reader(path).group(file["node"])
     except FileError:
         raise
     except Exception as error:  # h5py raises nearly anything for damaged bytes
@@ -64,14 +68,37 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _to_dict(group: h5py.Group, depth: int, path: Path) -> dict[str, Any]:
-    if depth > _DEEPEST:
-        raise FileError(f"groups nested deeper than {_DEEPEST}", parameter=str(path), way_out="Export the file again.")
-    found: dict[str, Any] = {}
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            found[str(key)] = _to_dict(item, depth + 1, path)
-        elif isinstance(item, h5py.Dataset):
-            value = item[()]
-            found[str(key)] = value.decode("utf8", errors="replace") if isinstance(value, bytes) else value
-    return found
+class _Reader:
+    """Reads groups as dicts, within what a file of this size can hold."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = path.stat().st_size
+        self.left = 1000 + self.size // _LEAST_ENTRY
+
+    def group(self, group: h5py.Group, depth: int = 0) -> dict[str, Any]:
+        """The fields of a group and of those in it."""
+        if depth > _DEEPEST:
+            raise self._refused(f"groups nested deeper than {_DEEPEST}")
+        found: dict[str, Any] = {}
+        for key, item in group.items():
+            self.left -= 1
+            if self.left < 0:
+                raise self._refused("its groups link to each other, so that there are more of them than it can hold")
+            if isinstance(item, h5py.Group):
+                found[str(key)] = self.group(item, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                found[str(key)] = self.value(item)
+        return found
+
+    def value(self, item: h5py.Dataset) -> Any:
+        """A dataset's value, unless a damaged extent claims far more than is stored."""
+        stored = min(int(item.id.get_storage_size()), self.size)
+        claimed = 0 if item.shape is None else int(item.nbytes)
+        if claimed > _SMALL + _COMPRESSED * stored:
+            raise self._refused(f"{item.name} claims {float(claimed):.1e} bytes where {stored} are stored")
+        value = item[()]
+        return value.decode("utf8", errors="replace") if isinstance(value, bytes) else value
+
+    def _refused(self, message: str) -> FileError:
+        return FileError(message, parameter=str(self.path), way_out="Export the file again.")

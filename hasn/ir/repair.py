@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ _ELEMENTWISE = {
     kind: tuple(rule.parameter for rule in RULES[kind])
     for kind in (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, nir.Scale, nir.Threshold, nir.Delay)
 }
+
+#: 0.8 GB for each parameter: a shape that a damaged file claims may be any size.
+_MOST_ELEMENTS = 10**8
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,12 @@ def _fit(node: nir.NIRNode, name: str, arriving: Shape, changes: list[Finding]) 
 
 
 def broadcast(value: np.ndarray[Any, Any], shape: Shape) -> np.ndarray[Any, Any] | None:
-    """``value`` in ``shape`` if there is only one way to mean it: a single value, or the same but for sides of one."""
+    """``value`` in ``shape`` if there is only one way to mean it: a single value, or the same but for sides of one.
+
+    None also where the result is so large that it is rather the shape that is damaged.
+    """
+    if math.prod(shape) > _MOST_ELEMENTS:
+        return None
     if value.size == 1:
         return np.full(shape, value.reshape(-1)[0])
     if tuple(n for n in value.shape if n != 1) == tuple(n for n in shape if n != 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from hasn.ir.structure import FlatGraph
 from hasn.ir.values import pads, pair, single
 
 Shape = tuple[int, ...]
+_MOST_ELEMENTS = 2**62
 
 
 def shape_of(value: Any) -> Shape | None:
@@ -131,7 +133,7 @@ def _flatten_out(node: nir.NIRNode, shape: Shape) -> Shape:
             got=f"start_dim={start}, end_dim={end} for shape {shape}",
             wanted=f"0 <= start_dim <= end_dim < {len(shape)} (negative: from the end)",
         )
-    return (*shape[:first], int(np.prod(shape[first : last + 1])), *shape[last + 1 :])
+    return (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
 
 
 def infer_shapes(flat: FlatGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[Finding]]:
@@ -177,7 +179,11 @@ def _node_shapes(node: nir.NIRNode, incoming: list[Shape]) -> tuple[Shape, Shape
     if fixed is None and not incoming:
         return None
     shape = fixed if fixed is not None else incoming[0]
-    return shape, output_shape(node, shape)
+    result = output_shape(node, shape)
+    for found in (shape, result):
+        if math.prod(found) > _MOST_ELEMENTS:
+            raise ShapeError("has more elements than can be counted", got=found, wanted="at most 2^62")
+    return shape, result
 
 
 def _edge_findings(flat: FlatGraph, known: dict[str, tuple[Shape, Shape]]) -> Iterator[Finding]:
