@@ -43,6 +43,8 @@ def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, r
     tops = {
         kind: sorted(n for n, node in graph.nodes.items() if isinstance(node, kind)) for kind in (nir.Input, nir.Output)
     }
+    if timing == "hardware":
+        nodes, edges = without_ports(nodes, edges, tops[nir.Input] + tops[nir.Output])
     late = late_edges(nodes, edges, tops[nir.Input], tops[nir.Output], timing)
     order = evaluation_order(nodes, [edge for edge in edges if edge not in late])
     shapes = input_shapes(nodes, edges)
@@ -99,6 +101,16 @@ def inline(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, nir.NIRNode
         return f"{prefix}{name}.{only}"
 
     return nodes, edges + [(end(a, nir.Output), end(b, nir.Input)) for a, b in graph.edges]
+
+
+def without_ports(nodes: dict[str, Any], edges: list[Pair], tops: list[str]) -> tuple[dict[str, Any], list[Pair]]:
+    """Hardware has no nodes for the Inputs and Outputs of nested graphs: what enters one leaves it in the same step."""
+    ports = {name for name, node in nodes.items() if isinstance(node, nir.Input | nir.Output) and name not in tops}
+    ports = {name for name in ports if (name, name) not in edges and any(b == name for _, b in edges)}
+    for port in ports:
+        before, after = [a for a, b in edges if b == port], [b for a, b in edges if a == port]
+        edges = [edge for edge in edges if port not in edge] + [(a, b) for a in before for b in after]
+    return {name: node for name, node in nodes.items() if name not in ports}, edges
 
 
 def late_edges(

@@ -1,5 +1,6 @@
-"""docs/support.md, from what passed: ``HASN_SUPPORT=build/support.json pytest``, then ``python -m hasn.testing.support``.
+"""docs/support.md, from what passed.
 
+First ``HASN_SUPPORT=build/support.json pytest``, then ``python -m hasn.testing.support``.
 With ``--check`` nothing is written: the difference from the file that is there is printed, and makes the status 1. The
 columns of a backend that could not run here are taken over from that file as they stand.
 """
@@ -23,9 +24,9 @@ from hasn.testing.runners import INTERPRETERS, PRECISIONS
 
 HEAD = """# What runs where
 
-Written by `make support` from what passed in the conformance suite (`hasn/testing`); CI fails where this page is stale. A
-case is a network and an input whose spikes must be exactly those of the reference, and whose voltages and outputs must be
-equal to rounding (1e-9 of a node's largest in float64, 5e-7 for each step in float32). A cell counts the cases that
+Written by `make support` from what passed in the conformance suite (`hasn/testing`); CI fails where this page is stale.
+A case is a network and an input: its spikes must be exactly those of the reference, its voltages and outputs must
+be equal to rounding (1e-9 of a node's largest in float64, 5e-7 for each step in float32). A cell counts the cases that
 contain the primitive, or have the feature, and passed. What a backend cannot do stands in `hasn/testing/gaps.py`.
 """
 

@@ -24,7 +24,7 @@ FOR_LAVA = (
     "two_inputs_two_outputs-hardware",  # hardware time
     "shifted_neurons_must_not_run_ahead",  # shifts and initial values
 )
-#: A graph's meaning depends on the method and the reset in its neurons alone: one case of each stateless node will do.
+#: What a state holds depends little on the method and the reset: one or two cases of each primitive will do.
 STREAMED = tuple(name for name, case in CASES.items() if not case.grid)
 
 Frames = list[dict[str, NDArray[np.float64]]]

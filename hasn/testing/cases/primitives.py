@@ -40,7 +40,8 @@ def neurons() -> None:
     """6 neurons x every setting; a neuron without threshold drives one that has a reset."""
     for kind, (suffix, how) in itertools.product(("I", "LI", "CubaLI", "IF", "LIF", "CubaLIF"), settings()):
         build = spiking_neuron if kind.endswith("F") else graded_neuron
-        PRIMITIVES.put(Case(kind + suffix, partial(build, kind=kind), **how))
+        first = suffix in ("-euler-zero-batch", "-exact-subtract")
+        PRIMITIVES.put(Case(kind + suffix, partial(build, kind=kind), grid=not first, **how))
 
 
 def shown(draw: Draw, make: Callable[[Draw], nir.NIRNode], given: Shape, result: Shape) -> nir.NIRGraph:
@@ -101,11 +102,8 @@ def stateless() -> None:
     for name, (make, given, result) in STATELESS.items():
         build = partial(shown, make=make, given=given, result=result)
         for suffix, how in settings():
-            twice = (how["method"], how["reset"]) not in (("euler", "zero"), ("exact", "subtract"))
-            if name in PRIMITIVE_NAMES:
-                PRIMITIVES.put(Case(name + suffix, build, grid=twice, **how))
-            elif suffix in ("-euler-zero", "-exact-subtract-batch"):
-                PRIMITIVES.put(Case(name + suffix, build, **how))
+            if name in PRIMITIVE_NAMES or suffix in ("-euler-zero", "-exact-subtract-batch"):
+                PRIMITIVES.put(Case(name + suffix, build, grid=suffix != "-euler-zero", **how))
 
 
 neurons()
