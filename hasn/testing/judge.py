@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,13 @@ def tolerance(precision: str, steps: int) -> float:
 
 def without_batch(reference: Reference) -> Reference:
     """The reference's arrays as a user without a batch gets them."""
-    cut = [{name: array[:, 0] for name, array in group.items()} for group in _groups(reference)]
-    return Reference(*cut, reference.margins, reference.scale)
 
+    def cut(arrays: Arrays) -> Arrays:
+        return {name: array[:, 0] for name, array in arrays.items()}
 
-def _groups(reference: Reference) -> tuple[Arrays, Arrays, Arrays]:
-    return reference.outputs, reference.spikes, reference.voltages
+    return replace(
+        reference, outputs=cut(reference.outputs), spikes=cut(reference.spikes), voltages=cut(reference.voltages)
+    )
 
 
 def assert_same(found: Recording, wanted: Reference, tolerance: float) -> None:

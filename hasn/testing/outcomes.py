@@ -25,11 +25,11 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take down the outcome of a phase of a test, with the reason if it is skipped or expected to fail."""
-        key = next((value for name, value in report.user_properties if name == JUDGES), None)
-        if key is None:
+        judged: Any = next((value for name, value in report.user_properties if name == JUDGES), None)
+        if judged is None:
             return
         outcome, reason = _outcome(report)
-        name: Key = tuple(key)  # type: ignore[assignment]  # xdist hands over a list
+        name: Key = tuple(judged)
         if outcome != "passed" or (report.when == "call" and name not in self.found):
             self.found[name] = outcome, reason
 

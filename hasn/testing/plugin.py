@@ -29,10 +29,26 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record outcomes in the controlling process, which sees those of all xdist workers."""
+    """Refuse an unknown backend; record outcomes in the controlling process, which sees those of all xdist workers."""
+    given: list[str] | None = config.getoption("hasn_backends", None)
+    if given:
+        _require(given)
     config.addinivalue_line("markers", "lava: needs Lava's own Python 3.10 environment")
     path = os.environ.get(RECORD)
     if path and not hasattr(config, "workerinput"):
         from hasn.testing.outcomes import Outcomes
 
         config.pluginmanager.register(Outcomes(path), "hasn-outcomes")
+
+
+def _require(backends: list[str]) -> None:
+    import pytest
+
+    from hasn.errors import OptionError
+    from hasn.testing.runners import precisions
+
+    try:
+        for name in backends:
+            precisions(name)
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from None

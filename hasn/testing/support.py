@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -98,7 +99,7 @@ def tables(rows: list[Row]) -> list[Table]:
 
     kinds = {
         column: {text: cell(r.outcome for r in mine[column] if r.kind == kind) for kind, text in KINDS.items()}
-        | {"version": get_backend(name).version() or "not installed"}
+        | {"version": re.sub(r"\+\w+", "", get_backend(name).version()) or "not installed"}  # not the build: cpu, cu130
         for column, (name, _precision) in found.items()
     }
     return [

@@ -17,7 +17,7 @@ from hasn.testing.runners import make
 from hasn.testing.strategies import Trial, trials
 
 #: Networks for each runner, by what one costs: a Lava run starts a thread a process, Brian2 generates code.
-EXAMPLES = {"program": 150, "network": 150, "snntorch": 100, "brian2": 40, "lava": 12}
+EXAMPLES = {"program": 150, "network": 150, "snntorch": 100, "brian2": 25, "lava": 12}
 EXAMPLES_OF_OTHERS = 40
 
 
