@@ -13,6 +13,7 @@ import nir
 import numpy as np
 
 import hasn
+from hasn.ir.typed import with_types
 from hasn.testing.graphs import DT, Draw, graph, inp, out
 
 
@@ -95,6 +96,7 @@ def survives(act: Callable[[], nir.NIRGraph], errors: list[str], what: str) -> b
             findings = hasn.check(found)
             try:
                 hasn.lower(found)
+                with_types(found)  # what hasn.compile hands to a backend besides
             except hasn.HasnError:
                 return False
             if any(finding.severity == "error" for finding in findings):
