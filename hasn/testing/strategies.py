@@ -89,7 +89,11 @@ class Trial:
 
     def __repr__(self) -> str:
         arrays = [f"{name} {value.shape}: {value.reshape(-1)[:12].round(4)}" for name, value in self.inputs.items()]
-        return "\n".join(["", readable(self.graph), *(f"  given {line}" for line in arrays), f"  {self.options}"])
+        return "\n".join(["Trial", readable(self.graph), *(f"  given {line}" for line in arrays), f"  {self.options}"])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What hypothesis prints."""
+        printer.text(repr(self))
 
 
 @st.composite

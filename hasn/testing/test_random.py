@@ -17,7 +17,7 @@ from hasn.testing.runners import make
 from hasn.testing.strategies import Trial, trials
 
 #: Networks for each runner, by what one costs: a Lava run starts a thread a process, Brian2 generates code.
-EXAMPLES = {"program": 150, "network": 150, "snntorch": 100, "brian2": 25, "lava": 12}
+EXAMPLES = {"program": 80, "network": 120, "snntorch": 80, "brian2": 20, "lava": 12}
 EXAMPLES_OF_OTHERS = 40
 
 
@@ -45,6 +45,7 @@ def for_each(count: int, check: Callable[[Trial], None]) -> None:
         derandomize=True,
         database=None,
         deadline=None,
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(trials())

@@ -13,7 +13,8 @@ from hasn.testing.graphs import DT, Draw, Shape, inp, out
 
 T = TypeVar("T")
 KINDS = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI", "Threshold")
-SHAPES: tuple[Shape, ...] = ((1,), (3,), (4,), (2, 3), (2, 4, 3))
+#: What convolutions and pools take stands twice: few paths lead to them.
+SHAPES: tuple[Shape, ...] = ((3,), (2, 4, 3), (1,), (4,), (2, 4, 3), (2, 3))
 
 
 class DrawFn(Protocol):
@@ -185,7 +186,7 @@ class Wiring:
         kinds = ["matrix", "scale", "delay", "threshold"]
         kinds += ["flatten"] if len(shape) > 1 else []
         kinds += ["conv1d"] if len(shape) == 2 else []
-        kinds += ["conv2d", "pool"] if len(shape) == 3 else []
+        kinds += ["conv2d", "pool", "conv2d", "pool"] if len(shape) == 3 else []
         kind = self.choose(*kinds)
         if kind == "matrix":
             outputs = self.choose(3, 1, 5)
