@@ -96,7 +96,7 @@ def test_a_worker_that_gives_no_sign_of_life_is_ended(executable):
 
 def test_an_error_in_the_worker_comes_with_its_last_words(executable):
     worker = executable._worker
-    (worker.folder / "bundle" / "manifest.json").write_text('{"format": 99}')
+    (executable._bundle / "manifest.json").write_text('{"format": 99}')
     with pytest.raises(WorkerError, match="bundle format 99"):
         executable.run(some_spikes(5))
     assert gone(worker.pid, worker.folder)
