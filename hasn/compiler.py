@@ -33,7 +33,8 @@ def compile(
         method: "euler" or "exact" (see :mod:`hasn.program.discretise`).
         reset: "zero" or "subtract", for neurons whose ``metadata["reset"]`` says nothing.
         timing: "synchronous" (an edge takes no time), or "hardware" (every connection takes one step).
-        precision: "float64" for comparing, "float32" for training and speed.
+        precision: "float64" for comparing, "float32" for training and speed, "loihi" for the chip's integers (a graph
+            in the chip's units, as :func:`hasn.quantise` makes it).
         **backend_options: the backend's own, e.g. ``device="cuda"`` for snnTorch.
 
     Returns:

@@ -21,7 +21,6 @@ from hasn.recording import Counts, Recording
 from hasn.signals import Signals, signals
 
 Array: TypeAlias = NDArray[Any]
-RECORDABLE = ("spikes", "voltages")
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,14 @@ class Raw:
         spikes: every name in ``program.recorded_spikes``, if asked for.
         voltages: every name in ``program.recorded_voltages``, if asked for.
         shifts: node -> steps that it ran late (already taken out).
+        currents: every name in ``program.recorded_voltages``, if asked for and recordable.
     """
 
     outputs: dict[str, Array]
     spikes: dict[str, Array]
     voltages: dict[str, Array]
     shifts: dict[str, int] = field(default_factory=dict)
+    currents: dict[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ class Executable(ABC):
         backend: the backend's name.
         program: the Program that was compiled.
         precision: "float64", "float32" ...
+        recordable: what ``record`` may name.
     """
 
     backend: str
+    recordable: tuple[str, ...] = ("spikes", "voltages")
 
     def __init__(self, program: Program, precision: str) -> None:
         self.program = program
@@ -106,7 +109,7 @@ class Executable(ABC):
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
-            record: "spikes" and/or "voltages". Outputs are always there.
+            record: "spikes" and/or "voltages" (precision "loihi": also "currents"). Outputs are always there.
             steps: T, for a graph without Inputs.
 
         Returns:
@@ -116,7 +119,7 @@ class Executable(ABC):
             InputError: the data does not fit the Inputs, or is not finite.
             OptionError: nothing of that name can be recorded.
         """
-        wanted = _recorded(record)
+        wanted = _recorded(record, self.recordable)
         given = signals(self.program, inputs, steps)
         start = time.perf_counter()
         raw = self._run(given, wanted)
@@ -149,6 +152,7 @@ class Executable(ABC):
             self.precision,
             seconds,
             given.batched,
+            cut(raw.currents),
         )
 
     # --- streams
@@ -261,18 +265,12 @@ def _batch_text(batch: int, batched: bool) -> str:
     return f"{batch} sample(s)" if batched else "no batch axis"
 
 
-def _recorded(record: str | Iterable[str]) -> frozenset[str]:
+def _recorded(record: str | Iterable[str], recordable: tuple[str, ...]) -> frozenset[str]:
+    known = " and/or ".join(recordable)
     if not isinstance(record, Iterable):
-        raise OptionError(
-            "not a name or several", parameter="record", got=repr(record), wanted=" and/or ".join(RECORDABLE)
-        )
+        raise OptionError("not a name or several", parameter="record", got=repr(record), wanted=known)
     wanted = frozenset([record] if isinstance(record, str) else record)
     for name in sorted(wanted):
-        if name not in RECORDABLE:
-            raise OptionError(
-                "nothing of that name can be recorded",
-                parameter="record",
-                got=repr(name),
-                wanted=" and/or ".join(RECORDABLE),
-            )
+        if name not in recordable:
+            raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(name), wanted=known)
     return wanted

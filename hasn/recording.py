@@ -57,6 +57,8 @@ class Recording:
         precision: in which arithmetic.
         seconds: wall time of the run, without compilation.
         batched: whether the arrays have a batch axis.
+        currents: neuron node -> synaptic current u; empty unless "currents" was recorded (precision "loihi"). In that
+            precision voltages and currents are integers in the chip's units.
     """
 
     outputs: dict[str, Array]
@@ -69,6 +71,7 @@ class Recording:
     precision: str = ""
     seconds: float = 0.0
     batched: bool = False
+    currents: dict[str, Array] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:

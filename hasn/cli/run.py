@@ -74,7 +74,7 @@ def run(
         with executable:
             given = given_inputs(executable.program, input_, steps, rate, seed, batch)
             say(f"Running on {backend}")
-            record = ("spikes", "voltages") if out is not None else ("spikes",)
+            record = executable.recordable if out is not None else ("spikes",)
             recording = executable.run(given.values, record=record, steps=given.steps)
     if out is not None:
         _write(recording, out, force)
@@ -93,8 +93,8 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
 
     from hasn.ir.whole import whole_file
 
-    groups = {"outputs": recording.outputs, "spikes": recording.spikes, "voltages": recording.voltages}
-    arrays = {f"{group}/{name}": array for group, found in groups.items() for name, array in found.items()}
+    groups = ("outputs", "spikes", "voltages", "currents")
+    arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
     with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)  # type: ignore[arg-type]
 

@@ -17,11 +17,11 @@ from hasn.errors import InputError, OptionError
 from hasn.recording import Array, Counts, Recording
 
 Shape = tuple[int, ...]
-_NAMES = {"outputs": "output", "spikes": "spikes", "voltages": "v"}
+_NAMES = {"outputs": "output", "spikes": "spikes", "voltages": "v", "currents": "u"}
 
 
 def to_nir_data(recording: Recording, form: Literal["gridded", "event"] = "gridded") -> nir.NIRGraphData:
-    """Every node's spikes ("spikes"), membrane potential ("v") and, for Outputs, values ("output").
+    """Every node's spikes ("spikes"), membrane potential ("v"), current ("u") and, for Outputs, values ("output").
 
     Args:
         recording: any recording; one without a batch axis becomes one sample.
@@ -64,7 +64,7 @@ def from_nir_data(
     """The recording that NIR data holds.
 
     Args:
-        data: spikes ("spikes"), membrane potentials ("v") and outputs ("output") by node; others are refused.
+        data: spikes ("spikes"), membrane potentials ("v"), currents ("u") and outputs ("output") by node.
         dt: seconds a step; needed where all data are events.
         shapes: node -> shape of its neurons; default: flat.
         batched: whether to keep the axis of samples; False needs exactly one sample.
@@ -91,7 +91,9 @@ def from_nir_data(
             groups[group_of[name]][node] = array if batched else array[:, 0]
     spikes = {node: array.astype(bool) for node, array in groups["spikes"].items()}
     counts = Counts({node: int(array.sum()) for node, array in spikes.items()})
-    return Recording(groups["outputs"], spikes, groups["voltages"], found, {}, counts, batched=batched)
+    return Recording(
+        groups["outputs"], spikes, groups["voltages"], found, {}, counts, batched=batched, currents=groups["currents"]
+    )
 
 
 def _steps_of(data: nir.NIRGraphData, dt: float | None) -> float:

@@ -14,7 +14,7 @@ from hasn.errors import FileError
 from hasn.ir.whole import whole_file
 from hasn.recording import Counts, Recording
 
-_GROUPS = ("outputs", "spikes", "voltages")
+_GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 1
 
 

@@ -1,0 +1,1 @@
+"""Networks in the chip's integers: what a Program must be to run bit for bit, and its integer form."""
