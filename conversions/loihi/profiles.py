@@ -5,15 +5,14 @@ neuron here (:mod:`hasn.program.integers.model`); Loihi 2's programmable neurons
 
 Sources, by the short names used below:
 
-- Davies 2018: M. Davies et al., Loihi: A Neuromorphic Manycore Processor with On-Chip Learning, IEEE Micro 38 (1), 2018,
-  doi:10.1109/MM.2018.112130359.
-- Intel 2021: Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2 (technology brief), 2021, the table
-  that compares Loihi and Loihi 2.
-- Orchard 2021: G. Orchard et al., Efficient Neuromorphic Signal Processing with Loihi 2, IEEE SiPS 2021,
-  arXiv:2111.03746.
-- NengoLoihi: github.com/nengo/nengo-loihi, ``nengo_loihi/block.py`` and ``builder/validate.py`` (a compiler that ran on
-  the chip; its limits are those of Intel's SDK).
-- SANA-FE: J. A. Boyle et al., github.com/SLAM-Lab/SANA-FE, ``loihi.yaml`` (an architecture model held against the chip).
+- Davies 2018: M. Davies et al., Loihi: A Neuromorphic Manycore Processor with On-Chip Learning, IEEE Micro 38 (1),
+  2018, doi:10.1109/MM.2018.112130359.
+- Intel 2021: Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2 (technology brief), 2021, the
+  table that compares Loihi and Loihi 2.
+- NengoLoihi: github.com/nengo/nengo-loihi, ``nengo_loihi/block.py`` and ``builder/validate.py`` (a compiler that ran
+  on the chip; its limits are those of Intel's SDK).
+- SANA-FE: J. A. Boyle et al., github.com/SLAM-Lab/SANA-FE, ``loihi.yaml`` (an architecture model held against the
+  chip).
 - Lava: lava-nc 0.10, ``fixed_pt`` models and weight quantisation.
 - Brian2Loihi: C. Michaelis et al., Front. Neuroinform. 16:1015624, 2022 (an emulator held against the chip).
 """
@@ -39,10 +38,11 @@ class Profile:
         compartments: neurons a core has room for.
         in_axons: entries for arriving spikes a core has: one for each distinct source neuron, or Input element, that
             has a synapse on it. None: no limit is published, and entries are charged to the memory.
-        out_axons: entries for leaving spikes: one for each pair of a neuron of the core and a core it sends to, its own
-            included. None: as above.
-        memory_bits: memory for synapses of a core, in bits; for all it holds where ``neuron_bits`` or ``axon_bits`` > 0.
-        neuron_bits, axon_bits: what a neuron's state and an axon entry take of that memory; 0 where they have their own.
+        out_axons: entries for leaving spikes: one for each pair of a neuron of the core and a core it sends to, its
+            own included. None: as above.
+        memory_bits: memory for synapses of a core, in bits; for states and axons too where the next two are above 0.
+        neuron_bits, axon_bits: what a neuron's state and an axon entry take of that memory; 0 where they have memory
+            of their own.
         register_groups: distinct (du, dv, vth) a core holds; None: not limited.
         weight_bits: bits of a weight's mantissa.
         index_bits: bits that say which compartment a sparse synapse is for.
@@ -124,14 +124,14 @@ LOIHI1 = Profile(
             "compartments": "Davies 2018: each core implements 1,024 compartments",
             "in_axons": "NengoLoihi, MAX_IN_AXONS",
             "out_axons": "NengoLoihi, MAX_OUT_AXONS",
-            "memory_bits": "Davies 2018 (16 MB of synaptic memory over 128 cores); NengoLoihi, MAX_SYNAPSE_BITS = 2**20",
+            "memory_bits": "Davies 2018 (16 MB of synaptic memory on 128 cores); NengoLoihi, MAX_SYNAPSE_BITS",
             "neuron_bits": "Intel 2021: fixed allocation, so a neuron's 24 bytes are not taken from the synapses'",
             "axon_bits": "Intel 2021: fixed allocation",
             "register_groups": "NengoLoihi, validate_core: at most 32 compartment configurations (16 of thresholds)",
             "index_bits": "NengoLoihi, INDEX_BITS_MAP: 10 bits tell 1024 compartments apart",
             **_SYNAPSE_FORMAT,
-            "shares_convolutions": "hasn's reading, on the safe side: Davies 2018 names connectivity templates for weight "
-            "sharing, but not what they cost; so each synapse of a convolution is counted",
+            "shares_convolutions": "hasn's reading, on the safe side: Davies 2018 names connectivity templates for "
+            "weight sharing, but not what they cost; so each synapse of a convolution is counted",
             "graded_spike_bits": "Intel 2021: binary spike events",
             "mesh": "Davies 2018 gives times and energies per tile hop, SANA-FE has 8 x 4 tiles of 4 cores",
             "cores_per_router": "SANA-FE: 4 cores a tile",
@@ -171,13 +171,13 @@ LOIHI2 = Profile(
             "out_axons": "not published; hasn's reading: entries come out of the core's memory",
             "memory_bits": "Intel 2021: 192 KB a core, flexible allocation, so for synapses, states and axons together",
             "neuron_bits": "Intel 2021: 0 to 4096 bytes, by model; hasn's reading: Loihi's 24 bytes for the same LIF",
-            "axon_bits": "hasn's reading, from Intel 2021 on Loihi: of its 208 KB, 128 KB of synapses and 1024 neurons of "
-            "24 bytes leave 56 KB for 2 x 4096 axons",
+            "axon_bits": "hasn's reading, from Intel 2021 on Loihi: of its 208 KB, 128 KB of synapses and 1024 neurons "
+            "of 24 bytes leave 56 KB for 2 x 4096 axons",
             "register_groups": "not limited: decays and thresholds are variables of a neuron's program (Intel 2021)",
             "index_bits": "hasn's reading: 13 bits tell 8192 neurons apart",
             **{key: f"{text}; hasn's reading: as on Loihi" for key, text in _SYNAPSE_FORMAT.items()},
-            "shares_convolutions": "Intel 2021: convolutional synapses; hasn's reading: each kernel weight that a core's "
-            "neurons use is stored once",
+            "shares_convolutions": "Intel 2021: convolutional synapses; hasn's reading: each kernel weight that the "
+            "neurons of a core use is stored once",
             "graded_spike_bits": "Intel 2021: up to 32-bit payload; Lava: num_message_bits of 0..24",
             "mesh": "not published; hasn's reading: as on Loihi",
             "cores_per_router": "not published; hasn's reading: as on Loihi",
