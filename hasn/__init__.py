@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from hasn.agreement import Comparison, Divergence, compare
     from hasn.backend import Backend, BackendInfo, list_backends
     from hasn.compiler import compile
+    from hasn.conversions.loihi.network import QuantisedNetwork
+    from hasn.conversions.loihi.quantise import quantise
     from hasn.errors import HasnError
     from hasn.executable import Executable, State
     from hasn.ir.check import check
@@ -28,6 +30,7 @@ __all__ = [
     "Executable",
     "Finding",
     "HasnError",
+    "QuantisedNetwork",
     "Recording",
     "Repaired",
     "State",
@@ -37,6 +40,7 @@ __all__ = [
     "list_backends",
     "load",
     "lower",
+    "quantise",
     "repair",
     "save",
 ]
@@ -46,6 +50,8 @@ _HOMES = {
     "agreement": ("Comparison", "Divergence", "compare"),
     "backend": ("Backend", "BackendInfo", "list_backends"),
     "compiler": ("compile",),
+    "conversions.loihi.network": ("QuantisedNetwork",),
+    "conversions.loihi.quantise": ("quantise",),
     "errors": ("HasnError",),
     "executable": ("Executable", "State"),
     "ir.check": ("check",),

@@ -190,7 +190,7 @@ class QuantisedNetwork:
 def _kept(graph: nir.NIRGraph) -> dict[str, Any]:
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
     try:
-        kept = json.loads(text(metadata.get(KEY, "{}")))
+        kept = json.loads(text(metadata.get(KEY)) or "{}")
     except (TypeError, ValueError):
         return {}
     return kept if isinstance(kept, dict) else {}

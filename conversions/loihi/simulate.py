@@ -1,0 +1,199 @@
+"""Runs of a network in plain numpy, float or integer, that see what no recording shows: currents and voltages before
+the reset, wraps and clips. Used to choose scales and to report on them; executors are held against the reference.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.program.fuse import Network, Relay
+from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
+from hasn.program.model import Compare, Floats, Neurons, Source
+
+Progress: TypeAlias = Callable[[int, int], None]
+#: Matrices up to this size are held dense if a quarter of them is there: a product is then one call of BLAS.
+DENSE_ENTRIES = 16_000_000
+
+
+@dataclass
+class Trace:
+    """What a population did.
+
+    Attributes:
+        output: (T, n, batch): spikes as 0 and 1, or voltages.
+        current: largest absolute current, in volts or in chip units.
+        voltage: largest absolute voltage before the reset, likewise.
+        wraps, clips: how often the current wrapped and the voltage clipped (integers only).
+    """
+
+    output: NDArray[Any]
+    current: float = 0.0
+    voltage: float = 0.0
+    wraps: int = 0
+    clips: int = 0
+
+
+class _Run(ABC):
+    """A network, its inputs and what has been sent so far."""
+
+    def __init__(self, inputs: Mapping[str, Floats]) -> None:
+        self.steps, self.batch = next(iter(inputs.values())).shape[:2]
+        self.sent = {
+            name: np.ascontiguousarray(value.reshape(self.steps, self.batch, -1).swapaxes(1, 2))
+            for name, value in inputs.items()
+        }
+        self.into: dict[str, list[tuple[str, int, Any]]] = {}
+        self.traces: dict[str, Trace] = {}
+
+    def arriving(self, name: str, size: int, t: int) -> Floats:
+        """Summed input (n, batch) at step t, without constants."""
+        total = np.zeros((size, self.batch))
+        for source, delay, weights in self.into[name]:
+            if t >= delay:
+                total += weights @ self.sent[source][t - delay]
+        return total
+
+    def trace(self, name: str, size: int) -> Trace:
+        """A new trace of a population, whose output other populations read."""
+        self.sent[name] = np.zeros((self.steps, size, self.batch))
+        self.traces[name] = Trace(self.sent[name])
+        return self.traces[name]
+
+    @abstractmethod
+    def update(self, t: int) -> None:
+        """Step t of every population, in the order of evaluation."""
+
+    def run(self, progress: Progress | None) -> dict[str, Trace]:
+        for t in range(self.steps):
+            self.update(t)
+            if progress:
+                progress(t + 1, self.steps)
+        return self.traces
+
+
+def run_float(network: Network, inputs: Mapping[str, Floats], progress: Progress | None = None) -> dict[str, Trace]:
+    """Run a float network.
+
+    Args:
+        network: populations with the reset "zero" (others are none of the chip's).
+        inputs: {Input: (T, batch, *shape)}.
+        progress: called with (steps done, steps in all).
+    """
+    return _FloatRun(network, inputs).run(progress)
+
+
+def run_integers(
+    network: IntegerNetwork, inputs: Mapping[str, Floats], progress: Progress | None = None
+) -> dict[str, Trace]:
+    """Run an integer network on integer inputs {Input: (T, batch, *shape)}; see :func:`run_float`."""
+    return _IntegerRun(network, inputs).run(progress)
+
+
+def _held(weights: Any, dtype: Any = np.float64) -> Any:
+    """Dense where that is quicker."""
+    entries = weights.shape[0] * weights.shape[1]
+    return weights.toarray().astype(dtype) if entries <= DENSE_ENTRIES and weights.nnz * 4 > entries else weights
+
+
+class _FloatRun(_Run):
+    def __init__(self, network: Network, inputs: Mapping[str, Floats]) -> None:
+        super().__init__(inputs)
+        self.network = network
+        self.populations = [p for p in network.populations if not isinstance(p, Source | Relay)]
+        self.states: dict[str, dict[str, Floats]] = {}
+        for p in self.populations:
+            self.into[p.name] = [(e.source, e.delay, _held(e.weights)) for e in network.into(p.name)]
+            self.trace(p.name, int(np.prod(p.shape)))
+            if isinstance(p, Neurons):
+                self.states[p.name] = {s: self._column(v) + np.zeros((1, self.batch)) for s, v in p.initial.items()}
+
+    def _column(self, value: Any) -> Floats:
+        return np.asarray(value, dtype=np.float64).reshape(-1, 1)
+
+    def update(self, t: int) -> None:
+        for p in self.populations:
+            x = self.arriving(p.name, int(np.prod(p.shape)), t)
+            for first, value in self.network.drives.get(p.name, {}).items():
+                if t >= first:
+                    x = x + self._column(value)
+            trace = self.traces[p.name]
+            if isinstance(p, Compare):
+                trace.current = trace.voltage = max(trace.voltage, float(np.abs(x).max(initial=0.0)))
+                trace.output[t] = x > self._column(p.threshold)
+            elif isinstance(p, Neurons):
+                trace.output[t] = self._neurons(p, x, trace)
+
+    def _neurons(self, p: Neurons, x: Floats, trace: Trace) -> Floats:
+        state = self.states[p.name]
+        for row in p.rows:
+            total: Floats = np.zeros_like(x)
+            for name, coefficient in row.terms:
+                total = total + self._column(coefficient) * state[name]
+            if row.gain is not None:
+                total = total + self._column(row.gain) * x
+            state[row.state] = total if row.bias is None else total + self._column(row.bias)
+        # What the chip's u is: the part of the voltage's change that is neither decay nor bias.
+        voltage = p.rows[-1]
+        u = (
+            self._column(voltage.gain) * x
+            if voltage.gain is not None
+            else self._column(voltage.terms[1][1]) * state["c"]
+        )
+        trace.current = max(trace.current, float(np.abs(u).max(initial=0.0)))
+        if p.threshold is None or p.jump is None:
+            trace.voltage = max(trace.voltage, float(np.abs(state["v"]).max(initial=0.0)))
+            return state["v"]
+        # Measured from the voltage that becomes 0 on the chip.
+        trace.voltage = max(trace.voltage, float(np.abs(state["v"] - self._column(p.jump)).max(initial=0.0)))
+        z = state["v"] > self._column(p.threshold)
+        state["v"] = np.where(z, self._column(p.jump), state["v"])
+        return z.astype(np.float64)
+
+
+class _IntegerRun(_Run):
+    def __init__(self, network: IntegerNetwork, inputs: Mapping[str, Floats]) -> None:
+        super().__init__(inputs)
+        self.network = network
+        self.states: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        for name, p in network.populations.items():
+            # Sums of integers below 2**31, so float64 products are exact.
+            self.into[name] = [(e.source, e.delay, _held(e.weights.astype(np.float64))) for e in network.into(name)]
+            self.trace(name, p.size)
+            zero = np.zeros((p.size, self.batch), dtype=np.int64)
+            self.states[name] = (zero, zero + p.v_init[:, None])
+
+    def update(self, t: int) -> None:
+        for name, p in self.network.populations.items():
+            x = self.arriving(name, p.size, t).astype(np.int64)
+            for first, value in p.drives.items():
+                if t >= first:
+                    x = x + value[:, None]
+            self._neurons(p, x, t)
+
+    def _neurons(self, p: IntegerPopulation, x: NDArray[np.int64], t: int) -> None:
+        u, v = self.states[p.name]
+        trace = self.traces[p.name]
+        raw = _decayed(u, p.du + 1) + (x << ALIGN_BITS)
+        over, under = raw > STATE_LIMIT, raw <= -STATE_LIMIT
+        u = raw - 2 * STATE_LIMIT * over + 2 * STATE_LIMIT * under
+        free = _decayed(v, p.dv) + u + p.bias[:, None]
+        v = np.clip(free, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+        z = v > p.vth[:, None] << ALIGN_BITS
+        trace.wraps += int(over.sum() + under.sum())
+        trace.clips += int((v != free).sum())
+        trace.current = max(trace.current, float(np.abs(raw).max(initial=0)))
+        trace.voltage = max(trace.voltage, float(np.abs(free).max(initial=0)))
+        v = np.where(z, 0, v)
+        self.states[p.name] = (u, v)
+        trace.output[t] = z if p.spiking else v
+
+
+def _decayed(x: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int64]:
+    kept = np.abs(x) * ((1 << DECAY_BITS) - amount[:, None]) >> DECAY_BITS
+    return np.where(x < 0, -kept, kept)
