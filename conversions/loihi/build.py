@@ -102,18 +102,19 @@ def _volt_node(r: Registers, dt: float) -> nir.NIRNode:
         return np.asarray(value, dtype=np.float64).reshape(e.shape)
 
     tau = np.where(r.dv > 0, _UNITY / np.maximum(r.dv, 1), _FOREVER)  # in steps
-    common: dict[str, Any] = {"v_leak": shaped(r.bias / r.scale * tau + e.offset)}
+    units = r.units_a_volt
+    common: dict[str, Any] = {"v_leak": shaped(r.bias / units * tau + e.offset)}
     if r.vth is not None:
-        common |= {"v_threshold": shaped(r.vth * UNIT / r.scale + e.offset), "v_reset": shaped(e.offset)}
+        common |= {"v_threshold": shaped(r.vth * UNIT / units + e.offset), "v_reset": shaped(e.offset)}
     if r.du is None or e.rate is None:
         kind: Any = nir.LI if r.vth is None else nir.LIF
-        node = kind(tau=shaped(dt * tau), r=shaped(e.gain * tau), **common)
+        node = kind(tau=shaped(dt * tau), r=shaped(e.gain * e.volts * tau), **common)
     else:
         kind = nir.CubaLI if r.vth is None else nir.CubaLIF
         tau_syn = _UNITY / (r.du + 1.0)
         taus = {"tau_syn": shaped(dt * tau_syn), "tau_mem": shaped(dt * tau)}
         node = kind(**taus, r=shaped(e.rate[1] * tau), w_in=shaped(e.rate[0] * tau_syn), **common)
-    initial = r.v_init / r.scale + e.offset
+    initial = r.v_init / units + e.offset
     if np.any(initial):
         node.metadata["v_init"] = shaped(initial)
     return node
@@ -128,7 +129,10 @@ def _in_place(
     names = {name: name if name not in draft.nodes else _free(draft, f"{name}_{cone.target}") for name in cone.steps}
     for name, step in cone.steps.items():
         draft.add(names[name], _node(step, originals[name], s, chip))
+    known = {*names, *draft.nodes}
     for edge in program.edges:
+        if edge.source not in known:
+            continue  # a node without input: all it sends is its bias, which the population's own has
         if edge.target in names:
             draft.edge(names.get(edge.source, edge.source), names[edge.target])
         elif edge.target == cone.target:

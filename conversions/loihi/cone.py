@@ -89,7 +89,9 @@ def has_weights(step: Connection) -> bool:
     return isinstance(step.map, Dense | Convolution)
 
 
-def cone_into(program: Program, target: str, gain: Floats, input_scales: dict[str, float]) -> Cone:
+def cone_into(
+    program: Program, target: str, gain: Floats, input_scales: dict[str, float], keep_bias: bool = False
+) -> Cone:
     """The paths into a population.
 
     Args:
@@ -97,6 +99,7 @@ def cone_into(program: Program, target: str, gain: Floats, input_scales: dict[st
         target: a population.
         gain: for each neuron (flat): what its summed input is multiplied with.
         input_scales: Input -> factor of its data; its weights are divided by it.
+        keep_bias: whether the nodes' biases stay in them.
 
     Raises:
         UnsupportedError: more ways than anyone means, or a loop of stateless nodes.
@@ -108,7 +111,26 @@ def cone_into(program: Program, target: str, gain: Floats, input_scales: dict[st
             raise UnsupportedError(
                 "more ways of stateless nodes lead into it than are looked at", node=target, wanted=f"<= {MOST_PATHS}"
             )
-    return Cone(target, tuple(found), _why_composed(found, gain, input_scales))
+    why = _why_composed(found, gain, input_scales)
+    if not why and keep_bias and _has_dangling(program, target, found):
+        why = "a node without input adds its bias"
+    return Cone(target, tuple(found), why)
+
+
+def shares_rows(cone: Cone, gain: Floats) -> bool:
+    """Whether some weights are shared between neurons whose gain differs, so that they cannot take it in."""
+    return not _uniform(gain) and any(len(p.weighted) <= 1 and not _takes_rows(p) for p in cone.paths)
+
+
+def _has_dangling(program: Program, target: str, paths: list[Path]) -> bool:
+    """Whether Connections that lead here have no source at all."""
+    on_the_way = {step.name for path in paths for step in path.steps}
+    steps = program.by_name
+    ends = {target, *on_the_way}
+    return any(
+        edge.target in ends and isinstance(steps[edge.source], Connection) and edge.source not in on_the_way
+        for edge in program.edges
+    )
 
 
 def _paths(program: Program, target: str) -> Iterator[Path]:

@@ -34,11 +34,12 @@ class Scale:
     """``v_chip = scale * (v - offset)``: chip units a volt, and the voltage (v_reset) that became 0.
 
     Attributes:
-        scale: chip units (64 are one unit of weight) a volt.
+        scale: chip units (64 are one unit of weight) a volt, for each neuron; the same for all of a population unless
+            their R had to be folded into it.
         offset: volts, for each neuron.
     """
 
-    scale: float
+    scale: NDArray[np.float64]
     offset: NDArray[np.float64]
 
 
@@ -88,7 +89,7 @@ class QuantisedNetwork:
         program = lower(graph, dt=dt, timing=chosen)
         to_integers(fuse(program))
         scales = {
-            name: Scale(float(entry["scale"]), np.asarray(entry["offset"], dtype=np.float64))
+            name: Scale(*(np.asarray(entry[key], dtype=np.float64) for key in ("scale", "offset")))
             for name, entry in kept.get("scales", {}).items()
         }
         inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
@@ -180,7 +181,7 @@ class QuantisedNetwork:
         """A copy of the graph that knows its target, timing and scales."""
         made = copy_graph(self.graph)
         made.metadata["dt"] = self.dt
-        scales = {name: {"scale": s.scale, "offset": s.offset.tolist()} for name, s in self.scales.items()}
+        scales = {name: {"scale": s.scale.tolist(), "offset": s.offset.tolist()} for name, s in self.scales.items()}
         made.metadata[KEY] = json.dumps(
             {"target": self.target, "timing": self.timing, "scales": scales, "input_scales": self.input_scales}
         )

@@ -10,7 +10,7 @@ becomes the chip's, with u = scale * alpha * c and weights ``W * alpha * g_c * s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,14 @@ CANDIDATES = 96
 
 @dataclass(frozen=True)
 class Equation:
-    """A population's update as the chip has it, in volts; arrays are flat, one value for each neuron.
+    """A population's update as the chip has it; arrays are flat, one value for each neuron.
+
+    Voltages are in volts, or, where R cannot be folded into weights that neurons share (a convolution's), in units of
+    each neuron's own gain: then all gains are 1, and thresholds differ.
 
     Attributes:
         name, shape: of the population.
+        volts: volts that a unit of voltage is.
         keep_c: what the current keeps of itself; None: no current.
         keep_v: what the voltage keeps.
         gain: what a unit of input adds to the current's part of the voltage.
@@ -52,6 +56,19 @@ class Equation:
     offset: Floats
     threshold: Floats | None
     initial: Floats
+    volts: Floats
+
+    def in_units_of_gain(self) -> Equation:
+        """The same update with the gain folded into the unit of voltage."""
+        threshold = None if self.threshold is None else self.threshold / self.gain
+        return replace(
+            self,
+            gain=np.ones_like(self.gain),
+            bias=self.bias / self.gain,
+            threshold=threshold,
+            initial=self.initial / self.gain,
+            volts=self.volts * self.gain,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ class Registers:
 
     Attributes:
         equation: where it comes from.
-        scale: chip units a volt.
+        scale: chip units for the equation's unit of voltage.
         du, dv, vth: see :class:`hasn.program.integers.model.IntegerPopulation`; None as there.
         bias, v_init: in voltage units.
     """
@@ -72,6 +89,11 @@ class Registers:
     vth: Integers | None
     bias: Integers
     v_init: Integers
+
+    @property
+    def units_a_volt(self) -> Floats:
+        """Chip units a volt, for each neuron."""
+        return np.asarray(self.scale / self.equation.volts)
 
 
 def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
@@ -92,7 +114,9 @@ def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
     if isinstance(p, Compare):  # a voltage that keeps nothing
         zero, one = np.zeros(size), np.ones(size)
         bias = zero if drive is None else drive
-        return Equation(p.name, p.shape, None, zero, one, None, bias, zero, _above(p, flat(p.threshold), zero), zero)
+        return Equation(
+            p.name, p.shape, None, zero, one, None, bias, zero, _above(p, flat(p.threshold), zero), zero, one
+        )
     _refuse_subtract(p)
     offset = np.zeros(size) if p.threshold is None else flat(p.jump)
     threshold = None if p.threshold is None else _above(p, flat(p.threshold), offset)
@@ -101,9 +125,8 @@ def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
     bias = (np.zeros(size) if voltage.bias is None else flat(voltage.bias)) - (1.0 - keep_v) * offset
     if drive is not None:
         bias = bias + gain * drive
-    return Equation(
-        p.name, p.shape, keep_c, keep_v, gain, rate, bias, offset, threshold, flat(p.initial["v"]) - offset
-    )  # fmt: skip
+    initial = flat(p.initial["v"]) - offset
+    return Equation(p.name, p.shape, keep_c, keep_v, gain, rate, bias, offset, threshold, initial, np.ones(size))
 
 
 def _rows(p: Neurons, flat: Any) -> tuple[Floats | None, Any, Floats, tuple[Floats, Floats] | None]:
@@ -200,7 +223,8 @@ def _limit(
         if value > 0:
             limits.append(most / value)
 
-    within(headroom * max(trace.current, trace.voltage), STATE_LIMIT - 1)
+    reached = np.maximum(trace.current, trace.voltage) / e.volts
+    within(headroom * float(reached.max(initial=0.0)), STATE_LIMIT - 1)
     within(float(np.abs(e.initial).max(initial=0.0)), STATE_LIMIT - 1)
     within(float(np.abs(e.bias).max(initial=0.0)), LARGEST_BIAS)
     within(0.0 if e.threshold is None else float(e.threshold.max(initial=0.0)), THRESHOLD_MAX * UNIT)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
+import numpy as np
 
 from hasn.conversions.loihi.build import build
-from hasn.conversions.loihi.cone import Cone, cone_into
+from hasn.conversions.loihi.cone import Cone, cone_into, shares_rows
 from hasn.conversions.loihi.connect import Real, Synapses, real_weights, rounded
 from hasn.conversions.loihi.inputs import input_scales, scaled
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
@@ -22,7 +23,7 @@ from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.program.fuse import Network, fuse
-from hasn.program.integers.lower import to_integers
+from hasn.program.integers.lower import refuse_structure, to_integers
 from hasn.program.lower import lower
 from hasn.program.model import Compare, Floats, Neurons, Program
 from hasn.signals import signals
@@ -91,6 +92,7 @@ def quantise(
     options = Rounding(rounding, weight_bits, seed)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     network = fuse(program)
+    refuse_structure(network)
     given = signals(program, calibrate)
     scales = input_scales(given, chip, input_bits)
     task = _Task(program, network, dict(flatten(with_types(graph)).nodes), scales, options, headroom)
@@ -135,7 +137,10 @@ class _Task:
         # Nothing lies between input and voltage: the bias register takes what acts from step 0 on, and is finer.
         into_bias = no_current and set(drives) <= {0}
         equation = equation_of(p, drives.get(0) if into_bias else None)
-        cone = cone_into(self.program, p.name, equation.gain, self.input_scales)
+        cone = cone_into(self.program, p.name, equation.gain, self.input_scales, not into_bias)
+        if shares_rows(cone, equation.gain) and np.all(equation.gain > 0):
+            equation = equation.in_units_of_gain()
+            cone = cone_into(self.program, p.name, equation.gain, self.input_scales, not into_bias)
         self.equations[p.name], self.cones[p.name] = equation, cone
         self.real[p.name] = real_weights(cone, equation, self.network, self.input_scales, not into_bias)
 
@@ -148,7 +153,8 @@ class _Task:
             self.synapses[name] = rounded(name, self.real[name], self.registers[name].scale, self.rounding)
         graph = self._same_delays()
         scales = {
-            name: Scale(r.scale, r.equation.offset.reshape(r.equation.shape)) for name, r in self.registers.items()
+            name: Scale(r.units_a_volt.reshape(r.equation.shape), r.equation.offset.reshape(r.equation.shape))
+            for name, r in self.registers.items()
         }
         return QuantisedNetwork(
             graph, "", self.program.dt, self.program.timing, scales, dict(self.input_scales), self._build(chip=False)

@@ -25,7 +25,7 @@ class PopulationReport:
 
     Attributes:
         node: its name.
-        scale: chip units a volt.
+        scale: chip units a volt (the largest, where the neurons' gain is folded into it).
         groups: distinct (du, dv, vth): the chip holds one of each for a group of neurons.
         threshold_bits: bits that the largest threshold takes of 17 (0: it does not spike).
         decay_error: largest relative error of a time constant, dt / (1 - what a step keeps).
@@ -146,13 +146,13 @@ def _population(r: Registers, floats: Trace, integers: Trace) -> PopulationRepor
     either = int(np.count_nonzero(one | other)) if spiking else 0
     return PopulationReport(
         e.name,
-        r.scale,
+        float(r.units_a_volt.max(initial=0.0)),
         len(np.unique(np.stack([du, r.dv, vth], axis=1), axis=0)),
         int(r.vth.max(initial=0)).bit_length() if r.vth is not None else 0,
         decay,
         bias,
-        integers.current / STATE_LIMIT,
-        integers.voltage / STATE_LIMIT,
+        float(integers.current.max(initial=0.0)) / STATE_LIMIT,
+        float(integers.voltage.max(initial=0.0)) / STATE_LIMIT,
         int(np.count_nonzero(one)) if spiking else 0,
         int(np.count_nonzero(other)) if spiking else 0,
         int(np.count_nonzero(one != other)) / either if either else 0.0,

@@ -27,16 +27,21 @@ class Trace:
 
     Attributes:
         output: (T, n, batch): spikes as 0 and 1, or voltages.
-        current: largest absolute current, in volts or in chip units.
-        voltage: largest absolute voltage before the reset, likewise.
+        current: largest absolute current of each neuron, in volts or in chip units.
+        voltage: largest absolute voltage of each neuron before the reset, measured from v_reset; likewise.
         wraps, clips: how often the current wrapped and the voltage clipped (integers only).
     """
 
     output: NDArray[Any]
-    current: float = 0.0
-    voltage: float = 0.0
+    current: Floats
+    voltage: Floats
     wraps: int = 0
     clips: int = 0
+
+    def reach(self, current: Any, voltage: Any) -> None:
+        """Note a step's current and voltage (n, batch)."""
+        self.current = np.maximum(self.current, np.abs(current).max(axis=1, initial=0.0))
+        self.voltage = np.maximum(self.voltage, np.abs(voltage).max(axis=1, initial=0.0))
 
 
 class _Run(ABC):
@@ -62,7 +67,7 @@ class _Run(ABC):
     def trace(self, name: str, size: int) -> Trace:
         """A new trace of a population, whose output other populations read."""
         self.sent[name] = np.zeros((self.steps, size, self.batch))
-        self.traces[name] = Trace(self.sent[name])
+        self.traces[name] = Trace(self.sent[name], np.zeros(size), np.zeros(size))
         return self.traces[name]
 
     @abstractmethod
@@ -124,7 +129,7 @@ class _FloatRun(_Run):
                     x = x + self._column(value)
             trace = self.traces[p.name]
             if isinstance(p, Compare):
-                trace.current = trace.voltage = max(trace.voltage, float(np.abs(x).max(initial=0.0)))
+                trace.reach(x, x)
                 trace.output[t] = x > self._column(p.threshold)
             elif isinstance(p, Neurons):
                 trace.output[t] = self._neurons(p, x, trace)
@@ -145,12 +150,10 @@ class _FloatRun(_Run):
             if voltage.gain is not None
             else self._column(voltage.terms[1][1]) * state["c"]
         )
-        trace.current = max(trace.current, float(np.abs(u).max(initial=0.0)))
         if p.threshold is None or p.jump is None:
-            trace.voltage = max(trace.voltage, float(np.abs(state["v"]).max(initial=0.0)))
+            trace.reach(u, state["v"])
             return state["v"]
-        # Measured from the voltage that becomes 0 on the chip.
-        trace.voltage = max(trace.voltage, float(np.abs(state["v"] - self._column(p.jump)).max(initial=0.0)))
+        trace.reach(u, state["v"] - self._column(p.jump))
         z = state["v"] > self._column(p.threshold)
         state["v"] = np.where(z, self._column(p.jump), state["v"])
         return z.astype(np.float64)
@@ -187,8 +190,7 @@ class _IntegerRun(_Run):
         z = v > p.vth[:, None] << ALIGN_BITS
         trace.wraps += int(over.sum() + under.sum())
         trace.clips += int((v != free).sum())
-        trace.current = max(trace.current, float(np.abs(raw).max(initial=0)))
-        trace.voltage = max(trace.voltage, float(np.abs(free).max(initial=0)))
+        trace.reach(raw, free)
         v = np.where(z, 0, v)
         self.states[p.name] = (u, v)
         trace.output[t] = z if p.spiking else v

@@ -49,10 +49,11 @@ def to_integers(network: Network) -> IntegerNetwork:
         UnsupportedError: a coefficient is no value that its register can hold, or a population, a reset or an Output is
             none that the chip's LIF neuron has; names the node, the parameter, the value and the way out.
     """
+    refuse_structure(network)
     populations = {
         p.name: _population(p, network.drives.get(p.name, {}))
         for p in network.populations
-        if not isinstance(p, Source) and not _is_silent(p, network)
+        if not isinstance(p, Source | Relay)
     }
     inputs = {p.name: IntegerInput(p.name, p.shape) for p in network.populations if isinstance(p, Source)}
     projections = tuple(
@@ -60,14 +61,6 @@ def to_integers(network: Network) -> IntegerNetwork:
         for p in network.projections
         for w in [_aligned(p.weights, network.by_name[p.target])]
     )
-    for p in network.projections:
-        if p.source in populations and not populations[p.source].spiking:
-            raise UnsupportedError(
-                "it sends its voltage to other neurons; the chip's LIF neuron sends spikes",
-                node=p.source,
-                parameter=f"edge to {p.target}",
-                way_out="Give it a threshold, or let its voltage go to an Output alone.",
-            )
     made = IntegerNetwork(inputs, populations, projections, dict(network.outputs), network)
     for name, most in made.largest_activation({}).items():
         check_activation(name, most)
@@ -91,22 +84,35 @@ def check_activation(name: str, most: int) -> None:
         )
 
 
-def _is_silent(population: Any, network: Network) -> bool:
-    """Whether it is an Output into which nothing leads. Any other Output must show a population.
+def refuse_structure(network: Network) -> None:
+    """Refuse what no choice of registers can express.
 
     Raises:
-        UnsupportedError: the Output sums.
+        UnsupportedError: an Output shows a sum that no neuron holds (one into which nothing leads shows 0), a loop has
+            no neuron, or a voltage goes to other neurons.
     """
-    if not isinstance(population, Relay):
-        return False
-    if network.into(population.name) or network.drives.get(population.name):
-        raise UnsupportedError(
-            "it shows a sum that no neuron holds; the chip has neurons only",
-            node=population.name,
-            parameter="Output",
-            way_out="Let the sum go into a neuron (nir.LI for its voltage), and the Output show that.",
-        )
-    return True
+    outputs = set(network.outputs)
+    for p in network.populations:
+        if isinstance(p, Relay) and p.name not in outputs:
+            raise UnsupportedError(
+                "a loop of stateless nodes; the chip has neurons only",
+                node=p.name,
+                way_out="Put a neuron into the loop.",
+            )
+        if isinstance(p, Relay) and (network.into(p.name) or network.drives.get(p.name) or network.out_of(p.name)):
+            raise UnsupportedError(
+                "it shows or passes on a sum that no neuron holds; the chip has neurons only",
+                node=p.name,
+                parameter="Output",
+                way_out="Let the sum go into a neuron (nir.LI for its voltage), and the Output show that.",
+            )
+        if isinstance(p, Neurons) and not p.spiking and network.out_of(p.name):
+            raise UnsupportedError(
+                "it sends its voltage to other neurons; the chip's LIF neuron sends spikes",
+                node=p.name,
+                parameter=f"edge to {network.out_of(p.name)[0].target}",
+                way_out="Give it a threshold, or let its voltage go to an Output alone.",
+            )
 
 
 # --- populations
@@ -222,7 +228,7 @@ def _weights(target: str, what: str, weights: Matrix) -> tuple[Matrix, tuple[Wei
     try:
         return whole, weight_parts(whole)
     except OverflowError as error:
-        raise _refused_at(target, what, error.args[0], "at most 254 << 7") from None
+        raise _refused_at(target, what, error.args[0], "at most 16 times 254 << 7") from None
 
 
 def _drive(p: Neurons, value: Integers) -> tuple[WeightPart, ...]:

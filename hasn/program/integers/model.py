@@ -15,6 +15,7 @@ reads: it has the same update, the reset included.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -131,6 +132,11 @@ class IntegerProjection:
     weights: Matrix
     parts: tuple[WeightPart, ...]
 
+    @cached_property
+    def fan_in(self) -> Integers:
+        """Sum of the absolute weights into each element of the target: its largest sum of spikes."""
+        return np.asarray(abs(self.weights).sum(axis=1), dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class IntegerNetwork:
@@ -164,6 +170,6 @@ class IntegerNetwork:
         for name, population in self.populations.items():
             total = sum((np.abs(drive) for drive in population.drives.values()), np.zeros(population.size, np.int64))
             for p in self.into(name):
-                total = total + abs(p.weights).sum(axis=1) * inputs.get(p.source, 1)
+                total = total + p.fan_in * inputs.get(p.source, 1)
             bound[name] = int(total.max(initial=0))
         return bound

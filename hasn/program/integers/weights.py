@@ -7,6 +7,9 @@ import numpy as np
 from hasn.program.integers.model import MIXED_MAX, SIGNED_MAX, WEIGHT_EXPONENT_MAX, Integers, WeightPart
 from hasn.program.maps import Matrix
 
+#: Connections between the same two populations that hasn makes of one.
+MOST_PARTS = 16
+
 
 def weight_parts(weights: Matrix) -> tuple[WeightPart, ...]:
     """Connections whose weights add up to ``weights``.
@@ -18,20 +21,22 @@ def weight_parts(weights: Matrix) -> tuple[WeightPart, ...]:
         weights: scipy.sparse.csr_array of integers; not changed.
 
     Raises:
-        OverflowError: a weight is larger than the chip's largest, 254 << 7 (255 << 7 where all have one sign).
+        OverflowError: a weight is so large that it would take more than ``MOST_PARTS`` connections.
     """
     parts: list[WeightPart] = []
     left = _of(weights, weights.data.astype(np.int64))
     while left.nnz:
         mixed = _mixed(left.data)
-        exponent = _exponent(left.data, MIXED_MAX if mixed else SIGNED_MAX)
-        if exponent > WEIGHT_EXPONENT_MAX:
-            raise OverflowError(int(np.abs(left.data).max()))
+        limit = MIXED_MAX if mixed else SIGNED_MAX
+        exponent = _exponent(left.data, limit)
+        if len(parts) == MOST_PARTS:
+            raise OverflowError(int(np.abs(weights.data).max()))
         if mixed and exponent == 0 and np.any(left.data % 2):
             parts += [WeightPart(_of(left, sign(left.data, 0)), 0) for sign in (np.maximum, np.minimum)]
             break
         drop = exponent + mixed
-        kept = np.sign(left.data) * (np.abs(left.data) >> drop << drop)
+        magnitude = np.minimum(np.abs(left.data), limit << exponent)
+        kept = np.sign(left.data) * (magnitude >> drop << drop)
         parts.append(WeightPart(_of(left, kept >> exponent), exponent))
         left = _of(left, left.data - kept)
     return tuple(parts)
@@ -46,9 +51,9 @@ def _of(pattern: Matrix, values: Integers) -> Matrix:
 
 
 def _exponent(values: Integers, limit: int) -> int:
-    """The smallest exponent with which the largest weight fits."""
+    """The smallest exponent with which the largest weight fits, or the largest there is."""
     largest, exponent = int(np.abs(values).max()), 0
-    while (largest >> exponent) > limit:
+    while (largest >> exponent) > limit and exponent < WEIGHT_EXPONENT_MAX:
         exponent += 1
     return exponent
 
