@@ -100,6 +100,10 @@ class RetimingError(UnsupportedError):
     """A cycle has fewer steps of delay than its connections take on the hardware."""
 
 
+class PlacementError(HasnError, ValueError):
+    """The network does not fit the chip: names the limit, the node, and how much is over."""
+
+
 class BackendUnavailable(HasnError, RuntimeError):
     """The backend is known but not installed here; the message has the command that installs it."""
 

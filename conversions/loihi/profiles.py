@@ -43,12 +43,12 @@ class Profile:
         memory_bits: memory for synapses of a core, in bits; for states and axons too where the next two are above 0.
         neuron_bits, axon_bits: what a neuron's state and an axon entry take of that memory; 0 where they have memory
             of their own.
-        register_groups: distinct (du, dv, vth) a core holds; None: not limited.
+        decay_groups, threshold_groups: distinct (du, dv), and distinct vth, that a core holds; None: not limited.
         weight_bits: bits of a weight's mantissa.
         index_bits: bits that say which compartment a sparse synapse is for.
         max_delay: longest synaptic delay in steps; ``delay_bits`` are added to each synapse that has one.
-        axon_header_bits, word_bits: each in-axon's synapses start with a header and are padded to whole words;
-            ``synapses_per_word_group``: as many synapses share one header.
+        header_bits, group_size, word_bits: the synapses of an axon lie in groups of ``group_size``, each behind a header
+            and padded to whole words.
         shares_convolutions: whether a core stores a convolution's kernel once, instead of each of its synapses.
         graded_spike_bits: bits of a spike's value; 1 = it has none.
         mesh: (columns, rows) of routers; ``cores_per_router`` cores sit on each. A hop is from router to router.
@@ -65,14 +65,15 @@ class Profile:
     memory_bits: int
     neuron_bits: int
     axon_bits: int
-    register_groups: int | None
+    decay_groups: int | None
+    threshold_groups: int | None
     weight_bits: int
     index_bits: int
     delay_bits: int
     max_delay: int
-    axon_header_bits: int
+    header_bits: int
+    group_size: int
     word_bits: int
-    synapses_per_word_group: int
     shares_convolutions: bool
     graded_spike_bits: int
     mesh: tuple[int, int]
@@ -90,9 +91,9 @@ _SYNAPSE_FORMAT = {
     "weight_bits": "Davies 2018 (synapse formats of 1 to 9 bits); Lava (8-bit mantissas)",
     "delay_bits": "Davies 2018 (synaptic delays, 6 bits); Brian2Loihi",
     "max_delay": "Brian2Loihi (delays of 0..62 steps)",
-    "axon_header_bits": "NengoLoihi, SynapseConfig.bits_per_axon (4 + 6 bits before each group of synapses)",
+    "header_bits": "NengoLoihi, SynapseConfig.bits_per_axon (4 + 6 bits before each group of synapses)",
     "word_bits": "NengoLoihi, SynapseConfig.bits_per_axon (groups are padded to 64 bits)",
-    "synapses_per_word_group": "NengoLoihi (n_synapses = 63, so groups of 64)",
+    "group_size": "NengoLoihi (n_synapses = 63, so groups of 64)",
 }
 
 LOIHI1 = Profile(
@@ -105,14 +106,15 @@ LOIHI1 = Profile(
     memory_bits=128 * _KIB_BITS,
     neuron_bits=0,
     axon_bits=0,
-    register_groups=32,
+    decay_groups=32,
+    threshold_groups=16,
     weight_bits=8,
     index_bits=10,
     delay_bits=6,
     max_delay=62,
-    axon_header_bits=10,
+    header_bits=10,
+    group_size=64,
     word_bits=64,
-    synapses_per_word_group=64,
     shares_convolutions=False,
     graded_spike_bits=1,
     mesh=(8, 4),
@@ -127,7 +129,8 @@ LOIHI1 = Profile(
             "memory_bits": "Davies 2018 (16 MB of synaptic memory on 128 cores); NengoLoihi, MAX_SYNAPSE_BITS",
             "neuron_bits": "Intel 2021: fixed allocation, so a neuron's 24 bytes are not taken from the synapses'",
             "axon_bits": "Intel 2021: fixed allocation",
-            "register_groups": "NengoLoihi, validate_core: at most 32 compartment configurations (16 of thresholds)",
+            "decay_groups": "NengoLoihi, validate_core: at most 32 compartment configurations",
+            "threshold_groups": "NengoLoihi, validate_core: at most 16 threshold configurations",
             "index_bits": "NengoLoihi, INDEX_BITS_MAP: 10 bits tell 1024 compartments apart",
             **_SYNAPSE_FORMAT,
             "shares_convolutions": "hasn's reading, on the safe side: Davies 2018 names connectivity templates for "
@@ -150,14 +153,15 @@ LOIHI2 = Profile(
     memory_bits=192 * _KIB_BITS,
     neuron_bits=24 * 8,
     axon_bits=56,
-    register_groups=None,
+    decay_groups=None,
+    threshold_groups=None,
     weight_bits=8,
     index_bits=13,
     delay_bits=6,
     max_delay=62,
-    axon_header_bits=10,
+    header_bits=10,
+    group_size=64,
     word_bits=64,
-    synapses_per_word_group=64,
     shares_convolutions=True,
     graded_spike_bits=24,
     mesh=(8, 4),
@@ -173,7 +177,8 @@ LOIHI2 = Profile(
             "neuron_bits": "Intel 2021: 0 to 4096 bytes, by model; hasn's reading: Loihi's 24 bytes for the same LIF",
             "axon_bits": "hasn's reading, from Intel 2021 on Loihi: of its 208 KB, 128 KB of synapses and 1024 neurons "
             "of 24 bytes leave 56 KB for 2 x 4096 axons",
-            "register_groups": "not limited: decays and thresholds are variables of a neuron's program (Intel 2021)",
+            "decay_groups": "hasn's reading: not limited, decays are variables of a neuron's program (Intel 2021)",
+            "threshold_groups": "hasn's reading: not limited, as decays",
             "index_bits": "hasn's reading: 13 bits tell 8192 neurons apart",
             **{key: f"{text}; hasn's reading: as on Loihi" for key, text in _SYNAPSE_FORMAT.items()},
             "shares_convolutions": "Intel 2021: convolutional synapses; hasn's reading: each kernel weight that the "
