@@ -27,7 +27,7 @@ def compile(
     """Make a graph ready to run on a backend.
 
     Args:
-        graph: the network; it is not changed.
+        graph: the network, or a :class:`hasn.QuantisedNetwork`; it is not changed.
         backend: "snntorch", "brian2", "lava", or a plug-in's (see :func:`hasn.list_backends`).
         dt: seconds a step; default: ``graph.metadata["dt"]``.
         method: "euler" or "exact" (see :mod:`hasn.program.discretise`).
@@ -46,6 +46,7 @@ def compile(
         BackendUnavailable: the simulator is not installed; the message has the command that installs it.
         UnsupportedError: the backend cannot run a node as it is meant.
     """
+    graph, dt, timing = of_graph(graph, dt, timing)
     plugin = require_backend(backend, precision)
     unknown = sorted(set(backend_options) - set(plugin.options()))
     if unknown:
@@ -57,3 +58,11 @@ def compile(
         )
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     return plugin.compile(program, with_types(graph), precision, **backend_options)
+
+
+def of_graph(graph: Any, dt: float | None, timing: str) -> tuple[Any, float | None, str]:
+    """(graph, dt, timing) of what may be a quantised network, which knows its own dt and timing."""
+    inner = getattr(graph, "graph", None)
+    if not isinstance(inner, nir.NIRGraph):
+        return graph, dt, timing
+    return inner, graph.dt if dt is None else dt, graph.timing if timing == "synchronous" else timing

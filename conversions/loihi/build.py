@@ -70,7 +70,7 @@ def build(
             draft.add(step.name, _chip_node(found, program.dt) if chip else _volt_node(found, program.dt))
         elif isinstance(step, Sink):
             draft.add(step.name, nir.Output(np.array(step.shape, dtype=int)))
-            if step.name in outputs:
+            if outputs.get(step.name, step.name) != step.name:
                 draft.edge(outputs[step.name], step.name)
     for name, cone in cones.items():
         if cone.why_composed:

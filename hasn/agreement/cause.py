@@ -20,7 +20,7 @@ from hasn.recording import Array, Recording
 
 #: Voltages that differ by more than this, relative to the largest of the node, have not merely been rounded otherwise:
 #: 1e-9 is what backends are held to in float64; float32 has 6e-8 and adds up some thousand roundings.
-_APART = {"float64": 1e-9, "float32": 1e-4}
+_APART = {"float64": 1e-9, "float32": 1e-4, "loihi": 0.0}
 #: Steps looked at behind the first difference: enough for a reset to show, few enough for a large network.
 _BEHIND = 25
 _SHIFTS = (1, 2, 3, -1, -2, -3)
@@ -29,7 +29,7 @@ _SHIFTS = (1, 2, 3, -1, -2, -3)
 @dataclass(frozen=True)
 class Cause:
     """A kind ("tie", "float32 rounding", "shift", "late input", "reset", "discretisation", "missing bias",
-    "quantisation", "unknown") and one sentence."""
+    "quantisation", "integer arithmetic", "unknown") and one sentence."""
 
     kind: str
     text: str
@@ -69,7 +69,10 @@ class Scene:
 
 def cause_of(scene: Scene, tie: bool) -> Cause:
     """Why ``scene.other`` parts from ``scene.one`` at this spike."""
-    float32 = "float32" in (scene.one.precision, scene.other.precision)
+    precisions = (scene.one.precision, scene.other.precision)
+    if "loihi" in precisions:
+        return _integer_cause(scene, precisions[0] == precisions[1])
+    float32 = "float32" in precisions
     if tie:
         kind = "float32 rounding" if float32 else "rounding"
         return Cause(
@@ -91,6 +94,15 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
         return shift
     place = "at this very step" if (where, when) == (scene.node, scene.step) else f"first at node '{where}' step {when}"
     return Cause("unknown", f"the voltages part {place}; no other reset, method, bias, delay or rounding explains it")
+
+
+def _integer_cause(scene: Scene, both: bool) -> Cause:
+    """Integers have no ties: where they first part is all there is to say."""
+    if not both:
+        return Cause("quantisation", "the chip's decays round towards 0 at every step; the float network does not")
+    origin = _first_apart(scene)
+    place = "at this spike" if origin is None else f"first at node '{origin[0]}' step {origin[1]}"
+    return Cause("integer arithmetic", f"the integers part {place}: one of the two does not follow the chip's rules")
 
 
 def _first_apart(scene: Scene) -> tuple[str, int] | None:

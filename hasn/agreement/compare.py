@@ -11,6 +11,7 @@ from hasn.agreement.comparison import Comparison
 from hasn.agreement.judge import judge
 from hasn.backend import get_backend
 from hasn.compiler import compile as compile_graph
+from hasn.compiler import of_graph
 from hasn.errors import BackendUnavailable, HasnError, OptionError, UnsupportedError
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
@@ -37,7 +38,7 @@ def compare(
     """Run a graph on several backends and say, spike by spike, whether they ran the same network.
 
     Args:
-        graph: the network.
+        graph: the network, or a :class:`hasn.QuantisedNetwork` (with ``precision="loihi"``).
         inputs: as for ``Executable.run``.
         backends: labels: a backend's name, or ``name:precision`` ("snntorch:float32").
         reference: the label that the others are held against; run too, if ``backends`` does not name it.
@@ -55,6 +56,7 @@ def compare(
         BackendUnavailable, UnsupportedError: the reference cannot run.
         GraphError, ParameterError, TimeStepError, InputError: the graph, dt or the input has no meaning.
     """
+    graph, dt, timing = of_graph(graph, dt, timing)
     labels = list(dict.fromkeys([reference, *backends]))
     parsed = {label: _parse(label, precision) for label in labels}
     _refuse_unknown_options(parsed, backend_options)
@@ -105,7 +107,7 @@ def _run_all(
             progress(label)
         try:
             with compile_graph(graph, name, precision=exactness, **settings, **options) as executable:
-                recordings[label] = executable.run(given.values, record=("spikes", "voltages"), steps=given.steps)
+                recordings[label] = executable.run(given.values, record=executable.recordable, steps=given.steps)
         except (BackendUnavailable, UnsupportedError) as error:
             if label == reference:
                 raise

@@ -59,7 +59,8 @@ class Verdict:
         ties: spikes that differ because a voltage lies within rounding of its threshold.
         after_ties: differing spikes that a tie can have caused: the same neuron later, or neurons it reaches.
         agreement: spikes that both have, over the spikes that either has (1.0 where neither has any).
-        max_voltage_error: largest difference of recorded membrane potentials, in volts.
+        max_voltage_error: largest difference of recorded membrane potentials, in volts; in precision "loihi" of
+            currents too, in the chip's units.
         first: the first divergence that no tie explains, else the first tie, else None.
     """
 
@@ -129,8 +130,14 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether at least two backends ran and no spike differs, ties and what they can have caused apart."""
-        return len(self.recordings) > 1 and not any(self.differing.values())
+        """Whether at least two backends ran and no spike differs, ties and what they can have caused apart.
+
+        In precision "loihi" currents and voltages must be the same integers too.
+        """
+        if len(self.recordings) < 2 or any(self.differing.values()):
+            return False
+        integers = [label for label, recording in self.recordings.items() if recording.precision == "loihi"]
+        return self.reference not in integers or not any(self.max_voltage_error[label] for label in integers)
 
     def table(self) -> str:
         """The agreement as text: a row a backend, then the first divergences."""

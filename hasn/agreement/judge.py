@@ -96,11 +96,8 @@ class _Pair:
         )
 
     def _voltage_error(self) -> float:
-        errors = [
-            np.abs(self.one.voltages[n] - self.other.voltages[n]).max(initial=0.0)
-            for n in self.one.voltages
-            if n in self.other.voltages
-        ]
+        pairs = ((self.one.voltages, self.other.voltages), (self.one.currents, self.other.currents))
+        errors = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in a if n in b]
         return float(max(errors, default=0.0))
 
     def _sort(self, differ: list[Bools]) -> tuple[int, int, int, Place | None, Place | None]:

@@ -13,6 +13,7 @@ from hasn.cli.demo import demo
 from hasn.cli.errors import Group
 from hasn.cli.info import info
 from hasn.cli.lava import app as lava
+from hasn.cli.quantise import quantise
 from hasn.cli.run import run
 
 app = typer.Typer(
@@ -45,6 +46,6 @@ def hasn(
     """
 
 
-for command in (demo, backends, info, check, run, compare):
+for command in (demo, backends, info, check, run, compare, quantise):
     app.command()(command)
 app.add_typer(lava, name="lava")

@@ -16,7 +16,9 @@ Dt = Annotated[float | None, typer.Option(help="Seconds a step; default: what th
 Method = Annotated[str, typer.Option(help="euler or exact.")]
 Reset = Annotated[str, typer.Option(help="zero or subtract, for neurons whose metadata says nothing.")]
 Timing = Annotated[str, typer.Option(help="synchronous, or hardware: every connection takes a step.")]
-Precision = Annotated[str, typer.Option(help="float64 for comparing, float32 for speed.")]
+Precision = Annotated[
+    str, typer.Option(help="float64 for comparing, float32 for speed, loihi for the chip's integers.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Input = Annotated[

@@ -1,0 +1,72 @@
+"""`hasn quantise`: a float graph into the chip's integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hasn.cli.options import Dt, File, Force, Json, Method, Reset, Timing
+
+Calibrate = Annotated[
+    Path,
+    typer.Option(help="Typical inputs, as strong as they get: a .npy array (T[, batch], *shape), or a .npz with one "
+                 "for each Input."),
+]  # fmt: skip
+Target = Annotated[str, typer.Option(help="loihi1 or loihi2.")]
+Out = Annotated[Path, typer.Option(help="Write the quantised graph here (.nir).", show_default=False)]
+Rounding = Annotated[str, typer.Option(help="Of weights: nearest, truncate or stochastic.")]
+Bits = Annotated[int, typer.Option(help="Bits of a weight, 2 to 8.")]
+Headroom = Annotated[float, typer.Option(help="How far above the calibration currents and voltages may go.")]
+InputBits = Annotated[int, typer.Option(help="Bits of real-valued Inputs.")]
+Seed = Annotated[int, typer.Option(help="Of stochastic rounding.")]
+
+
+def quantise(
+    file: File,
+    calibrate: Calibrate,
+    out: Out,
+    target: Target = "loihi2",
+    dt: Dt = None,
+    method: Method = "euler",
+    reset: Reset = "zero",
+    timing: Timing = "synchronous",
+    rounding: Rounding = "nearest",
+    weight_bits: Bits = 8,
+    headroom: Headroom = 2.0,
+    input_bits: InputBits = 8,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a float graph into the chip's integers, and say what that costs.
+
+    What is written runs on every backend with --precision loihi, bit for bit the same.
+
+    Example: hasn quantise model.nir --calibrate spikes.npz --out model-loihi.nir
+    """
+    from hasn.cli.console import show, show_json, working
+    from hasn.cli.inputs import read_inputs
+    from hasn.conversions.loihi.quantise import quantise as quantise_graph
+    from hasn.ir.load import load
+    from hasn.ir.whole import refuse_existing
+    from hasn.program.lower import lower
+
+    refuse_existing(out, force=force)
+    graph = load(file)
+    program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
+    data = read_inputs(calibrate, program)
+    with working("Calibrating") as say:
+        made = quantise_graph(
+            graph, target, calibrate=data, dt=dt, method=method, reset=reset, timing=timing, rounding=rounding,
+            weight_bits=weight_bits, headroom=headroom, input_bits=input_bits, seed=seed,
+            progress=lambda what, done, total: say(f"{what.capitalize()}: step {done} of {total}"),
+        )  # fmt: skip
+    made.save(out, force=force)
+    if as_json:
+        show_json({**made.report().to_dict(), "out": str(out)})
+        return
+    show(made.report().table())
+    way = "" if timing == "synchronous" else f" --timing {timing}"
+    show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi{way}")
