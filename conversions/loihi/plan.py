@@ -24,6 +24,8 @@ from hasn.program.model import Compare, Floats, Neurons
 UNIT = float(1 << ALIGN_BITS)
 #: Scales that are tried within the highest octave: between them the weights' grid moves by less than 1 %.
 CANDIDATES = 96
+#: Weights of a connection that the choice looks at.
+SAMPLE = 50_000
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,10 @@ def registers(
         if not np.any(values):
             raise ParameterError("all weights are zero", node=name, parameter="weight", way_out="Leave the node out.")
     limit = _limit(equation, connections, trace, rounding, headroom)
-    scale = min(_candidates(equation, limit), key=lambda s: (_error(connections, s, rounding.weight_bits), -s))
+    samples = {name: _sample(values) for name, values in connections.items()}
+    scale = min(
+        _candidates(equation, samples, limit), key=lambda s: (_error(equation, samples, s, rounding.weight_bits), -s)
+    )
     _refuse_lost(equation, connections, scale, rounding)
     vth = None if equation.threshold is None else np.rint(equation.threshold * scale / UNIT).astype(np.int64)
     if vth is not None and np.any((vth == 0) & (equation.threshold > 0)):
@@ -233,24 +238,46 @@ def _limit(
     return min(limits, default=UNIT)
 
 
-def _candidates(e: Equation, limit: float) -> list[float]:
-    """Scales within the octave below the limit; at those, one threshold for all is a whole number."""
+def _sample(values: Floats) -> Floats:
+    """Enough weights to judge a grid by, the largest of either sign among them."""
+    flat = values.reshape(-1)
+    if flat.size <= SAMPLE:
+        return flat
+    return np.concatenate([flat[:: flat.size // SAMPLE + 1], [flat.max(), flat.min()]])
+
+
+def _candidates(e: Equation, connections: Mapping[str, Floats], limit: float) -> list[float]:
+    """Scales within the octave below the limit.
+
+    At some, one threshold for all is a whole number; at others, a connection's largest weight is: where the ratio of
+    the two is a simple one, both.
+    """
     scales = limit * 2.0 ** -np.linspace(0.0, 1.0, CANDIDATES, endpoint=False)
-    theta = None if e.threshold is None else e.threshold
-    if theta is not None and theta.size and np.all(theta == theta[0]) and theta[0] > 0:
+    theta = np.ones(1) if e.threshold is None else e.threshold
+    if e.threshold is not None and theta.size and np.all(theta == theta[0]) and theta[0] > 0:
         mantissas = np.unique(np.floor(scales * theta[0] / UNIT))
         scales = mantissas[mantissas > 0] * UNIT / theta[0] if np.any(mantissas > 0) else scales
-    return [float(scale) for scale in scales]
+    found = [scales]
+    for values in connections.values():
+        unit = UNIT / float(np.abs(values).max())  # the scale at which the largest weight is 1
+        octave = 2.0 ** np.floor(np.log2(limit / unit))
+        whole = unit * octave * np.arange(64, 129) / 64.0
+        found.append(np.concatenate([whole, whole / 2]))
+    every = np.unique(np.concatenate(found))
+    return [float(scale) for scale in every[(every <= limit) & (every > limit / 2)]] or [limit]
 
 
-def _error(connections: Mapping[str, Floats], scale: float, bits: int) -> float:
-    """Mean square of the weights' rounding error, relative to their own, summed over the connections."""
+def _error(e: Equation, connections: Mapping[str, Floats], scale: float, bits: int) -> float:
+    """Mean squares of the rounding errors of weights and threshold, relative to their own, added up."""
     total = 0.0
     for values in connections.values():
         units = values * scale / UNIT
         _, quantum, most = grid(units, bits)
         rounded = np.clip(np.rint(units / quantum) * quantum, -most, most)
         total += float(np.square(rounded - units).sum() / np.square(units).sum())
+    if e.threshold is not None and np.any(e.threshold):
+        height = e.threshold * scale / UNIT
+        total += float(np.square(np.rint(height) - height).sum() / np.square(height).sum())
     return total
 
 
