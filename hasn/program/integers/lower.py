@@ -57,7 +57,7 @@ def to_integers(network: Network) -> IntegerNetwork:
     }
     inputs = {p.name: IntegerInput(p.name, p.shape) for p in network.populations if isinstance(p, Source)}
     projections = tuple(
-        IntegerProjection(p.source, p.target, p.delay, *_weights(p.target, f"the weights from {p.source}", w))
+        IntegerProjection(p.source, p.target, p.delay, *_weights(p.target, f"weights from {p.source}", w))
         for p in network.projections
         for w in [_aligned(p.weights, network.by_name[p.target])]
     )
@@ -129,18 +129,18 @@ def _population(p: Any, drives: dict[int, Floats]) -> IntegerPopulation:
     if not isinstance(p, Neurons):
         raise UnsupportedError("it is no population of neurons", node=p.name)
     du, voltage = _current(p)
-    decay = _on_grid(p, "the decay of v", (1.0 - voltage.terms[0][1]) * _UNITY, 0, DECAY_MAX)
+    decay = _on_grid(p, "decay of v", (1.0 - voltage.terms[0][1]) * _UNITY, 0, DECAY_MAX)
     leak = np.zeros(p.shape) if voltage.bias is None else voltage.bias
-    bias = _on_grid(p, "the bias of v", leak, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+    bias = _on_grid(p, "bias of v", leak, 1 - STATE_LIMIT, STATE_LIMIT - 1)
     driven = {
-        first: _on_grid(p, "a constant input", _gain(p) * value.reshape(p.shape), 1 - (1 << 31), (1 << 31) - 1)
+        first: _on_grid(p, "constant input", _gain(p) * value.reshape(p.shape), 1 - (1 << 31), (1 << 31) - 1)
         for first, value in drives.items()
     }
     if len(p.rows) == 1 and 0 in driven and _register(bias + driven[0]) is not None:
         bias = bias + driven.pop(0)  # nothing lies between the current and the voltage: the bias register is finer
     register = _register(bias)
     if register is None:
-        raise _refused(p, "the bias of v", bias, f"-4096..4095 times 2**0..2**{BIAS_EXPONENT_MAX}")
+        raise _refused(p, "bias of v", bias, f"-4096..4095 times 2**0..2**{BIAS_EXPONENT_MAX}")
     parts = {first: _drive(p, value) for first, value in driven.items()}
     return IntegerPopulation(
         p.name,
@@ -172,8 +172,8 @@ def _current(p: Neurons) -> tuple[Integers, Row]:
     plain = [name for name, _ in current.terms] == ["c"] and [name for name, _ in voltage.terms] == ["v", "c"]
     if not plain or voltage.gain is not None or current.bias is not None:
         raise UnsupportedError("its update is not that of the chip's LIF neuron", node=p.name)
-    _on_grid(p, "the weight of the current in v", voltage.terms[1][1], 1, 1)
-    return _on_grid(p, "the decay of c", (1.0 - current.terms[0][1]) * _UNITY, 1, _UNITY) - 1, voltage
+    _on_grid(p, "weight of the current in v", voltage.terms[1][1], 1, 1)
+    return _on_grid(p, "decay of c", (1.0 - current.terms[0][1]) * _UNITY, 1, _UNITY) - 1, voltage
 
 
 def _gain(p: Any) -> Floats:
@@ -236,7 +236,7 @@ def _drive(p: Neurons, value: Integers) -> tuple[WeightPart, ...]:
     from scipy.sparse import csr_array
 
     column = csr_array((value / (1 << ALIGN_BITS)).reshape(-1, 1))
-    return _weights(p.name, "a constant input (bias of a connection, or leak)", column)[1]
+    return _weights(p.name, "constant input", column)[1]
 
 
 # --- the grid

@@ -1,0 +1,155 @@
+"""Registers out of a graph in the chip's units, and what is off the grid."""
+
+from itertools import pairwise
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from hasn.conversions.loihi import integer_population
+from hasn.errors import UnsupportedError
+from hasn.program.fuse import fuse
+from hasn.program.integers.encode import chip_neuron
+from hasn.program.integers.lower import to_integers
+from hasn.program.integers.weights import weight_parts
+from hasn.program.lower import lower
+from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
+from hasn.testing.integers import interpret
+
+DT = 1e-3
+
+
+def integers(*nodes, inputs=3, dt=DT, **options):
+    """Registers of a chain input -> nodes -> output."""
+    named = {"input": nir.Input(np.array([inputs])), **{f"n{i}": node for i, node in enumerate(nodes)}}
+    named["output"] = nir.Output(np.array(np.shape(nodes[-1].v_leak)))
+    names = list(named)
+    graph = nir.NIRGraph(named, list(pairwise(names)), metadata={"dt": dt}, type_check=False)
+    return to_integers(fuse(lower(graph, **options)))
+
+
+WEIGHTS = nir.Linear(np.array([[2.0, -4.0, 254.0], [0.0, 6.0, -8.0]]))
+registers = st.fixed_dictionaries(
+    {
+        "du": st.none() | st.integers(0, 4095),
+        "dv": st.integers(0, 4095),
+        "vth": st.none() | st.integers(0, 131071),
+        "bias": st.integers(-4096, 4095),
+        "v_init": st.integers(-(2**23) + 1, 2**23 - 1),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(registers, st.integers(0, 7), st.sampled_from([1e-4, 1e-3, 3.7e-3, 1.0]))
+def test_what_encode_writes_lower_reads(values, exponent, dt):
+    """Every register value, whatever dt: the float64 coefficients are nearer to the grid than its rounding."""
+    node = chip_neuron((2,), dt=dt, **{**values, "bias": values["bias"] << exponent})
+    population = integers(WEIGHTS, node, dt=dt).populations["n1"]
+    assert population.du.tolist() == [4095 if values["du"] is None else values["du"]] * 2
+    assert population.dv.tolist() == [values["dv"]] * 2
+    assert population.vth.tolist() == [131071 if values["vth"] is None else values["vth"]] * 2
+    assert population.bias.tolist() == [values["bias"] << exponent] * 2
+    assert population.v_init.tolist() == [values["v_init"]] * 2
+    assert population.spiking is (values["vth"] is not None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-40_000, 40_000), min_size=6, max_size=6), st.integers(0, 3))
+def test_parts_add_up_and_are_what_the_chip_holds(values, shift):
+    weights = csr_array(np.array(values).reshape(2, 3) << shift)
+    parts = weight_parts(weights)
+    total = sum((part.mantissas.toarray() << part.weight_exp for part in parts), np.zeros((2, 3), dtype=int))
+    assert np.array_equal(total, weights.toarray())
+    for part in parts:
+        data = part.mantissas.data
+        assert 0 <= part.weight_exp <= 7
+        low, high = (-254, 254) if part.mixed else (-255, 255)
+        assert data.size
+        assert data.min() >= low
+        assert data.max() <= high
+        assert not (part.mixed and np.any(data % 2))
+
+
+def test_one_part_is_enough_for_eight_bits():
+    for values in ([[3, 255]], [[-255, -7]], [[254 << 7, -(2 << 7)]], [[6, -254]]):
+        assert len(weight_parts(csr_array(np.array(values)))) == 1
+
+
+def test_the_reference_of_one_population_and_the_network_s_are_one():
+    """Two readings of the same rules: `integer_population` steps one connection later, as the chip does."""
+    rng = np.random.default_rng(5)
+    weights = 2 * rng.integers(-127, 128, (4, 6)) << 1
+    node = chip_neuron((4,), dt=DT, du=300, dv=120, vth=400, bias=-96)
+    made = integers(nir.Linear(weights.astype(float)), node, inputs=6)
+    x = (rng.random((80, 6)) < 0.4).astype(int)
+    found = interpret(made, {"input": x[:, None]}, 80, 1)
+    late = np.vstack([x, np.zeros((1, 6), dtype=int)])
+    # Without its bias in the step that it waits, the reference's population is the network's, a step later.
+    u, v, z = integer_population(late, weights >> 1, du=300, dv=120, vth=400, weight_exp=1, bias_mant=0)
+    bare = integers(nir.Linear(weights.astype(float)), chip_neuron((4,), dt=DT, du=300, dv=120, vth=400), inputs=6)
+    other = interpret(bare, {"input": x[:, None]}, 80, 1)
+    assert np.array_equal(u[1:], other.u["n1"][:, 0])
+    assert np.array_equal(v[1:], other.v["n1"][:, 0])
+    assert z[1:].any()
+    assert np.array_equal(z[1:], other.spikes["n1"][:, 0])
+    assert not np.array_equal(found.v["n1"], other.v["n1"])
+
+
+def test_random_graphs_reach_the_ends_of_the_registers():
+    """The set that executors are held to contains wraps, clips, several parts, drives, delays and recurrence."""
+    seen = dict.fromkeys(("wrap", "clip", "parts", "drives", "delay", "several registers"), 0)
+    for seed in range(40):
+        graph = random_chip_graph(seed)
+        made = to_integers(fuse(lower(graph)))
+        inputs = random_chip_inputs(graph, seed, 25, 1)
+        found = interpret(made, {k: v.astype(int) for k, v in inputs.items()}, 25, 1)
+        seen["wrap"] += any(np.abs(np.diff(u, axis=0)).max(initial=0) > 2**23 for u in found.u.values())
+        seen["clip"] += any((np.abs(v) == 2**23 - 1).any() for v in found.v.values())
+        seen["parts"] += any(len(p.parts) > 1 for p in made.projections)
+        seen["drives"] += any(p.drives for p in made.populations.values())
+        seen["delay"] += any(p.delay > 1 for p in made.projections)
+        seen["several registers"] += any(len(p.registers()) > 1 for p in made.populations.values())
+    assert min(seen.values()) > 0, seen
+
+
+OFF = [
+    (chip_neuron((2,), dt=DT, dv=100, vth=10).__class__(**{
+        **{k: getattr(chip_neuron((2,), dt=DT, dv=100, vth=10), k) for k in ("r", "v_leak", "v_threshold", "v_reset")},
+        "tau": np.full(2, 0.0123)}), "decay of v"),
+    (chip_neuron((2,), dt=DT, dv=100, vth=131072), "v_threshold / 64"),
+    (chip_neuron((2,), dt=DT, dv=100, vth=10.5), "v_threshold / 64"),
+    (chip_neuron((2,), dt=DT, dv=100, vth=10, bias=0.5), "bias of v"),
+    (chip_neuron((2,), dt=DT, dv=100, vth=10, bias=4097), "bias of v"),
+    (chip_neuron((2,), dt=DT, dv=100, vth=10, v_init=2.0**23), "v_init"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "parameter"), OFF)
+def test_off_the_grid_is_refused_by_name(node, parameter):
+    with pytest.raises(UnsupportedError) as caught:
+        integers(WEIGHTS, node)
+    assert caught.value.node == "n1"
+    assert caught.value.parameter == parameter
+    assert "hasn.quantise" in str(caught.value)
+
+
+def test_weights_off_the_grid_and_sums_beyond_32_bits():
+    good = chip_neuron((2,), dt=DT, dv=100, vth=10)
+    with pytest.raises(UnsupportedError, match="weights from input"):
+        integers(nir.Linear(np.full((2, 3), 1.5)), good)
+    with pytest.raises(UnsupportedError, match="32 bits"):
+        integers(nir.Linear(np.full((2, 2000), 254.0 * 128)), good, inputs=2000)
+    with pytest.raises(UnsupportedError, match="weights from input"):
+        integers(nir.Linear(np.full((2, 3), 1e6)), good)
+
+
+def test_resets_and_methods_that_the_chip_does_not_have():
+    good = chip_neuron((2,), dt=DT, dv=100, vth=10)
+    with pytest.raises(UnsupportedError, match="resets to 0"):
+        integers(WEIGHTS, good, reset="subtract")
+    with pytest.raises(UnsupportedError, match="method"):
+        integers(WEIGHTS, chip_neuron((2,), dt=DT, du=100, dv=100, vth=10), method="exact")
