@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from hasn.program.integers.lower import check_activation, to_integers
 from hasn.program.integers.model import GRADED_LIMIT, IntegerNetwork, Integers
 from hasn.program.model import Program
 from hasn.signals import Signals
+
+#: Values checked at a time, so that they stay in the cache: large inputs cost as much as the network itself.
+_BLOCK = 1 << 14
 
 
 class IntegerExecutable(Executable, ABC):
@@ -38,30 +42,41 @@ class IntegerExecutable(Executable, ABC):
             InputError: a value is no integer or beyond 24 bits.
             UnsupportedError: so large that sums would leave 32 bits.
         """
-        flat = {name: _integers(name, v).reshape(given.steps, given.batch, -1) for name, v in given.values.items()}
-        largest = {name: int(np.abs(value).max(initial=0)) for name, value in flat.items()}
+        return self._integers_and_largest(given)[0]
+
+    def _integers_and_largest(self, given: Signals, dtype: Any = np.int64) -> tuple[dict[str, Any], dict[str, int]]:
+        """The same in a type that holds 24 bits, and {Input: its largest absolute value}."""
+        found = {name: _integers(name, value, dtype) for name, value in given.values.items()}
+        largest = {name: most for name, (_, most) in found.items()}
         for name, most in self.integers.largest_activation(largest).items():
             check_activation(name, most)
-        return flat
+        return {name: x.reshape(given.steps, given.batch, -1) for name, (x, _) in found.items()}, largest
 
 
-def _integers(name: str, value: NDArray[np.float64]) -> Integers:
-    whole: NDArray[np.float64] = np.rint(value)
-    if np.any(whole != value):
-        raise InputError(
-            "the chip takes integers",
-            node=name,
-            parameter="inputs",
-            got=float(value[whole != value][0]),
-            wanted="spikes 0/1 or integers (graded spikes)",
-            way_out="QuantisedNetwork.inputs(x) scales real-valued inputs as the network expects them.",
-        )
-    if np.any(np.abs(whole) >= GRADED_LIMIT):
-        raise InputError(
-            "beyond a graded spike's 24 bits",
-            node=name,
-            parameter="inputs",
-            got=float(whole[np.abs(whole) >= GRADED_LIMIT][0]),
-            wanted=f"integers within +-{GRADED_LIMIT - 1}",
-        )
-    return whole.astype(np.int64)
+def _integers(name: str, value: NDArray[np.float64], dtype: Any) -> tuple[NDArray[Any], int]:
+    """An Input's data as whole numbers, flat, and the largest absolute value."""
+    flat = value.reshape(-1)
+    whole, most, rounded = np.empty(flat.size, dtype=dtype), 0.0, np.empty(_BLOCK)
+    for start in range(0, flat.size, _BLOCK):
+        part = flat[start : start + _BLOCK]
+        off = np.rint(part, out=rounded[: part.size]) != part
+        if off.any():
+            raise InputError(
+                "the chip takes integers",
+                node=name,
+                parameter="inputs",
+                got=float(part[off][0]),
+                wanted="spikes 0/1 or integers (graded spikes)",
+                way_out="QuantisedNetwork.inputs(x) scales real-valued inputs as the network expects them.",
+            )
+        most = max(most, float(part.max()), -float(part.min()))
+        if most >= GRADED_LIMIT:
+            raise InputError(
+                "beyond a graded spike's 24 bits",
+                node=name,
+                parameter="inputs",
+                got=float(part[np.abs(part) >= GRADED_LIMIT][0]),
+                wanted=f"integers within +-{GRADED_LIMIT - 1}",
+            )
+        whole[start : start + _BLOCK] = part
+    return whole, int(most)

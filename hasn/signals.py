@@ -113,9 +113,9 @@ def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.floa
         raise InputError(
             "the input has no step or no sample", node=name, parameter="inputs", got=array.shape, wanted="at least one"
         )
-    bad = np.argwhere(~np.isfinite(array))
-    if bad.size:
-        where = tuple(int(i) for i in bad[0])
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
             "the input has a value that is not finite",
             node=name,

@@ -14,13 +14,18 @@ from hasn.program.model import Program
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.executable import SnnTorchExecutable
+    from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
+
+#: The precisions that are torch dtypes.
+_FLOATS = ("float64", "float32")
+_SURROGATE = "atan"
 
 
 class SnnTorchBackend(Backend):
     """Training, GPU, batches. An edge takes no time: the module evaluates a step's nodes in topological order."""
 
     name = "snntorch"
-    precisions = ("float64", "float32")
+    precisions = (*_FLOATS, "loihi")
     latency = 0
 
     def why_not(self) -> str:
@@ -43,28 +48,53 @@ class SnnTorchBackend(Backend):
         *,
         device: str | Any = "cpu",
         dtype: Any = None,
-        surrogate: str | Any = "atan",
+        surrogate: str | Any = _SURROGATE,
         **options: Any,
-    ) -> SnnTorchExecutable:
-        """A torch module that runs ``program``.
+    ) -> SnnTorchExecutable | SnnTorchIntegers:
+        """A torch module that runs ``program``; in precision "loihi", integer tensors, which do not train.
 
         Args:
             program: the lowered graph.
             graph: what it was lowered from; ``to_nir`` puts trained weights back into a copy of it.
-            precision: "float64" or "float32".
+            precision: "float64", "float32" or "loihi".
             device: a torch device or its name.
             dtype: torch.float32 or torch.float64 (or its name), in place of ``precision``.
             surrogate: gradient of the spike: a name in ``snntorch.surrogate`` ("atan", "fast_sigmoid", "sigmoid",
                 "triangular", "straight_through_estimator", ...) or a function such a name returns.
 
         Raises:
-            OptionError: no such device, dtype or surrogate.
+            OptionError: no such device, dtype or surrogate; a dtype or a surrogate together with "loihi".
+            UnsupportedError: precision "loihi", and the graph is not on the chip's grid.
         """
-        from hasn.backends.snntorch.executable import SnnTorchExecutable
-
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
+        if precision == "loihi":
+            _refuse_floats(dtype, surrogate)
+            from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
+
+            return SnnTorchIntegers(program, device)
+        from hasn.backends.snntorch.executable import SnnTorchExecutable
+
         return SnnTorchExecutable(program, graph, precision if dtype is None else dtype_name(dtype), device, surrogate)
+
+
+def _refuse_floats(dtype: Any, surrogate: Any) -> None:
+    """Refuse options that integers would ignore.
+
+    Raises:
+        OptionError: a dtype or a surrogate is given.
+    """
+    for parameter, value, is_given in (
+        ("dtype", dtype, dtype is not None),
+        ("surrogate", surrogate, surrogate != _SURROGATE),
+    ):
+        if is_given:
+            raise OptionError(
+                "precision 'loihi' computes in integers and does not train",
+                parameter=parameter,
+                got=repr(value),
+                way_out=f"Leave it out, or compile with precision='{_FLOATS[1]}'.",
+            )
 
 
 def dtype_name(dtype: Any) -> str:
@@ -74,11 +104,11 @@ def dtype_name(dtype: Any) -> str:
         OptionError: another dtype.
     """
     name = str(dtype).removeprefix("torch.")
-    if name not in SnnTorchBackend.precisions:
+    if name not in _FLOATS:
         raise OptionError(
             "no such dtype here",
             parameter="dtype",
             got=repr(dtype),
-            wanted=" or ".join(SnnTorchBackend.precisions),
+            wanted=" or ".join(_FLOATS),
         )
     return name

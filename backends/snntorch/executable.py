@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from snntorch import surrogate as surrogates
 
 from hasn.backends.snntorch.connections import DelayLine
+from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Surrogate
 from hasn.errors import OptionError
@@ -35,15 +36,7 @@ class SnnTorchExecutable(Executable):
         super().__init__(program, precision)
         self._graph = graph
         self.module = SpikingNetwork(program, spike_gradient(surrogate))
-        try:
-            self.module.to(device=torch.device(device), dtype=getattr(torch, precision))
-        except (RuntimeError, AssertionError, TypeError) as error:
-            raise OptionError(
-                f"torch cannot use this device: {str(error).splitlines()[0]}",
-                parameter="device",
-                got=repr(device),
-                wanted="cpu" + (", cuda" if torch.cuda.is_available() else ""),
-            ) from None
+        self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
         self._stream: StreamState | None = None
 
     def _tensor(self, array: Array) -> torch.Tensor:
