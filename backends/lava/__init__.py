@@ -19,7 +19,7 @@ class LavaBackend(Backend):
     """Runs Programs on Lava's CPU simulation, with its stock processes wherever they have the node's equation."""
 
     name = "lava"
-    precisions = ("float64",)
+    precisions = ("float64", "loihi")
     latency = 1
 
     def why_not(self) -> str:
@@ -55,7 +55,7 @@ class LavaBackend(Backend):
         Args:
             program: what to run.
             graph: the graph it came from (not needed).
-            precision: "float64".
+            precision: "float64", or "loihi": the chip's integers, on stock processes alone, always retimed.
             time_limit: seconds without a sign of life after which the worker counts as hung.
             delivery: "retimed": every connection takes a step, as on the chip, and populations run shifted, so that
                 the network stays the same; "in-step": connections deliver in the step in which they receive;
@@ -63,9 +63,12 @@ class LavaBackend(Backend):
 
         Raises:
             OptionError: an option has no meaning.
-            RetimingError: ``delivery="retimed"``, and a cycle has fewer steps of delay than its connections take.
+            RetimingError: ``delivery="retimed"`` or precision "loihi", and a cycle has fewer steps of delay than its
+                connections take.
+            UnsupportedError: precision "loihi", and the graph has what the chip's LIF neuron has not.
         """
         from hasn.backends.lava.executable import LavaExecutable
+        from hasn.backends.lava.integer_executable import LavaIntegerExecutable
 
         for name in options:
             raise OptionError("lava has no such option", parameter=name, wanted=", ".join(self.options()))
@@ -76,6 +79,16 @@ class LavaBackend(Backend):
         number = isinstance(time_limit, int | float) and not isinstance(time_limit, bool)
         if not number or not time_limit > 0:
             raise OptionError("no such time", parameter="time_limit", got=repr(time_limit), wanted="seconds > 0")
+        if precision == "loihi":
+            if delivery == "in-step":
+                raise OptionError(
+                    "the chip's connections take a step",
+                    parameter="delivery",
+                    got=repr(delivery),
+                    wanted="auto or retimed",
+                    way_out="precision='loihi' has no process of ours that delivers within the step.",
+                )
+            return LavaIntegerExecutable(program, float(time_limit))
         return LavaExecutable(program, precision, float(time_limit), delivery)
 
 

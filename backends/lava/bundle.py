@@ -1,4 +1,4 @@
-"""A mapping as files: ``manifest.json`` and ``arrays.npz``. What is simulated is what is shipped."""
+"""A mapping as files: ``manifest.json`` and ``network.npz``. What is simulated is what is shipped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ import numpy as np
 
 from hasn.backends.lava.mapping import Mapping
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_bundle(mapping: Mapping, folder: Path) -> None:
     """Write a mapping into a folder, which is made.
 
-    ``manifest.json``: format, delivery, cells (name, node, kind, stock, why_not, size_in, size_out and their settings),
-    wires, inputs and populations. ``arrays.npz``: ``<cell>/<array>``.
+    ``manifest.json``: see :func:`manifest`. ``network.npz``: ``<cell>/<array>``.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps(manifest(mapping), indent=1), encoding="utf-8")
+    np.savez(folder / "network.npz", **arrays(mapping))
+
+
+def manifest(mapping: Mapping) -> dict[str, Any]:
+    """Format, precision, delivery, cells (name, node, kind, stock, why_not, size_in, size_out and their settings),
+    wires, inputs and populations."""
     cells = [
         {
             "name": cell.name,
@@ -34,14 +40,17 @@ def write_bundle(mapping: Mapping, folder: Path) -> None:
         }
         for cell in mapping.cells
     ]
-    manifest = {
+    return {
         "format": FORMAT,
+        "precision": mapping.precision,
         "delivery": mapping.delivery,
         "cells": cells,
         "wires": [list(wire) for wire in mapping.wires],
         "inputs": {name: asdict(entry) for name, entry in mapping.inputs.items()},
         "populations": {name: asdict(place) for name, place in mapping.populations.items()},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    arrays: dict[str, Any] = {f"{c.name}/{key}": array for c in mapping.cells for key, array in c.arrays.items()}
-    np.savez(folder / "arrays.npz", **arrays)
+
+
+def arrays(mapping: Mapping) -> dict[str, Any]:
+    """``<cell>/<array>``."""
+    return {f"{c.name}/{key}": array for c in mapping.cells for key, array in c.arrays.items()}

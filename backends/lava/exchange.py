@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from hasn.backends.lava.worker.memory import new_file
 from hasn.program.fuse import Network, has_spikes
 from hasn.signals import Signals
 
+Arrays = dict[str, NDArray[Any]]
+
 
 class Exchange:
     """The files of one run; a context that removes them at its end.
@@ -23,14 +25,16 @@ class Exchange:
         folder: shared with the worker.
         network: for the populations' shapes.
         given: the inputs.
+        number: what real numbers and states are stored as: float64, or int32 in the chip's integers.
     """
 
-    def __init__(self, folder: Path, network: Network, given: Signals) -> None:
+    def __init__(self, folder: Path, network: Network, given: Signals, number: Any) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
         self.network = network
         self.given = given
+        self.number = number
         self._tapes: dict[str, Path] = {}
-        self._voltages: dict[str, Path] = {}
+        self._states: dict[str, dict[str, Path]] = {}
 
     def __enter__(self) -> Exchange:
         return self
@@ -38,12 +42,12 @@ class Exchange:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def request(self, values: Iterable[str], voltages: Iterable[str]) -> dict[str, Any]:
+    def request(self, values: Iterable[str], states: Mapping[str, Iterable[str]]) -> dict[str, Any]:
         """The part of the worker's request that names inputs and recordings.
 
         Args:
             values: populations whose value is wanted.
-            voltages: populations whose membrane potential is wanted.
+            states: "v" or "u" -> populations of which it is wanted.
         """
         inputs: dict[str, str] = {}
         graded: list[str] = []
@@ -51,29 +55,32 @@ class Exchange:
             flat = array.reshape(self.given.steps, self.given.batch, -1)
             binary = bool(np.all((flat == 0.0) | (flat == 1.0)))
             path = self.folder / f"input{i}.npy"
-            np.save(path, flat.astype(np.uint8) if binary else flat)
+            np.save(path, flat.astype(np.uint8 if binary else self.number))
             inputs[name] = str(path)
             if not binary:
                 graded.append(name)
         by_name = self.network.by_name
         self._tapes = {
-            name: self._tape(f"value{i}", name, np.uint8 if has_spikes(by_name[name]) else np.float64)
+            name: self._tape(f"value{i}", name, np.uint8 if has_spikes(by_name[name]) else self.number)
             for i, name in enumerate(sorted(values))
         }
-        self._voltages = {name: self._tape(f"voltage{i}", name, np.float64) for i, name in enumerate(voltages)}
+        self._states = {
+            var: {name: self._tape(f"{var}{i}", name, self.number) for i, name in enumerate(names)}
+            for var, names in states.items()
+        }
         return {
             "samples": self.given.batch,
             "inputs": inputs,
             "graded": graded,
             "tapes": {name: str(path) for name, path in self._tapes.items()},
-            "voltages": {name: str(path) for name, path in self._voltages.items()},
+            "states": {var: {name: str(path) for name, path in of.items()} for var, of in self._states.items()},
         }
 
-    def recorded(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """(values, membrane potentials) of the populations, (T, batch, *shape)."""
-        return self._read(self._tapes), self._read(self._voltages)
+    def recorded(self) -> tuple[Arrays, dict[str, Arrays]]:
+        """(values, {"v" or "u": states}) of the populations, (T, batch, *shape)."""
+        return self._read(self._tapes), {var: self._read(of) for var, of in self._states.items()}
 
-    def _read(self, tapes: dict[str, Path]) -> dict[str, NDArray[Any]]:
+    def _read(self, tapes: dict[str, Path]) -> Arrays:
         lead = (self.given.steps, self.given.batch)
         return {name: np.load(path).reshape(*lead, *self.network.by_name[name].shape) for name, path in tapes.items()}
 

@@ -51,9 +51,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a population is: the cell that sends its value, its size, and how many steps it runs late."""
+    """Where a population is: the cells that send its value, its size, and how many steps it runs late.
 
-    cell: str
+    Of several cells, each holds the neurons in its array ``members``; a single cell holds all.
+    """
+
+    cells: tuple[str, ...]
     size: int
     shift: int
 
@@ -78,6 +81,7 @@ class Mapping:
         populations: population -> place; Inputs are not among them.
         delivery: "retimed" (every connection takes a step) or "in-step".
         shifts: population -> steps that it runs late, Inputs included.
+        precision: "float64" or "loihi".
     """
 
     cells: tuple[Cell, ...]
@@ -86,6 +90,7 @@ class Mapping:
     populations: dict[str, Place]
     delivery: Delivery
     shifts: dict[str, int]
+    precision: str = "float64"
 
     @property
     def longest(self) -> int:
@@ -126,7 +131,7 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True) ->
             targets[link.source].append(cell.name)
     sizes = {p.name: int(np.prod(p.shape)) for p in network.populations}
     inputs = {name: Entry(sizes[name], shifts[name], tuple(to)) for name, to in targets.items()}
-    places = {name: Place(cell, sizes[name], shifts[name]) for name, cell in names.items()}
+    places = {name: Place((cell,), sizes[name], shifts[name]) for name, cell in names.items()}
     return Mapping(tuple(cells), tuple(wires), inputs, places, chosen, shifts)
 
 

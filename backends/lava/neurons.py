@@ -162,7 +162,7 @@ def _lif_of_compare(p: Compare, drives: Drives, shift: int) -> PopulationCell:
 def _stock(
     p: Neurons | Compare, settings: dict[str, Any], bias: Floats, shift: int, scale: Floats | None
 ) -> PopulationCell:
-    arrays = {"bias": bias} if np.any(bias) else {}
+    arrays = {"bias_mant": bias} if np.any(bias) else {}
     size = int(np.prod(p.shape))
     return PopulationCell("lif", "", size, {**settings, "onset": shift, "drives": []}, arrays, scale)
 

@@ -7,25 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.lif.process import LIF
-from lava.proc.sparse.process import Sparse
 
 from . import engines
-from .bundle import Bundle
-from .host_engine import HostEngine
+from .host_engine import Feed, HostEngine, Tape, Variable
 from .memory import Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
+from .run import Bundle, Cell
 
 IN_PORT = {"lif": "a_in", "dense": "s_in", "delay_dense": "s_in", "sparse": "s_in"}
 OUT_PORT = {"lif": "s_out", "dense": "a_out", "delay_dense": "a_out", "sparse": "a_out"}
 #: Vars of stock processes that must be 0 when a sample starts.
 CARRIES = {"lif": ("u", "v"), "dense": ("a_buff",), "delay_dense": ("a_buff",), "sparse": ("a_buff",)}
-#: Any number of bits makes Lava's floating-point connections multiply instead of select.
-GRADED_BITS = 24
-
-Cell = dict[str, Any]
+#: What an integer current keeps nothing of: u <- 0 * u + input.
+NO_MEMORY = {"floating_pt": 1.0, "fixed_pt": 4095}
 
 
 class Job:
@@ -34,8 +29,8 @@ class Job:
     Args:
         bundle: the mapped network.
         request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``graded`` (Inputs whose data is not 0
-            or 1), ``inputs``, ``tapes`` and ``voltages`` ({population: .npy file}); in a stream also ``folder`` and
-            ``batch``.
+            or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}});
+            in a stream also ``folder`` and ``batch``.
     """
 
     def __init__(self, bundle: Bundle, request: dict[str, Any]) -> None:
@@ -45,71 +40,88 @@ class Job:
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
         self.clock: Callable[[], Clock] = lambda: Clock(int(request["period"]), control)
-        self.voltages = {name: _open(path, "r+") for name, path in request["voltages"].items()}
+        self.states = {
+            var: {name: _open(path, "r+") for name, path in of.items()} for var, of in request["states"].items()
+        }
 
     def host(self) -> Any:
         """All processes, connected; running the host runs them all."""
-        manifest = self.bundle.manifest
-        cells = {cell["name"]: cell for cell in manifest["cells"]}
+        manifest, cells = self.bundle.manifest, self.bundle.cells
         built = {name: self._process(cell) for name, cell in cells.items()}
         for source, target in manifest["wires"]:
-            self._port(built, cells, source, OUT_PORT).connect(self._port(built, cells, target, IN_PORT))
-        feeds = list(self.request["inputs"])
-        tapes = list(self.request["tapes"])
+            self._port(built, source, OUT_PORT).connect(self._port(built, target, IN_PORT))
         variables = self._variables(cells)
-        host = self._host(feeds, tapes, variables, cells)
-        for i, name in enumerate(feeds):
+        feeds, tapes = self._feeds(), self._tapes()
+        host = self._host([feed for _, feed in feeds], [tape for _, tape in tapes], variables)
+        for i, (name, _) in enumerate(feeds):
             for target in manifest["inputs"][name]["targets"]:
-                getattr(host, f"out{i}").connect(self._port(built, cells, target, IN_PORT))
-        for i, name in enumerate(tapes):
-            cell = manifest["populations"][name]["cell"]
-            self._port(built, cells, cell, OUT_PORT).connect(getattr(host, f"in{i}"))
+                getattr(host, f"out{i}").connect(self._port(built, target, IN_PORT))
+        for i, (cell, _) in enumerate(tapes):
+            self._port(built, cell, OUT_PORT).connect(getattr(host, f"in{i}"))
         for i, var in enumerate(variables):
-            getattr(host, f"ref{i}").connect_var(getattr(built[var["cell"]], var["var"]))
+            getattr(host, f"ref{i}").connect_var(getattr(built[var.cell], var.name))
         return host
 
-    def _host(self, feeds: list[str], tapes: list[str], variables: list[Any], cells: dict[str, Cell]) -> Any:
-        manifest = self.bundle.manifest
-        outs = [(*self.lead, int(manifest["inputs"][name]["size"])) for name in feeds]
-        places = [manifest["populations"][name] for name in tapes]
-        ins = [(*self.lead, int(place["size"])) for place in places]
-        refs = [tuple(var["zero"].shape) for var in variables]
-        engine = HostEngine(
-            self.clock(),
-            [
-                (_open(self.request["inputs"][name], "r"), int(manifest["inputs"][name]["shift"]), shape)
-                for name, shape in zip(feeds, outs, strict=True)
-            ],
-            [
-                (_open(self.request["tapes"][name], "r+"), int(place["shift"]))
-                for name, place in zip(tapes, places, strict=True)
-            ],
-            variables,
+    def _host(self, feeds: list[Feed], tapes: list[Tape], variables: list[Variable]) -> Any:
+        number = np.int32 if self.bundle.fixed else float
+        made = host_of(len(feeds), len(tapes), len(variables), number)
+        return made(
+            engine=HostEngine(self.clock(), feeds, tapes, variables),
+            outs=[feed.shape for feed in feeds],
+            ins=[tape.shape for tape in tapes],
+            refs=[tuple(var.initial.shape) for var in variables],
+            tag=self.bundle.tag,
         )
-        return host_of(len(outs), len(ins), len(refs))(engine=engine, outs=outs, ins=ins, refs=refs)
 
-    def _variables(self, cells: dict[str, Cell]) -> list[dict[str, Any]]:
-        """Vars of stock processes that the host reads or clears."""
+    def _feeds(self) -> list[tuple[str, Feed]]:
+        entries = self.bundle.manifest["inputs"]
+        return [
+            (name, Feed(_open(path, "r"), int(entries[name]["shift"]), (*self.lead, int(entries[name]["size"]))))
+            for name, path in self.request["inputs"].items()
+        ]
+
+    def _tapes(self) -> list[tuple[str, Tape]]:
+        """(cell, its part of a population's recording)."""
+        found = []
+        for name, path in self.request["tapes"].items():
+            place = self.bundle.manifest["populations"][name]
+            array = _open(path, "r+")
+            for cell in place["cells"]:
+                shape = (*self.lead, int(self.bundle.cells[cell]["size_out"]))
+                found.append((cell, Tape(array, int(place["shift"]), shape, self._members(cell))))
+        return found
+
+    def _members(self, cell: str) -> Any:
+        """Which of the population's neurons a cell holds; all where nothing is said."""
+        return self.bundle.arrays[cell].get("members", slice(None))
+
+    def _variables(self, cells: dict[str, Cell]) -> list[Variable]:
+        """Vars of stock processes that the host reads or sets back."""
         several = int(self.request["samples"]) > 1
         found = []
         for name, cell in cells.items():
             for var in CARRIES.get(cell["kind"], ()):
-                tape = self.voltages.get(cell["node"]) if var == "v" else None
-                probe = None if tape is None else (tape, int(cell["onset"]))
-                idle = var == "u" and cell["du"] == 1.0  # u <- 0 * u + input
-                clear = several and not idle
-                if clear or probe is not None:
-                    size = int(cell["size_out"])
-                    shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
-                    found.append({"cell": name, "var": var, "probe": probe, "clear": clear, "zero": np.zeros(shape)})
+                array = self.states.get(var, {}).get(cell["node"])
+                clear = several and not (var == "u" and cell["du"] == NO_MEMORY[self.bundle.tag])
+                if not clear and array is None:
+                    continue
+                size = int(cell["size_out"])
+                shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
+                arrays = self.bundle.arrays[name]
+                initial = arrays.get(var, np.zeros(shape)) if var == "v" else np.zeros(shape)
+                tape = None if array is None else Tape(array, int(cell["onset"]), shape, self._members(name))
+                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial))
         return found
 
-    def _port(self, built: dict[str, Any], cells: dict[str, Cell], name: str, ports: dict[str, str]) -> Any:
+    def _port(self, built: dict[str, Any], name: str, ports: dict[str, str]) -> Any:
         default = "x_in" if ports is IN_PORT else "y_out"
-        return getattr(built[name], ports.get(cells[name]["kind"], default))
+        return getattr(built[name], ports.get(self.bundle.cells[name]["kind"], default))
 
     def _process(self, cell: Cell) -> Any:
-        return _STOCK[cell["kind"]](self, cell) if cell["kind"] in _STOCK else self._element(cell)
+        if cell["kind"] not in IN_PORT:
+            return self._element(cell)
+        graded = cell.get("graded", False) or cell.get("source") in self.request["graded"]
+        return self.bundle.process(cell["name"], graded)
 
     def _element(self, cell: Cell) -> Any:
         shape_in, shape_out = ((*self.lead, int(cell[size])) for size in ("size_in", "size_out"))
@@ -122,48 +134,12 @@ class Job:
             weights = [(int(d), self.bundle.matrix(cell["name"], f"weights{d}")) for d in cell["delays"]]
             engine = engines.Delayed(clock, memory, weights, shape_in, shape_out)
         elif cell["kind"] == "neurons":
-            tape = self.voltages.get(cell["node"])
+            tape = self.states.get("v", {}).get(cell["node"])
             engine = engines.Neurons(clock, memory, cell, arrays, shape_out, tape)
         else:
             kind = {"relay": engines.Relay, "compare": engines.Compare}[cell["kind"]]
             engine = kind(clock, memory, cell, arrays, shape_out)
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
-
-    def bits(self, cell: Cell) -> int:
-        """Message bits of a stock connection: 0 selects columns, more multiplies."""
-        graded = cell["graded"] or cell["source"] in self.request["graded"]
-        return GRADED_BITS if graded else 0
-
-
-def _lif(job: Job, cell: Cell) -> Any:
-    bias = job.bundle.arrays[cell["name"]].get("bias", 0.0)
-    return LIF(
-        shape=(int(cell["size_out"]),), du=cell["du"], dv=cell["dv"], vth=cell["vth"], bias_mant=bias, name=cell["name"]
-    )  # fmt: skip
-
-
-def _dense(job: Job, cell: Cell) -> Any:
-    weights = job.bundle.matrix(cell["name"], "weights")
-    return Dense(weights=weights, num_message_bits=job.bits(cell), name=cell["name"])
-
-
-def _delay_dense(job: Job, cell: Cell) -> Any:
-    arrays = job.bundle.arrays[cell["name"]]
-    delays = arrays["delays"].astype(int)
-    return DelayDense(weights=arrays["weights"], delays=delays, num_message_bits=job.bits(cell), name=cell["name"])
-
-
-def _sparse(job: Job, cell: Cell) -> Any:
-    weights = job.bundle.matrix(cell["name"], "weights")
-    return Sparse(weights=weights, num_message_bits=job.bits(cell), name=cell["name"])
-
-
-_STOCK: dict[str, Callable[[Job, Cell], Any]] = {
-    "lif": _lif,
-    "dense": _dense,
-    "delay_dense": _delay_dense,
-    "sparse": _sparse,
-}
 
 
 def _open(path: str, mode: Any) -> Any:

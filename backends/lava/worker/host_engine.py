@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,57 +10,92 @@ import numpy as np
 from .memory import Clock
 
 
+@dataclass(frozen=True)
+class Feed:
+    """An Input: data (T, samples, n), the steps that it comes late, the shape of a step."""
+
+    data: Any
+    shift: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Where a process's values go: array (T, samples, n), steps that it runs late, the shape of a step, its part."""
+
+    array: Any
+    shift: int
+    shape: tuple[int, ...]
+    members: Any
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A Var of a stock process.
+
+    Attributes:
+        cell, name: which.
+        tape: where its value is written at every step, or None.
+        offset: what is taken off the value before.
+        clear: whether it is set back at the end of a sample.
+        initial: to what.
+    """
+
+    cell: str
+    name: str
+    tape: Tape | None
+    offset: Any
+    clear: bool
+    initial: Any
+
+
 class HostEngine:
     """Feeds, tapes and Vars.
 
     Args:
         clock: the host's.
-        feeds: Inputs as (data (T, samples, n), shift, shape of a step).
-        tapes: recordings as (array (T, samples, n), shift).
-        variables: dicts with ``probe`` ((array, shift) or None), ``clear`` (bool) and ``zero`` (what clears it).
+        feeds: Inputs.
+        tapes: recordings.
+        variables: Vars that are read or set back.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        feeds: list[tuple[Any, int, tuple[int, ...]]],
-        tapes: list[tuple[Any, int]],
-        variables: list[dict[str, Any]],
-    ) -> None:
+    def __init__(self, clock: Clock, feeds: list[Feed], tapes: list[Tape], variables: list[Variable]) -> None:
         self.clock = clock
         self.feeds = feeds
         self.tapes = tapes
         self.vars = variables
-        self.silence = [np.zeros(shape) for _, _, shape in feeds]
-        self.probing = any(var["probe"] is not None for var in variables)
-        self.clearing = any(var["clear"] for var in variables)
+        self.silence = [np.zeros(feed.shape) for feed in feeds]
+        self.probing = any(var.tape is not None for var in variables)
+        self.clearing = any(var.clear for var in variables)
 
     def feed(self, i: int) -> Any:
         """The value of Input ``i`` in this step; 0 outside its data."""
-        data, shift, _ = self.feeds[i]
-        value = self.clock.place(data, shift)
+        value = self.clock.place(self.feeds[i].data, self.feeds[i].shift)
         return self.silence[i] if value is None else value
 
     def record(self, i: int, value: Any) -> None:
         """Write what arrived at recording ``i``, unless it is outside the canonical steps."""
-        tape, shift = self.tapes[i]
-        place = self.clock.place(tape, shift)
-        if place is not None:
-            place[...] = value
+        self._write(self.tapes[i], value)
 
     @property
     def reads_vars(self) -> bool:
         """Whether this step touches Vars."""
         return self.probing or (self.clearing and self.clock.last)
 
-    def probes(self, var: dict[str, Any]) -> bool:
+    def probes(self, var: Variable) -> bool:
         """Whether this Var is read in this step."""
-        return var["probe"] is not None and self.clock.place(*var["probe"]) is not None
+        return var.tape is not None and self.clock.place(var.tape.array, var.tape.shift) is not None
 
-    def probe(self, var: dict[str, Any], value: Any) -> None:
-        """Write a membrane potential that was read."""
-        self.clock.place(*var["probe"])[...] = value
+    def probe(self, var: Variable, value: Any) -> None:
+        """Write a state that was read."""
+        if var.tape is not None:
+            self._write(var.tape, value - var.offset)
 
-    def clears(self, var: dict[str, Any]) -> bool:
+    def clears(self, var: Variable) -> bool:
         """Whether this Var is set back in this step."""
-        return bool(var["clear"] and self.clock.last)
+        return var.clear and self.clock.last
+
+    def _write(self, tape: Tape, value: Any) -> None:
+        place = self.clock.place(tape.array, tape.shift)
+        if place is not None:
+            place[..., tape.members] = value

@@ -91,7 +91,7 @@ class Server:
 
     def _launch(self, request: dict[str, Any]) -> Any:
         from .build import Job
-        from .bundle import Bundle
+        from .run import Bundle
 
         self.send({"progress": [0, 0]})
         return Job(Bundle(Path(request["bundle"])), request).host()
@@ -102,7 +102,8 @@ class Server:
 
         if not host.runtime:
             # At most two messages wait in a channel; Lava's default of 64 costs memory and nothing else.
-            host.create_runtime(run_cfg=Loihi2SimCfg(select_tag="floating_pt"), compile_config={"pypy_channel_size": 8})
+            config = Loihi2SimCfg(select_tag=host.tag)
+            host.create_runtime(run_cfg=config, compile_config={"pypy_channel_size": 8})
             self.running = {**self.running, **_actors(host)}
         host.run(condition=RunSteps(num_steps=steps))
 

@@ -28,10 +28,12 @@ class _Host(AbstractProcess):  # type: ignore[misc]
     Args:
         engine: a :class:`~hasn_lava_worker.host_engine.HostEngine`.
         outs, ins, refs: the ports' shapes.
+        tag: which of Lava's process models to run with.
     """
 
-    def __init__(self, *, engine: Any, outs: list[Shape], ins: list[Shape], refs: list[Shape]) -> None:
+    def __init__(self, *, engine: Any, outs: list[Shape], ins: list[Shape], refs: list[Shape], tag: str) -> None:
         super().__init__(engine=engine, name="host")
+        self.tag = tag
         for kind, port, shapes in (("out", OutPort, outs), ("in", InPort, ins), ("ref", RefPort, refs)):
             for i, shape in enumerate(shapes):
                 setattr(self, f"{kind}{i}", port(shape=shape))
@@ -67,21 +69,24 @@ class _PyHostModel(PyLoihiProcessModel):  # type: ignore[misc]
                 if self.engine.probes(var):
                     self.engine.probe(var, port.read())
                 if self.engine.clears(var):
-                    port.write(var["zero"])
+                    port.write(var.initial)
                     port.wait()
         except Exception:
             traceback.print_exc(file=sys.stderr)
             raise
 
 
-def host_of(outs: int, ins: int, refs: int) -> Any:
-    """The host class with these numbers of ports."""
-    name = f"Host{outs}x{ins}x{refs}"
+def host_of(outs: int, ins: int, refs: int, number: type) -> Any:
+    """The host class with these numbers of ports.
+
+    ``number`` is what goes through them: Lava's channels take the sender's, and its integer models fail on floats.
+    """
+    name = f"Host{outs}x{ins}x{refs}{number.__name__}"
     if name not in globals():
         process = type(name, (_Host,), {"__module__": __name__})
-        ports = {f"out{i}": LavaPyType(PyOutPort.VEC_DENSE, float) for i in range(outs)}
-        ports |= {f"in{i}": LavaPyType(PyInPort.VEC_DENSE, float) for i in range(ins)}
-        ports |= {f"ref{i}": LavaPyType(PyRefPort.VEC_DENSE, float) for i in range(refs)}
+        ports = {f"out{i}": LavaPyType(PyOutPort.VEC_DENSE, number) for i in range(outs)}
+        ports |= {f"in{i}": LavaPyType(PyInPort.VEC_DENSE, number) for i in range(ins)}
+        ports |= {f"ref{i}": LavaPyType(PyRefPort.VEC_DENSE, number) for i in range(refs)}
         model = type(f"Py{name}Model", (_PyHostModel,), {**ports, "__module__": __name__})
         globals()[model.__name__] = requires(CPU)(implements(proc=process, protocol=LoihiProtocol)(model))
         globals()[name] = process

@@ -9,7 +9,7 @@ import pytest
 from hasn.backends.lava import worker
 from hasn.backends.lava.worker.engines import Compare, Delayed, Instant, Neurons, Relay
 from hasn.backends.lava.worker.frames import pack, unpack
-from hasn.backends.lava.worker.host_engine import HostEngine
+from hasn.backends.lava.worker.host_engine import Feed, HostEngine, Tape, Variable
 from hasn.backends.lava.worker.memory import Clock, Memory
 
 WEIGHTS = np.array([[1.0, 2.0], [0.0, -1.0], [4.0, 0.5]])
@@ -91,7 +91,7 @@ def test_compare_is_strict_and_a_relay_passes_on():
 
 def test_the_host_feeds_late_and_records_late():
     data, tape = np.arange(1.0, 7.0).reshape(3, 2, 1), np.zeros((3, 2, 1))
-    host = HostEngine(Clock(5), [(data, 1, (1,))], [(tape, 2)], [])
+    host = HostEngine(Clock(5), [Feed(data, 1, (1,))], [Tape(tape, 2, (1,), slice(None))], [])
     sent = []
     for step in range(10):
         host.clock.tick(step)
@@ -99,6 +99,21 @@ def test_the_host_feeds_late_and_records_late():
         host.record(0, np.array([100.0 + step]))
     assert sent == [0, 1, 3, 5, 0, 0, 2, 4, 6, 0]
     np.testing.assert_array_equal(tape[:, :, 0], [[102, 107], [103, 108], [104, 109]])
+
+
+def test_a_part_of_a_population_is_joined_and_freed_of_what_is_not_its_own():
+    tape = np.zeros((2, 1, 3))
+    part = Tape(tape, 1, (2,), np.array([2, 0]))
+    var = Variable("p", "u", part, np.array([64, 0]), True, np.zeros(2))
+    host = HostEngine(Clock(4), [], [], [var])
+    seen = []
+    for step in range(4):
+        host.clock.tick(step)
+        seen.append((host.probes(var), host.clears(var)))
+        if host.probes(var):
+            host.probe(var, np.array([100 + step, 7]))
+    assert seen == [(False, False), (True, False), (True, False), (False, True)]
+    np.testing.assert_array_equal(tape[:, 0], [[7, 0, 37], [7, 0, 38]])
 
 
 def test_a_stream_keeps_its_state_in_files_that_the_caller_can_change(tmp_path):

@@ -1,0 +1,81 @@
+"""A network in the chip's integers on Lava's bit-accurate models (``fixed_pt``), in the worker."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.backends.lava.client import WorkerClient, reshaped
+from hasn.backends.lava.integers import IntegerMapping, map_integers
+from hasn.errors import UnsupportedError
+from hasn.executable import Raw
+from hasn.integer_executable import IntegerExecutable
+from hasn.program.model import Program
+from hasn.signals import Signals
+
+
+class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
+    """Stock LIF, Dense and DelayDense; everything is as it would be on the chip, simulated.
+
+    Args:
+        program: what to run.
+        time_limit: seconds without a sign of life from the worker.
+
+    Raises:
+        RetimingError: a cycle has fewer steps of delay than its connections take.
+        UnsupportedError: a coefficient or a population is none that the chip has.
+    """
+
+    mapping: IntegerMapping
+
+    def __init__(self, program: Program, time_limit: float) -> None:
+        super().__init__(program)
+        self.time_limit = time_limit
+        self.mapping = map_integers(self.integers)
+
+    def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        inputs = self._integer_inputs(given)
+        largest = {name: int(np.abs(value).max(initial=0)) for name, value in inputs.items()}
+        self.mapping.check_wrap(self.integers, largest)
+        program, populations = self.program, self.integers.populations
+        spikes = program.recorded_spikes if "spikes" in record else ()
+        shown = {of for of in self.integers.outputs.values() if of in populations}
+        wanted = {
+            "v": {*(program.recorded_voltages if "voltages" in record else ())}
+            | {name for name in shown if not populations[name].spiking},
+            "u": set(program.recorded_voltages if "currents" in record else ()),
+        }
+        values = {*spikes, *(name for name in shown if populations[name].spiking)}
+        played, states = self._play(given, np.int32, values, wanted)
+        shows = {**states["v"], **played, **given.values}
+        outputs = {
+            name: np.asarray(reshaped(shows[of], program.step(name).shape, given), dtype=np.float64)
+            if of in shows
+            else np.zeros((given.steps, given.batch, *program.step(name).shape))
+            for name, of in self.integers.outputs.items()
+        }
+        voltages = {name: states["v"][name] for name in program.recorded_voltages if "voltages" in record}
+        return Raw(outputs, {name: played[name] for name in spikes}, voltages, self._shifts(), states["u"])
+
+    # --- streams
+
+    def _start_stream(self, batch: int) -> NoReturn:
+        raise UnsupportedError(
+            "Lava shows a step's outputs steps later, as the chip does: it runs whole sequences",
+            parameter="step",
+            way_out="Use run(), or step on snnTorch: precision='loihi' is the same bit for bit there.",
+        )
+
+    def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+        return self._start_stream(0)
+
+    def _end_stream(self) -> None:
+        """No stream was ever started."""
+
+    def _state(self) -> Any:
+        return self._start_stream(0)
+
+    def _load_state(self, content: Any) -> None:
+        self._start_stream(0)

@@ -1,0 +1,106 @@
+"""Lava's bit-accurate models against the plain meaning of the integers: spikes, u and v bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+import hasn
+from hasn.backends.lava import BACKEND
+from hasn.errors import InputError, UnsupportedError
+from hasn.program.integers.encode import chip_neuron
+from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
+from hasn.testing.integers import IntegerTraces, interpret
+from tests.graphs import graph, inp, out
+from tests.unit.backends.lava.nets import needs_lava
+
+pytestmark = needs_lava
+ALL = ("spikes", "voltages", "currents")
+STEPS, BATCH = 20, 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_worker() -> Iterator[None]:
+    with BACKEND.session():
+        yield
+
+
+def judge(executable: Any, inputs: dict[str, Any]) -> IntegerTraces:
+    """Run on Lava, compare with the interpreter, and give its traces."""
+    recording = executable.run(inputs, record=ALL)
+    flat = {name: x.reshape(STEPS, BATCH, -1).astype(np.int64) for name, x in inputs.items()}
+    expected = interpret(executable.integers, flat, STEPS, BATCH)
+    assert set(recording.currents) == set(executable.program.recorded_voltages)
+    for ours, theirs in (
+        (recording.spikes, expected.spikes),
+        (recording.voltages, expected.v),
+        (recording.currents, expected.u),
+    ):
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array.reshape(STEPS, BATCH, -1), theirs[name], err_msg=name)
+    for name, of in executable.integers.outputs.items():
+        spiking = executable.integers.populations[of].spiking
+        shown = (expected.spikes if spiking else expected.v)[of]
+        np.testing.assert_array_equal(recording.outputs[name].reshape(STEPS, BATCH, -1), shown, err_msg=name)
+    return expected
+
+
+#: 91: wrap of u, clipping of v, delays, five kinds of neuron; 168: a bias through an always-firing neuron, constant
+#: inputs, three kinds, weights of several parts; 123 late starts; 190 and 51 graded inputs of both signs.
+@pytest.mark.parametrize(("seed", "graded"), [(91, False), (168, False), (123, False), (190, True), (51, True)])
+def test_random_networks_bit_for_bit(seed: int, graded: bool) -> None:
+    net = random_chip_graph(seed)
+    executable = hasn.compile(net, "lava", precision="loihi")
+    expected = judge(executable, random_chip_inputs(net, seed, STEPS, BATCH, graded))
+    assert any(spikes.any() for spikes in expected.spikes.values())
+    assert any((u < 0).any() for u in expected.u.values())
+    if seed == 91:
+        assert any((np.abs(v) == 2**23 - 1).any() for v in expected.v.values())
+    if seed == 168:
+        assert any(start.through.any() for start in executable.mapping.onsets.values())
+
+
+def test_a_sample_starts_at_its_own_initial_voltage() -> None:
+    """v_init, a bias, a constant input and delays, over two samples with the same input: both must be the same."""
+    nodes = {
+        "input": inp(3),
+        "w": nir.Affine(np.array([[120.0, -60, 4], [8, 88, -30]]), np.array([4.0, -2.0])),
+        "a": chip_neuron((2,), dt=1e-3, du=900, dv=[200, 300], vth=90, bias=[64, -33], v_init=[1500, -77]),
+        "w2": nir.Linear(np.array([[44.0, -12], [6, 30]])),
+        "b": chip_neuron((2,), dt=1e-3, dv=100, bias=[-200, 500], v_init=[90, -1]),
+        "output": out(2),
+    }
+    net = graph(nodes, "input > w > a > w2 > b > output")
+    net.metadata["dt"] = 1e-3
+    executable = hasn.compile(net, "lava", precision="loihi")
+    x = (np.random.default_rng(0).random((STEPS, 1, 3)) < 0.5).astype(float)
+    expected = judge(executable, {"input": np.repeat(x, BATCH, axis=1)})
+    assert expected.spikes["a"].any()
+    assert expected.v["b"].min() < 0 < expected.v["b"].max()
+    with pytest.raises(InputError, match="integers"):
+        executable.run(x * 0.5)
+
+
+def test_input_that_would_wrap_a_current_with_a_bias_in_it_is_refused() -> None:
+    nodes = {
+        "input": inp(1),
+        "w": nir.Linear(np.array([[254.0]])),
+        "a": chip_neuron((1,), dt=1e-3, dv=0, vth=1, bias=-1024),
+        "w2": nir.Linear(np.array([[254.0]])),
+        "b": chip_neuron((1,), dt=1e-3, dv=0, vth=1, bias=-1024),
+        "w3": nir.Linear(np.array([[254.0]])),
+        "output": out(1),
+    }
+    net = graph(nodes, "input > w > a > w2 > b > output")
+    net = nir.NIRGraph(net.nodes, [*net.edges, ("input", "w3"), ("w3", "b")], type_check=False)
+    net.metadata["dt"] = 1e-3
+    executable = hasn.compile(net, "lava", precision="loihi")
+    assert executable.mapping.onsets["b"].through.any()
+    judge(executable, {"input": np.full((STEPS, BATCH, 1), 3.0)})
+    with pytest.raises(UnsupportedError, match="could wrap") as error:
+        executable.run(np.full((STEPS, 1), 600.0))
+    assert error.value.node == "b"
