@@ -13,6 +13,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.conversions.loihi.volts import in_volts
 from hasn.errors import InputError, OptionError
 from hasn.executable import Executable
 from hasn.ir.typed import copy_graph
@@ -145,17 +146,22 @@ class QuantisedNetwork:
     def dequantised(self) -> nir.NIRGraph:
         """What the integers stand for, in volts: the graph for other chips' tools.
 
+        Where only the integers and their scales are known (a saved network), weights stay integers and R has the scale.
+
         Raises:
-            OptionError: the network was read as integers alone.
+            OptionError: the scales are not known either.
         """
-        if self.floating is None:
+        if self.floating is not None:
+            return copy_graph(self.floating)
+        missing = sorted(set(self.integers.populations) - set(self.scales))
+        if missing:
             raise OptionError(
-                "the network is known as integers alone",
-                parameter="target",
-                got="nir",
+                "the network is known as integers alone, so a volt has no meaning in it",
+                node=missing[0],
+                parameter="scales",
                 way_out="Quantise the float graph (hasn.quantise, or --calibrate on the command line).",
             )
-        return copy_graph(self.floating)
+        return in_volts(self.graph, self.scales, self.input_scales)
 
     def report(self) -> QuantisationReport:
         """Per node: scale, bits used, saturation, weight error, expected drift.

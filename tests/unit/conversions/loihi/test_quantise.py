@@ -209,3 +209,19 @@ def test_what_is_saved_runs_as_what_was_made(tmp_path):
     assert np.array_equal(one.v["n1"], other.v["n1"])
     assert one.spikes["n1"].any()
     assert np.array_equal(read.scales["n1"].scale, made.scales["n1"].scale)
+
+
+@pytest.mark.parametrize("name", ["cuba", "leak", "convolution, several gains", "readout"])
+def test_a_saved_network_reads_in_volts_as_the_one_that_was_made(name, tmp_path):
+    graph = NETWORKS[name]
+    inputs = spikes(graph.nodes["input"].input_type["input"])
+    if name == "readout":
+        inputs = inputs * np.random.default_rng(0).normal(1.0, 0.2, inputs.shape)  # an Input with a scale
+    made = quantised(graph, inputs)
+    made.save(tmp_path / "q.nir")
+    read = hasn.QuantisedNetwork.of_graph(hasn.load(tmp_path / "q.nir")).dequantised()
+    rounded = np.rint(inputs * made.input_scales["input"]) / made.input_scales["input"]
+    one, other = float_run(made.dequantised(), rounded), float_run(read, rounded)
+    for node in made.integers.populations:
+        assert one[node].any()
+        assert np.allclose(one[node], other[node], rtol=1e-9, atol=1e-9)
