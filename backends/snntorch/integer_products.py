@@ -53,6 +53,6 @@ class Product:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
             rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in (w.indptr, w.indices))
-            made: Any = torch.sparse_csr_tensor
-            found: Tensor = made(rows, columns, torch.from_numpy(values), size=w.shape, device=self._device)
-        return found
+            make: Any = torch.sparse_csr_tensor
+            found: Tensor = make(rows, columns, torch.from_numpy(values), size=w.shape, check_invariants=True)
+        return found.to(self._device)

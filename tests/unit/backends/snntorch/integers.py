@@ -1,0 +1,68 @@
+"""What the tests of precision "loihi" share: a run held bit for bit against the plain reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+
+import hasn
+from hasn.recording import Recording
+from hasn.testing.chip_graphs import DT
+from hasn.testing.integers import IntegerTraces, interpret
+
+RECORD = ("spikes", "voltages", "currents")
+
+
+def chip_graph(nodes: dict[str, Any], *edges: tuple[str, str]) -> nir.NIRGraph:
+    return nir.NIRGraph(nodes, list(edges), metadata={"dt": DT}, type_check=False)
+
+
+def inp(n: int) -> nir.Input:
+    return nir.Input(np.array([n]))
+
+
+def out(n: int) -> nir.Output:
+    return nir.Output(np.array([n]))
+
+
+def linear(rng: np.random.Generator, shape: tuple[int, ...], exponent: int = 0) -> nir.Linear:
+    return nir.Linear((2.0 * rng.integers(-127, 128, shape)) * 2**exponent)
+
+
+def spikes(seed: int, *shape: int, rate: float = 0.3) -> Any:
+    return (np.random.default_rng(seed).random(shape) < rate).astype(float)
+
+
+def compiled(graph: nir.NIRGraph, **options: Any) -> Any:
+    return hasn.compile(graph, "snntorch", precision="loihi", **options)
+
+
+def reference(executable: Any, inputs: dict[str, Any], steps: int, batch: int) -> IntegerTraces:
+    """The plain reference on inputs (T, batch, *shape)."""
+    flat = {name: np.asarray(x).reshape(steps, batch, -1).astype(np.int64) for name, x in inputs.items()}
+    return interpret(executable.integers, flat, steps, batch)
+
+
+def assert_bits(found: Recording, wanted: IntegerTraces) -> None:
+    """Spikes, u and v of every population, and the types."""
+    lead = found.steps, -1
+    for name, u in wanted.u.items():
+        for what, array, expected in (
+            ("u", found.currents[name], u),
+            ("v", found.voltages[name], wanted.v[name]),
+        ):
+            assert array.dtype == np.int32
+            np.testing.assert_array_equal(array.reshape(*lead, u.shape[-1]), expected, err_msg=f"{what} of {name}")
+        if name in found.spikes:
+            trains = found.spikes[name].reshape(*lead, u.shape[-1])
+            np.testing.assert_array_equal(trains, wanted.spikes[name], err_msg=f"spikes of {name}")
+
+
+def assert_run(graph: nir.NIRGraph, inputs: dict[str, Any], **options: Any) -> Any:
+    """Run inputs (T, batch, *shape) and compare; the executable."""
+    executable = compiled(graph, **options)
+    steps, batch = next(iter(inputs.values())).shape[:2]
+    assert_bits(executable.run(inputs, record=RECORD), reference(executable, inputs, steps, batch))
+    return executable

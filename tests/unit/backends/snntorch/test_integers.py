@@ -1,0 +1,237 @@
+"""Precision "loihi": spikes, u and v are the plain reference's, bit for bit, whatever the network's structure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from hasn.conversions.loihi import integer_population
+from hasn.program.integers.encode import chip_neuron
+from hasn.testing import integers as plain
+from hasn.testing.chip_graphs import DT, random_chip_graph, random_chip_inputs
+from tests.unit.backends.snntorch.integers import (
+    RECORD,
+    assert_bits,
+    assert_run,
+    chip_graph,
+    compiled,
+    inp,
+    linear,
+    out,
+    reference,
+    spikes,
+)
+
+torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
+
+STEPS, BATCH, SEEDS = 25, 2, 40
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the plain reference wraps a current, clips a voltage and spikes."""
+    found: Counter[str] = Counter()
+    neuron = plain.neuron
+
+    def counted(p: Any, i: int, u: int, v: int, arrived: int) -> tuple[int, int, bool]:
+        sum_of_u = plain._decayed(u, int(p.du[i]) + 1) + arrived * 64
+        new = neuron(p, i, u, v, arrived)
+        sum_of_v = plain._decayed(v, int(p.dv[i])) + new[0] + int(p.bias[i])
+        found["wraps"] += new[0] != sum_of_u
+        found["clips"] += abs(sum_of_v) > 2**23 - 1
+        found["spikes"] += new[2]
+        found["negative"] += new[1] < 0
+        found["beyond 24 bits"] += abs(new[0]) > 2**23
+        return new
+
+    monkeypatch.setattr(plain, "neuron", counted)
+    return found
+
+
+def arithmetic(executable: Any) -> dict[str, Any]:
+    """What the last run took to be exact for each population."""
+    (found,) = executable._network._known.values()
+    return dict(found)
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_random_graphs_bit_for_bit(graded: bool, reached: Counter[str]) -> None:
+    ways = set()
+    for seed in range(SEEDS):
+        graph = random_chip_graph(seed)
+        executable = assert_run(graph, random_chip_inputs(graph, seed, STEPS, BATCH, graded))
+        ways |= {how.wrap.name for how in arithmetic(executable).values()}
+    assert min(reached["spikes"], reached["negative"]) > 1000, reached
+    assert min(reached["wraps"] / (50 if graded else 1), reached["clips"]) >= 10, reached
+    assert ways >= {"NEVER", "MODULAR"}
+    if graded:
+        assert "ONCE" in ways
+        assert reached["beyond 24 bits"] > 100  # one turn is not enough there, and Lava takes one
+
+
+def test_without_a_batch_axis() -> None:
+    for seed in range(5):
+        graph = random_chip_graph(seed)
+        inputs = random_chip_inputs(graph, seed, STEPS, 1)
+        executable = compiled(graph)
+        found = executable.run({name: x[:, 0] for name, x in inputs.items()}, record=RECORD)
+        assert all(array.ndim == 2 for array in found.currents.values())
+        assert_bits(found, reference(executable, inputs, STEPS, 1))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize(
+    ("du", "dv", "vth", "exponent", "bias"), [(900, 300, 400, 0, 77), (4095, 0, 9000, 3, -5), (5, 4095, 131071, 7, 0)]
+)
+def test_the_single_population_of_the_conversions(
+    du: int, dv: int, vth: int, exponent: int, bias: int, graded: bool
+) -> None:
+    """That reference shares no code with the lowering; its synapses take a step, which a Delay stands for here."""
+    rng = np.random.default_rng(du)
+    mantissas = 2 * rng.integers(-127, 128, (6, 9))
+    late = nir.Delay(np.full(6, DT))
+    neurons = chip_neuron((6,), dt=DT, du=du, dv=dv, vth=vth, bias=bias << 3)
+    graph = chip_graph(
+        {"in": inp(9), "w": nir.Linear(mantissas * 2.0**exponent), "late": late, "pop": neurons, "out": out(6)},
+        ("in", "w"), ("w", "late"), ("late", "pop"), ("pop", "out"),
+    )  # fmt: skip
+    x = rng.integers(-3, 4, (60, 9)) if graded else spikes(1, 60, 9)
+    found = compiled(graph).run(x, record=RECORD)
+    u, v, z = integer_population(
+        x, mantissas, du=du, dv=dv, vth=vth, weight_exp=exponent, bias_mant=bias, bias_exp=3
+    )  # fmt: skip
+    assert np.array_equal(found.currents["pop"], u)
+    assert np.array_equal(found.voltages["pop"], v)
+    assert np.array_equal(found.spikes["pop"], z)
+    assert np.array_equal(found.output, z)
+    assert u.any()
+    assert v.any()
+
+
+def _loop() -> nir.NIRGraph:
+    """Two populations that excite each other, one before them and one after; delays inside the loop and out of it."""
+    rng = np.random.default_rng(8)
+    sizes = {"before": 4, "a": 6, "b": 5, "after": 3}
+    nodes: dict[str, Any] = {"in": inp(4), "out": out(3)}
+    nodes |= {n: chip_neuron((k,), dt=DT, du=1000, dv=500, vth=300, bias=9) for n, k in sizes.items()}
+    edges = [("after", "out")]
+    for source, target in (
+        ("in", "before"), ("before", "a"), ("a", "b"), ("b", "a"), ("a", "a"), ("b", "after"), ("before", "after"),
+    ):  # fmt: skip
+        nodes[f"{source}_{target}"] = linear(rng, (sizes[target], {"in": 4, **sizes}[source]))
+        edges += [(source, f"{source}_{target}"), (f"{source}_{target}", target)]
+    for name, steps in (("b_a", [0, 1, 2, 3, 4, 5]), ("before_after", [3, 0, 2])):
+        nodes[f"{name}_late"] = nir.Delay(np.array(steps) * DT)
+        target = name.split("_")[1]
+        edges.remove((name, target))
+        edges += [(name, f"{name}_late"), (f"{name}_late", target)]
+    return chip_graph(nodes, *edges)
+
+
+def test_populations_in_a_loop() -> None:
+    executable = assert_run(_loop(), {"in": spikes(3, 30, 2, 4)})
+    assert executable._network._groups == [("before",), ("a", "b"), ("after",)]
+
+
+def test_hardware_timing_shifts_each_layer_by_a_step() -> None:
+    assert_run(_loop(), {"in": spikes(3, 30, 2, 4)}, timing="hardware")
+    rng = np.random.default_rng(4)
+    layer = {"dt": DT, "du": 700, "dv": 200, "vth": 200}
+    graph = chip_graph(
+        {"in": inp(7), "w": linear(rng, (6, 7)), "a": chip_neuron((6,), **layer),
+         "w2": linear(rng, (5, 6)), "b": chip_neuron((5,), **layer), "out": out(5)},
+        ("in", "w"), ("w", "a"), ("a", "w2"), ("w2", "b"), ("b", "out"),
+    )  # fmt: skip
+    x = spikes(5, 30, 7)
+    soon = compiled(graph).run(x, record=RECORD)
+    late = compiled(graph, timing="hardware").run(x, record=RECORD)
+    assert soon.spikes["b"].any()
+    for name, shift in (("a", 1), ("b", 2)):
+        assert np.array_equal(late.voltages[name][shift:], soon.voltages[name][:-shift])
+        assert not late.currents[name][:shift].any()
+
+
+def test_a_convolution_stays_sparse() -> None:
+    rng = np.random.default_rng(2)
+    kernel = 2.0 * rng.integers(-60, 61, (8, 1, 3, 3))
+    conv = nir.Conv2d((12, 12), kernel, 1, 0, 1, 1, np.arange(8) * 2.0)
+    neurons = chip_neuron((8, 10, 10), dt=DT, du=2000, dv=300, vth=100)
+    nodes = {"in": nir.Input(np.array([1, 12, 12])), "out": nir.Output(np.array([8, 10, 10]))}
+    nodes |= {"conv": conv, "pop": neurons}
+    graph = chip_graph(nodes, ("in", "conv"), ("conv", "pop"), ("pop", "out"))
+    executable = assert_run(graph, {"in": spikes(6, 6, 2, 1, 12, 12)})
+    (incoming,) = executable._network._into["pop"]
+    assert [m.layout for m in incoming.product._made.values()] == [torch.sparse_csr]
+
+
+def test_long_runs_are_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = {"in": spikes(3, 31, 2, 4)}
+    whole = compiled(_loop()).run(x, record=RECORD)
+    executable = compiled(_loop())
+    monkeypatch.setattr("hasn.backends.snntorch.integer_executable._HELD", 4 * 2 * executable._network.width)
+    cut = executable.run(x, record=RECORD)
+    assert whole.spikes["after"].any()
+    for group in ("outputs", "spikes", "voltages", "currents"):
+        for name, array in getattr(whole, group).items():
+            assert np.array_equal(getattr(cut, group)[name], array)
+
+
+def test_no_input_and_a_readout_that_resets_at_the_highest_threshold() -> None:
+    neurons = chip_neuron((2,), dt=DT, dv=0, bias=np.array([4095 << 7, -(4095 << 7)]))
+    executable = compiled(chip_graph({"pop": neurons, "out": out(2)}, ("pop", "out")))
+    found = executable.run(steps=40, record=RECORD)
+    assert_bits(found, reference(executable, {}, 40, 1))
+    up, down = found.output.T
+    assert up[15] > 0
+    assert up[16] == 0  # 17 * (4095 << 7) > 131071 << 6
+    assert down[-1] == -(2**23 - 1)
+    assert not found.spikes
+
+
+def test_outputs_that_show_an_input_or_nothing() -> None:
+    nodes = {"in": inp(3), "a": out(3), "b": nir.Output(np.array([2])), "w": linear(np.random.default_rng(0), (3, 3))}
+    nodes |= {"pop": chip_neuron((3,), dt=DT, dv=9, vth=100), "c": out(3)}
+    x = np.random.default_rng(1).integers(-9, 10, (5, 2, 3))
+    found = compiled(chip_graph(nodes, ("in", "a"), ("in", "w"), ("w", "pop"), ("pop", "c"))).run(x)
+    assert np.array_equal(found.outputs["a"], x)
+    assert np.array_equal(found.outputs["c"], found.spikes["pop"])
+    assert found.outputs["b"].shape == (5, 2, 2)
+    assert not found.outputs["b"].any()
+
+
+def test_sums_beyond_what_float32_holds() -> None:
+    rng = np.random.default_rng(7)
+    graph = chip_graph(
+        {"in": inp(4), "w": nir.Linear(rng.integers(200, 256, (5, 4)).astype(float)),
+         "pop": chip_neuron((5,), dt=DT, dv=100, vth=5000), "out": out(5)},
+        ("in", "w"), ("w", "pop"), ("pop", "out"),
+    )  # fmt: skip
+    x = rng.integers(16000, 32000, (20, 2, 4)).astype(float)
+    executable = assert_run(graph, {"in": x})
+    exact = x @ executable.integers.projections[0].weights.toarray().T
+    assert np.any(exact != exact.astype(np.float32))
+    assert arithmetic(executable)["pop"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("relaxed", ["precision", "autocast"])
+def test_products_stay_exact_where_torch_may_round(relaxed: str) -> None:
+    """Weights of 12 bits do not fit into bfloat16's 8 or TF32's 11."""
+    rng = np.random.default_rng(3)
+    weights = rng.integers(-4095, 4096, (64, 256)).astype(float)
+    neurons = chip_neuron((64,), dt=DT, du=4000, dv=50, vth=131071)
+    graph = chip_graph(
+        {"in": inp(256), "w": nir.Linear(weights), "pop": neurons, "out": out(64)},
+        ("in", "w"), ("w", "pop"), ("pop", "out"),
+    )  # fmt: skip
+    before = torch.get_float32_matmul_precision()
+    try:
+        if relaxed == "precision":
+            torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", enabled=relaxed == "autocast"):
+            assert_run(graph, {"in": spikes(2, 8, 4, 256)})
+    finally:
+        torch.set_float32_matmul_precision(before)
