@@ -9,7 +9,8 @@ from typing import get_args
 import nir
 
 from hasn.backend import Backend
-from hasn.backends.brian2.executable import Brian2Executable, Target
+from hasn.backends.brian2.engine import Options, Target
+from hasn.backends.brian2.executable import Brian2Executable, Brian2Integers
 from hasn.errors import OptionError
 from hasn.program.model import Program
 
@@ -24,7 +25,7 @@ class Brian2Backend(Backend):
     """
 
     name = "brian2"
-    precisions = ("float64", "float32")
+    precisions = ("float64", "float32", "loihi")
     latency = 0
 
     def why_not(self) -> str:
@@ -55,13 +56,13 @@ class Brian2Backend(Backend):
         target: Target = "auto",
         build_dir: str | None = None,
         max_synapses: int = 20_000_000,
-    ) -> Brian2Executable:
+    ) -> Brian2Executable | Brian2Integers:
         """Make a Program ready to run.
 
         Args:
             program: what to run.
             graph: not used: the Program says it all.
-            precision: "float64" or "float32": the type of every state variable.
+            precision: "float64" or "float32": the type of every state variable; "loihi": the chip's integers.
             target: "numpy"; "cython" (compiles each piece of code once, some seconds each, kept on disk);
                 "cpp_standalone" (one C++ program a run, no streams); "auto": NumPy, or Cython where it works
                 and a run is so long that compiling pays. All targets do the same arithmetic in the same order.
@@ -70,7 +71,8 @@ class Brian2Backend(Backend):
 
         Raises:
             OptionError: an option has no such value.
-            UnsupportedError: one sample alone has more than ``max_synapses`` synapses.
+            UnsupportedError: one sample alone has more than ``max_synapses`` synapses; or precision is "loihi" and the
+                network is not on the chip's grid.
         """
         if target not in get_args(Target):
             raise OptionError(
@@ -88,7 +90,8 @@ class Brian2Backend(Backend):
             raise OptionError(
                 "not a number of synapses", parameter="max_synapses", got=repr(max_synapses), wanted="an integer >= 1"
             )
-        return Brian2Executable(program, precision, target, build_dir, max_synapses)
+        how = Options(target, build_dir, max_synapses)
+        return Brian2Integers(program, how) if precision == "loihi" else Brian2Executable(program, precision, how)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

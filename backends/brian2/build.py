@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.backends.brian2.code import GroupCode, quotient
 from hasn.backends.brian2.load import brian2
-from hasn.backends.brian2.neurons import SIGNAL, GroupCode, group_code, quotient
 from hasn.backends.brian2.plan import Link, Plan, size
 from hasn.backends.brian2.schedule import LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
 from hasn.program.fuse import Population
@@ -25,14 +25,12 @@ class Parts:
 
     Attributes:
         clock: of all of them.
-        codes: population -> its code.
         groups: population -> NeuronGroup, sample after sample.
         lines: graded population -> NeuronGroup of its delay line.
         synapses: one for each pair of populations.
     """
 
     clock: Any
-    codes: dict[str, GroupCode]
     groups: dict[str, Any]
     lines: dict[str, Any]
     synapses: list[Any]
@@ -46,12 +44,11 @@ class Parts:
         return network
 
 
-def build(plan: Plan, copies: int, precision: str) -> Parts:
+def build(plan: Plan, copies: int) -> Parts:
     """Make the groups and synapses of ``copies`` samples; to be called with Brian2's preferences set."""
-    network = plan.network
+    network, codes = plan.network, plan.codes
     clock = brian2.Clock(dt=network.program.dt * brian2.second, name="hasn_clock")
-    dtype = np.dtype(precision).type
-    codes = {p.name: group_code(p, network.drives.get(p.name, {})) for p in network.populations}
+    dtype = np.dtype(plan.dtype).type
     groups: dict[str, Any] = {}
     lines: dict[str, Any] = {}
     for index, population in enumerate(network.populations):
@@ -68,8 +65,10 @@ def build(plan: Plan, copies: int, precision: str) -> Parts:
         source = lines[link.source] if link.from_line else groups[link.source]
         name = f"hasn_{places[link.target]}_from_{places[link.source]}"
         here = _Place(name, plan.levels[link.source], copies, clock, dtype)
-        synapses.append(_synapses(link, source, groups[link.target], codes[link.source], here))
-    return Parts(clock, codes, groups, lines, synapses)
+        unit = quotient(codes[link.target].variables["summed"], codes[link.source].value_unit)
+        value = "sent" if link.from_line else codes[link.source].value
+        synapses.append(_synapses(link, source, groups[link.target], (value, unit), here))
+    return Parts(clock, groups, lines, synapses)
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,9 @@ def _line(group: Any, code: GroupCode, width: int, oldest: int, here: _Place) ->
     return line
 
 
-def _synapses(link: Link, source: Any, target: Any, code: GroupCode, here: _Place) -> Any:
-    unit = quotient(SIGNAL, code.value_unit) if code.value else SIGNAL
-    value = "sent" if link.from_line else code.value
+def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here: _Place) -> Any:
+    """The synapses of a link; ``sends``: the variable that a graded source sends (or ""), and the unit of a weight."""
+    value, unit = sends
     on_pre = f"summed_post += w*{value}_pre" if value else "summed_post += w"
     alike = bool(np.all(link.steps == link.steps[0]))
     dt = float(here.clock.dt_)

@@ -27,11 +27,11 @@ class Live:
         wanted: what it records.
     """
 
-    def __init__(self, plan: Plan, copies: int, precision: str, wanted: Wanted) -> None:
+    def __init__(self, plan: Plan, copies: int, wanted: Wanted) -> None:
         self.plan = plan
         self.copies = copies
         self.wanted = wanted
-        self.parts = build(plan, copies, precision)
+        self.parts = build(plan, copies)
         self._monitors = make_monitors(self.parts, wanted)
         self._feed: dict[str, NDArray[Any]] = {}
         feeder = brian2.NetworkOperation(self._show, clock=self.parts.clock, when=slot(0, UPDATE), name="hasn_feed")
@@ -84,8 +84,8 @@ class Live:
         return fired.reshape(self.copies, *self.plan.network.by_name[name].shape)
 
     def values(self, name: str) -> NDArray[Any]:
-        """What a graded population sends since the last step: (samples, *shape), a copy."""
-        value = self.parts.groups[name].variables[self.parts.codes[name].value].get_value()
+        """What :attr:`GroupCode.shown` holds since the last step: (samples, *shape), a copy."""
+        value = self.parts.groups[name].variables[self.plan.codes[name].shown].get_value()
         return np.array(value).reshape(self.copies, *self.plan.network.by_name[name].shape)
 
     # --- state
@@ -114,5 +114,5 @@ class Live:
 
     def _changing(self) -> list[tuple[Any, list[str]]]:
         """Groups and the variables that change in them."""
-        groups = [(self.parts.groups[name], list(code.variables)) for name, code in self.parts.codes.items()]
+        groups = [(self.parts.groups[name], list(code.variables)) for name, code in self.plan.codes.items()]
         return groups + [(line, ["sent", "copied"]) for line in self.parts.lines.values()]

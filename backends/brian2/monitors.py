@@ -11,35 +11,40 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.build import Parts
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Plan
-from hasn.program.fuse import Network, has_spikes
+from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Source
+
+CURRENT = "u"
+"""The synaptic current's variable, where it can be recorded (precision "loihi")."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which populations to record.
+    """What to record.
 
     Attributes:
         spikes: spiking populations.
-        values: graded populations (what they send) and neurons (their voltage).
+        states: (population, variable).
     """
 
     spikes: tuple[str, ...]
-    values: tuple[str, ...]
+    states: tuple[tuple[str, str], ...]
 
 
-def wanted(network: Network, record: frozenset[str]) -> Wanted:
+def wanted(plan: Plan, record: frozenset[str]) -> Wanted:
     """What must be recorded for ``record`` and the Outputs. Sources are known already."""
-    shown = set(network.outputs.values())
-    spikes, values = [], []
-    for population in network.populations:
+    shown = set(plan.network.outputs.values())
+    spikes, states = [], []
+    for population in plan.network.populations:
         spiking, name = has_spikes(population), population.name
         if spiking and ("spikes" in record or name in shown):
             spikes.append(name)
         voltage = isinstance(population, Neurons) and "voltages" in record
         if voltage or (name in shown and not spiking and not isinstance(population, Source)):
-            values.append(name)
-    return Wanted(tuple(spikes), tuple(values))
+            states.append((name, plan.codes[name].shown))
+        if isinstance(population, Neurons) and "currents" in record:
+            states.append((name, CURRENT))
+    return Wanted(tuple(spikes), tuple(states))
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,12 @@ class Monitors:
     """Brian2's monitors of one network."""
 
     spikes: dict[str, Any]
-    values: dict[str, Any]
+    states: dict[tuple[str, str], Any]
 
     @property
     def all(self) -> list[Any]:
         """Every monitor."""
-        return [*self.spikes.values(), *self.values.values()]
+        return [*self.spikes.values(), *self.states.values()]
 
     def clear(self) -> None:
         """Forget what was recorded."""
@@ -76,24 +81,19 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
         name: brian2.SpikeMonitor(parts.groups[name], when="end", name=f"{parts.groups[name].name}_spikes", **kind)
         for name in wanted.spikes
     }
-    values = {
-        name: brian2.StateMonitor(
+    states = {
+        (name, variable): brian2.StateMonitor(
             parts.groups[name],
-            variable(parts, name),
+            variable,
             record=True,
             when="end",
             clock=parts.clock,
-            name=f"{parts.groups[name].name}_values",
+            name=f"{parts.groups[name].name}_{variable}_values",
             **kind,
         )
-        for name in wanted.values
+        for name, variable in wanted.states
     }
-    return Monitors(spikes, values)
-
-
-def variable(parts: Parts, name: str) -> str:
-    """The variable whose value is recorded."""
-    return parts.codes[name].value or "v"
+    return Monitors(spikes, states)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Recorded:
     """Arrays (T, samples, *shape)."""
 
     spikes: dict[str, NDArray[np.bool_]]
-    values: dict[str, NDArray[Any]]
+    states: dict[tuple[str, str], NDArray[Any]]
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int) -> Recorded:
@@ -113,8 +113,8 @@ def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: i
         step = np.rint(np.asarray(monitor.t_) / plan.network.program.dt).astype(np.int64)
         dense[step, np.asarray(monitor.i)] = True
         spikes[name] = dense.reshape(steps, copies, *shapes[name])
-    values = {}
-    for name, monitor in monitors.values.items():
-        record = np.array(getattr(monitor, f"{variable(parts, name)}_").T)
-        values[name] = record.reshape(steps, copies, *shapes[name])
-    return Recorded(spikes, values)
+    states = {}
+    for (name, variable), monitor in monitors.states.items():
+        record = np.array(getattr(monitor, f"{variable}_").T)
+        states[name, variable] = record.reshape(steps, copies, *shapes[name])
+    return Recorded(spikes, states)

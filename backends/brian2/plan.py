@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.backends.brian2.code import GroupCode
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network, Population, Projection, has_spikes
 from hasn.program.model import Floats
@@ -43,12 +44,16 @@ class Plan:
 
     Attributes:
         network: where it comes from.
+        codes: population -> its code, which is where the arithmetic is.
+        dtype: type of every variable: "float64" or "float32".
         levels: population -> topological level; each level has its own slots within a step.
         links: synapses, merged for each pair of populations.
         lines: graded population -> greatest age (in steps) that its delay line holds.
     """
 
     network: Network
+    codes: dict[str, GroupCode]
+    dtype: str
     levels: dict[str, int]
     links: tuple[Link, ...]
     lines: dict[str, int]
@@ -78,7 +83,7 @@ def size(population: Population) -> int:
     return int(np.prod(population.shape))
 
 
-def make_plan(network: Network) -> Plan:
+def make_plan(network: Network, codes: dict[str, GroupCode], dtype: str) -> Plan:
     """Merge projections and choose how each delay is kept."""
     levels = network.levels()
     pairs: dict[tuple[str, str], list[Projection]] = {}
@@ -91,7 +96,7 @@ def make_plan(network: Network) -> Plan:
         if source in graded and oldest > 0:
             lines[source] = max(oldest, lines.get(source, 0))
     links = tuple(_link(network, levels, lines, graded, group) for group in pairs.values())
-    return Plan(network, levels, links, lines)
+    return Plan(network, codes, dtype, levels, links, lines)
 
 
 def _late(levels: dict[str, int], source: str, target: str) -> int:

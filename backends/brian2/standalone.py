@@ -16,9 +16,7 @@ from hasn.backends.brian2.schedule import UPDATE, slot
 from hasn.errors import UnsupportedError
 
 
-def run_standalone(
-    plan: Plan, copies: int, precision: str, wanted: Wanted, feed: Feed, steps: int, build_dir: str | None
-) -> Recorded:
+def run_standalone(plan: Plan, copies: int, wanted: Wanted, feed: Feed, steps: int, build_dir: str | None) -> Recorded:
     """Write, compile and run a C++ program, and read what it recorded.
 
     Raises:
@@ -26,9 +24,9 @@ def run_standalone(
     """
     # A device of our own: a project that the user may be preparing on Brian2's is left alone.
     device = brian2.devices.cpp_standalone.device.CPPStandaloneDevice()
-    with tempfile.TemporaryDirectory(prefix="hasn_brian2_") as temporary, isolated(precision, "auto", device):
+    with tempfile.TemporaryDirectory(prefix="hasn_brian2_") as temporary, isolated(plan.dtype, "auto", device):
         folder = build_dir or temporary
-        network, parts, monitors = _network(plan, copies, precision, wanted, feed)
+        network, parts, monitors = _network(plan, copies, wanted, feed)
         try:
             network.run((steps - 0.5) * parts.clock.dt, namespace={})
             device.build(directory=folder, compile=True, run=True, debug=False, with_output=False)
@@ -42,11 +40,12 @@ def run_standalone(
         return recorded(plan, parts, monitors, steps, copies)
 
 
-def _network(plan: Plan, copies: int, precision: str, wanted: Wanted, feed: Feed) -> tuple[Any, Any, Any]:
-    parts = build(plan, copies, precision)
+def _network(plan: Plan, copies: int, wanted: Wanted, feed: Feed) -> tuple[Any, Any, Any]:
+    parts = build(plan, copies)
     for name, values in feed.items():
         group = parts.groups[name]
-        signal = brian2.TimedArray(values * brian2.amp, dt=parts.clock.dt, name=f"{group.name}_signal")
+        unit = group.variables["sent"].dim
+        signal = brian2.TimedArray(brian2.Quantity(values, dim=unit), dt=parts.clock.dt, name=f"{group.name}_signal")
         group.namespace["signal"] = signal
         group.run_regularly("sent = signal(t, i)", when=slot(0, UPDATE), name=f"{group.name}_feed")
     monitors = make_monitors(parts, wanted, compiled=True)

@@ -3,7 +3,8 @@
 import nir
 import numpy as np
 
-from hasn.backends.brian2.neurons import group_code, quotient
+from hasn.backends.brian2.code import quotient
+from hasn.backends.brian2.neurons import codes, group_code
 from hasn.backends.brian2.plan import make_plan, samples_at_once
 from hasn.backends.brian2.schedule import DEFAULT, slots
 from hasn.program.fuse import fuse
@@ -13,7 +14,8 @@ from tests.unit.backends.brian2.networks import loop
 
 
 def plan_of(made):
-    return make_plan(fuse(lower(made, dt=DT)))
+    network = fuse(lower(made, dt=DT))
+    return make_plan(network, codes(network), "float64")
 
 
 def test_a_pair_of_populations_is_one_list_of_synapses_whatever_its_delays():

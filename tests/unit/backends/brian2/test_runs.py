@@ -46,7 +46,7 @@ def test_a_batch_in_parts_of_one_size():
     whole, parts = compiled(), compiled(max_synapses=170)
     assert 2 * parts.plan.synapses <= 170 < 3 * parts.plan.synapses  # 2 + 2 + 1 samples: the last part is filled up
     same(whole.run(x, record=EVERYTHING), parts.run(x, record=EVERYTHING))
-    assert len(parts._built) == 1
+    assert len(parts.engine._built) == 1
 
 
 def test_a_run_leaves_nothing_behind():
