@@ -64,7 +64,7 @@ def _quantised(graph: nir.NIRGraph, target: str, calibrate: Path | None, dt: flo
         text = f"Quantised, with scales from {calibrate}"
     else:
         text = (
-            f"Quantised, with scales from RANDOM spikes (no --calibrate was given; rate {RATE:g} a step, {STEPS} steps): "
+            f"Quantised, with scales from RANDOM spikes (no --calibrate was given; rate {RATE:g}, {STEPS} steps): "
             "stronger inputs may wrap or clip"
         )
     return Chip(made, text, {"kind": "quantised", "calibration": given.data})
