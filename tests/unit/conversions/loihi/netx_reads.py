@@ -4,7 +4,7 @@
 
 FOLDER/<name>.net is read for each FOLDER/<name>.in.npz: options (JSON, for ``hdf5.Network``) and inputs (T, *shape of
 Network.inp). <name>.out.npz gets the spikes (T, *shape of Network.out), what the reader made of each layer's registers
-(du<i>, dv<i>, vth<i>), and the kinds of its layers.
+(du<i>, dv<i>, vth<i>), each layer's u<i> and v<i> after every step, and the kinds of its layers.
 
 lava-dl imports torch where its reader needs none of it: for type hints, and for the neurons that SLAYER trains. Where
 torch is missing, stand-ins take the place of these two modules; the reader itself runs as it is.
@@ -58,11 +58,17 @@ def run(hdf5: Any, path: Path, options: dict[str, int], inputs: np.ndarray) -> d
         for key in ("du", "dv", "vth")
     }
     found["kinds"] = np.array([layer.block for layer in network.layers])
+    states = [(f"{key}{i}", getattr(layer.neuron, key)) for i, layer in enumerate(network.layers) for key in ("u", "v")]
+    traces: dict[str, list[np.ndarray]] = {name: [] for name, _ in states}
     try:
-        network.run(condition=RunSteps(num_steps=len(inputs)), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+        for _ in inputs:
+            network.run(condition=RunSteps(num_steps=1), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+            for name, variable in states:
+                traces[name].append(variable.get().astype(int))
         found["spikes"] = np.moveaxis(sink.data.get(), -1, 0)
     finally:
         network.stop()
+    found |= {name: np.stack(trace) for name, trace in traces.items()}
     return found
 
 

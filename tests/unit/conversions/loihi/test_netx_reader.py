@@ -1,13 +1,15 @@
-"""lava-dl's own reader builds what was exported, and Lava's fixed_pt gives the spikes of the integer network."""
+"""lava-dl's own reader builds what was exported, and Lava's fixed_pt gives u, v and spikes of the integer network."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,32 +17,56 @@ from numpy.typing import NDArray
 from hasn.backends.lava.environment import lava_python, status
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.netx import NetxFile, export_netx
-from hasn.testing.integers import interpret
-from tests.unit.conversions.loihi.netx_chains import convolutions, dense_chain
+from hasn.conversions.loihi.quantise import quantise
+from hasn.demo.network import digit_network
+from hasn.testing.integers import IntegerTraces, interpret
+from tests.unit.conversions.loihi.netx_chains import DT, convolutions, dense_chain
 
 SCRIPT = Path(__file__).with_name("netx_reads.py")
 STEPS, SAMPLES = 25, 2
-GRADED = "own delays"  # the case whose inputs have values
-CASES = {
-    "biased": (dense_chain(15), "synchronous"),  # layers that must be reset, two samples one after the other
-    "delayed": (dense_chain(7), "synchronous"),
-    "own delays": (dense_chain(10), "synchronous"),  # a step of delay everywhere: no layer runs late
-    "hardware": (dense_chain(18), "hardware"),  # so too, with biases
-    "recurrent": (dense_chain(8), "synchronous"),
-    "pooled": (convolutions(0, dense=True), "synchronous"),
-    "grid": (convolutions(1, dense=False), "synchronous"),
+
+
+def chip(graph: nir.NIRGraph, timing: str = "synchronous", **scales: float) -> QuantisedNetwork:
+    return QuantisedNetwork(graph, "loihi2", DT, timing, input_scales=scales)
+
+
+def quantised() -> QuantisedNetwork:
+    """From volts; ``headroom`` so large that no weight needs an exponent."""
+    graph = digit_network(inputs=64, hidden=32)
+    for name in ("fc1", "fc2"):
+        graph.nodes[name].weight = graph.nodes[name].weight * 2.5  # untrained, it hardly fires
+    calibration = (np.random.default_rng(0).random((40, 4, 64)) < 0.4).astype(float)
+    return quantise(graph, calibrate=calibration, headroom=64)
+
+
+CASES: dict[str, Callable[[], QuantisedNetwork]] = {
+    "biased": lambda: chip(dense_chain(15)),  # layers that must be reset, two samples one after the other
+    "delayed": lambda: chip(dense_chain(7)),
+    "own delays": lambda: chip(dense_chain(10), **{"in": 16.0}),  # a step of delay everywhere: no layer runs late
+    "hardware": lambda: chip(dense_chain(18), "hardware"),  # so too, with biases
+    "recurrent": lambda: chip(dense_chain(8)),
+    "pooled": lambda: chip(convolutions(0, dense=True)),
+    "grid": lambda: chip(convolutions(1, dense=False)),
+    "quantised": quantised,
 }
 
 
 @dataclass(frozen=True)
 class Read:
-    """What came back of a case: spikes (T, samples, n) of the last layer, and what the reader built."""
+    """A case: what the integer network does with the samples that were shown, and what the reader built and ran."""
 
-    network: QuantisedNetwork
     file: NetxFile
-    expected: NDArray[np.bool_]
-    spikes: NDArray[Any]
+    registers: dict[str, tuple[int, int, int]]
+    expected: IntegerTraces
     built: dict[str, NDArray[Any]]
+
+    def trace(self, key: str, population: str) -> NDArray[Any]:
+        """What Lava recorded, in canonical time: (T, samples, n), as the integer network has it."""
+        raw = self.built[key][self.file.shifts[population] :]
+        samples = self.expected.v[population].shape[1]
+        raw = raw[: samples * STEPS]
+        flat = (raw.transpose(0, 3, 2, 1) if raw.ndim == 4 else raw).reshape(samples, STEPS, -1)
+        return flat.swapaxes(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +74,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Read]:
     python = _python()
     folder = tmp_path_factory.mktemp("netx")
     given = {name: _export(folder, name) for name in CASES}
-    done = subprocess.run([python, str(SCRIPT), str(folder)], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([python, str(SCRIPT), str(folder)], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return {name: _collect(folder, name, *given[name]) for name in CASES}
 
@@ -68,15 +94,11 @@ def _python() -> str:
 
 
 def _export(folder: Path, name: str) -> tuple[QuantisedNetwork, NetxFile, NDArray[Any]]:
-    graph, timing = CASES[name]
-    scales = {"in": 16.0} if name == GRADED else {}
-    network = QuantisedNetwork(graph, "loihi2", 1e-3, timing, input_scales=scales)
+    network = CASES[name]()
     file = export_netx(network, folder / f"{name}.net")
-    shape = network.integers.inputs["in"].shape
-    rng = np.random.default_rng(7)
-    inputs = (rng.random((STEPS, SAMPLES, *shape)) < 0.4) * (
-        rng.integers(-9, 20, (STEPS, SAMPLES, *shape)) if scales else 1
-    )
+    (source,) = network.integers.inputs.values()
+    rng, shape = np.random.default_rng(7), (STEPS, SAMPLES, *source.shape)
+    inputs = (rng.random(shape) < 0.4) * (rng.integers(-9, 20, shape) if file.graded else 1)
     # Samples follow each other where NetX resets the layers between them; else the first is run alone.
     shown = np.concatenate([inputs[:, i] for i in range(SAMPLES if file.needs_reset else 1)])
     shown = shown.transpose(0, 3, 2, 1) if file.transposed[0] else shown.reshape(len(shown), -1)
@@ -89,30 +111,28 @@ def _export(folder: Path, name: str) -> tuple[QuantisedNetwork, NetxFile, NDArra
 def _collect(folder: Path, name: str, network: QuantisedNetwork, file: NetxFile, inputs: NDArray[Any]) -> Read:
     with np.load(folder / f"{name}.out.npz") as found:
         built = dict(found)
-    spikes = built.pop("spikes")
-    assert spikes.shape[1:] == file.output_shape
-    last = list(file.shifts)[-1]
-    spikes = spikes[file.shifts[last] :]
-    spikes = spikes.transpose(0, 3, 2, 1) if file.transposed[1] else spikes
-    samples = len(spikes) // STEPS
-    spikes = spikes.reshape(samples, STEPS, -1).swapaxes(0, 1)
-    flat = inputs[:, :samples].reshape(STEPS, samples, -1)
-    expected = interpret(network.integers, {"in": flat}, STEPS, samples).spikes[last]
-    return Read(network, file, expected, spikes, built)
+    assert built["spikes"].shape[1:] == file.output_shape
+    flat = inputs.reshape(*inputs.shape[:2], -1)[:, : SAMPLES if file.needs_reset else 1]
+    given = dict.fromkeys(network.integers.inputs, flat)
+    registers = {population: next(iter(p.registers())) for population, p in network.integers.populations.items()}
+    return Read(file, registers, interpret(network.integers, given, *flat.shape[:2]), built)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_reader_builds_the_network_that_was_exported(read: dict[str, Read], case: str) -> None:
     found = read[case]
-    np.testing.assert_array_equal(found.spikes, found.expected)
     for name, i in found.file.layers.items():
-        (registers,) = found.network.integers.populations[name].registers()
-        assert tuple(int(found.built[f"{key}{i}"]) for key in ("du", "dv", "vth")) == registers
+        assert tuple(int(found.built[f"{key}{i}"]) for key in ("du", "dv", "vth")) == found.registers[name]
+        np.testing.assert_array_equal(found.trace(f"u{i}", name), found.expected.u[name])
+        np.testing.assert_array_equal(found.trace(f"v{i}", name), found.expected.v[name])
+    np.testing.assert_array_equal(found.trace("spikes", name), found.expected.spikes[name])
 
 
 def test_the_cases_reach_what_they_are_for(read: dict[str, Read]) -> None:
     for name, found in read.items():
-        assert 0.02 < found.expected.mean() < 0.98, f"{name} fires too little or too much: {found.expected.mean()}"
+        rate = found.expected.spikes[list(found.file.layers)[-1]].mean()
+        assert 0.02 < rate < 0.98, f"{name} fires too little or too much: {rate}"
+    assert {name for name, found in read.items() if found.file.graded} == {"own delays"}
     assert {name for name, found in read.items() if found.file.needs_reset} == {"biased", "pooled", "grid"}
     assert {name for name, found in read.items() if not any(found.file.shifts.values())} == {"own delays", "hardware"}
     assert read["pooled"].built["kinds"].tolist() == ["Conv", "Conv", "Dense"]
