@@ -44,7 +44,13 @@ def agreement_table(comparison: Comparison, extra: Extra | None = None) -> Table
         label: _row(comparison, label, tuple(given.get(label, {}).get(column, DASH) for column in more))
         for label in comparison.recordings
     }
-    return Table((*COLUMNS[:2], *more, *COLUMNS[2:]), rows, dict(comparison.skipped))
+    return Table((*COLUMNS[:2], *more, *_in_units(comparison)), rows, dict(comparison.skipped))
+
+
+def _in_units(comparison: Comparison) -> tuple[str, ...]:
+    """The columns behind the precision; the chip's integers have no volts."""
+    integers = any(recording.precision == "loihi" for recording in comparison.recordings.values())
+    return tuple(column.replace("|ΔV| (V)", "|Δu|, |Δv| (units)") if integers else column for column in COLUMNS[2:])
 
 
 def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str, ...]:
