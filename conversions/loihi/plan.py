@@ -234,7 +234,7 @@ def _limit(
     within(float(np.abs(e.bias).max(initial=0.0)), LARGEST_BIAS)
     within(0.0 if e.threshold is None else float(e.threshold.max(initial=0.0)), THRESHOLD_MAX * UNIT)
     for values in connections.values():
-        within(float(np.abs(values).max()), largest_weight(rounding.weight_bits) * UNIT)
+        within(float(np.abs(values).max()), largest_weight(rounding.weight_bits, rounding.largest_exponent) * UNIT)
     return min(limits, default=UNIT)
 
 

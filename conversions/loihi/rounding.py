@@ -34,11 +34,13 @@ class Rounding:
         weight_bits: 2..8, one of them the sign where both occur; fewer leave the low bits of the mantissa 0, as the
             chip's ``num_weight_bits`` does.
         seed: of the stochastic rounding.
+        largest_exponent: 0..7, of the weights; NetX's files have 0 alone.
     """
 
     how: str = "nearest"
     weight_bits: int = 8
     seed: int = 0
+    largest_exponent: int = WEIGHT_EXPONENT_MAX
     _rng: np.random.Generator = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -46,9 +48,10 @@ class Rounding:
             raise OptionError(
                 "unknown rounding", parameter="rounding", got=repr(self.how), wanted=" or ".join(ROUNDINGS)
             )
-        whole = isinstance(self.weight_bits, int) and not isinstance(self.weight_bits, bool)
-        if not whole or not 2 <= self.weight_bits <= 8:
-            raise OptionError("no such number of bits", parameter="weight_bits", got=self.weight_bits, wanted="2..8")
+        for name, low, high in (("weight_bits", 2, 8), ("largest_exponent", 0, WEIGHT_EXPONENT_MAX)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise OptionError("no such number", parameter=name, got=value, wanted=f"{low}..{high}")
         object.__setattr__(self, "_rng", np.random.default_rng(self.seed))
 
     def whole(self, values: Floats) -> Floats:
@@ -85,10 +88,10 @@ def grid(values: Any, bits: int = 8) -> tuple[int, int, int]:
     return exponent, step << exponent, most << exponent
 
 
-def largest_weight(bits: int) -> float:
-    """The largest weight, in weight units, that fits with the largest exponent (for weights of both signs)."""
+def largest_weight(bits: int, exponent: int) -> float:
+    """The largest weight, in weight units, that fits with an exponent (for weights of both signs)."""
     step = 2 << (8 - bits)
-    return float((MIXED_MAX // step * step) << WEIGHT_EXPONENT_MAX)
+    return float((MIXED_MAX // step * step) << exponent)
 
 
 #: The largest bias, in voltage units.
