@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ class QuantisationReport:
              "spikes (float)", "spikes (integer)", "drift"),
             ("weights", "into", "exponent", "bits", "levels", "rms error", "max error", "lost", "composed"),
         )  # fmt: skip
-        return "\n".join(_table(head, rows) for head, rows in zip(heads, (populations, weights), strict=True))
+        return f"{_table(heads[0], populations)}\n{_table(heads[1], weights)}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -171,13 +171,13 @@ def _weights(node: str, w: Weights, target: str, composed: str) -> WeightReport:
         - bool(np.any(w.integers > 0) and np.any(w.integers < 0)),
         len(np.unique(w.integers)),
         float(np.sqrt(np.square(error).mean() / square)) if square else 0.0,
-        float(np.abs(error).max(initial=0.0) / max(np.abs(w.exact).max(initial=0.0), 1e-300)),
+        float(np.abs(error).max(initial=0.0)) / max(float(np.abs(w.exact).max(initial=0.0)), 1e-300),
         float(np.count_nonzero(there & (w.integers == 0)) / max(np.count_nonzero(there), 1)),
         composed,
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     from rich.box import ROUNDED
     from rich.table import Table
     from rich.text import Text

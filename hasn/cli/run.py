@@ -96,7 +96,7 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
     groups = ("outputs", "spikes", "voltages", "currents")
     arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
     with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)
 
 
 def _rates(recording: Recording) -> dict[str, dict[str, Any]]:
