@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from hasn.program.model import Floats
 
+PEAK = "peak"
+"""A variable of this name is the largest that something has been in a population so far: :class:`Recorded` has it."""
+
 _QUOTIENTS = {("volt", "amp"): "ohm", ("amp", "volt"): "siemens"}
 
 

@@ -68,7 +68,8 @@ class Engine:
         parts = [self._part(given, start, copies, what) for start in range(0, given.batch, copies)]
         spikes = {key: _joined([part.spikes[key] for part in parts], given.batch) for key in what.spikes}
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
-        return Recorded(spikes, states)
+        peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
+        return Recorded(spikes, states, peaks)
 
     def _copies(self, given: Signals, what: Wanted) -> int:
         """Samples of one network: as few networks as the limits allow, all of one size, so that one is built."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.engine import Engine, Options
-from hasn.backends.brian2.integers import integer_plan
+from hasn.backends.brian2.integers import check_peaks, integer_plan
 from hasn.backends.brian2.neurons import codes
 from hasn.backends.brian2.plan import Plan, make_plan
 from hasn.executable import Array, Executable, Raw
@@ -40,6 +40,7 @@ class _OnBrian2(Executable, ABC):
         from hasn.backends.brian2.monitors import CURRENT, wanted
 
         found = self.engine.run(given, wanted(self.plan, record))
+        self._check(found.peaks)
         shown: dict[str, Array] = {**given.values, **found.spikes}  # what an Output shows, by population
         shown |= {name: v for (name, variable), v in found.states.items() if variable != CURRENT and name not in shown}
 
@@ -54,6 +55,9 @@ class _OnBrian2(Executable, ABC):
             currents=states("currents", CURRENT),
         )
 
+    def _check(self, peaks: dict[str, float]) -> None:
+        """Refuse what has not been computed as it is meant, by the populations' peaks."""
+
     def _typed(self, values: Array) -> Array:
         return values.astype(self.result, copy=False)
 
@@ -63,6 +67,7 @@ class _OnBrian2(Executable, ABC):
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
         live = self.engine.stream
         live.step(inputs)
+        self._check(live.peaks())
 
         def shown(name: str) -> Array:
             population = self.network.by_name[name]
@@ -102,6 +107,9 @@ class Brian2Integers(_OnBrian2, IntegerExecutable):
         IntegerExecutable.__init__(self, program)
         self.result = np.dtype(np.int32)
         self.engine = Engine(integer_plan(self.integers), options)
+
+    def _check(self, peaks: dict[str, float]) -> None:
+        check_peaks(peaks)
 
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         self._integer_inputs(given)  # refuses what is no integer

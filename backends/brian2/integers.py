@@ -5,27 +5,33 @@ differs from the chip's rounding towards 0). float64 holds every integer up to 2
 
     x + drive            at most ACTIVATION_LIMIT < 2**25, as is every partial sum, in whatever order events come
     64*(x + drive)       below 2**31
-    |u| * keep_u         keep_u = (4095 - du)/4096 is a multiple of 2**-12: exact while |u| < 2**41. A turn of ``wrap``
-                         usually leaves |u| <= 2**23; a current of which it takes too little is still held exactly.
+    |u| * keep_u         keep_u = (4095 - du)/4096 is a multiple of 2**-12 and |u| < 2**31 an integer: 43 bits
     |v| * keep_v         likewise, |v| < 2**23
-    floor, sign, clip and comparisons are exact by nature.
+    floor                below 2**31, for Brian2's gives 32 bits
+    sign, clip and comparisons are exact by nature.
 
 So the result depends neither on the order of operations nor on fused multiply-adds, and all targets give the same bits.
+A turn of ``wrap`` may be too little for large input, and u grow from step to step: its largest sum is kept in ``peak``,
+and what 32 bits could not hold is refused.
 Chip units have no dimension, so all of Brian2's units are 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from hasn.backends.brian2.code import GroupCode, given, source_code
+from hasn.backends.brian2.code import PEAK, GroupCode, given, source_code
 from hasn.backends.brian2.neurons import group_code
 from hasn.backends.brian2.plan import Plan, make_plan
+from hasn.errors import UnsupportedError
 from hasn.program.fuse import Population, Projection
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
 from hasn.program.model import Source
 
 UNIT = "1"
+#: The chip's sums have 32 bits, a sign among them.
+SUM_LIMIT = 1 << 31
 
 
 def integer_plan(integers: IntegerNetwork) -> Plan:
@@ -50,10 +56,12 @@ def register_code(p: IntegerPopulation) -> GroupCode:
     A population that does not spike has them too, as on the chip; its spikes go nowhere.
     """
     x = given(p.drives, UNIT)
-    unity, turn, limit = 1 << DECAY_BITS, 2 * STATE_LIMIT, STATE_LIMIT
+    unity, turn, limit, largest = 1 << DECAY_BITS, 2 * STATE_LIMIT, STATE_LIMIT, SUM_LIMIT - 1
     update = [
         *x.before,
         f"u = sign(u)*floor(abs(u)*keep_u) + {1 << ALIGN_BITS}*{x.code}",
+        f"{PEAK} = clip(abs(u), {PEAK}, {float(1 << 52)})",
+        f"u = clip(u, -{largest}, {largest})",  # changes only what will be refused: nothing is undefined until then
         f"u = u - {turn}*int(u > {limit}) + {turn}*int(u <= -{limit})",
         f"v = clip(sign(v)*floor(abs(v)*keep_v) + u + bias, -{limit - 1}, {limit - 1})",
         x.after,
@@ -66,5 +74,26 @@ def register_code(p: IntegerPopulation) -> GroupCode:
     }
     constants = {**{name: (UNIT, value) for name, value in registers.items()}, **x.constants}
     initial = {**x.initial, "v": p.v_init.astype(float)}
-    variables = {"u": UNIT, "v": UNIT, **x.variables}
+    variables = {"u": UNIT, "v": UNIT, PEAK: UNIT, **x.variables}
     return GroupCode(variables, constants, initial, "\n".join(update), "v > theta", "v = 0")
+
+
+def check_peaks(peaks: Mapping[str, float]) -> None:
+    """Refuse currents that have left 32 bits.
+
+    Args:
+        peaks: population -> largest absolute value of its current before it was wrapped.
+
+    Raises:
+        UnsupportedError: it is 2**31 or more.
+    """
+    for name, peak in peaks.items():
+        if peak >= SUM_LIMIT:
+            raise UnsupportedError(
+                "one turn of 24 bits a step was too little for its current, which has left the 32 bits it is added in",
+                node=name,
+                parameter="current",
+                got=int(peak),
+                wanted=f"at most {SUM_LIMIT - 1}",
+                way_out="Quantise with a smaller scale (more headroom), or give smaller inputs.",
+            )

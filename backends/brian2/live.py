@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
-from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, recorded
+from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
 from hasn.backends.brian2.plan import Plan
 from hasn.backends.brian2.schedule import UPDATE, slot
 from hasn.program.model import Source
@@ -87,6 +87,10 @@ class Live:
         """What :attr:`GroupCode.shown` holds since the last step: (samples, *shape), a copy."""
         value = self.parts.groups[name].variables[self.plan.codes[name].shown].get_value()
         return np.array(value).reshape(self.copies, *self.plan.network.by_name[name].shape)
+
+    def peaks(self) -> dict[str, float]:
+        """Population -> peak since the initial state, where its code keeps one."""
+        return peaks(self.plan, self.parts)
 
     # --- state
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.build import Parts
+from hasn.backends.brian2.code import PEAK
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Plan
 from hasn.program.fuse import has_spikes
@@ -98,10 +99,11 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
 
 @dataclass(frozen=True)
 class Recorded:
-    """Arrays (T, samples, *shape)."""
+    """Arrays (T, samples, *shape), and the populations' peaks where their code keeps one."""
 
     spikes: dict[str, NDArray[np.bool_]]
     states: dict[tuple[str, str], NDArray[Any]]
+    peaks: dict[str, float]
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int) -> Recorded:
@@ -117,4 +119,13 @@ def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: i
     for (name, variable), monitor in monitors.states.items():
         record = np.array(getattr(monitor, f"{variable}_").T)
         states[name, variable] = record.reshape(steps, copies, *shapes[name])
-    return Recorded(spikes, states)
+    return Recorded(spikes, states, peaks(plan, parts))
+
+
+def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
+    """Population -> largest PEAK of its neurons, where its code has one."""
+    return {
+        name: float(np.max(getattr(parts.groups[name], f"{PEAK}_")[:], initial=0.0))
+        for name, code in plan.codes.items()
+        if PEAK in code.variables
+    }

@@ -190,6 +190,27 @@ def test_cython_gives_the_same_bits():
     assert np.any(reference.v["n"] == 1 - LIMIT)
 
 
+def test_a_current_that_leaves_32_bits_is_refused():
+    """A turn a step takes less than comes in; the reference, whose integers have no end, says when it is too much."""
+    made = one(du=0, dv=0, vth=131071)
+    x = np.full((12, 1), 2**23 - 1)
+    executable = compiled(made)
+    reference = interpret(executable.integers, {"in": x[:, np.newaxis]}, 12, 1).u["n"][:, 0, 0]
+    before = np.concatenate([[0], reference[:-1]])
+    fits = int(np.argmax(before * 4095 // 4096 + 64 * x[:, 0] >= 2**31))
+    assert 2 < fits < 12
+    recording = executable.run(x[:fits], record="currents")
+    np.testing.assert_array_equal(recording.currents["n"][:, 0], reference[:fits])
+    with pytest.raises(UnsupportedError, match="32 bits") as error:
+        executable.run(x[: fits + 1])
+    assert error.value.node == "n"
+    for t in range(fits):
+        executable.step(x[t])
+    with pytest.raises(UnsupportedError, match="32 bits"):
+        executable.step(x[fits])
+    assert executable.run(x[:fits]).output.shape == (fits, 1)  # a refused run leaves nothing behind
+
+
 def test_refusals():
     with pytest.raises(UnsupportedError, match="register") as error:
         compiled(graph({"in": 1, "n": lif(1), "out": 1}, [("in", "n"), ("n", "out")]), dt=DT)
