@@ -11,6 +11,7 @@ from hasn.cli.check import check
 from hasn.cli.compare import compare
 from hasn.cli.demo import demo
 from hasn.cli.errors import Group
+from hasn.cli.export import export
 from hasn.cli.info import info
 from hasn.cli.lava import app as lava
 from hasn.cli.quantise import quantise
@@ -46,6 +47,6 @@ def hasn(
     """
 
 
-for command in (demo, backends, info, check, run, compare, quantise):
+for command in (demo, backends, info, check, run, compare, quantise, export):
     app.command()(command)
 app.add_typer(lava, name="lava")

@@ -10,10 +10,10 @@ import numpy as np
 
 from . import engines
 from .host_engine import Feed, HostEngine, Tape, Variable
+from .lava_network import Bundle, Cell
 from .memory import Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
-from .run import Bundle, Cell
 
 IN_PORT = {"lif": "a_in", "dense": "s_in", "delay_dense": "s_in", "sparse": "s_in"}
 OUT_PORT = {"lif": "s_out", "dense": "a_out", "delay_dense": "a_out", "sparse": "a_out"}

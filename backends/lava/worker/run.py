@@ -1,89 +1,220 @@
-"""Runs the network of a folder on Lava: ``manifest.json`` and ``network.npz`` become Lava's processes.
+"""Runs the network of this folder on Lava: simulated bit by bit, or on a Loihi 2 chip.
 
-Standard library, numpy and lava-nc alone: hasn's worker uses this file, and an exported folder holds a copy of it.
+    python run.py --self-test
+    python run.py --simulate INPUT.npz --out FILE.npz
+    python run.py --hardware INPUT.npz --out FILE.npz
+
+Needs Python 3.10, numpy and lava-nc 0.10; --hardware also Intel's extension lava-loihi and a board.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import importlib.util
+import logging
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FORMAT = 2
-#: Bits of a graded spike on Loihi 2. In floating point, any number makes Lava multiply instead of select.
-GRADED_BITS = 24
+if __package__:
+    from .lava_network import Bundle, Refused, checked, run_all
+else:  # in an exported folder
+    from lava_network import Bundle, Refused, checked, run_all  # type: ignore[import-not-found, no-redef]
 
-Cell = dict[str, Any]
-
-
-class Refused(ValueError):
-    """The folder or a request has a mistake; the text says which."""
+HERE = Path(__file__).resolve().parent
+ADAPTERS = "lava.proc.embedded_io.spike"
 
 
-class Bundle:
-    """A mapped network.
+# --- what is there to run on
 
-    Attributes:
-        manifest: see ``hasn.backends.lava.mapping``.
-        arrays: cell -> {array's name: array}.
+
+def require_lava() -> None:
+    """Say what is missing.
+
+    Raises:
+        Refused: lava-nc is not installed in this Python.
     """
+    if not _importable("lava.proc.lif.process"):
+        raise Refused(
+            f"lava-nc is not installed in this Python ({sys.version.split()[0]}); "
+            "in a Python 3.10: python -m pip install lava-nc==0.10.0"
+        )
 
-    def __init__(self, folder: Path) -> None:
-        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if self.manifest["format"] != FORMAT:
-            raise Refused(f"bundle format {self.manifest['format']}; this reads {FORMAT}")
-        self.cells: dict[str, Cell] = {cell["name"]: cell for cell in self.manifest["cells"]}
-        self.arrays: dict[str, dict[str, Any]] = {name: {} for name in self.cells}
-        with np.load(folder / "network.npz", allow_pickle=False) as stored:
-            for key in stored.files:
-                cell, name = key.split("/", 1)
-                self.arrays[cell][name] = stored[key]
 
-    @property
-    def fixed(self) -> bool:
-        """Whether it is in the chip's integers."""
-        return bool(self.manifest["precision"] == "loihi")
+def require_chip() -> None:
+    """Say what is missing.
 
-    @property
-    def tag(self) -> str:
-        """Which of Lava's process models run it."""
-        return "fixed_pt" if self.fixed else "floating_pt"
+    Raises:
+        Refused: Intel's extension or a board is missing.
+    """
+    require_lava()
+    if not _importable(ADAPTERS):
+        raise Refused(
+            f"no hardware: Intel's extension lava-loihi is not installed here (the chip's spike adapters, {ADAPTERS}, "
+            "come with it). Members of Intel's Neuromorphic Research Community get it from Intel; "
+            "everybody else can run --simulate, which is bit-accurate but no hardware"
+        )
+    from lava.utils.loihi import is_installed
 
-    def matrix(self, cell: str, name: str) -> Any:
-        """A weight matrix: dense as it was written, or csr from its three parts."""
-        arrays = self.arrays[cell]
-        if name in arrays:
-            return arrays[name]
-        from scipy.sparse import csr_matrix
+    if not is_installed():
+        raise Refused("no hardware: Intel's extension lava-loihi is there in part only (lava.utils.loihi finds none)")
 
-        parts = (arrays[f"{name}.data"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"])
-        rows, columns = arrays[f"{name}.shape"].tolist()
-        return csr_matrix(parts, shape=(rows, columns))
 
-    # --- processes
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
 
-    def process(self, name: str, graded: bool) -> Any:
-        """The stock Lava process of a cell.
 
-        Args:
-            name: the cell.
-            graded: whether a connection's source sends other numbers than 0 and 1.
-        """
-        from lava.proc.dense.process import DelayDense, Dense
-        from lava.proc.lif.process import LIF
-        from lava.proc.sparse.process import Sparse
+# --- inputs
 
-        cell, arrays = self.cells[name], self.arrays[name]
-        if cell["kind"] == "lif":
-            numbers = {key: cell[key] for key in ("du", "dv", "vth")}
-            vectors = {key: arrays[key] for key in ("bias_mant", "bias_exp", "v") if key in arrays}
-            return LIF(shape=(int(cell["size_out"]),), name=name, **numbers, **vectors)
-        common: Cell = {"name": name, "num_message_bits": GRADED_BITS if graded else 0}
-        common["weights"] = self.matrix(name, "weights")
-        if self.fixed:
-            common |= {"weight_exp": int(cell["weight_exp"]), "num_weight_bits": 8}
-        if cell["kind"] == "delay_dense":
-            return DelayDense(delays=arrays["delays"].astype(int), **common)
-        return {"dense": Dense, "sparse": Sparse}[cell["kind"]](**common)
+
+def read_inputs(bundle: Bundle, path: Path) -> tuple[dict[str, Any], bool]:
+    """{Input: int32 (T, batch, n)}, and whether the file's arrays have a batch axis.
+
+    Raises:
+        Refused: the file or its arrays are not what the network takes.
+    """
+    entries = bundle.manifest["inputs"]
+    arrays = _arrays(path)
+    found, leads = {}, set()
+    for name, entry in entries.items():
+        value = arrays.get(name, arrays.get(f"inputs/{name}"))
+        if value is None and len(entries) == len(arrays) == 1:
+            (value,) = arrays.values()
+        if value is None:
+            raise Refused(f"{path.name} has no array for Input {name!r}; wanted: {', '.join(entries)}")
+        found[name], lead = _checked_input(name, entry, value)
+        leads.add(lead)
+    if len(leads) > 1:
+        raise Refused(f"the Inputs have different steps or samples: {sorted(leads)}")
+    return found, any(len(lead) == 2 for lead in leads)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise Refused(f"there is no file {path}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return {"": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # damaged files raise nearly anything
+        raise Refused(f"{path.name} is no .npz or .npy file of numbers ({type(error).__name__})") from None
+
+
+def _checked_input(name: str, entry: dict[str, Any], value: Any) -> tuple[Any, tuple[int, ...]]:
+    shape = tuple(entry["shape"])
+    lead = value.shape[: value.ndim - len(shape)]
+    if len(lead) not in (1, 2) or value.shape[len(lead) :] != shape or 0 in value.shape[: len(lead)]:
+        wanted = ", ".join(map(str, shape))
+        raise Refused(f"Input {name!r} has shape {value.shape}; wanted (T, {wanted}) or (T, batch, {wanted})")
+    if value.dtype.kind not in "biuf" or not np.all(np.isfinite(value)) or np.any(value != np.rint(value)):
+        scale = f": real values times {entry['scale']:g}, rounded" if entry["scale"] != 1 else ""
+        raise Refused(f"Input {name!r} is not of integers; the chip takes spikes 0 and 1, or integers{scale}")
+    most = int(np.abs(value.astype(np.float64)).max())
+    if not entry["graded"] and not np.all((value == 0) | (value == 1)):
+        raise Refused(f"Input {name!r} takes spikes, 0 or 1 (it was exported so); got values up to {most}")
+    if most > entry["limit"]:
+        raise Refused(f"Input {name!r} has values up to {most}; this network holds its sums up to {entry['limit']}")
+    return value.astype(np.int32).reshape(lead[0], lead[1] if len(lead) == 2 else 1, -1), lead
+
+
+# --- the three things to do
+
+
+def _run(bundle: Bundle, inputs: dict[str, Any], hardware: bool, lag: int) -> dict[str, Any]:
+    try:
+        return run_all(bundle, inputs, hardware, lag)
+    except Exception as error:
+        if not hardware:
+            raise
+        raise Refused(f"Lava could not run it on a chip: {type(error).__name__}: {error}") from error
+
+
+def run_file(bundle: Bundle, path: Path, out: Path, hardware: bool, lag: int) -> None:
+    """Run a file's inputs and write spikes, voltages and outputs."""
+    if out.exists():
+        raise Refused(f"{out} is there already and is kept; name another file")
+    if not out.parent.is_dir():
+        raise Refused(f"there is no folder {out.parent}")
+    inputs, batched = read_inputs(bundle, path)
+    runs = _run(bundle, inputs, hardware, lag)
+    shapes = {name: place["shape"] for name, place in bundle.manifest["populations"].items()}
+    found = {key: x.reshape(*x.shape[:2], *shapes[key.split("/", 1)[1]]) for key, x in runs.items()}
+    found = {key: x.astype(bool) if key.startswith("spikes/") else x for key, x in found.items()}
+    for name, output in bundle.manifest["outputs"].items():
+        value = inputs.get(output["of"]) if output["key"] == "inputs" else runs.get(f"{output['key']}/{output['of']}")
+        if value is not None:
+            found[f"outputs/{name}"] = value.reshape(*value.shape[:2], *output["shape"])
+    temporary = out.with_name(f".{out.name}.part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **{key: x if batched else x[:, 0] for key, x in found.items()})
+    temporary.replace(out)
+    sys.stdout.write(f"{'hardware' if hardware else 'simulated'}: wrote {out}\n")
+
+
+def self_test(bundle: Bundle, hardware: bool, lag: int) -> bool:
+    """Compare a run of expected.npz's inputs with its spikes and voltages, bit for bit."""
+    expected = _arrays(HERE / "expected.npz")
+    same = str(expected["digest"]) == bundle.digest()
+    if not same:
+        sys.stdout.write("network: CHANGED; its weights or registers are not those that expected.npz was made with\n")
+    inputs = {key[7:]: x.reshape(*x.shape[:2], -1) for key, x in expected.items() if key.startswith("inputs/")}
+    got = _run(bundle, inputs, hardware, lag)
+    for key, values in got.items():
+        line, equal = _comparison(key, values, expected[key])
+        sys.stdout.write(line)
+        same = same and equal
+    where = "on the chip" if hardware else "in Lava's bit-accurate simulation (no hardware)"
+    sys.stdout.write(f"self-test {'passed' if same else 'FAILED'} {where}\n")
+    return same
+
+
+def _comparison(key: str, got: Any, wanted: Any) -> tuple[str, bool]:
+    wanted = wanted.reshape(got.shape).astype(np.int64)
+    steps, samples, neurons = got.shape
+    kind, name = key.split("/", 1)
+    what = f"{name}: {kind} of {neurons} neurons, {samples} sample(s), {steps} steps"
+    what += f", {int(wanted.sum())} spikes" if kind == "spikes" else ""
+    wrong = np.argwhere(got != wanted)
+    if not len(wrong):
+        return f"{what}: identical\n", True
+    t, sample, n = wrong[0].tolist()
+    first = f"step {t}, sample {sample}, neuron {n}: expected {wanted[t, sample, n]}, got {got[t, sample, n]}"
+    return f"{what}: {len(wrong)} DIFFER, first at {first}\n", False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: 0 is well, 1 a self-test that failed, 2 a mistake or something missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--self-test", action="store_true", help="compare with expected.npz, bit for bit")
+    parser.add_argument("--simulate", metavar="INPUT", type=Path, help="run this .npz on Lava's bit-accurate models")
+    parser.add_argument("--hardware", metavar="INPUT", type=Path, nargs="?", const=HERE, help="run it on a chip")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="where to write what came out (.npz)")
+    parser.add_argument("--lag", type=int, default=0, help="hardware: steps that the spike adapters take together")
+    given = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")  # Lava's own, about modules that it cannot import
+    try:
+        hardware = given.hardware is not None
+        require_chip() if hardware else require_lava()
+        bundle = checked(HERE)
+        if hardware and bundle.manifest["target"] != "loihi2":
+            raise Refused("no hardware: this network was exported for Loihi 1, and Lava's spike adapters are Loihi 2's")
+        if given.self_test:
+            return 0 if self_test(bundle, hardware, given.lag) else 1
+        path = given.simulate or given.hardware
+        if path is None or path == HERE or given.out is None or given.lag < 0 or (given.simulate and hardware):
+            raise Refused("wanted: --self-test, or --simulate INPUT --out FILE, or --hardware INPUT --out FILE")
+        run_file(bundle, path, given.out, hardware, given.lag)
+    except (Refused, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

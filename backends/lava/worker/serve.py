@@ -91,7 +91,7 @@ class Server:
 
     def _launch(self, request: dict[str, Any]) -> Any:
         from .build import Job
-        from .run import Bundle
+        from .lava_network import Bundle
 
         self.send({"progress": [0, 0]})
         return Job(Bundle(Path(request["bundle"])), request).host()

@@ -7,7 +7,7 @@ import pytest
 from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.connections import LONGEST_DELAY
 from hasn.backends.lava.mapping import map_network
-from hasn.backends.lava.worker.run import Bundle
+from hasn.backends.lava.worker.lava_network import Bundle
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 from tests.graphs import DT, Draw

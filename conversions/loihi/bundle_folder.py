@@ -1,0 +1,80 @@
+"""A folder that appears complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hasn.errors import FileError
+
+
+@contextmanager
+def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
+    """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well, else it goes.
+
+    Args:
+        path: must not exist, or be an empty folder.
+        force: replace a folder that is there, if it holds a file named ``mark`` (so is one of ours).
+        mark: see above.
+
+    Raises:
+        FileError: something is there that is not to be replaced, the parent is missing, or it cannot be written.
+    """
+    target = Path(path)
+    _refuse(target, force, mark)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent))
+    except OSError as error:
+        raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        old = temporary.with_suffix(".old")
+        if target.exists():
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"could not be written: {error.strerror or error}",
+            parameter=str(target),
+            way_out="Nothing was changed; make room and try again.",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse(target: Path, force: bool, mark: str) -> None:
+    if not target.absolute().parent.is_dir():
+        raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise FileError("is no folder", parameter=str(target), wanted="the name of a new folder")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not (target / mark).is_file():
+        raise FileError(
+            f"the folder holds something else (it has no {mark}) and is kept",
+            parameter=str(target),
+            wanted="the name of a new folder",
+        )
+    if not force:
+        raise FileError(
+            "the folder exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it."
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
