@@ -63,8 +63,8 @@ class Figures:
         spikes, differing_spikes: of the float run, and places at which only one of the two runs has one.
         lava_samples, lava_accuracy: the first samples, on Lava; None if it did not run.
         torch_accuracy_there: integers on torch, on the same samples.
-        different_bits: values (spikes, v, u) in which Lava and torch differ, of so many.
-        compared_bits: how many.
+        compared: values (spikes, v, u, outputs) of Lava and torch that were compared.
+        different: how many of them are not the same integer.
     """
 
     samples: int
@@ -76,8 +76,8 @@ class Figures:
     lava_samples: int | None = None
     lava_accuracy: float | None = None
     torch_accuracy_there: float | None = None
-    different_bits: int | None = None
-    compared_bits: int | None = None
+    different: int | None = None
+    compared: int | None = None
 
 
 # --- the two tasks
@@ -188,41 +188,30 @@ def _on_lava(task: Task, quantised: Any, integers: hasn.Recording) -> dict[str, 
         "lava_samples": n,
         "lava_accuracy": float(np.mean(task.decide(lava.output) == task.labels[:n])),
         "torch_accuracy_there": float(np.mean(there == task.labels[:n])),
-        "different_bits": sum(int(np.count_nonzero(a != b)) for a, b in pairs),
-        "compared_bits": sum(a.size for a, _ in pairs),
+        "different": sum(int(np.count_nonzero(a != b)) for a, b in pairs),
+        "compared": sum(a.size for a, _ in pairs),
     }
 
 
 # --- the command
 
 
-def _table(results: dict[str, Figures]) -> Any:
-    made = table(
-        "network", "test samples", "float64", "integers", "classes that differ", "spikes (float)", "differing spikes",
-        "Lava fixed_pt", "torch, the same", "bits that differ",
-        numbers=("test samples", "float64", "integers", "classes that differ", "spikes (float)", "differing spikes",
-                 "Lava fixed_pt", "torch, the same", "bits that differ"),
-    )  # fmt: skip
+def _tables(results: dict[str, Figures]) -> list[Any]:
+    heads = ("test samples", "float64", "integers", "classes that differ", "spikes (float)", "differing spikes")
+    accuracy = table("network", *heads, numbers=heads)
     for name, f in results.items():
-        lava = "did not run", "", ""
-        if f.lava_samples is not None:
-            lava = (
-                f"{f.lava_accuracy:.1%} of {f.lava_samples}",
-                f"{f.torch_accuracy_there:.1%}",
-                f"{f.different_bits} of {f.compared_bits:,}",
-            )
-        add_row(
-            made,
-            name,
-            f.samples,
-            f"{f.float_accuracy:.2%}",
-            f"{f.integer_accuracy:.2%}",
-            f.disagree,
-            f"{f.spikes:,}",
-            f"{f.differing_spikes:,} ({f.differing_spikes / max(f.spikes, 1):.2%})",
-            *lava,
-        )
-    return made
+        differing = f"{f.differing_spikes:,} ({f.differing_spikes / max(f.spikes, 1):.1%})"
+        parts = (f"{f.float_accuracy:.2%}", f"{f.integer_accuracy:.2%}", f.disagree, f"{f.spikes:,}", differing)
+        add_row(accuracy, name, f.samples, *parts)
+    checked = ("first samples", "torch", "Lava fixed_pt", "values compared", "that differ")
+    lava = table("integers", *checked, numbers=checked)
+    for name, f in results.items():
+        if f.lava_samples is None:
+            add_row(lava, name, "", "", "did not run", "", "")
+        else:
+            there = (f"{f.torch_accuracy_there:.1%}", f"{f.lava_accuracy:.1%}")
+            add_row(lava, name, f.lava_samples, *there, f"{f.compared:,}", f.different)
+    return [accuracy, lava]
 
 
 def _options() -> argparse.Namespace:
@@ -255,11 +244,12 @@ def main() -> int:
         results[task.name], report = measure(task, options.target)
         show(f"{task.name}: what quantising did\n{report}")
     where = machine()
-    show(_table(results))
+    for made in _tables(results):
+        show(made)
     show(machine_line(where))
     write_json(options.json, {"machine": where, "target": options.target}
                | {name: asdict(figures) for name, figures in results.items()})  # fmt: skip
-    return int(any(f.different_bits for f in results.values()))
+    return int(any(f.different for f in results.values()))
 
 
 if __name__ == "__main__":

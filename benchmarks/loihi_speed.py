@@ -48,21 +48,24 @@ def model(file: Path | None, digits: Digits) -> nir.NIRGraph:
         )
 
 
+def timed(executable: hasn.Executable, spikes: NDArray[np.bool_]) -> tuple[float, Any]:
+    """Seconds of the whole call, and the output."""
+    start = time.perf_counter()
+    output = executable.run(spikes, record=()).output
+    return time.perf_counter() - start, output
+
+
 def torch_seconds(executable: hasn.Executable, spikes: NDArray[np.bool_]) -> float:
-    """Seconds a sample, of a run of the whole call."""
-    found = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        executable.run(spikes, record=())
-        found.append(time.perf_counter() - start)
-    return statistics.median(found) / spikes.shape[1]
+    """Seconds a sample."""
+    seconds: float = statistics.median(timed(executable, spikes)[0] for _ in range(RUNS))
+    return seconds / len(spikes[0])
 
 
 def lava_seconds(executable: hasn.Executable, spikes: NDArray[np.bool_], short: int) -> tuple[float, Any]:
     """Seconds a sample, without what a run costs however short it is; and the long run's output."""
-    brief = executable.run(spikes[:, :short], record=())
-    whole = executable.run(spikes, record=())
-    return (whole.seconds - brief.seconds) / (spikes.shape[1] - short), whole.output
+    brief, _ = timed(executable, spikes[:, :short])
+    whole, output = timed(executable, spikes)
+    return (whole - brief) / (spikes.shape[1] - short), output
 
 
 def measure(graph: nir.NIRGraph, digits: Digits, pairs: int, samples: int, short: int) -> dict[str, Any]:

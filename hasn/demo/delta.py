@@ -51,7 +51,7 @@ class DeltaCode:
 
     mean: Floats
     deviation: Floats
-    threshold: float = 0.4
+    threshold: float = 0.3
     steps: int = 2
 
     @classmethod

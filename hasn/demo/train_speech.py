@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Adam's step size at its peak, utterances a batch and passes over them; deviation of the noise on normalised
 #: coefficients; part of the input spikes that is left out; volts of mean readout voltage that are worth e-fold odds.
 #: Chosen on a third of the training utterances, held out.
-PEAK_RATE, BATCH, EPOCHS, NOISE, DROPPED, VOLTS = 1e-2, 54, 100, 0.1, 0.1, 0.1
+PEAK_RATE, BATCH, EPOCHS, NOISE, DROPPED, VOLTS = 1e-2, 54, 60, 0.2, 0.1, 0.1
 
 
 def train_speech(

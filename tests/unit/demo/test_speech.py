@@ -13,6 +13,7 @@ import hasn
 from hasn.demo.delta import DeltaCode
 from hasn.demo.speech import TAU_MEM, TAU_OUT, TAU_SYN, speakers, speech_network
 from hasn.demo.vowels import Utterances, load_vowels, split
+from hasn.testing.integers import interpret
 
 missing = hasn.list_backends()["snntorch"].why_not
 pytestmark = pytest.mark.skipif(bool(missing), reason=missing or "there")
@@ -110,6 +111,27 @@ def test_a_file_holds_the_same_network(
     np.testing.assert_array_equal(ours.spikes["hidden"], theirs.spikes["hidden"])
     np.testing.assert_array_equal(ours.voltages["hidden"], theirs.voltages["hidden"])
     np.testing.assert_array_equal(ours.output, theirs.output)
+
+
+INTEGERS = [name for name, info in hasn.list_backends().items() if "loihi" in info.precisions and info.available]
+
+
+@pytest.mark.parametrize("backend", INTEGERS)
+def test_the_trained_network_in_integers(
+    few: tuple[Utterances, DeltaCode], trained: tuple[nir.NIRGraph, list[float]], backend: str
+) -> None:
+    """Every executor has the same spikes, v and u as the plain reference, bit for bit."""
+    spikes = few[1].encode(few[0])
+    quantised = hasn.quantise(trained[0], calibrate=spikes)
+    heard = spikes[:, ::9]  # three utterances
+    expected = interpret(quantised.integers, {"input": heard.astype(np.int64)}, *heard.shape[:2])
+    found = quantised.compile(backend).run(heard, record=("spikes", "voltages", "currents"))
+    assert expected.spikes["hidden"].sum() > 50
+    np.testing.assert_array_equal(found.spikes["hidden"], expected.spikes["hidden"])
+    for name in ("hidden", "readout"):
+        np.testing.assert_array_equal(found.voltages[name], expected.v[name])
+        np.testing.assert_array_equal(found.currents[name], expected.u[name])
+    np.testing.assert_array_equal(found.output, expected.v["readout"])
 
 
 def test_the_speaker_is_the_largest_sum() -> None:
