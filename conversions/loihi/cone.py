@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -189,6 +190,6 @@ def _factor(step: Connection) -> float:
     return 1.0
 
 
-def _uniform(values: Floats) -> bool:
+def _uniform(values: Any) -> bool:
     flat = np.asarray(values).reshape(-1)
     return bool(np.all(flat == flat[0])) if flat.size else True

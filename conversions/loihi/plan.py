@@ -201,21 +201,26 @@ def registers(
         _candidates(equation, samples, limit), key=lambda s: (_error(equation, samples, s, rounding.weight_bits), -s)
     )
     _refuse_lost(equation, connections, scale, rounding)
-    vth = None if equation.threshold is None else np.rint(equation.threshold * scale / UNIT).astype(np.int64)
-    if vth is not None and np.any((vth == 0) & (equation.threshold > 0)):
-        raise ParameterError(
-            "the threshold is lost in rounding beside its inputs", node=equation.name, parameter="v_threshold",
-            got=float(np.min(equation.threshold)), wanted=f"at least {UNIT / scale:g} V above v_reset",
-        )  # fmt: skip
     return Registers(
         equation,
         scale,
         None if equation.keep_c is None else decays(equation.keep_c, offset=1),
         decays(equation.keep_v),
-        vth,
+        None if equation.threshold is None else _mantissas(equation.name, equation.threshold, scale),
         biases(equation.bias * scale),
         np.rint(equation.initial * scale).astype(np.int64),
     )
+
+
+def _mantissas(name: str, threshold: Floats, scale: float) -> Integers:
+    """vth for thresholds above the voltage that becomes 0."""
+    vth = np.rint(threshold * scale / UNIT).astype(np.int64)
+    if np.any((vth == 0) & (threshold > 0)):
+        raise ParameterError(
+            "the threshold is lost in rounding beside its inputs", node=name, parameter="v_threshold",
+            got=float(np.min(threshold)), wanted=f"at least {UNIT / scale:g} V above v_reset",
+        )  # fmt: skip
+    return vth
 
 
 def _limit(
