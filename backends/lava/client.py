@@ -56,6 +56,7 @@ class WorkerClient(Executable, ABC):
     progress: Progress | None = None
     _worker: WorkerProcess | None = None
     _owns_worker = True
+    _input_condition = "as long as its data is spikes (0 or 1)"
 
     @property
     def delivery(self) -> str:
@@ -65,7 +66,7 @@ class WorkerClient(Executable, ABC):
     @cached_property
     def deployable(self) -> list[Deployable]:
         """For every population and connection, whether the chip could run it."""
-        inputs = [Deployable(name, True, "as long as its data is spikes (0 or 1)") for name in self.mapping.inputs]
+        inputs = [Deployable(name, True, self._input_condition) for name in self.mapping.inputs]
         return inputs + [Deployable(cell.node, not cell.why_not, cell.why_not) for cell in self.mapping.cells]
 
     def _play(

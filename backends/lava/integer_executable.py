@@ -29,6 +29,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
     """
 
     mapping: IntegerMapping
+    _input_condition = "spikes (0 or 1); integers within 24 bits on Loihi 2 alone"
 
     def __init__(self, program: Program, time_limit: float) -> None:
         super().__init__(program)

@@ -64,6 +64,14 @@ def test_random_networks_bit_for_bit(seed: int, graded: bool) -> None:
         assert any(start.through.any() for start in executable.mapping.onsets.values())
 
 
+def test_large_matrices_are_sparse_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hasn.backends.lava.integers.DENSE_ENTRIES", 0)
+    net = random_chip_graph(51)
+    executable = hasn.compile(net, "lava", precision="loihi")
+    assert {cell.kind for cell in executable.mapping.cells} == {"lif", "sparse"}
+    judge(executable, random_chip_inputs(net, 51, STEPS, BATCH, graded=True))
+
+
 def test_a_sample_starts_at_its_own_initial_voltage() -> None:
     """v_init, a bias, a constant input and delays, over two samples with the same input: both must be the same."""
     nodes = {

@@ -181,6 +181,7 @@ def test_options_and_streams_are_refused_by_name() -> None:
         hasn.compile(made, "lava", precision="loihi", delivery="in-step")
     with hasn.compile(made, "lava", precision="loihi") as executable:
         assert all(node.on_chip for node in executable.deployable)
+        assert "Loihi 2" in executable.deployable[0].why
         with pytest.raises(UnsupportedError, match="whole sequences"):
             executable.step(np.zeros(3))
 
