@@ -180,12 +180,13 @@ def test_outputs_of_an_input_of_a_readout_and_of_nothing():
 
 
 @needs_compiler
-def test_cython_gives_the_same_bits():
+@pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
+def test_compiled_targets(target):
     """One neuron, for each piece of code is compiled: u wraps, v clips, both signs."""
     rng = np.random.default_rng(8)
     x = rng.integers(-2 * HALF, 2 * HALF, (60, 2, 1)) * (rng.random((60, 2, 1)) < 0.5)
     made = one(du=700, dv=300, vth=HALF - 9000, bias=-4095 << 5, v_init=-50_001)
-    _, recording, reference = run_and_reference(made, {"in": x.astype(float)}, target="cython")
+    _, recording, reference = run_and_reference(made, {"in": x.astype(float)}, target=target)
     assert 5 < recording.counts.total_spikes < 100
     assert np.any(reference.v["n"] == 1 - LIMIT)
 
