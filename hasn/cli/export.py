@@ -11,8 +11,6 @@ import typer
 from hasn.cli.options import Dt, File, Force, Json, Method, Reset, Timing
 
 if TYPE_CHECKING:
-    import nir
-
     from hasn.conversions.loihi.network import QuantisedNetwork
 
 Target = Annotated[
@@ -29,7 +27,7 @@ Input = Annotated[
 ]
 Calibrate = Annotated[
     Path | None,
-    typer.Option(help="FILE is in real numbers: quantise it first, with this typical data (see hasn quantise)."),
+    typer.Option(help="Typical data, to quantise FILE with (see hasn quantise)."),
 ]
 Written = tuple[dict[str, Any], list[str]]
 
@@ -49,70 +47,33 @@ def export(
 ) -> None:
     """Write a network for a chip, with its own test.
 
-    FILE is a graph in the chip's units, as hasn quantise writes it; with --calibrate, any graph.
+    FILE is a graph in the chip's units, as hasn quantise writes it; any other is quantised first, with --calibrate or
+    else with random spikes.
 
     Example: hasn export model-loihi.nir --target loihi2 --out chip
     """
     from hasn.cli.console import show, show_json, working
     from hasn.cli.inputs import read_inputs
+    from hasn.cli.quantised import chip_network
     from hasn.errors import OptionError
-    from hasn.ir.load import load
 
     if target not in TARGETS:
         raise OptionError("unknown target", parameter="--target", got=repr(target), wanted=" or ".join(TARGETS))
-    graph = load(file)
+    options: dict[str, Any] = {"largest_exponent": 0} if target == "netx" else {}
     with working(f"Reading {file}") as say:
-        data: Any = None
-        if calibrate is not None:
-            network, data = _quantised(graph, calibrate, target, dt, method, reset, timing, say)
-        else:
-            network = _read(graph, target, dt, timing)
+        chip = chip_network(
+            file, _chip(target), calibrate, say, dt=dt, method=method, reset=reset, timing=timing, **options
+        )  # fmt: skip
+        data = chip.calibration
         if input_ is not None:
-            data = read_inputs(input_, network.integers.network.program)
+            data = read_inputs(input_, chip.network.integers.network.program)
         say(f"Writing {out}")
-        found, lines = TARGETS[target](network, out, data, force)
+        found, lines = TARGETS[target](chip.network, out, data, force)
     if as_json:
-        show_json({"target": target, "out": str(out), **found})
+        show_json({"target": target, "out": str(out), "network": chip.data, **found})
         return
-    for line in lines:
+    for line in (chip.text, *lines):
         show(line)
-
-
-def _read(graph: nir.NIRGraph, target: str, dt: float | None, timing: str) -> QuantisedNetwork:
-    """A graph that is in the chip's units already."""
-    from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.errors import UnsupportedError
-
-    try:
-        return QuantisedNetwork.of_graph(
-            graph, target=_chip(target), dt=dt, timing=None if timing == "synchronous" else timing
-        )
-    except UnsupportedError as error:
-        error.add_note("If FILE is in real numbers, pass --calibrate DATA, or run hasn quantise first.")
-        raise
-
-
-def _quantised(
-    graph: nir.NIRGraph,
-    calibrate: Path,
-    target: str,
-    dt: float | None,
-    method: str,
-    reset: str,
-    timing: str,
-    say: Callable[[str], None],
-) -> tuple[QuantisedNetwork, Any]:
-    """(the graph in the chip's integers, the calibration data)."""
-    from hasn.cli.inputs import read_inputs
-    from hasn.conversions.loihi.quantise import quantise
-    from hasn.program.lower import lower
-
-    data = read_inputs(calibrate, lower(graph, dt=dt, method=method, reset=reset, timing=timing))
-    made = quantise(
-        graph, _chip(target) or "loihi2", calibrate=data, dt=dt, method=method, reset=reset, timing=timing,
-        progress=lambda what, done, total: say(f"{what.capitalize()}: step {done} of {total}"),
-    )  # fmt: skip
-    return made, data
 
 
 def _chip(target: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,17 +26,26 @@ class Chip:
         network: the network.
         text: where its integers come from, for people.
         data: the same for programs.
+        calibration: the data that its scales come from; None where the file has them.
     """
 
     network: QuantisedNetwork
     text: str
     data: dict[str, Any]
+    calibration: Any = None
 
 
 def chip_network(
-    file: Path, target: str, calibrate: Path | None, dt: float | None = None, timing: str | None = None
+    file: Path, target: str | None, calibrate: Path | None, say: Callable[[str], None], **options: Any
 ) -> Chip:
     """Read a graph in the chip's units as it is; quantise any other, on ``calibrate`` or on random spikes.
+
+    Args:
+        file: the graph.
+        target: "loihi1" or "loihi2"; None: the file's own, else "loihi2".
+        calibrate: typical data; with it, the file is always quantised.
+        say: hears what is being done.
+        **options: of :func:`hasn.quantise`.
 
     Raises:
         FileError, GraphError, TimeStepError: the file or dt has no meaning.
@@ -45,21 +55,33 @@ def chip_network(
     from hasn.ir.load import load
 
     graph = load(file)
-    try:
-        found = QuantisedNetwork.of_graph(graph, target=target, dt=dt, timing=timing)
-    except UnsupportedError:
-        return _quantised(graph, target, calibrate, dt, timing or "synchronous")
-    return Chip(found, "The graph is in the chip's units", {"kind": "chip units"})
+    if calibrate is None:
+        timing = options.get("timing")
+        try:
+            found = QuantisedNetwork.of_graph(
+                graph, target=target, dt=options.get("dt"), timing=None if timing == "synchronous" else timing
+            )
+        except UnsupportedError:
+            pass
+        else:
+            return Chip(found, f"{file} is in the chip's units", {"kind": "chip units"})
+    return _quantised(graph, target or "loihi2", calibrate, say, options)
 
 
-def _quantised(graph: nir.NIRGraph, target: str, calibrate: Path | None, dt: float | None, timing: str) -> Chip:
+def _quantised(
+    graph: nir.NIRGraph, target: str, calibrate: Path | None, say: Callable[[str], None], options: dict[str, Any]
+) -> Chip:
     from hasn.cli.inputs import given_inputs
     from hasn.conversions.loihi.quantise import quantise
     from hasn.program.lower import lower
 
-    program = lower(graph, dt=dt, timing=timing)
+    meaning = {key: options[key] for key in ("dt", "method", "reset", "timing") if key in options}
+    program = lower(graph, **meaning)
     given = given_inputs(program, calibrate, None if calibrate else STEPS, RATE, SEED, SAMPLES)
-    made = quantise(graph, target, calibrate=given.values, dt=dt, timing=timing)
+    made = quantise(
+        graph, target, calibrate=given.values, **options,
+        progress=lambda what, done, total: say(f"{what.capitalize()}: step {done} of {total}"),
+    )  # fmt: skip
     if calibrate is not None:
         text = f"Quantised, with scales from {calibrate}"
     else:
@@ -67,4 +89,4 @@ def _quantised(graph: nir.NIRGraph, target: str, calibrate: Path | None, dt: flo
             f"Quantised, with scales from RANDOM spikes (no --calibrate was given; rate {RATE:g}, {STEPS} steps): "
             "stronger inputs may wrap or clip"
         )
-    return Chip(made, text, {"kind": "quantised", "calibration": given.data})
+    return Chip(made, text, {"kind": "quantised", "calibration": given.data}, given.values)

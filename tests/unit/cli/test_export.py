@@ -73,11 +73,15 @@ def test_a_float_graph_is_quantised_first_and_its_folder_passes(
     assert run(tmp_path / "out", "--self-test").code == 0
 
 
-def test_a_float_graph_without_data_is_refused_with_the_way_out(hasn: Hasn, model: Path, tmp_path: Path) -> None:
+def test_a_float_graph_without_data_is_calibrated_on_random_spikes_and_says_so(
+    hasn: Hasn, model: Path, tmp_path: Path
+) -> None:
     answer = hasn("export", model, "--out", tmp_path / "out")
-    assert answer.code == 1
-    assert "pass --calibrate DATA" in answer.err
-    assert not (tmp_path / "out").exists()
+    assert answer.code == 0
+    assert "RANDOM spikes" in answer.out
+    assert (tmp_path / "out" / "run.py").is_file()
+    data = json.loads(hasn("export", model, "--out", tmp_path / "again", "--json").out)
+    assert data["network"]["calibration"]["kind"] == "random"
 
 
 def test_the_other_targets(hasn: Hasn, model: Path, typical: Path, tmp_path: Path) -> None:
