@@ -24,8 +24,8 @@ from dataclasses import replace
 from hasn.backends.brian2.code import PEAK, GroupCode, given, source_code
 from hasn.backends.brian2.neurons import group_code
 from hasn.backends.brian2.plan import Plan, make_plan
-from hasn.errors import UnsupportedError
 from hasn.program.fuse import Population, Projection
+from hasn.program.integers.lower import check_current
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
 from hasn.program.model import Source
 
@@ -88,12 +88,4 @@ def check_peaks(peaks: Mapping[str, float]) -> None:
         UnsupportedError: it is 2**31 or more.
     """
     for name, peak in peaks.items():
-        if peak >= SUM_LIMIT:
-            raise UnsupportedError(
-                "one turn of 24 bits a step was too little for its current, which has left the 32 bits it is added in",
-                node=name,
-                parameter="current",
-                got=int(peak),
-                wanted=f"at most {SUM_LIMIT - 1}",
-                way_out="Quantise with a smaller scale (more headroom), or give smaller inputs.",
-            )
+        check_current(name, peak)

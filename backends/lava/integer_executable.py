@@ -12,6 +12,7 @@ from hasn.backends.lava.integers import IntegerMapping, map_integers
 from hasn.errors import UnsupportedError
 from hasn.executable import Raw
 from hasn.integer_executable import IntegerExecutable
+from hasn.program.integers.lower import check_current, current_bound
 from hasn.program.model import Program
 from hasn.signals import Signals
 
@@ -40,6 +41,9 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
         inputs = self._integer_inputs(given)
         largest = {name: int(np.abs(value).max(initial=0)) for name, value in inputs.items()}
         self.mapping.check_wrap(self.integers, largest)
+        for name, most in self.integers.largest_activation(largest).items():
+            # Lava adds in 32 bits and says nothing when they overflow: what could is refused before it runs.
+            check_current(name, current_bound(self.integers.populations[name], most))
         program, populations = self.program, self.integers.populations
         spikes = program.recorded_spikes if "spikes" in record else ()
         shown = {of for of in self.integers.outputs.values() if of in populations}

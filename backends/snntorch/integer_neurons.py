@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hasn.errors import UnsupportedError
+from hasn.program.integers.lower import check_current
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, DECAY_MAX, STATE_LIMIT, IntegerPopulation, Integers
 
 _UNITY = 1 << DECAY_BITS
@@ -154,12 +154,4 @@ class Running:
             UnsupportedError: the current and its input added up to more.
         """
         peak = float(self._peak) if self._wrap is Wrap.ONCE else 0.0
-        if peak >= 1 << 31:
-            raise UnsupportedError(
-                "one turn of 24 bits a step was too little for its current, which has left the 32 bits it is added in",
-                node=self.neurons.spec.name,
-                parameter="current",
-                got=int(peak),
-                wanted=f"at most {(1 << 31) - 1}",
-                way_out="Quantise with a smaller scale (more headroom), or give smaller inputs.",
-            )
+        check_current(self.neurons.spec.name, peak)

@@ -37,6 +37,8 @@ from hasn.program.model import Compare, Floats, Neurons, Row, Source
 _ROUNDING = 1e-5
 _WAY_OUT = "hasn.quantise(graph, ...) makes a network that is on the chip's grid."
 _UNITY = 1 << DECAY_BITS
+#: The executors' sums have 32 bits, a sign among them.
+_SUM_LIMIT = 1 << 31
 
 
 def to_integers(network: Network) -> IntegerNetwork:
@@ -82,6 +84,37 @@ def check_activation(name: str, most: int) -> None:
             wanted=f"at most {ACTIVATION_LIMIT} units of weight",
             way_out="Quantise with a smaller scale (more headroom).",
         )
+
+
+def check_current(name: str, peak: float) -> None:
+    """Refuse a current that left the 32 bits it is added in: one turn of 24 bits a step was too little for it.
+
+    Args:
+        name: the population.
+        peak: largest absolute value before the wrap.
+
+    Raises:
+        UnsupportedError: it is 2**31 or more.
+    """
+    if peak >= _SUM_LIMIT:
+        raise UnsupportedError(
+            "one turn of 24 bits a step was too little for its current, which has left the 32 bits it is added in",
+            node=name,
+            parameter="current",
+            got=int(peak),
+            wanted=f"at most {_SUM_LIMIT - 1}",
+            way_out="Quantise with a smaller scale (more headroom), or give smaller inputs.",
+        )
+
+
+def current_bound(population: IntegerPopulation, most: int) -> float:
+    """The largest current before the wrap that inputs of up to ``most`` weight units a step can build up.
+
+    A turn takes 2**24 off; what a step adds beyond that piles up, and decays by (du + 1) / 4096 a step.
+    """
+    step = float(most << ALIGN_BITS)
+    beyond = max(0.0, step - 2 * STATE_LIMIT)
+    return beyond * _UNITY / (int(population.du.min(initial=DECAY_MAX)) + 1) + step + STATE_LIMIT
 
 
 def refuse_structure(network: Network) -> None:
