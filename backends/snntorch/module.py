@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,25 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         nodes: the steps with parameters or equations, by node name ("." becomes "__").
+
+    Args:
+        program: the network.
+        spike_grad: the surrogate.
+        population: what makes a population's module; default: :class:`Population`.
     """
 
-    def __init__(self, program: Program, spike_grad: Surrogate) -> None:
+    def __init__(
+        self,
+        program: Program,
+        spike_grad: Surrogate,
+        population: Callable[[Neurons, Surrogate], Population] = Population,
+    ) -> None:
         super().__init__()
         self.program = program
         self.nodes = nn.ModuleDict()
         self._order: list[tuple[Any, list[tuple[str, int]], nn.Module | None]] = []
         for step in program.steps:
-            module = _module_of(step, spike_grad)
+            module = _module_of(step, spike_grad, population)
             if module is not None:
                 self.nodes[self._key(step.name)] = module
             self._order.append((step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
@@ -167,9 +177,11 @@ class SpikingNetwork(nn.Module):
                 module.let_go()
 
 
-def _module_of(step: Any, spike_grad: Surrogate) -> nn.Module | None:
+def _module_of(
+    step: Any, spike_grad: Surrogate, population: Callable[[Neurons, Surrogate], Population]
+) -> nn.Module | None:
     if isinstance(step, Neurons):
-        return Population(step, spike_grad)
+        return population(step, spike_grad)
     if isinstance(step, Compare):
         return Comparator(step.threshold, spike_grad)
     return connection_module(step) if isinstance(step, Connection) else None

@@ -34,17 +34,17 @@ class Population(nn.Module):
     """A population of the Program: input (batch, *shape) and states in, output and new states out.
 
     Attributes:
-        neuron: ``snntorch.Leaky``, ``snntorch.Synaptic`` or :class:`LinearNeuron`.
+        neuron: ``snntorch.Leaky``, ``snntorch.Synaptic``, :class:`LinearNeuron`, or one given, called alike.
         states: names of the states, in the neuron's own order.
     """
 
-    def __init__(self, spec: Neurons, spike_grad: Surrogate) -> None:
+    def __init__(self, spec: Neurons, spike_grad: Surrogate, neuron: nn.Module | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.states: tuple[str, ...] = spec.states
         self.register_buffer("gain", None)
         self.register_buffer("current_scale", None)
-        self.neuron = self._stock(spec, spike_grad) or LinearNeuron(spec, spike_grad)
+        self.neuron = neuron or self._stock(spec, spike_grad) or LinearNeuron(spec, spike_grad)
         for state in self.states:
             self.register_buffer(f"initial_{state}", tensor(spec.initial[state]), persistent=False)
 

@@ -15,7 +15,7 @@ import nir
 import numpy as np
 
 from hasn.conversions.loihi.cone import Cone
-from hasn.conversions.loihi.connect import Synapses
+from hasn.conversions.loihi.connect import Synapses, Weights
 from hasn.conversions.loihi.plan import UNIT, Registers
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.model import DECAY_BITS
@@ -28,10 +28,16 @@ _FOREVER = 2.0**40
 
 @dataclass
 class Draft:
-    """A graph under construction."""
+    """A graph under construction.
+
+    Attributes:
+        nodes, edges: as NIR has them.
+        weights: node -> what its weights were made from.
+    """
 
     nodes: dict[str, Any] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    weights: dict[str, Weights] = field(default_factory=dict)
 
     def add(self, name: str, node: Any) -> None:
         """A node, unless it is there."""
@@ -51,8 +57,8 @@ def build(
     registers: Mapping[str, Registers],
     outputs: Mapping[str, str],
     chip: bool,
-) -> nir.NIRGraph:
-    """Put a graph together.
+) -> tuple[nir.NIRGraph, dict[str, Weights]]:
+    """Put a graph together: the graph, and {its node: the rounded weights in it} without those put in between.
 
     Args:
         program: of the float graph.
@@ -77,7 +83,7 @@ def build(
             _composed(draft, synapses[name], program.dt, chip)
         else:
             _in_place(draft, program, originals, cone, synapses[name], chip)
-    return nir.NIRGraph(draft.nodes, draft.edges, metadata={"dt": program.dt}, type_check=False)
+    return nir.NIRGraph(draft.nodes, draft.edges, metadata={"dt": program.dt}, type_check=False), draft.weights
 
 
 # --- populations
@@ -129,6 +135,8 @@ def _in_place(
     names = {name: name if name not in draft.nodes else _free(draft, f"{name}_{cone.target}") for name in cone.steps}
     for name, step in cone.steps.items():
         draft.add(names[name], _node(step, originals[name], s, chip))
+        if name in s.of_node:
+            draft.weights[names[name]] = s.of_node[name]
     known = {*names, *draft.nodes}
     for edge in program.edges:
         if edge.source not in known:
@@ -194,6 +202,7 @@ def _composed(draft: Draft, s: Synapses, dt: float, chip: bool) -> None:
             draft.edge(source, flat)
             end = flat
         name = _free(draft, f"{source}_{s.target}")
+        draft.weights[name] = weights
         bias = weights.bias(chip)
         draft.add(name, nir.Linear(weights.weight(chip)) if bias is None else nir.Affine(weights.weight(chip), bias))
         draft.edge(end, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -72,6 +72,12 @@ class Synapses:
         """Name for people -> weights."""
         composed = {f"{source} -> {self.target}": w for (source, _), w in self.composed.items()}
         return {**self.of_node, **{f"{end} -> {self.target}": w for end, w in self.direct.items()}, **composed}
+
+    def replaced(self, new: Mapping[int, Weights]) -> Synapses:
+        """The same with other weights: ``new`` has them by the ``id`` of those that they replace."""
+        of_node = {name: new.get(id(w), w) for name, w in self.of_node.items()}
+        composed = {key: new.get(id(w), w) for key, w in self.composed.items()}
+        return replace(self, of_node=of_node, composed=composed)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hasn.conversions.loihi.build import build
 from hasn.conversions.loihi.cone import Cone, cone_into, shares_rows
-from hasn.conversions.loihi.connect import Real, Synapses, real_weights, rounded
+from hasn.conversions.loihi.connect import Real, Synapses, Weights, real_weights, rounded
 from hasn.conversions.loihi.inputs import input_scales, scaled
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
 from hasn.conversions.loihi.plan import Equation, Registers, equation_of, registers
@@ -48,6 +48,7 @@ def quantise(
     weight_bits: int = 8,
     headroom: float = 2.0,
     input_bits: int = 8,
+    largest_exponent: int = 7,
     seed: int = 0,
     train: Any = None,
     progress: Progress | None = None,
@@ -70,10 +71,11 @@ def quantise(
         weight_bits: 2..8.
         headroom: factor by which currents and voltages may exceed those of the calibration, at least 1.
         input_bits: bits of real-valued Inputs, a sign among them; spikes and integers are taken as they are.
+        largest_exponent: 0..7, of the weights' exponents; NetX's files have 0 alone.
         seed: of stochastic rounding and of training.
         train: :class:`hasn.conversions.loihi.train.Training`, or (inputs, labels): train on with the integers in the
             forward pass (quantisation-aware).
-        progress: called during the calibration runs.
+        progress: called during the calibration run and the training.
 
     Returns:
         The quantised network; ``.graph`` compiles on every backend with ``precision="loihi"``.
@@ -89,7 +91,7 @@ def quantise(
     number = isinstance(headroom, int | float) and not isinstance(headroom, bool)
     if not number or not 1.0 <= headroom < 1e6:
         raise OptionError("no such headroom", parameter="headroom", got=headroom, wanted="a factor of at least 1")
-    options = Rounding(rounding, weight_bits, seed)
+    options = Rounding(rounding, weight_bits, seed, largest_exponent)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     network = fuse(program)
     refuse_structure(network)
@@ -104,9 +106,12 @@ def quantise(
     if train is not None:
         from hasn.conversions.loihi.train import trained
 
-        made = trained(made, train, seed=seed, progress=progress)
+        task.synapses, task.registers = trained(
+            made, train, task.weights, task.synapses, task.registers, options, seed=seed, progress=progress
+        )
+        made = replace(task.assembled(), target=target)
         integers = run_integers(made.integers, integer_inputs)
-        _refuse_saturated(integers)
+        _refuse_saturated(integers, trained=True)
     return replace(made, _report=report_on(made, task.synapses, task.registers, floats, integers, task.cones))
 
 
@@ -127,6 +132,7 @@ class _Task:
         self.real: dict[str, dict[tuple[str, str, int], Real]] = {}
         self.synapses: dict[str, Synapses] = {}
         self.registers: dict[str, Registers] = {}
+        self.weights: dict[str, Weights] = {}  # node of the graph in the chip's units -> what is in it
         for p in self.network.populations:
             if isinstance(p, Neurons | Compare):
                 self._read(p)
@@ -151,16 +157,20 @@ class _Task:
             headroom = self.headroom * extra.get(name, 1.0)
             self.registers[name] = registers(equation, values, floats[name], self.rounding, headroom)
             self.synapses[name] = rounded(name, self.real[name], self.registers[name].scale, self.rounding)
+        return self.assembled()
+
+    def assembled(self) -> QuantisedNetwork:
+        """Build both graphs from the present synapses and registers."""
         graph = self._same_delays()
         scales = {
             name: Scale(r.units_a_volt.reshape(r.equation.shape), r.equation.offset.reshape(r.equation.shape))
             for name, r in self.registers.items()
         }
         return QuantisedNetwork(
-            graph, "", self.program.dt, self.program.timing, scales, dict(self.input_scales), self._build(chip=False)
+            graph, "", self.program.dt, self.program.timing, scales, dict(self.input_scales), self._build(chip=False)[0]
         )
 
-    def _build(self, chip: bool) -> nir.NIRGraph:
+    def _build(self, chip: bool) -> tuple[nir.NIRGraph, dict[str, Weights]]:
         return build(
             self.program, self.originals, self.cones, self.synapses, self.registers, self.network.outputs, chip
         )  # fmt: skip
@@ -172,7 +182,7 @@ class _Task:
         """
         wanted = _delays(self.network)
         for _ in range(2):
-            graph = self._build(chip=True)
+            graph, self.weights = self._build(chip=True)
             found = _delays(fuse(lower(graph, dt=self.program.dt, timing=self.program.timing)))
             wrong = {pair for pair in wanted | found if pair not in wanted or pair not in found}
             if not wrong:
@@ -211,12 +221,15 @@ def _fitting(
     return made, integers
 
 
-def _refuse_saturated(integers: Mapping[str, Trace]) -> None:
+def _refuse_saturated(integers: Mapping[str, Trace], trained: bool = False) -> None:
+    when = "after training" if trained else "however small the scale"
+    leave = "Quantise with more headroom, or train with a smaller learning rate."
+    look = "Look at its inputs: the integer network runs away where the float network does not."
     for name, trace in integers.items():
         if trace.wraps or trace.clips:
             raise UnsupportedError(
-                "its current or voltage leaves 24 bits on the calibration data, however small the scale",
+                f"its current or voltage leaves 24 bits on the calibration data, {when}",
                 node=name,
                 got=f"{trace.wraps} wraps and {trace.clips} clips",
-                way_out="Look at its inputs: the integer network runs away where the float network does not.",
+                way_out=leave if trained else look,
             )
