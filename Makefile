@@ -26,7 +26,7 @@ $(DONE): pyproject.toml setup.py constraints.txt
 
 # Lava needs a Python 3.10 of its own. Where there is none this says so, and everything else works.
 lava: $(DONE)
-	@$(BIN)/hasn lava setup --optional
+	@$(BIN)/hasn lava setup --optional --netx
 
 demo: setup
 	$(BIN)/hasn demo --out demo-out --force

@@ -16,6 +16,8 @@ from hasn.errors import BackendUnavailable
 LAVA = "lava-nc==0.10.0"
 #: What lava-nc 0.10.0 was tested with here; it pins numpy < 2 itself.
 PINNED = (LAVA, "numpy==1.26.4", "scipy==1.15.3", "networkx==2.8.7")
+#: lava-dl's reader of .net files, without lava-dl's own needs: it reads and runs without torch.
+NETX = ("lava-dl==0.6.0", "h5py==3.16.0")
 MARKER = "hasn-lava.json"
 MAKING = "hasn-lava.unfinished"
 COMMAND = "hasn lava setup"
@@ -136,6 +138,29 @@ def set_up(force: bool = False, tell: Tell = lambda text: None) -> Status:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    return status()
+
+
+def add_netx(tell: Tell = lambda text: None) -> Status:
+    """Install lava-dl's reader into the environment, unless it is there: what NetX makes of our files is then tested.
+
+    Raises:
+        SetupFailed: there is no environment, or the installation failed.
+    """
+    now, search = status(), Search(None, ())
+    if not now.installed:
+        raise SetupFailed(now.why_not, search)
+    if "lava-dl" in now.versions:
+        return now
+    folder = Path(now.folder)
+    tell(f"installing {NETX[0]} without its dependencies")
+    command = [str(_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    _run([*command, *NETX], search)
+    versions = {**now.versions, **dict(requirement.split("==") for requirement in NETX)}
+    try:
+        (folder / MARKER).write_text(json.dumps(versions, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SetupFailed(f"{folder} cannot be written: {error}", search) from None
     return status()
 
 

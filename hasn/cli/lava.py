@@ -11,11 +11,12 @@ app = typer.Typer(no_args_is_help=True, help="Lava's own Python 3.10 environment
 
 Optional = Annotated[bool, typer.Option("--optional", help="Where no Python 3.10 can be had, say so and exit with 0.")]
 Force = Annotated[bool, typer.Option("--force", help="Make the environment anew, even if it is there.")]
+Netx = Annotated[bool, typer.Option("--netx", help="Also install lava-dl's reader of .net files (no torch).")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 
 @app.command(epilog="Example: hasn lava setup")
-def setup(optional: Optional = False, force: Force = False) -> None:
+def setup(optional: Optional = False, force: Force = False, netx: Netx = False) -> None:
     """Make Lava's environment (Python 3.10, lava-nc 0.10.0), unless it is there.
 
     Python 3.10 is looked for in $HASN_LAVA_PYTHON, pyenv's versions, on PATH, and among uv's managed Pythons. The
@@ -23,11 +24,11 @@ def setup(optional: Optional = False, force: Force = False) -> None:
     """
     from rich.console import Console
 
-    from hasn.backends.lava.environment import SetupFailed, set_up, status
+    from hasn.backends.lava.environment import SetupFailed, add_netx, set_up, status
 
     console = Console()
     before = status()
-    if before.installed and not force:
+    if before.installed and not force and (not netx or "lava-dl" in before.versions):
         console.print(
             f"Lava is set up: {_one_line(before.versions)} in {before.folder}", soft_wrap=True, highlight=False
         )
@@ -41,6 +42,8 @@ def setup(optional: Optional = False, force: Force = False) -> None:
                     console.print(f"Lava: {text}", soft_wrap=True, highlight=False, markup=False)
 
             made = set_up(force, tell)
+            if netx:
+                made = add_netx(tell)
     except SetupFailed as failure:
         console.print(f"Lava was not set up: {failure}", soft_wrap=True, highlight=False, markup=False)
         if failure.search.python is None:
