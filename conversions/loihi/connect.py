@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hasn.conversions.loihi.cone import Cone
-from hasn.conversions.loihi.plan import UNIT, Equation
+from hasn.conversions.loihi.equation import Equation
+from hasn.conversions.loihi.plan import UNIT
 from hasn.conversions.loihi.rounding import Rounding
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network

@@ -12,9 +12,10 @@ import numpy as np
 from hasn.conversions.loihi.build import build
 from hasn.conversions.loihi.cone import Cone, cone_into, shares_rows
 from hasn.conversions.loihi.connect import Real, Synapses, Weights, real_weights, rounded
+from hasn.conversions.loihi.equation import Equation, equation_of
 from hasn.conversions.loihi.inputs import input_scales, scaled
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
-from hasn.conversions.loihi.plan import Equation, Registers, equation_of, registers
+from hasn.conversions.loihi.plan import Registers, registers
 from hasn.conversions.loihi.profiles import profile
 from hasn.conversions.loihi.report import report_on
 from hasn.conversions.loihi.rounding import Rounding
