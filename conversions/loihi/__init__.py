@@ -1,5 +1,6 @@
 """Loihi: networks in the chip's integers."""
 
+from hasn.conversions.loihi.placement import Placement, place
 from hasn.conversions.loihi.reference import integer_population
 
-__all__ = ["integer_population"]
+__all__ = ["Placement", "integer_population", "place"]

@@ -14,6 +14,7 @@ from hasn.cli.errors import Group
 from hasn.cli.export import export
 from hasn.cli.info import info
 from hasn.cli.lava import app as lava
+from hasn.cli.place import place
 from hasn.cli.quantise import quantise
 from hasn.cli.run import run
 
@@ -47,6 +48,6 @@ def hasn(
     """
 
 
-for command in (demo, backends, info, check, run, compare, quantise, export):
+for command in (demo, backends, info, check, run, compare, quantise, export, place):
     app.command()(command)
 app.add_typer(lava, name="lava")

@@ -23,7 +23,7 @@ _WHAT = {
 }
 
 
-def greedy(problem: Problem, spikes: Integers, spread: int | None = None) -> State | None:
+def greedy(problem: Problem, spikes: Integers) -> State | None:
     """Fill core after core, more of them than the chip has if need be; None if it does not work out all the same.
 
     How many cores a neuron sends to is known only when all are filled. So this is done several times, each time with
@@ -32,15 +32,13 @@ def greedy(problem: Problem, spikes: Integers, spread: int | None = None) -> Sta
     Args:
         problem: what to place.
         spikes: of every source.
-        spread: put at most this many neurons on a core.
 
     Raises:
         PlacementError: a neuron by itself is more than a core holds.
     """
     axons = np.zeros(problem.neurons, dtype=np.int64)
-    most = problem.neurons if spread is None else spread
     for done in range(_PASSES):
-        ends = _ends(problem, axons, most, _TIMES * problem.profile.cores)
+        ends = _ends(problem, axons, _TIMES * problem.profile.cores)
         if ends is None:
             return None
         state = State(problem, spikes, len(ends))
@@ -52,7 +50,7 @@ def greedy(problem: Problem, spikes: Integers, spread: int | None = None) -> Sta
     return None
 
 
-def _ends(problem: Problem, axons: Integers, most: int, cores: int) -> list[int] | None:
+def _ends(problem: Problem, axons: Integers, cores: int) -> list[int] | None:
     """Behind the last neuron of each core, or None if the cores are too few. More neurons never need less of a core."""
     ends: list[int] = []
     first = 0
@@ -60,7 +58,7 @@ def _ends(problem: Problem, axons: Integers, most: int, cores: int) -> list[int]
         if len(ends) == cores:
             return None
         check_alone(problem, first, used_by(problem, axons, first, first + 1))
-        fits, over = first + 1, min(problem.neurons, first + most, first + int(problem.limits[COMPARTMENTS])) + 1
+        fits, over = first + 1, min(problem.neurons, first + int(problem.limits[COMPARTMENTS])) + 1
         while over - fits > 1:
             middle = (fits + over) // 2
             if np.any(used_by(problem, axons, first, middle) > problem.limits):
@@ -80,10 +78,8 @@ def used_by(problem: Problem, axons: Integers, first: int, end: int) -> Integers
     neurons, leaving = end - first + drives, int(axons[first:end].sum()) + drives
     memory = neurons * profile.neuron_bits + (arriving + leaving) * profile.axon_bits
     for kept in problem.lists:
-        if kept.kernels is None:
-            memory += int(kept.bits[_entries(kept.stored, first, end)].sum())
-        else:
-            memory += int((_entries(kept.kernels, first, end) > 0).sum()) * kept.kernel_bits
+        entries = _entries(kept.stored, first, end)
+        memory += int((entries > 0).sum()) * kept.kernel_bits if kept.kernel_bits else int(kept.bits[entries].sum())
     kinds = [len(np.unique(row[first:end])) for row in problem.kinds]
     return np.array([neurons, arriving, leaving, memory, *kinds], dtype=np.int64)
 

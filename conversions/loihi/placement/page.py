@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.placement.result import Placement
 
 #: Lines that are drawn at most: the pairs of cores with most messages.
-_LINES = 120
+_LINES = 80
 _EMPTY = "#8a949e"
 _LINE = "#ff7a1a"
 
@@ -102,7 +102,7 @@ def mesh_figure(placement: Placement) -> Any:
     _lines(below, placement, centres)
     for core, slot in enumerate(placement.slots):
         _label(below, centres[slot], str(core), load[core] > 0.55 * load.max())
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.965, bottom=0.01, hspace=0.12)
+    figure.subplots_adjust(left=0.01, right=0.95, top=0.965, bottom=0.01, hspace=0.12)
     return figure
 
 
@@ -111,9 +111,14 @@ def _centres(placement: Placement) -> Any:
     profile = placement.profile
     across = int(np.ceil(np.sqrt(profile.cores_per_router)))
     within = np.arange(profile.cores) % profile.cores_per_router
-    down = -(-profile.cores_per_router // across)
-    step = np.array([across + 0.35, down + 0.35])
-    return slots(profile) * step + np.stack([within % across, within // across], axis=1)
+    return slots(profile) * _pitch(placement) + np.stack([within % across, within // across], axis=1)
+
+
+def _pitch(placement: Placement) -> Any:
+    """(2,) from router to router: its cores in a block, and a gap."""
+    there = placement.profile.cores_per_router
+    across = int(np.ceil(np.sqrt(there)))
+    return np.array([across, -(-there // across)]) + 0.35
 
 
 def _map(
@@ -134,6 +139,13 @@ def _map(
                 edgecolor=INK if used else _EMPTY, linewidth=0.8 if used else 0.4,
             )
         )  # fmt: skip
+    for x, y in np.unique(np.floor(centres / _pitch(placement)), axis=0) * _pitch(placement):
+        wide, high = _pitch(placement) - 0.35
+        axes.add_patch(
+            Rectangle(
+                (x - 0.58, y - 0.58), wide + 0.16, high + 0.16, facecolor=_EMPTY, alpha=0.13, zorder=0, linewidth=0
+            )
+        )
     axes.set_xlim(centres[:, 0].min() - 0.8, centres[:, 0].max() + 0.8)
     axes.set_ylim(centres[:, 1].max() + 0.8, centres[:, 1].min() - 0.8)
     axes.set_aspect("equal")
@@ -144,11 +156,19 @@ def _map(
     bar.ax.tick_params(colors=INK, labelsize=8, width=0.5)
     if top == 1.0:
         bar.ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
+    else:
+        bar.ax.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
 
 
 def _label(axes: Any, centre: Any, text: str, dark: bool) -> None:
-    # On a coloured cell: its own ink, not the page's, which may be white.
-    axes.text(*centre, text, ha="center", va="center", fontsize=6.5, color="#ffffff" if dark else "#1c2126", zorder=5)
+    from matplotlib.patheffects import withStroke
+
+    # On a coloured cell: its own ink, not the page's, which may be white; a rim keeps it readable over lines.
+    ink, rim = ("#ffffff", "#0f2f66") if dark else ("#1c2126", "#ffffff")
+    axes.text(
+        *centre, text, ha="center", va="center", fontsize=7, color=ink, zorder=5,
+        path_effects=[withStroke(linewidth=1.6, foreground=rim, alpha=0.75)],
+    )  # fmt: skip
 
 
 def _lines(axes: Any, placement: Placement, centres: Any) -> None:
@@ -163,6 +183,6 @@ def _lines(axes: Any, placement: Placement, centres: Any) -> None:
         share = both[a, b] / most
         ends = centres[placement.slots[[a, b]]]
         axes.plot(
-            ends[:, 0], ends[:, 1], color=_LINE, linewidth=0.4 + 3.6 * share, alpha=0.25 + 0.55 * share,
+            ends[:, 0], ends[:, 1], color=_LINE, linewidth=0.3 + 4.2 * share, alpha=0.2 + 0.6 * share,
             solid_capstyle="round", gid=f"messages {a} {b}", zorder=3,
         )  # fmt: skip

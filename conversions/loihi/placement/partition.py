@@ -43,8 +43,7 @@ def partition(problem: Problem, spikes: Integers, parts: int, star: str, seed: i
     options.seed, options.ufactor = seed, _IMBALANCE
     _, found = pymetis.part_graph(
         parts,
-        xadj=graph.indptr.astype(np.int64),
-        adjncy=graph.indices.astype(np.int64),
+        pymetis.CSRAdjacency(graph.indptr.astype(np.int64), graph.indices.astype(np.int64)),
         eweights=graph.data.astype(np.int64),
         vweights=_vertex_weights(problem),
         options=options,
@@ -94,7 +93,7 @@ def needs(problem: Problem) -> NDArray[np.float64]:
     profile, n = problem.profile, problem.neurons
     memory = np.full(n, float(profile.neuron_bits))
     for kept in problem.lists:
-        if kept.kernels is None:
+        if not kept.kernel_bits:
             most = len(kept.bits) - 1
             # The fewest bits a synapse takes, in the longest list that there can be.
             each = (kept.bits[1:] / np.arange(1, most + 1)).min(initial=np.inf) if most else 0.0

@@ -40,7 +40,8 @@ def place(
         calibration: a recording with spikes; or inputs to run the network on, as for ``Executable.run`` (for a
             QuantisedNetwork in the float network's units).
         target: "loihi1" or "loihi2", or a profile; default: the network's own.
-        cores: spread over so many cores; default: the count with the fewest messages.
+        cores: spread evenly over so many (none gets more than its share, rounded up); default: the count with the
+            fewest messages.
         seed: of the partitioner and of the order of swaps. The same seed gives the same placement.
         steps: T, for a network without Inputs.
         progress: called with what is being done.

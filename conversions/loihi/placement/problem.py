@@ -32,20 +32,17 @@ UNLIMITED = np.int64(1) << 60
 class SynapseList:
     """One connection as a core stores it.
 
+    A dense list holds zeros too: they take memory, but only what is not 0 takes axons and messages.
+
     Attributes:
-        name: "source -> target", for people.
-        source: number of its first source.
-        stored: csr (neurons, sources of this connection): 1 where a synapse is stored.
-        bits: (n + 1,) memory of one source's synapses on a core, by how many there are; where ``kernels`` is None.
-        kernels: csr (neurons, distinct kernel weights): 1 where a neuron uses one; None: every synapse is stored.
-        kernel_bits: memory of a kernel weight.
+        stored: csr (neurons, entries): 1 where a neuron needs an entry: the synapse from a source, or where the kernel
+            is shared, one of its weights.
+        bits: (n + 1,) memory of one source's synapses on a core, by how many there are.
+        kernel_bits: memory of a kernel weight; 0 where nothing is shared.
     """
 
-    name: str
-    source: int
     stored: Matrix
     bits: Bits
-    kernels: Matrix | None = None
     kernel_bits: int = 0
 
 
@@ -93,28 +90,25 @@ def problem(network: IntegerNetwork, profile: Profile) -> Problem:
 
     populations, neurons = _numbered({p.name: p.size for p in network.populations.values()}, 0)
     inputs, outside = _numbered({p.name: p.size for p in network.inputs.values()}, neurons)
-    steady = [(name, part) for name, p in network.populations.items() for ps in p.drive_parts.values() for part in ps]
-    firsts = {name: first for name, (first, _) in (*populations.items(), *inputs.items())}
-    shape = (neurons, outside + len(steady))
-    found, ends = [], []
-    for name, source, part, delay, projection in _parts(network):
-        entries = (
-            kernel_entries(network.network.program, projection, part.mantissas) if profile.shares_convolutions else None
+    pieces = list(_pieces(network, profile, {**populations, **inputs}, outside))
+    sources = outside + sum(piece.source >= outside for piece in pieces)
+    into = csr_array((neurons, sources), dtype=np.int8)
+    for piece in pieces:
+        into = into + _widened(
+            _below(_ones(piece.mantissas), populations[piece.target], neurons), piece.source, sources
         )
-        found.append(
-            _list(f"{source} -> {name}", part, delay, entries, profile, populations[name], firsts[source], neurons)
-        )
-        ends.append(name)
-    for i, (name, part) in enumerate(steady):
-        found.append(_list(f"constant -> {name}", part, 0, None, profile, populations[name], outside + i, neurons))
-        ends.append(name)
-    into = csr_array(shape, dtype=np.int8)
-    for made in found:
-        into = into + _widened(made.stored, made.source, shape)
     into.data[:] = 1
-    lists_of = {name: tuple(i for i, end in enumerate(ends) if end == name) for name in populations}
     return Problem(
-        profile, populations, inputs, shape[1], outside, into, tuple(found), lists_of, _kinds(network), _limits(profile)
+        profile=profile,
+        populations=populations,
+        inputs=inputs,
+        sources=sources,
+        drives=outside,
+        into=into,
+        lists=tuple(_list(piece, profile, populations[piece.target], neurons) for piece in pieces),
+        lists_of={name: tuple(i for i, p in enumerate(pieces) if p.target == name) for name in populations},
+        kinds=_kinds(network),
+        limits=_limits(profile),
     )
 
 
@@ -126,16 +120,47 @@ def _numbered(sizes: dict[str, int], start: int) -> tuple[dict[str, tuple[int, i
     return numbers, start
 
 
-def _parts(network: IntegerNetwork) -> Iterator[tuple[str, str, WeightPart, int, Any]]:
+@dataclass(frozen=True)
+class _Piece:
+    """A connection on the chip: mantissas without zeros, and the kernel weight of each where they are shared."""
+
+    target: str
+    source: int
+    mantissas: Matrix
+    delay: int
+    kernels: Integers | None
+
+
+def _pieces(
+    network: IntegerNetwork, profile: Profile, numbers: dict[str, tuple[int, int]], outside: int
+) -> Iterator[_Piece]:
+    """The parts of all projections, then those of the drives, each from a source of its own."""
+    program = network.network.program
     for p in network.projections:
         for part in p.parts:
-            yield p.target, p.source, part, p.delay, p
+            weights = _without_zeros(part)
+            kernels = kernel_entries(program, p, weights) if profile.shares_convolutions else None
+            yield _Piece(p.target, numbers[p.source][0], weights, p.delay, kernels)
+    source = outside
+    for name, population in network.populations.items():
+        for parts in population.drive_parts.values():
+            for part in parts:
+                yield _Piece(name, source, _without_zeros(part), 0, None)
+                source += 1
 
 
-def _widened(stored: Matrix, first: int, shape: tuple[int, int]) -> Matrix:
+def _without_zeros(part: WeightPart) -> Matrix:
     from scipy.sparse import csr_array
 
-    return csr_array((stored.data, stored.indices + first, stored.indptr), shape=shape)
+    made = csr_array(part.mantissas, copy=True)
+    made.eliminate_zeros()
+    return made
+
+
+def _widened(rows: Matrix, first: int, sources: int) -> Matrix:
+    from scipy.sparse import csr_array
+
+    return csr_array((rows.data, rows.indices + first, rows.indptr), shape=(rows.shape[0], sources))
 
 
 def _limits(profile: Profile) -> Bits:
@@ -157,34 +182,22 @@ def _kinds(network: IntegerNetwork) -> Integers:
 # --- synapses
 
 
-def _list(
-    name: str,
-    part: WeightPart,
-    delay: int,
-    entries: Any,
-    profile: Profile,
-    target: tuple[int, int],
-    source: int,
-    neurons: int,
-) -> SynapseList:
+def _list(piece: _Piece, profile: Profile, target: tuple[int, int], neurons: int) -> SynapseList:
     """A connection as a core stores it: sparse (an index for each synapse) or dense, whichever is shorter in all."""
     from scipy.sparse import csr_array
 
-    sparse = csr_array(part.mantissas)
-    extra = profile.delay_bits if delay else 0
-    weight, indexed = profile.weight_bits + extra, profile.weight_bits + profile.index_bits + extra
-    if entries is not None:
-        count = int(entries.max(initial=-1)) + 1
-        rows = np.repeat(np.arange(sparse.shape[0]), np.diff(sparse.indptr))
-        kernels = csr_array((np.ones(len(rows), dtype=np.int32), (rows, entries)), shape=(sparse.shape[0], count))
-        stored = _below(_ones(sparse), target, neurons)
-        return SynapseList(
-            name, source, stored, np.zeros(1, np.int64), _below(_ones(kernels), target, neurons), indexed
-        )
+    sparse = piece.mantissas
+    weight = profile.weight_bits + (profile.delay_bits if piece.delay else 0)
+    indexed = weight + profile.index_bits
+    if piece.kernels is not None:
+        shape = (sparse.shape[0], int(piece.kernels.max(initial=-1)) + 1)
+        rows = np.repeat(np.arange(shape[0]), np.diff(sparse.indptr))
+        users = csr_array((np.ones(len(rows), dtype=np.int32), (rows, piece.kernels)), shape=shape)
+        return SynapseList(_below(_ones(users), target, neurons), np.zeros(1, dtype=np.int64), indexed)
     full = _rectangle(sparse)
     dense = full.nnz * weight < sparse.nnz * indexed
     stored = _below(full if dense else _ones(sparse), target, neurons)
-    return SynapseList(name, source, stored, list_bits(sparse.shape[0], weight if dense else indexed, profile))
+    return SynapseList(stored, list_bits(sparse.shape[0], weight if dense else indexed, profile))
 
 
 def list_bits(most: int, synapse: int, profile: Profile) -> Bits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from hasn.conversions.loihi.placement.improve import compacted, refine, repair
 from hasn.conversions.loihi.placement.partition import STARS, needs, partition
 from hasn.conversions.loihi.placement.problem import COMPARTMENTS, MEMORY, Problem
 from hasn.conversions.loihi.placement.state import State
-from hasn.errors import OptionError
+from hasn.errors import OptionError, PlacementError
 from hasn.program.integers.model import Integers
 
 Progress: TypeAlias = Callable[[str], None]
@@ -24,6 +24,8 @@ _FINALISTS = 2
 _HOPELESS = 2.0
 #: Core counts beyond the first that works that are tried, as a share and at least.
 _BEYOND, _AT_LEAST = 0.125, 2
+#: Core counts that are tried one by one.
+_ONE_BY_ONE = 12
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def search(problem: Problem, spikes: Integers, cores: int | None, seed: int, pro
     Args:
         problem: what to place.
         spikes: of every source.
-        cores: spread over so many; default: the count with the fewest messages.
+        cores: spread evenly over so many; default: the count with the fewest messages.
         seed: of the partitioner.
         progress: called with what is being tried.
 
@@ -63,17 +65,17 @@ def search(problem: Problem, spikes: Integers, cores: int | None, seed: int, pro
     """
     say = progress or (lambda text: None)
     available = _available(problem, cores)
-    say("Filling cores greedily")
-    spread = None if cores is None else -(-problem.neurons // cores)
     lowest = _lowest(problem, available)
-    baseline = greedy(problem, spikes, spread)
+    if cores is not None:
+        problem = _spread(problem, cores)
+    say("Filling cores greedily")
+    baseline = greedy(problem, spikes)
     if cores is None and baseline is not None and baseline.cores == 1:
         return Found(baseline, baseline, "one core")
     kept: list[_Candidate] = []
     worst: State | None = None
-    counts = [cores] if cores is not None else range(lowest, available + 1)
-    last = available
-    for count in counts:
+    most = last = min(available, problem.neurons)
+    for count in [min(cores, most)] if cores is not None else _counts(lowest, most):
         for star in STARS:
             say(f"Partitioning over {count} cores")
             state = State(problem, spikes, count)
@@ -116,6 +118,23 @@ def _available(problem: Problem, cores: int | None) -> int:
     return int(cores)
 
 
+def _counts(lowest: int, most: int) -> Iterator[int]:
+    """From the lower bound up, one by one at first, then in strides of an eighth."""
+    count = lowest
+    while count < most:
+        yield count
+        count += 1 if count < lowest + _ONE_BY_ONE else max(1, count // 8)
+    yield most
+
+
+def _spread(problem: Problem, cores: int) -> Problem:
+    """With room for an even share of the neurons on each core, and for its drives."""
+    limits = problem.limits.copy()
+    even = -(-problem.neurons // cores) + problem.sources - problem.drives
+    limits[COMPARTMENTS] = min(int(limits[COMPARTMENTS]), even)
+    return replace(problem, limits=limits)
+
+
 def _lowest(problem: Problem, available: int) -> int:
     """The cores that are needed at the least.
 
@@ -137,7 +156,7 @@ def _size(problem: Problem, name: str) -> int:
     return end - first
 
 
-def _no_room(problem: Problem, state: State | None, available: int) -> Exception:
+def _no_room(problem: Problem, state: State | None, available: int) -> PlacementError:
     """Which limit stood in the way, at the core that is furthest over it."""
     if state is None:
         raise ValueError("nothing was tried")

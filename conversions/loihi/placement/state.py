@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from hasn.conversions.loihi.placement.problem import (
     COMPARTMENTS,
@@ -39,10 +38,7 @@ class State:
         self.reach: Integers = np.zeros((problem.sources, cores), dtype=np.int64)
         self.used: Integers = np.zeros((cores, len(RESOURCES)), dtype=np.int64)
         self.traffic = 0
-        self._counts = [
-            np.zeros(((s.stored if s.kernels is None else s.kernels).shape[1], cores), dtype=np.int64)
-            for s in problem.lists
-        ]
+        self._counts = [np.zeros((kept.stored.shape[1], cores), dtype=np.int64) for kept in problem.lists]
         self._kinds = [np.zeros((int(row.max(initial=-1)) + 1, cores), dtype=np.int64) for row in problem.kinds]
         names = {number: name for name, span in problem.populations.items() for number in range(*span)}
         self._lists = [problem.lists_of[names[n]] for n in range(problem.neurons)]
@@ -84,11 +80,11 @@ class State:
         total[:, MEMORY] += (1 + drives) * self._extra[0] + (axons + drives + int(reached.sum())) * self._extra[1]
         for place in self._lists[neuron]:
             kept, counts = problem.lists[place], self._counts[place]
-            if kept.kernels is None:
-                now = counts[_row(kept.stored, neuron)]
-                total[:, MEMORY] += (kept.bits[now + 1] - kept.bits[now]).sum(axis=0)
+            now = counts[_row(kept.stored, neuron)]
+            if kept.kernel_bits:
+                total[:, MEMORY] += (now == 0).sum(axis=0) * kept.kernel_bits
             else:
-                total[:, MEMORY] += (counts[_row(kept.kernels, neuron)] == 0).sum(axis=0) * kept.kernel_bits
+                total[:, MEMORY] += (kept.bits[now + 1] - kept.bits[now]).sum(axis=0)
         for place, (row, counts) in enumerate(zip(problem.kinds, self._kinds, strict=True)):
             total[:, DECAYS + place] += counts[row[neuron]] == 0
         return total
@@ -97,6 +93,8 @@ class State:
 
     def load(self, assignment: Integers) -> None:
         """Place every neuron at once."""
+        from scipy.sparse import csr_array
+
         problem, n, cores = self.problem, self.problem.neurons, self.cores
         self.core = np.array(assignment, dtype=np.int64)
         where = csr_array((np.ones(n, dtype=np.int64), (np.arange(n), self.core)), shape=(n, cores))
@@ -108,9 +106,8 @@ class State:
         np.add.at(self.used[:, OUT_AXONS], self.core, reached[:n].sum(axis=1))
         self.used[:, OUT_AXONS] += reached[problem.drives :].sum(axis=0)
         for place, kept in enumerate(problem.lists):
-            counted = kept.stored if kept.kernels is None else kept.kernels
-            counts = self._counts[place] = (counted.T.astype(np.int64) @ where).toarray()
-            memory = kept.bits[counts] if kept.kernels is None else (counts > 0) * kept.kernel_bits
+            counts = self._counts[place] = (kept.stored.T.astype(np.int64) @ where).toarray()
+            memory = (counts > 0) * kept.kernel_bits if kept.kernel_bits else kept.bits[counts]
             self.used[:, MEMORY] += memory.sum(axis=0)
         for place, (row, kinds) in enumerate(zip(problem.kinds, self._kinds, strict=True)):
             kinds[:] = 0
@@ -155,14 +152,12 @@ class State:
         self._axons(_row(problem.into, neuron), core, sign)
         for place in self._lists[neuron]:
             kept, counts = problem.lists[place], self._counts[place]
-            if kept.kernels is None:
-                some = _row(kept.stored, neuron)
-                now = counts[some, core]
-                used[MEMORY] += int((kept.bits[now + sign] - kept.bits[now]).sum())
-            else:
-                some = _row(kept.kernels, neuron)
-                now = counts[some, core]
+            some = _row(kept.stored, neuron)
+            now = counts[some, core]
+            if kept.kernel_bits:
                 used[MEMORY] += sign * int((now == (sign < 0)).sum()) * kept.kernel_bits
+            else:
+                used[MEMORY] += int((kept.bits[now + sign] - kept.bits[now]).sum())
             counts[some, core] = now + sign
 
     def _axons(self, sources: Integers, core: int, sign: int) -> None:
