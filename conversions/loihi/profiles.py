@@ -47,8 +47,8 @@ class Profile:
         weight_bits: bits of a weight's mantissa.
         index_bits: bits that say which compartment a sparse synapse is for.
         max_delay: longest synaptic delay in steps; ``delay_bits`` are added to each synapse that has one.
-        header_bits, group_size, word_bits: the synapses of an axon lie in groups of ``group_size``, each behind a header
-            and padded to whole words.
+        header_bits, group_size, word_bits: the synapses of an axon lie in groups of ``group_size``, each behind a
+            header and padded to whole words.
         shares_convolutions: whether a core stores a convolution's kernel once, instead of each of its synapses.
         graded_spike_bits: bits of a spike's value; 1 = it has none.
         mesh: (columns, rows) of routers; ``cores_per_router`` cores sit on each. A hop is from router to router.

@@ -76,7 +76,7 @@ def placement_sections(placement: Placement) -> list[Section]:
     return [
         Section("The mesh", figure_html(mesh_figure(placement), mesh) + caption(mesh)),
         Section("Who sends", html_table(("population", "messages", "message hops", "stay on a core"), sent)),
-        Section("Cores", html_table(headings, rows, left=3)),
+        Section("Cores", html_table(headings, rows, left=3, kind="compact")),
         Section(
             "The chip's limits, and where they are from", html_table(("limit", "value", "source"), sources, left=3)
         ),
@@ -102,7 +102,7 @@ def mesh_figure(placement: Placement) -> Any:
     _lines(below, placement, centres)
     for core, slot in enumerate(placement.slots):
         _label(below, centres[slot], str(core), load[core] > 0.55 * load.max())
-    figure.subplots_adjust(left=0.01, right=0.95, top=0.965, bottom=0.01, hspace=0.12)
+    figure.subplots_adjust(left=0.01, right=0.925, top=0.965, bottom=0.01, hspace=0.12)
     return figure
 
 

@@ -46,7 +46,7 @@ def traffic_text(placement: Placement) -> str:
     steps = max(1, placement.steps * placement.samples)
     return (
         f"Spike messages between cores: {placement.traffic:,} over {counted(placement.samples, 'sample')} of "
-        f"{counted(placement.steps, 'step')} ({placement.traffic / steps:.4g} a step). {baseline_text(placement)}"
+        f"{counted(placement.steps, 'step')} ({placement.traffic / steps:,.1f} a step). {baseline_text(placement)}"
     )
 
 
