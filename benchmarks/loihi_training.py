@@ -22,13 +22,12 @@ from typing import Any
 import numpy as np
 from common import machine, machine_line, stage, write_json
 from loihi_accuracy import EPOCHS, STEPS, Task, digits_task, speech_task
+from numpy.typing import NDArray
 
 import hasn
 from hasn.cli.console import add_row, show, table
 from hasn.conversions.loihi.train import Training
-
-#: Passes over the training data: the digits' loss is level by then, the speech model's data are few.
-DIGIT_PASSES, SPEECH_PASSES = 5, 40
+from hasn.demo.train_speech import EPOCHS as SPEECH_EPOCHS
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Figures:
         float_accuracy, rounded_accuracy, trained_accuracy: on the test data: float64, integers after rounding, integers
             after training.
         regained: part of the accuracy that rounding lost.
-        on_training_data: accuracy of the trained integers there.
+        on_training_data: accuracy of the trained integers there, as it was given at the first pass.
         seconds: of quantising with training.
         levels: connection -> distinct weights after training.
     """
@@ -56,30 +55,44 @@ class Figures:
 
 
 def digits_training(passes: int, seed: int) -> Training:
-    """The training digits, coded anew at every pass; loss: spike counts."""
-    from hasn.demo.digits import encode, load_digits
+    """The training digits, shifted by up to a pixel and coded anew at every pass; loss: spike counts."""
+    from hasn.demo.digits import SIDE, encode, load_digits
+    from hasn.demo.train import SHIFT
 
     digits = load_digits(seed)
-    return Training(
-        lambda epoch: encode(digits.train_images, STEPS, seed + 10 + epoch), digits.train_labels, epochs=passes
-    )
+    images = digits.train_images.reshape(-1, SIDE, SIDE)
+
+    def coded(epoch: int) -> NDArray[np.bool_]:
+        moves = np.random.default_rng([seed, epoch]).integers(-SHIFT, SHIFT + 1, (len(images), 2))
+        moved = np.stack([np.roll(image, move, (0, 1)) for image, move in zip(images, moves, strict=True)])
+        return encode(moved.reshape(len(moved), -1), STEPS, seed + 10 + epoch)
+
+    return Training(coded, digits.train_labels, epochs=passes)
 
 
-def speech_training(passes: int) -> Training:
-    """The training utterances; loss: mean voltages, by which the demo decides."""
+def speech_training(passes: int, seed: int) -> Training:
+    """The training utterances, at every pass with new noise and spikes left out, as in the float training; loss: mean
+    voltages, by which the demo decides.
+    """
     from torch.nn.functional import cross_entropy
 
     from hasn.demo.delta import DeltaCode
-    from hasn.demo.train_speech import BATCH, VOLTS
+    from hasn.demo.train_speech import BATCH, DROPPED, NOISE, VOLTS
     from hasn.demo.vowels import load_vowels
 
     vowels = load_vowels()
+    code = DeltaCode.of(vowels.train)
+    clean = [code.normalised(frames) for frames in vowels.train.frames]
+
+    def coded(epoch: int) -> NDArray[np.bool_]:
+        rng = np.random.default_rng([seed, epoch])
+        spikes = code.spikes([frames + NOISE * rng.standard_normal(frames.shape) for frames in clean])
+        return np.asarray(spikes & (rng.random(spikes.shape) >= DROPPED))
 
     def loss(outputs: Any, labels: Any) -> Any:
         return cross_entropy(outputs.mean(0) / VOLTS, labels)
 
-    spikes = DeltaCode.of(vowels.train).encode(vowels.train)
-    return Training(spikes, vowels.train.speakers, epochs=passes, batch=BATCH, learning_rate=0.01, loss=loss)
+    return Training(coded, vowels.train.speakers, epochs=passes, batch=BATCH, loss=loss)
 
 
 def measure(task: Task, training: Training, bits: int, exact: float, target: str, seed: int) -> Figures:
@@ -133,8 +146,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--speech", type=Path, help="trained speech model (.nir) instead of training one")
     parser.add_argument("--digit-bits", type=int, nargs="*", default=[2], help="bits of a weight, 2..8")
     parser.add_argument("--speech-bits", type=int, nargs="*", default=[3, 2])
-    parser.add_argument("--digit-passes", type=int, default=DIGIT_PASSES)
-    parser.add_argument("--speech-passes", type=int, default=SPEECH_PASSES)
+    parser.add_argument("--digit-epochs", type=int, default=EPOCHS, help="of the float training")
+    parser.add_argument("--speech-epochs", type=int, default=SPEECH_EPOCHS)
+    parser.add_argument("--digit-passes", type=int, default=EPOCHS, help="over the training data, with the integers")
+    parser.add_argument("--speech-passes", type=int, default=SPEECH_EPOCHS)
     parser.add_argument("--target", default="loihi2", help="loihi1 or loihi2")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -150,13 +165,13 @@ def main() -> int:
             continue
         if name == "digits":
             task, training = (
-                digits_task(options.digits, EPOCHS, options.seed, 0),
+                digits_task(options.digits, options.digit_epochs, options.seed, 0),
                 digits_training(options.digit_passes, options.seed),
             )
         else:
             task, training = (
-                speech_task(options.speech, None, options.seed, 0),
-                speech_training(options.speech_passes),
+                speech_task(options.speech, options.speech_epochs, options.seed, 0),
+                speech_training(options.speech_passes, options.seed),
             )
         output = hasn.compile(task.graph, "snntorch").run(task.inputs).output
         exact = float(np.mean(task.decide(output) == task.labels))

@@ -45,6 +45,16 @@ def test_accuracy_in_integers(tmp_path: Path) -> None:
             assert figures["different"] == 0
 
 
+@pytest.mark.slow
+def test_training_in_integers(tmp_path: Path) -> None:
+    """Digits after one pass in floats and one in integers, of three levels: better than rounded alone."""
+    few = ("--digit-epochs", "1", "--digit-passes", "1", "--digit-bits", "2", "--speech-bits")
+    (figures,) = measured(tmp_path, "loihi_training.py", *few)["digits"]
+    assert figures["trained_accuracy"] > figures["rounded_accuracy"]
+    assert figures["trained_accuracy"] > 0.8  # chance is 0.1
+    assert set(figures["levels"].values()) == {3}
+
+
 @pytest.mark.lava
 @pytest.mark.skipif(bool(no_lava), reason=no_lava or "there")
 def test_speed_is_measured_on_the_same_outputs(tmp_path: Path) -> None:
