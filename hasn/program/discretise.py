@@ -18,74 +18,77 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.program.model import Floats, Row
+from hasn.program.model import Row
 
 Rows = tuple[Row, ...]
 
 
-def rows_of(node: nir.NIRNode, dt: float, method: str) -> Rows:
+def rows_of(node: nir.NIRNode, dt: float, method: str, xp: Any = np) -> Rows:
     """The update of a NIR neuron as coefficients.
 
     Args:
         node: I, IF, LI, LIF, CubaLI or CubaLIF.
         dt: seconds a step.
         method: ``"euler"`` or ``"exact"``.
+        xp: numpy, or a module of the same names (torch) whose arrays the node holds: then training can take the
+            coefficients' gradients.
     """
-    return _ROWS[type(node)](node, dt, method == "exact")
+    return _ROWS[type(node)](node, dt, method == "exact", xp)
 
 
-def _floats(value: Any) -> Floats:
-    return np.asarray(value, dtype=np.float64)
+def _floats(value: Any, xp: Any) -> Any:
+    return xp.asarray(value, dtype=xp.float64)
 
 
-def _unless_zero(value: Floats) -> Floats | None:
-    return value if np.any(value) else None
+def _unless_zero(value: Any, xp: Any) -> Any:
+    return value if xp.any(value) else None
 
 
-def _decay(tau: Floats, dt: float, exact: bool) -> tuple[Floats, Floats]:
+def _decay(tau: Any, dt: float, exact: bool, xp: Any) -> tuple[Any, Any]:
     """(a, 1 - a) with a the factor that a state keeps over a step; 1 - a without cancellation."""
     if exact:
-        return np.exp(-dt / tau), -np.expm1(-dt / tau)
+        return xp.exp(-dt / tau), -xp.expm1(-dt / tau)
     return 1.0 - dt / tau, dt / tau
 
 
-def _integrator(node: nir.NIRNode, dt: float, exact: bool) -> Rows:
-    gain = dt * _floats(node.r)  # without a leak, Euler is exact
-    return (Row("v", (("v", np.ones_like(gain)),), gain),)
+def _integrator(node: nir.NIRNode, dt: float, exact: bool, xp: Any) -> Rows:
+    gain = dt * _floats(node.r, xp)  # without a leak, Euler is exact
+    return (Row("v", (("v", xp.ones_like(gain)),), gain),)
 
 
-def _leaky(node: nir.NIRNode, dt: float, exact: bool) -> Rows:
-    keep, fill = _decay(_floats(node.tau), dt, exact)
-    return (Row("v", (("v", keep),), fill * _floats(node.r), _unless_zero(fill * _floats(node.v_leak))),)
+def _leaky(node: nir.NIRNode, dt: float, exact: bool, xp: Any) -> Rows:
+    keep, fill = _decay(_floats(node.tau, xp), dt, exact, xp)
+    leak = _unless_zero(fill * _floats(node.v_leak, xp), xp)
+    return (Row("v", (("v", keep),), fill * _floats(node.r, xp), leak),)
 
 
-def _cuba(node: nir.NIRNode, dt: float, exact: bool) -> Rows:
-    tau_syn, tau_mem, r, w_in = map(_floats, (node.tau_syn, node.tau_mem, node.r, node.w_in))
-    keep_c, fill_c = _decay(tau_syn, dt, exact)
-    keep_v, fill_v = _decay(tau_mem, dt, exact)
-    leak = _unless_zero(fill_v * _floats(node.v_leak))
+def _cuba(node: nir.NIRNode, dt: float, exact: bool, xp: Any) -> Rows:
+    tau_syn, tau_mem, r, w_in = (_floats(value, xp) for value in (node.tau_syn, node.tau_mem, node.r, node.w_in))
+    keep_c, fill_c = _decay(tau_syn, dt, exact, xp)
+    keep_v, fill_v = _decay(tau_mem, dt, exact, xp)
+    leak = _unless_zero(fill_v * _floats(node.v_leak, xp), xp)
     current = Row("c", (("c", keep_c),), fill_c * w_in)
     if not exact:
         return current, Row("v", (("v", keep_v), ("c", fill_v * r)), None, leak)
     # c(s) = w I + (c - w I) exp(-s/tau_syn) drives v: the voltage reads the old current, so its row comes first.
-    carried = _carried(tau_syn, tau_mem, dt)
+    carried = _carried(tau_syn, tau_mem, dt, xp)
     return Row("v", (("v", keep_v), ("c", r * carried)), r * w_in * (fill_v - carried), leak), current
 
 
-def _carried(tau_syn: Floats, tau_mem: Floats, dt: float) -> Floats:
+def _carried(tau_syn: Any, tau_mem: Any, dt: float, xp: Any) -> Any:
     """(1/tau_mem) * integral over a step of exp(-(dt-s)/tau_mem) exp(-s/tau_syn) ds, also where both tau are equal.
 
     With x = dt/tau_mem - dt/tau_syn this is (dt/tau_mem) exp(-dt/tau_mem) (exp(x) - 1)/x, whose limit at x = 0 is
     the alpha function. The larger of the two exponentials is taken out, so that nothing overflows.
     """
     x = dt / tau_mem - dt / tau_syn
-    slower = np.exp(-dt / np.maximum(tau_syn, tau_mem))
-    distance = np.abs(x)
-    ratio = np.where(distance > 0, -np.expm1(-distance) / np.where(distance > 0, distance, 1.0), 1.0)
-    return _floats(dt / tau_mem * slower * ratio)
+    slower = xp.exp(-dt / xp.maximum(tau_syn, tau_mem))
+    distance = xp.abs(x)
+    ratio = xp.where(distance > 0, -xp.expm1(-distance) / xp.where(distance > 0, distance, 1.0), 1.0)
+    return _floats(dt / tau_mem * slower * ratio, xp)
 
 
-_ROWS: dict[type[nir.NIRNode], Callable[[nir.NIRNode, float, bool], Rows]] = {
+_ROWS: dict[type[nir.NIRNode], Callable[[nir.NIRNode, float, bool, Any], Rows]] = {
     nir.I: _integrator,
     nir.IF: _integrator,
     nir.LI: _leaky,
