@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: The precisions that are torch dtypes.
 _FLOATS = ("float64", "float32")
 _SURROGATE = "atan"
+_ENGINE = "fused"
 
 
 class SnnTorchBackend(Backend):
@@ -49,6 +50,7 @@ class SnnTorchBackend(Backend):
         device: str | Any = "cpu",
         dtype: Any = None,
         surrogate: str | Any = _SURROGATE,
+        engine: str = _ENGINE,
         **options: Any,
     ) -> SnnTorchExecutable | SnnTorchIntegers:
         """A torch module that runs ``program``; in precision "loihi", integer tensors, which do not train.
@@ -61,32 +63,36 @@ class SnnTorchBackend(Backend):
             dtype: torch.float32 or torch.float64 (or its name), in place of ``precision``.
             surrogate: gradient of the spike: a name in ``snntorch.surrogate`` ("atan", "fast_sigmoid", "sigmoid",
                 "triangular", "straight_through_estimator", ...) or a function such a name returns.
+            engine: "fused": node by node over all steps, with C kernels where they were built; "steps": the step loop.
+                The module's ``engine`` can be set afterwards, too.
 
         Raises:
-            OptionError: no such device, dtype or surrogate; a dtype or a surrogate together with "loihi".
+            OptionError: no such device, dtype, surrogate or engine; one but the device together with "loihi".
             UnsupportedError: precision "loihi", and the graph is not on the chip's grid.
         """
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
         if precision == "loihi":
-            _refuse_floats(dtype, surrogate)
+            _refuse_floats(dtype, surrogate, engine)
             from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
 
             return SnnTorchIntegers(program, device)
         from hasn.backends.snntorch.executable import SnnTorchExecutable
 
-        return SnnTorchExecutable(program, graph, precision if dtype is None else dtype_name(dtype), device, surrogate)
+        floats = precision if dtype is None else dtype_name(dtype)
+        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine)
 
 
-def _refuse_floats(dtype: Any, surrogate: Any) -> None:
+def _refuse_floats(dtype: Any, surrogate: Any, engine: Any) -> None:
     """Refuse options that integers would ignore.
 
     Raises:
-        OptionError: a dtype or a surrogate is given.
+        OptionError: a dtype, a surrogate or an engine is given.
     """
     for parameter, value, is_given in (
         ("dtype", dtype, dtype is not None),
         ("surrogate", surrogate, surrogate != _SURROGATE),
+        ("engine", engine, engine != _ENGINE),
     ):
         if is_given:
             raise OptionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from snntorch import surrogate as surrogates
 
 from hasn.backends.snntorch.connections import DelayLine
 from hasn.backends.snntorch.devices import usable_device
+from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Surrogate
 from hasn.errors import OptionError
@@ -21,6 +23,9 @@ from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.program.model import Neurons, Program, Sink
 from hasn.signals import Signals
+
+#: Numbers held at most while steps run at once: 128 MiB in float32.
+_HELD = 1 << 25
 
 
 class SnnTorchExecutable(Executable):
@@ -32,38 +37,67 @@ class SnnTorchExecutable(Executable):
 
     backend = "snntorch"
 
-    def __init__(self, program: Program, graph: nir.NIRGraph, precision: str, device: Any, surrogate: Any) -> None:
+    def __init__(
+        self, program: Program, graph: nir.NIRGraph, precision: str, device: Any, surrogate: Any, engine: Any
+    ) -> None:
         super().__init__(program, precision)
         self._graph = graph
-        self.module = SpikingNetwork(program, spike_gradient(surrogate))
+        self.module = SpikingNetwork(program, spike_gradient(surrogate), engine=engine)
         self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
         self._stream: StreamState | None = None
 
     def _tensor(self, array: Array) -> torch.Tensor:
-        like = self.module._like
+        like = self.module.like
         return torch.as_tensor(array).to(device=like.device, dtype=getattr(torch, self.precision))
 
     @torch.no_grad()
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
         state = self.module.start(given.batch)
-        sinks = [step.name for step in self.program.of(Sink)]
-        spiking = self.program.recorded_spikes if "spikes" in record else ()
-        membranes = self.program.recorded_voltages if "voltages" in record else ()
+        fused = self.module.engine == "fused"
+        part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
-        for t in range(given.steps):
-            values = self.module.advance({name: value[t] for name, value in inputs.items()}, state)
-            for name in sinks:
-                kept.setdefault(("outputs", name), []).append(values[name])
-            for name in spiking:
-                kept.setdefault(("spikes", name), []).append(values[name] > 0)
-            for name in membranes:
-                kept.setdefault(("voltages", name), []).append(state.states[name][-1])
+        for t in range(0, given.steps, part):
+            now = {name: value[t : t + part] for name, value in inputs.items()}
+            found = self._fused(now, state, min(part, given.steps - t), given.batch, record) if fused else None
+            for key, value in (found or self._stepped(now, state, record)).items():
+                kept.setdefault(key, []).append(value)
         self.module.let_go()
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
         for (group, name), tensors in kept.items():
-            groups[group][name] = torch.stack(tensors).cpu().numpy()
+            groups[group][name] = torch.cat(tensors).cpu().numpy()
         return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0))
+
+    def _fused(
+        self, inputs: dict[str, torch.Tensor], state: StreamState, steps: int, batch: int, record: frozenset[str]
+    ) -> dict[tuple[str, str], torch.Tensor]:
+        """{(group, name): (steps, batch, *shape)} of the next steps, all at once."""
+        sinks = [step.name for step in self.program.of(Sink)]
+        spiking = self.program.recorded_spikes if "spikes" in record else ()
+        membranes = self.program.recorded_voltages if "voltages" in record else ()
+        done = Pass(self.module, state, steps, batch, {*sinks, *spiking}, membranes).run(inputs)
+        return {
+            **{("outputs", name): done.values[name] for name in sinks},
+            **{("spikes", name): done.values[name] > 0 for name in spiking},
+            **{("voltages", name): done.voltages[name] for name in membranes},
+        }
+
+    def _stepped(
+        self, inputs: dict[str, torch.Tensor], state: StreamState, record: frozenset[str]
+    ) -> dict[tuple[str, str], torch.Tensor]:
+        """The same of one step, by the step loop."""
+        values = self.module.advance({name: value[0] for name, value in inputs.items()}, state)
+        found = {("outputs", step.name): values[step.name] for step in self.program.of(Sink)}
+        if "spikes" in record:
+            found |= {("spikes", name): values[name] > 0 for name in self.program.recorded_spikes}
+        if "voltages" in record:
+            found |= {("voltages", name): state.states[name][-1] for name in self.program.recorded_voltages}
+        return {key: value.unsqueeze(0) for key, value in found.items()}
+
+    @property
+    def _width(self) -> int:
+        """Numbers that a step of one sample holds, at most."""
+        return max(1, sum(math.prod(step.shape) for step in self.program.steps))
 
     # --- streams
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import DelayLine, connection_module
+from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
-from hasn.errors import InputError
+from hasn.errors import InputError, OptionError
 from hasn.program.model import Compare, Connection, Neurons, Program, Sink, Source
 
 
@@ -44,6 +45,7 @@ class SpikingNetwork(nn.Module):
         program: the network.
         spike_grad: the surrogate.
         population: what makes a population's module; default: :class:`Population`.
+        engine: see :attr:`engine`.
     """
 
     def __init__(
@@ -51,17 +53,33 @@ class SpikingNetwork(nn.Module):
         program: Program,
         spike_grad: Surrogate,
         population: Callable[[Neurons, Surrogate], Population] = Population,
+        engine: Engine = "steps",
     ) -> None:
         super().__init__()
         self.program = program
+        self.engine = engine
         self.nodes = nn.ModuleDict()
-        self._order: list[tuple[Any, list[tuple[str, int]], nn.Module | None]] = []
+        self._order: list[Node] = []
         for step in program.steps:
             module = _module_of(step, spike_grad, population)
             if module is not None:
                 self.nodes[self._key(step.name)] = module
-            self._order.append((step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
+            self._order.append(Node(step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
         self._delayed = {edge.source for edge in program.edges if edge.delay}
+        self.layers = Layers(program, self._order)
+
+    @property
+    def engine(self) -> Engine:
+        """ "steps": the step loop, snnTorch's own neurons called step by step. "fused": node by node over all steps,
+        with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set.
+        """
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        if engine not in ENGINES:
+            raise OptionError("no such engine", parameter="engine", got=repr(engine), wanted=" or ".join(ENGINES))
+        self._engine: Engine = engine
 
     def _key(self, name: str) -> str:
         """A name that ModuleDict takes, unique here."""
@@ -78,7 +96,7 @@ class SpikingNetwork(nn.Module):
         raise KeyError(name)
 
     @property
-    def _like(self) -> Tensor:
+    def like(self) -> Tensor:
         """Some floating tensor of the module: it says device and dtype."""
         return next(
             (t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel()),
@@ -88,7 +106,7 @@ class SpikingNetwork(nn.Module):
     def start(self, batch: int) -> StreamState:
         """The state before the first step, for a batch."""
         states = {s.name: m.initial(batch) for s, _, m in self._order if isinstance(m, Population)}
-        like = self._like
+        like = self.like
         previous = {
             name: torch.zeros(batch, *self.program.by_name[name].shape, dtype=like.dtype, device=like.device)
             for name in self._delayed
@@ -110,20 +128,20 @@ class SpikingNetwork(nn.Module):
                 total = value if total is None else total + value
             if total is None:
                 total = self._silence(step, sources, batch, state)
-            values[step.name] = self._value(step, module, total, state)
+            values[step.name] = self.mapped(step, module, total, state)
         for name in self._delayed:
             state.previous[name] = values[name]
         return values
 
     def _silence(self, step: Any, sources: Any, batch: int | None, state: StreamState) -> Tensor:
         """The input of a step into which no edge leads."""
-        like = self._like
+        like = self.like
         if batch is None:
             batch = next((s[0].shape[0] for s in state.states.values()), 1)
-        shape = getattr(step, "given", None) or step.shape  # a matrix may take another shape than it gives
-        return torch.zeros(batch, *shape, dtype=like.dtype, device=like.device)
+        return torch.zeros(batch, *given_shape(step), dtype=like.dtype, device=like.device)
 
-    def _value(self, step: Any, module: nn.Module | None, total: Tensor, state: StreamState) -> Tensor:
+    def mapped(self, step: Any, module: nn.Module | None, total: Tensor, state: StreamState) -> Tensor:
+        """A step's value from the sum of what arrives."""
         if isinstance(module, Population):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
@@ -140,14 +158,17 @@ class SpikingNetwork(nn.Module):
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
         sinks = [step.name for step in self.program.of(Sink)]
-        outputs: dict[str, list[Tensor]] = {name: [] for name in sinks}
-        for t in range(steps):
-            values = self.advance({name: value[t] for name, value in inputs.items()}, state)
-            for name in sinks:
-                outputs[name].append(values[name])
+        if self.engine == "fused":
+            values = Pass(self, state, steps, batch, sinks).run(inputs).values
+        else:
+            every: list[list[Tensor]] = [[] for _ in sinks]
+            for t in range(steps):
+                now = self.advance({name: x[t] for name, x in inputs.items()}, state)
+                for kept, name in zip(every, sinks, strict=True):
+                    kept.append(now[name])
+            values = {name: torch.stack(kept) for name, kept in zip(sinks, every, strict=True)}
         self.let_go()
-        stacked = {name: torch.stack(list_) for name, list_ in outputs.items()}
-        return next(iter(stacked.values())) if len(stacked) == 1 else stacked
+        return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
     def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         shapes = {step.name: step.shape for step in self.program.of(Source)}
@@ -167,7 +188,7 @@ class SpikingNetwork(nn.Module):
                     got=tuple(value.shape),
                     wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
                 )
-        like = self._like
+        like = self.like
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 
     def let_go(self) -> None:

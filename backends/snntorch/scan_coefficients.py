@@ -1,0 +1,179 @@
+"""A population's equations as the kernel takes them, read from its module as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import snntorch
+import torch
+from snntorch import surrogate as surrogates
+from torch import Tensor, nn
+
+from hasn.backends.snntorch.neurons import LinearNeuron, Population, Surrogate
+from hasn.kernels import Reset, Rows, Slope
+from hasn.kernels.scan import COEFFICIENTS
+
+#: Surrogates by their code: snntorch.surrogate.NAME(parameter) makes a closure over the parameter.
+_SLOPES = {
+    getattr(surrogates, name)().__code__: slope
+    for name, slope in (
+        ("atan", Slope.ATAN),
+        ("fast_sigmoid", Slope.FAST_SIGMOID),
+        ("sigmoid", Slope.SIGMOID),
+        ("triangular", Slope.TRIANGULAR),
+        ("straight_through_estimator", Slope.STRAIGHT_THROUGH),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Equations:
+    """What the kernel computes for a population.
+
+    Attributes:
+        rows, reset: which equations.
+        values: (8, neurons), see :data:`hasn.kernels.scan.COEFFICIENTS`.
+        slope: the surrogate and its parameter; None where nothing spikes.
+    """
+
+    rows: Rows
+    reset: Reset
+    values: Tensor
+    slope: tuple[Slope, float] | None
+    _repeats: dict[int, Tensor] = field(default_factory=dict)
+
+    def repeated(self, batch: int) -> Tensor:
+        """The values for a batch laid out as one row, (8, batch * neurons)."""
+        if batch not in self._repeats:
+            self._repeats[batch] = self.values.repeat(1, batch)
+        return self._repeats[batch]
+
+
+def equations(population: Population) -> Equations | None:
+    """The population's equations, or None if only its module knows them."""
+    neuron = population.neuron
+    if type(population) is not Population or _hooked(population) or _hooked(neuron) or _trains(population):
+        return None
+    read = _READERS.get(type(neuron))
+    found = None if read is None else read(population, neuron)
+    if found is None:
+        return None
+    rows, reset, parts = found
+    slope = None if reset is Reset.NONE else slope_of(neuron.spike_grad)  # type: ignore[arg-type]
+    if reset is not Reset.NONE and slope is None:
+        return None
+    return Equations(rows, reset, _stacked(population.spec.shape, parts), slope)
+
+
+def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
+    """The surrogate and its parameter, if it is one of snnTorch's five that the kernel has."""
+    slope = _SLOPES.get(getattr(spike_grad, "__code__", None))  # type: ignore[call-overload]
+    if slope is None:
+        return None
+    cells = getattr(spike_grad, "__closure__", None) or ()
+    values = [cell.cell_contents for cell in cells]
+    if not all(isinstance(value, int | float) for value in values):
+        return None
+    return slope, float(values[0]) if values else 0.0
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether someone wants to see every call of the module."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, name) for name in hooks)
+
+
+def _trains(population: Population) -> bool:
+    """Whether some coefficient wants a gradient, which the kernel does not give."""
+    tensors = [*population.parameters(), *population.buffers()]
+    return any(value.requires_grad for value in tensors)
+
+
+_Parts = dict[str, Tensor]
+_Read = tuple[Rows, Reset, _Parts]
+
+
+def _stacked(shape: tuple[int, ...], parts: _Parts) -> Tensor:
+    """(8, neurons); what is not given is 0."""
+    like = parts["keep_v"]
+    nothing = like.new_zeros(())
+    with torch.no_grad():
+        return torch.stack([parts.get(name, nothing).expand(shape).reshape(-1) for name in COEFFICIENTS])
+
+
+def _leaky(population: Population, neuron: Any) -> _Read | None:
+    reset = _stock_reset(neuron)
+    if reset is None:
+        return None
+    one = torch.ones_like(neuron.beta)
+    gain = one if population.gain is None else population.gain
+    parts = {"keep_v": neuron.beta.clamp(0, 1), "gain_v": gain, "threshold": neuron.threshold}
+    return Rows.ONE, reset, parts
+
+
+def _synaptic(population: Population, neuron: Any) -> _Read | None:
+    reset = _stock_reset(neuron)
+    if reset is None:
+        return None
+    one = torch.ones_like(neuron.beta)
+    parts = {
+        "keep_v": neuron.beta.clamp(0, 1),
+        "keep_c": neuron.alpha.clamp(0, 1),
+        "gain_c": one if population.gain is None else population.gain,
+        "weight": one,
+        "threshold": neuron.threshold,
+    }
+    return Rows.CURRENT_FIRST, reset, parts
+
+
+def _stock_reset(neuron: Any) -> Reset | None:
+    """The reset of snnTorch's own neuron, as Population makes it; None if someone has changed it since."""
+    changed = neuron.state_quant or neuron.inhibition or neuron.init_hidden or neuron.output or neuron.reset_delay
+    if changed or neuron.surrogate_disable or neuron.graded_spikes_factor != 1:
+        return None
+    reset = {1: Reset.ZERO, 2: Reset.NONE}.get(int(neuron.reset_mechanism_val))
+    # Below 0 it would reset in the step after as well.
+    return None if reset is Reset.ZERO and bool((neuron.threshold < 0).any()) else reset
+
+
+def _linear(population: Population, neuron: Any) -> _Read | None:
+    spec = neuron.spec
+    terms = [(row.state, tuple(state for state, _ in row.terms), row.gain, row.bias) for row in spec.rows]
+    rows = _rows(terms)
+    if rows is None:
+        return None
+    parts: _Parts = {}
+    for i, (state, reads, gain, bias) in enumerate(terms):
+        parts[f"keep_{state}"] = getattr(neuron, f"a{i}_{state}")
+        if len(reads) == 2:
+            parts["weight"] = getattr(neuron, f"a{i}_c")
+        if gain is not None:
+            parts[f"gain_{state}"] = getattr(neuron, f"gain{i}")
+        if bias is not None:
+            parts["bias"] = getattr(neuron, f"bias{i}")
+    if not spec.spiking:
+        return rows, Reset.NONE, parts
+    parts |= {"threshold": neuron.threshold, "jump": neuron.jump}
+    return rows, Reset.ZERO if spec.reset == "zero" else Reset.SUBTRACT, parts
+
+
+def _rows(terms: list[tuple[str, tuple[str, ...], Any, Any]]) -> Rows | None:
+    """Which of the kernel's updates this is, if any."""
+    form = [(state, reads) for state, reads, _, _ in terms]
+    if form == [("v", ("v",))]:
+        return Rows.ONE
+    current = next((row for row in terms if row[0] == "c"), None)
+    if current is None or current[3] is not None or sorted(form) != [("c", ("c",)), ("v", ("v", "c"))]:
+        return None
+    if form[0][0] == "v":
+        return Rows.VOLTAGE_FIRST
+    return Rows.CURRENT_FIRST if terms[1][2] is None else None
+
+
+_READERS: dict[type[nn.Module], Callable[[Population, Any], _Read | None]] = {
+    snntorch.Leaky: _leaky,
+    snntorch.Synaptic: _synaptic,
+    LinearNeuron: _linear,
+}

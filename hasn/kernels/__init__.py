@@ -1,0 +1,13 @@
+"""The few hot loops in C, built where a compiler is at hand.
+
+Whoever uses a kernel has another way to the same numbers, and asks :func:`available` which to take:
+
+    >>> from hasn.kernels import available
+    >>> available().name in ("c", "none")
+    True
+"""
+
+from hasn.kernels.implementation import Implementation, available
+from hasn.kernels.scan import Reset, Rows, Scan, Slope, scan_backward, scan_forward
+
+__all__ = ["Implementation", "Reset", "Rows", "Scan", "Slope", "available", "scan_backward", "scan_forward"]

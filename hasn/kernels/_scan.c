@@ -1,0 +1,141 @@
+/* A population of hasn.program.model.Neurons over all time steps, forward and backward.
+ *
+ * Rows, in the order of the step loop (no contraction to fused multiply-add: it would change spikes):
+ *     ONE_ROW         v <- keep_v v + gain_v x + bias
+ *     CURRENT_FIRST   c <- keep_c c + gain_c x,  then  v <- keep_v v + weight c + bias
+ *     VOLTAGE_FIRST   v <- keep_v v + weight c + gain_v x + bias,  then  c <- keep_c c + gain_c x
+ * then z = 1[v > threshold], and v <- v (1 - z) + jump z (RESET_ZERO) or v <- v - z jump (RESET_SUBTRACT).
+ *
+ * Arrays are C-contiguous and of one floating type: x, out, before, after (steps, batch, neurons); v, c (batch, neurons);
+ * coefficients (8, neurons) in the order keep_v, gain_v, bias, keep_c, gain_c, weight, threshold, jump. */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { ONE_ROW, CURRENT_FIRST, VOLTAGE_FIRST };
+enum { RESET_NONE, RESET_ZERO, RESET_SUBTRACT };
+enum { ATAN, FAST_SIGMOID, SIGMOID, TRIANGULAR, STRAIGHT_THROUGH };
+
+/* Forward: x in; out gets spikes (v where nothing resets); before and after (v around the reset) may be null, and before
+ * may be x itself. Backward: x is dL/dout or null, before is what forward wrote, out gets dL/dx. */
+typedef struct {
+    int64_t steps, batch, neurons;
+    int rows, reset, surrogate;
+    double parameter;
+    const void *coefficients, *x;
+    void *v, *c, *out, *before, *after;
+} Job;
+
+/* 512 floats: the states, the slopes and eight coefficients of a block take 24 KiB in float32, 48 in float64. */
+#define BLOCK 512
+
+#if defined(__GNUC__)
+#define INLINE inline __attribute__((always_inline))
+#else
+#define INLINE inline
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define IVDEP _Pragma("GCC ivdep")
+#else
+#define IVDEP
+#endif
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#define TARGETS __attribute__((target_clones("avx512f", "avx2", "default")))
+#define COMPILED_FOR "avx512f, avx2, default"
+#else
+#define TARGETS
+#define COMPILED_FOR "default"
+#endif
+#ifdef _OPENMP
+#define PARALLEL _Pragma("omp parallel for schedule(static) num_threads(threads) if (threads > 1)")
+#else
+#define PARALLEL
+#endif
+
+#define REAL float
+#define BITS uint32_t
+#define NAME(x) x##_float
+#define MANTISSA 23
+#define EXP_BIAS 127u
+#define EXP_TERMS 7
+#define EXP_LOWEST (-87.0f)
+#define SHIFTER 12582912.0f /* 1.5 * 2^23 */
+#define LN2_HIGH 0.693359375f
+#define LN2_LOW (-2.12194440e-4f)
+#include "_scan.h"
+#undef REAL
+#undef BITS
+#undef NAME
+#undef MANTISSA
+#undef EXP_BIAS
+#undef EXP_TERMS
+#undef EXP_LOWEST
+#undef SHIFTER
+#undef LN2_HIGH
+#undef LN2_LOW
+
+#define REAL double
+#define BITS uint64_t
+#define NAME(x) x##_double
+#define MANTISSA 52
+#define EXP_BIAS 1023u
+#define EXP_TERMS 14
+#define EXP_LOWEST (-708.0)
+#define SHIFTER 6755399441055744.0 /* 1.5 * 2^52 */
+#define LN2_HIGH 6.93147180369123816490e-01
+#define LN2_LOW 1.90821492927058770002e-10
+#include "_scan.h"
+
+/* A thread gets at least this many neuron updates: waking one costs some microseconds. */
+#define SHARE 16384
+
+static PyObject *scan(PyObject *self, PyObject *args) {
+    Job job;
+    int is_backward, is_double, threads;
+    long long steps, batch, neurons, work;
+    unsigned long long coefficients, x, v, c, out, before, after;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ppiLLLiiidKKKKKKK:scan", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
+                          &job.rows, &job.reset, &job.surrogate, &job.parameter, &coefficients, &x, &v, &c, &out, &before,
+                          &after))
+        return NULL;
+    job.steps = steps, job.batch = batch, job.neurons = neurons;
+    job.coefficients = (const void *)(uintptr_t)coefficients, job.x = (const void *)(uintptr_t)x;
+    job.v = (void *)(uintptr_t)v, job.c = (void *)(uintptr_t)c, job.out = (void *)(uintptr_t)out;
+    job.before = (void *)(uintptr_t)before, job.after = (void *)(uintptr_t)after;
+    work = steps * batch * neurons / SHARE;
+    threads = work < threads ? (int)(work > 1 ? work : 1) : threads;
+    Py_BEGIN_ALLOW_THREADS
+    if (is_double)
+        run_double(&job, is_backward, threads);
+    else
+        run_float(&job, is_backward, threads);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"scan", scan, METH_VARARGS,
+     "scan(is_backward, is_double, threads, steps, batch, neurons, rows, reset, surrogate, parameter, coefficients, x, v, "
+     "c, out, before, after): arrays are addresses, 0 for none"},
+    {NULL, NULL, 0, NULL},
+};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_scan", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__scan(void) {
+    PyObject *made = PyModule_Create(&module);
+    if (made == NULL)
+        return NULL;
+#ifdef _OPENMP
+    PyModule_AddIntConstant(made, "openmp", 1);
+#else
+    PyModule_AddIntConstant(made, "openmp", 0);
+#endif
+    PyModule_AddStringConstant(made, "targets", COMPILED_FOR);
+    return made;
+}
