@@ -36,7 +36,12 @@ class Chip:
 
 
 def chip_network(
-    file: Path, target: str | None, calibrate: Path | None, say: Callable[[str], None], **options: Any
+    file: Path,
+    target: str | None,
+    calibrate: Path | None,
+    say: Callable[[str], None],
+    typical: Path | None = None,
+    **options: Any,
 ) -> Chip:
     """Read a graph in the chip's units as it is; quantise any other, on ``calibrate`` or on random spikes.
 
@@ -45,6 +50,7 @@ def chip_network(
         target: "loihi1" or "loihi2"; None: the file's own, else "loihi2".
         calibrate: typical data; with it, the file is always quantised.
         say: hears what is being done.
+        typical: data to calibrate on where the file has to be quantised.
         **options: of :func:`hasn.quantise`.
 
     Raises:
@@ -65,7 +71,7 @@ def chip_network(
             pass
         else:
             return Chip(found, f"{file} is in the chip's units", {"kind": "chip units"})
-    return _quantised(graph, target or "loihi2", calibrate, say, options)
+    return _quantised(graph, target or "loihi2", calibrate or typical, say, options)
 
 
 def _quantised(

@@ -50,9 +50,9 @@ def test_mistakes_are_told(hasn: Hasn, chip: Path, model: Path, tmp_path: Path) 
     answer = hasn("place", chip, "--target", "loihi7")
     assert answer.code == 1
     assert "no such chip; got 'loihi7'; wanted loihi1 or loihi2" in answer.err
-    answer = hasn("place", model)  # a float graph
-    assert answer.code == 1
-    assert "hasn quantise FILE" in answer.err
+    answer = hasn("place", model)  # a float graph: quantised, and it says on what
+    assert answer.code == 0
+    assert "RANDOM spikes" in answer.out
     page = tmp_path / "kept.html"
     page.write_text("mine")
     assert hasn("place", chip, "--report", page).code == 1
