@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hasn.backend import list_backends
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.simulate import run_integers
+from hasn.conversions.loihi.quantising.simulate import run_integers
 from hasn.errors import InputError
 from hasn.program.integers.model import IntegerNetwork, Integers
 from hasn.recording import Recording

@@ -72,10 +72,23 @@ def search(problem: Problem, spikes: Integers, cores: int | None, seed: int, pro
     baseline = greedy(problem, spikes)
     if cores is None and baseline is not None and baseline.cores == 1:
         return Found(baseline, baseline, "one core")
+    first = 1 if cores is None else cores
+    kept, worst = _partitions(problem, spikes, max(lowest, first), available, seed, say)
+    fits = baseline if baseline is not None and baseline.cores <= available else None
+    best = _improved(problem, kept, fits, say)
+    if best is None:
+        raise _no_room(problem, worst, available)
+    return Found(best.state, baseline, best.method)
+
+
+def _partitions(
+    problem: Problem, spikes: Integers, lowest: int, available: int, seed: int, say: Progress
+) -> tuple[list[_Candidate], State | None]:
+    """Repaired partitions of several core counts, and the last that could not be repaired."""
     kept: list[_Candidate] = []
     worst: State | None = None
     most = last = min(available, problem.neurons)
-    for count in [min(cores, most)] if cores is not None else _counts(lowest, most):
+    for count in _counts(min(lowest, most), most):
         for star in STARS:
             say(f"Partitioning over {count} cores")
             state = State(problem, spikes, count)
@@ -88,11 +101,7 @@ def search(problem: Problem, spikes: Integers, cores: int | None, seed: int, pro
             last = min(last, count + max(_AT_LEAST, int(_BEYOND * count)))
         if count >= last:
             break
-    fits = baseline if baseline is not None and baseline.cores <= available else None
-    best = _improved(problem, kept, fits, say)
-    if best is None:
-        raise _no_room(problem, worst, available)
-    return Found(best.state, baseline, best.method)
+    return kept, worst
 
 
 def _improved(problem: Problem, kept: list[_Candidate], baseline: State | None, say: Progress) -> _Candidate | None:

@@ -65,7 +65,10 @@ class State:
         return over
 
     def joining(self, neuron: int) -> Integers:
-        """(cores, 6) what each core would use with one neuron more, but for out-axons of other cores."""
+        """(cores, 6) what each core would use with one neuron more, but for out-axons of other cores.
+
+        The row of the core that the neuron is on already means nothing.
+        """
         problem = self.problem
         total = self.usage()
         reached = self.reach[neuron] > 0
@@ -84,7 +87,8 @@ class State:
             if kept.kernel_bits:
                 total[:, MEMORY] += (now == 0).sum(axis=0) * kept.kernel_bits
             else:
-                total[:, MEMORY] += (kept.bits[now + 1] - kept.bits[now]).sum(axis=0)
+                more = np.minimum(now + 1, len(kept.bits) - 1)
+                total[:, MEMORY] += (kept.bits[more] - kept.bits[now]).sum(axis=0)
         for place, (row, counts) in enumerate(zip(problem.kinds, self._kinds, strict=True)):
             total[:, DECAYS + place] += counts[row[neuron]] == 0
         return total

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import nir
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hasn.conversions.loihi import place
+from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.placement.mesh import arranged, distances, slots
-from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2
+from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2, Profile
 from hasn.errors import GraphError, InputError, OptionError, PlacementError
+from hasn.program.integers.encode import chip_neuron
 from hasn.recording import Counts, Recording
+from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from tests.unit.conversions.loihi import placing
 from tests.unit.conversions.loihi.placing import SMALL
 
 pytest.importorskip("pymetis")
 
 
-def _spikes(*shape: int, seed: int = 0, rate: float = 0.3) -> np.ndarray:
+def _spikes(*shape: int, seed: int = 0, rate: float = 0.3) -> NDArray[np.float64]:
     return (np.random.default_rng(seed).random((20, 2, *shape)) < rate).astype(float)
 
 
@@ -57,6 +63,30 @@ def test_limits_are_kept_and_greedy_is_never_better(seed: int) -> None:
         assert placement.resources[name].tolist() == values, name
         assert max(values) <= getattr(SMALL, name), name
     assert placement.baseline is None or placement.traffic <= placement.baseline.traffic
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_graphs_with_delays_recurrence_and_constants_keep_the_limits(seed: int) -> None:
+    graph = random_chip_graph(seed)
+    network, inputs = QuantisedNetwork.of_graph(graph), random_chip_inputs(graph, seed, 10, 2)
+    chip = replace(SMALL, compartments=9, memory_bits=1 << 14, shares_convolutions=True, neuron_bits=10, axon_bits=3)
+    placement = place(network, inputs, target=chip, seed=seed)
+    assert all(np.max(values) <= (getattr(chip, name)) for name, values in placement.resources.items())
+    there = np.concatenate([core.reshape(-1) for core in placement.neurons.values()])
+    assert set(there.tolist()) == set(range(placement.cores))
+    assert placement.baseline is None or not placement.baseline.fits or placement.traffic <= placement.baseline.traffic
+
+
+def test_a_network_without_inputs_needs_steps() -> None:
+    nodes = {"pop": chip_neuron((6,), dt=placing.DT, dv=0, vth=3, bias=100), "out": nir.Output(np.array([6]))}
+    nodes["w"] = nir.Linear(np.full((6, 6), 2.0))
+    network = placing.network(nodes, [("pop", "w"), ("w", "pop"), ("pop", "out")])
+    placement = place(network, target=replace(SMALL, compartments=3), steps=40)
+    assert placement.cores == 2
+    spikes = int(network.compile("snntorch").run(steps=40).spikes["pop"].sum())
+    assert placement.traffic == spikes > 0  # each neuron reaches the one other core
+    with pytest.raises(InputError, match="steps"):
+        place(network, target=SMALL)
 
 
 def test_traffic_matrix_and_populations_are_recounted_from_spikes() -> None:
@@ -118,7 +148,7 @@ def test_cores_spread_the_network_evenly() -> None:
 # --- refusals
 
 
-def _refused(chip, network, given=None) -> PlacementError:
+def _refused(chip: Profile, network: QuantisedNetwork, given: Any = None) -> PlacementError:
     with pytest.raises(PlacementError) as caught:
         place(network, _spikes(network.integers.inputs["in"].size) if given is None else given, target=chip)
     return caught.value
@@ -161,8 +191,6 @@ def test_too_many_registers(limit: str, what: str) -> None:
     chip = replace(SMALL, cores=1, mesh=(1, 1), cores_per_router=1, **{limit: 1})
     network = placing.layers(np.eye(4) * 100, vth=np.array([10, 20, 30, 30]))
     if limit == "decay_groups":
-        from hasn.program.integers.encode import chip_neuron
-
         network.graph.nodes["l0"] = chip_neuron((4,), dt=placing.DT, du=np.array([1, 2, 3, 3]), dv=0, vth=9)
     assert _refused(chip, network).parameter == what
 
@@ -200,8 +228,6 @@ def test_a_calibration_that_is_none_of_the_network() -> None:
 
 
 def test_a_network_without_neurons() -> None:
-    import nir
-
     empty = placing.network({"in": nir.Input(np.array([2])), "out": nir.Output(np.array([2]))}, [("in", "out")])
     with pytest.raises(GraphError, match="no neuron to place"):
         place(empty, _spikes(2), target=SMALL)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.placement.greedy import greedy
-from hasn.conversions.loihi.placement.problem import RESOURCES, list_bits, problem
+from hasn.conversions.loihi.placement.problem import RESOURCES, Problem, list_bits, problem
 from hasn.conversions.loihi.placement.state import State
 from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2
 from hasn.testing.chip_graphs import random_chip_graph
@@ -19,7 +20,7 @@ ROOMY = replace(placing.SMALL, compartments=1000, in_axons=1000, out_axons=1000,
 UNSHARED = replace(ROOMY, shares_convolutions=False)
 
 
-def _core(task, state: State) -> dict[str, np.ndarray]:
+def _core(task: Problem, state: State) -> dict[str, NDArray[np.int64]]:
     return {name: state.core[first:end] for name, (first, end) in task.populations.items()}
 
 
