@@ -24,7 +24,7 @@ from hasn.program.integers.model import IntegerNetwork
 from hasn.program.lower import lower
 
 if TYPE_CHECKING:
-    from hasn.conversions.loihi.report import QuantisationReport
+    from hasn.conversions.loihi.quantising.report import QuantisationReport
 
 #: Where a graph's metadata keeps what is not meaning: target, timing, scales. The graph runs the same without it.
 KEY = "loihi"

@@ -9,17 +9,17 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.conversions.loihi.build import build
-from hasn.conversions.loihi.cone import Cone, cone_into, shares_rows
-from hasn.conversions.loihi.connect import Real, Synapses, Weights, real_weights, rounded
-from hasn.conversions.loihi.equation import Equation, equation_of
-from hasn.conversions.loihi.inputs import input_scales, scaled
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
-from hasn.conversions.loihi.plan import Registers, registers
 from hasn.conversions.loihi.profiles import profile
-from hasn.conversions.loihi.report import report_on
-from hasn.conversions.loihi.rounding import Rounding
-from hasn.conversions.loihi.simulate import Trace, run_float, run_integers
+from hasn.conversions.loihi.quantising.build import build
+from hasn.conversions.loihi.quantising.cone import Cone, cone_into, shares_rows
+from hasn.conversions.loihi.quantising.connect import Real, Synapses, Weights, real_weights, rounded
+from hasn.conversions.loihi.quantising.equation import Equation, equation_of
+from hasn.conversions.loihi.quantising.inputs import input_scales, scaled
+from hasn.conversions.loihi.quantising.plan import Registers, registers
+from hasn.conversions.loihi.quantising.report import report_on
+from hasn.conversions.loihi.quantising.rounding import Rounding
+from hasn.conversions.loihi.quantising.simulate import Trace, run_float, run_integers
 from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types

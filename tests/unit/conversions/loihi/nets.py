@@ -5,7 +5,7 @@ from itertools import pairwise
 import nir
 import numpy as np
 
-from hasn.conversions.loihi.simulate import run_float
+from hasn.conversions.loihi.quantising.simulate import run_float
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.netx import export_netx
-from hasn.conversions.loihi.netx_weights import as_read
+from hasn.conversions.loihi.netx.weights import as_read
 from hasn.errors import FileError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.maps import Convolution

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.conversions.loihi import train_network
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.train import Training
+from hasn.conversions.loihi.train import network as train_network
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.model import DECAY_BITS
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs

@@ -1,6 +1,6 @@
 """The scale of a population, chip units for its unit of voltage, and the registers that it gives.
 
-The weights in weight units are ``W * gain * scale / 64``; see :mod:`hasn.conversions.loihi.equation`.
+The weights in weight units are ``W * gain * scale / 64``; see :mod:`hasn.conversions.loihi.quantising.equation`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hasn.conversions.loihi.equation import Equation
-from hasn.conversions.loihi.rounding import LARGEST_BIAS, Rounding, biases, decays, grid, largest_weight
-from hasn.conversions.loihi.simulate import Trace
+from hasn.conversions.loihi.quantising.equation import Equation
+from hasn.conversions.loihi.quantising.rounding import LARGEST_BIAS, Rounding, biases, decays, grid, largest_weight
+from hasn.conversions.loihi.quantising.simulate import Trace
 from hasn.errors import ParameterError
 from hasn.program.integers.model import ALIGN_BITS, STATE_LIMIT, THRESHOLD_MAX, Integers
 from hasn.program.model import Floats

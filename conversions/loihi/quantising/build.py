@@ -14,9 +14,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.conversions.loihi.cone import Cone
-from hasn.conversions.loihi.connect import Synapses, Weights
-from hasn.conversions.loihi.plan import UNIT, Registers
+from hasn.conversions.loihi.quantising.cone import Cone
+from hasn.conversions.loihi.quantising.connect import Synapses, Weights
+from hasn.conversions.loihi.quantising.plan import UNIT, Registers
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.model import DECAY_BITS
 from hasn.program.maps import Pooling, Scaling

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrize
 
-from hasn.conversions.loihi.train import LOSSES, TrainingData
-from hasn.conversions.loihi.train_network import TrainedNetwork
+from hasn.conversions.loihi.train.network import TrainedNetwork
+from hasn.conversions.loihi.train.training import LOSSES, TrainingData
 from hasn.errors import InputError, OptionError
 
 Outputs: TypeAlias = Tensor | dict[str, Tensor]

@@ -22,10 +22,10 @@ from hasn.program.integers.model import GRADED_LIMIT
 from hasn.signals import signals
 
 if TYPE_CHECKING:
-    from hasn.conversions.loihi.connect import Synapses, Weights
     from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.conversions.loihi.plan import Registers
-    from hasn.conversions.loihi.rounding import Rounding
+    from hasn.conversions.loihi.quantising.connect import Synapses, Weights
+    from hasn.conversions.loihi.quantising.plan import Registers
+    from hasn.conversions.loihi.quantising.rounding import Rounding
     from hasn.program.model import Program
 
 LOSSES = ("rate", "voltage")
@@ -112,8 +112,8 @@ def trained(
     """
     training = train if isinstance(train, Training) else _of_pair(train)
     data = TrainingData(made, training)
-    from hasn.conversions.loihi.train_loop import run_training
-    from hasn.conversions.loihi.train_network import TrainedNetwork
+    from hasn.conversions.loihi.train.loop import run_training
+    from hasn.conversions.loihi.train.network import TrainedNetwork
 
     network = TrainedNetwork(made, training, weights, rounding)
     run_training(network, data, seed, progress)

@@ -18,16 +18,16 @@ from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.executable import spike_gradient
 from hasn.backends.snntorch.module import SpikingNetwork
 from hasn.backends.snntorch.neurons import Population, Surrogate
-from hasn.conversions.loihi.rounding import LARGEST_BIAS, Rounding, biases, grid
+from hasn.conversions.loihi.quantising.rounding import LARGEST_BIAS, Rounding, biases, grid
 from hasn.errors import OptionError, ParameterError
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
 from hasn.program.model import Neurons, Program
 
 if TYPE_CHECKING:
-    from hasn.conversions.loihi.connect import Synapses, Weights
     from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.conversions.loihi.plan import Registers
-    from hasn.conversions.loihi.train import Training
+    from hasn.conversions.loihi.quantising.connect import Synapses, Weights
+    from hasn.conversions.loihi.quantising.plan import Registers
+    from hasn.conversions.loihi.train.training import Training
 
 _ALIGN, _UNITY = float(1 << ALIGN_BITS), float(1 << DECAY_BITS)
 

@@ -12,11 +12,11 @@ from hasn.program.draw import plain_text
 from hasn.program.integers.model import DECAY_BITS, STATE_LIMIT, THRESHOLD_MAX
 
 if TYPE_CHECKING:
-    from hasn.conversions.loihi.cone import Cone
-    from hasn.conversions.loihi.connect import Synapses, Weights
     from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.conversions.loihi.plan import Registers
-    from hasn.conversions.loihi.simulate import Trace
+    from hasn.conversions.loihi.quantising.cone import Cone
+    from hasn.conversions.loihi.quantising.connect import Synapses, Weights
+    from hasn.conversions.loihi.quantising.plan import Registers
+    from hasn.conversions.loihi.quantising.simulate import Trace
 
 
 @dataclass(frozen=True)

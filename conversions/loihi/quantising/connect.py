@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hasn.conversions.loihi.cone import Cone
-from hasn.conversions.loihi.equation import Equation
-from hasn.conversions.loihi.plan import UNIT
-from hasn.conversions.loihi.rounding import Rounding
+from hasn.conversions.loihi.quantising.cone import Cone
+from hasn.conversions.loihi.quantising.equation import Equation
+from hasn.conversions.loihi.quantising.plan import UNIT
+from hasn.conversions.loihi.quantising.rounding import Rounding
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network
 from hasn.program.integers.model import Integers

@@ -1,0 +1,5 @@
+"""The .net file that lava-dl's NetX reads."""
+
+from hasn.conversions.loihi.netx.write import NetxFile, export_netx
+
+__all__ = ["NetxFile", "export_netx"]
