@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 setup: $(DONE) lava
 
-$(DONE): pyproject.toml setup.py constraints.txt
+$(DONE): pyproject.toml setup.py constraints.txt $(wildcard hasn/kernels/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hasn needs Python >= 3.11; make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,neo,test,lint]'

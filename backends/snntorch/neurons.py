@@ -77,9 +77,9 @@ class Population(nn.Module):
             self.gain = tensor(gain)
 
     def initial(self, batch: int) -> States:
-        """The states before the first step, each (batch, *shape)."""
+        """The states before the first step, each (batch, *shape): one memory for all samples, not to be written to."""
         initial = [getattr(self, f"initial_{state}") for state in self.states]
-        return tuple(value.unsqueeze(0).expand(batch, *value.shape).clone() for value in initial)
+        return tuple(value.unsqueeze(0).expand(batch, *value.shape) for value in initial)
 
     def forward(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """One step: the output (spikes, or v where there is no threshold) and the new states."""

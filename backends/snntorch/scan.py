@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hasn import kernels
 from hasn.backends.snntorch.neurons import Population, States
 from hasn.backends.snntorch.scan_coefficients import Equations, equations
-from hasn.kernels import Reset, Rows, Scan, available, scan_backward, scan_forward
+from hasn.kernels import Reset, Rows, Scan, available
 
 #: A sample's neurons fewer than this are laid out with the batch as one row, so that the inner loops are long.
 _SHORT = 128
@@ -110,6 +111,11 @@ def _job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
     return Scan(steps, batch, neurons, found.rows, found.reset, double, threads, *slope), values
 
 
+def _shared(state: Tensor) -> bool:
+    """Whether all samples have one memory, as before the first step."""
+    return state.stride(0) == 0 and state[0].is_contiguous()
+
+
 def _address(array: Tensor | None) -> int:
     return 0 if array is None else array.data_ptr()
 
@@ -125,10 +131,13 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output and final states; ``before`` and ``after``, where given, are filled."""
     job, values = _job(x, found)
-    v = v.detach().clone(memory_format=torch.contiguous_format)
-    c = None if c is None else c.detach().clone(memory_format=torch.contiguous_format)
-    scan_forward(job, _address(values), *map(_address, (x, v, c, out, before, after)))
-    return out, v, c
+    shared = job.batch == x.shape[1] and all(s is None or _shared(s) for s in (v, c))
+    if not shared:
+        v, c = v.contiguous(), None if c is None else c.contiguous()
+    v_end, c_end = x.new_empty(x.shape[1:]), None if c is None else x.new_empty(x.shape[1:])
+    states = kernels.States(*map(_address, (v, c, v_end, c_end)), shared)
+    kernels.scan_forward(job, _address(values), _address(x), states, *map(_address, (out, before, after)))
+    return out, v_end, c_end
 
 
 class _Scan(torch.autograd.Function):
@@ -155,13 +164,8 @@ class _Scan(torch.autograd.Function):
         found: Equations = ctx.found
         made = torch.empty(ctx.like, dtype=found.values.dtype)
         job, values = _job(made, found)
-        gradient = None if gradient is None else gradient.contiguous()
-        v = _adjoint(to_v, made)
-        c = None if found.rows is Rows.ONE else _adjoint(to_c, made)
-        scan_backward(job, _address(values), *map(_address, (gradient, v, c, made, before)))
+        given = [None if g is None else g.contiguous() for g in (gradient, to_v, to_c)]
+        v, c = (torch.empty(ctx.like[1:], dtype=made.dtype) if ctx.needs_input_grad[i] else None for i in (1, 2))
+        states = kernels.States(*map(_address, (*given[1:], v, c)))
+        kernels.scan_backward(job, _address(values), _address(given[0]), states, *map(_address, (made, before)))
         return made, v, c, None, None, None
-
-
-def _adjoint(given: Tensor | None, x: Tensor) -> Tensor:
-    """A copy of a final state's gradient, which the kernel turns into the initial state's."""
-    return x.new_zeros(x.shape[1:]) if given is None else given.clone(memory_format=torch.contiguous_format)

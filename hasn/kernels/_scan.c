@@ -6,8 +6,8 @@
  *     VOLTAGE_FIRST   v <- keep_v v + weight c + gain_v x + bias,  then  c <- keep_c c + gain_c x
  * then z = 1[v > threshold], and v <- v (1 - z) + jump z (RESET_ZERO) or v <- v - z jump (RESET_SUBTRACT).
  *
- * Arrays are C-contiguous and of one floating type: x, out, before, after (steps, batch, neurons); v, c (batch, neurons);
- * coefficients (8, neurons) in the order keep_v, gain_v, bias, keep_c, gain_c, weight, threshold, jump. */
+ * Arrays are C-contiguous and of one floating type: x, out, before, after (steps, batch, neurons); v, c, v_end, c_end
+ * (batch, neurons); coefficients (8, neurons): keep_v, gain_v, bias, keep_c, gain_c, weight, threshold, jump. */
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -21,18 +21,26 @@ enum { ONE_ROW, CURRENT_FIRST, VOLTAGE_FIRST };
 enum { RESET_NONE, RESET_ZERO, RESET_SUBTRACT };
 enum { ATAN, FAST_SIGMOID, SIGMOID, TRIANGULAR, STRAIGHT_THROUGH };
 
-/* Forward: x in; out gets spikes (v where nothing resets); before and after (v around the reset) may be null, and before
- * may be x itself. Backward: x is dL/dout or null, before is what forward wrote, out gets dL/dx. */
+/* Forward: x in, v and c the initial states, v_end and c_end take the final ones; out gets spikes (v where nothing
+ * resets), before and after get v around the reset, and before may be x itself. Backward: x is dL/dout, v and c are
+ * dL/d(final states), before is what forward wrote; out gets dL/dx, v_end and c_end dL/d(initial states). Null: zeros
+ * to read, or not wanted. shared: the initial states have no batch axis. */
 typedef struct {
     int64_t steps, batch, neurons;
-    int rows, reset, surrogate;
+    int rows, reset, surrogate, shared;
     double parameter;
-    const void *coefficients, *x;
-    void *v, *c, *out, *before, *after;
+    const void *coefficients, *x, *v, *c;
+    void *v_end, *c_end, *out, *before, *after;
 } Job;
 
-/* 512 floats: the states, the slopes and eight coefficients of a block take 24 KiB in float32, 48 in float64. */
-#define BLOCK 512
+/* Neurons in a block: its states take 32 KiB each in float32, 64 in float64, and stay in the second cache. */
+#define ROOM 8192
+
+/* `samples` rows of n neurons. `at` is the first element in an array of one step, `neuron` its place in its row. */
+typedef struct {
+    int64_t at, neuron, samples;
+    int n;
+} Block;
 
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))
@@ -63,7 +71,7 @@ typedef struct {
 #define MANTISSA 23
 #define EXP_BIAS 127u
 #define EXP_TERMS 7
-#define EXP_LOWEST (-87.0f)
+#define EXP_LOWEST (-60.0f)
 #define SHIFTER 12582912.0f /* 1.5 * 2^23 */
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW (-2.12194440e-4f)
@@ -85,11 +93,14 @@ typedef struct {
 #define MANTISSA 52
 #define EXP_BIAS 1023u
 #define EXP_TERMS 14
-#define EXP_LOWEST (-708.0)
+#define EXP_LOWEST (-600.0)
 #define SHIFTER 6755399441055744.0 /* 1.5 * 2^52 */
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10
 #include "_scan.h"
+
+/* What scan's arguments mean; hasn.kernels.implementation has the same number, so that an old build is not called. */
+#define INTERFACE 1
 
 /* A thread gets at least this many neuron updates: waking one costs some microseconds. */
 #define SHARE 16384
@@ -98,15 +109,16 @@ static PyObject *scan(PyObject *self, PyObject *args) {
     Job job;
     int is_backward, is_double, threads;
     long long steps, batch, neurons, work;
-    unsigned long long coefficients, x, v, c, out, before, after;
+    unsigned long long coefficients, x, v, c, v_end, c_end, out, before, after;
     (void)self;
-    if (!PyArg_ParseTuple(args, "ppiLLLiiidKKKKKKK:scan", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
-                          &job.rows, &job.reset, &job.surrogate, &job.parameter, &coefficients, &x, &v, &c, &out, &before,
-                          &after))
+    if (!PyArg_ParseTuple(args, "ppiLLLiiidpKKKKKKKKK:scan", &is_backward, &is_double, &threads, &steps, &batch,
+                          &neurons, &job.rows, &job.reset, &job.surrogate, &job.parameter, &job.shared, &coefficients,
+                          &x, &v, &c, &v_end, &c_end, &out, &before, &after))
         return NULL;
     job.steps = steps, job.batch = batch, job.neurons = neurons;
     job.coefficients = (const void *)(uintptr_t)coefficients, job.x = (const void *)(uintptr_t)x;
-    job.v = (void *)(uintptr_t)v, job.c = (void *)(uintptr_t)c, job.out = (void *)(uintptr_t)out;
+    job.v = (const void *)(uintptr_t)v, job.c = (const void *)(uintptr_t)c;
+    job.v_end = (void *)(uintptr_t)v_end, job.c_end = (void *)(uintptr_t)c_end, job.out = (void *)(uintptr_t)out;
     job.before = (void *)(uintptr_t)before, job.after = (void *)(uintptr_t)after;
     work = steps * batch * neurons / SHARE;
     threads = work < threads ? (int)(work > 1 ? work : 1) : threads;
@@ -121,8 +133,8 @@ static PyObject *scan(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"scan", scan, METH_VARARGS,
-     "scan(is_backward, is_double, threads, steps, batch, neurons, rows, reset, surrogate, parameter, coefficients, x, v, "
-     "c, out, before, after): arrays are addresses, 0 for none"},
+     "scan(is_backward, is_double, threads, steps, batch, neurons, rows, reset, surrogate, parameter, shared, "
+     "coefficients, x, v, c, v_end, c_end, out, before, after): arrays are addresses, 0 for none"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_scan", NULL, -1, methods, NULL, NULL, NULL, NULL};
@@ -136,6 +148,7 @@ PyMODINIT_FUNC PyInit__scan(void) {
 #else
     PyModule_AddIntConstant(made, "openmp", 0);
 #endif
+    PyModule_AddIntConstant(made, "interface", INTERFACE);
     PyModule_AddStringConstant(made, "targets", COMPILED_FOR);
     return made;
 }

@@ -11,6 +11,9 @@ from types import ModuleType
 #: Set to "0", the kernels are as if they had not been built; for tests and for whoever suspects them.
 SWITCH = "HASN_KERNELS"
 
+#: What the C function's arguments mean; the same number stands in ``_scan.c``.
+INTERFACE = 1
+
 
 @dataclass(frozen=True)
 class Implementation:
@@ -57,6 +60,9 @@ def extension() -> ModuleType:
 @cache
 def _extension() -> tuple[ModuleType | None, str]:
     try:
-        return importlib.import_module("hasn.kernels._scan"), ""
+        module = importlib.import_module("hasn.kernels._scan")
     except ImportError as error:
         return None, f"not built when hasn was installed, or not loadable: {error}"
+    if getattr(module, "interface", None) != INTERFACE:
+        return None, "built from older sources: install hasn again"
+    return module, ""

@@ -80,8 +80,25 @@ class Scan:
     parameter: float = 2.0
 
 
+@dataclass(frozen=True)
+class States:
+    """Addresses of a scan's states, each (batch, neurons); c only where the update has two rows.
+
+    Attributes:
+        v, c: what to start from; 0: zeros.
+        v_end, c_end: take what it ends with; 0: not wanted.
+        shared: v and c are initial states of all samples, (neurons,).
+    """
+
+    v: int = 0
+    c: int = 0
+    v_end: int = 0
+    c_end: int = 0
+    shared: bool = False
+
+
 def scan_forward(
-    scan: Scan, coefficients: int, x: int, v: int, c: int, out: int, before: int = 0, after: int = 0
+    scan: Scan, coefficients: int, x: int, states: States, out: int, before: int = 0, after: int = 0
 ) -> None:
     """All steps of a population. Every array is an address of C-contiguous memory; 0 is none.
 
@@ -89,7 +106,7 @@ def scan_forward(
         scan: sizes and equations.
         coefficients: (8, neurons), see :data:`COEFFICIENTS`.
         x: input, (steps, batch, neurons).
-        v, c: states (batch, neurons), changed in place; no c with ``Rows.ONE``.
+        states: the initial states, and where the final ones go.
         out: takes z, or v with ``Reset.NONE``; like x.
         before: takes v before the reset, which the way back needs; like x, and may be x itself.
         after: takes v after the reset; like x.
@@ -97,32 +114,30 @@ def scan_forward(
     Raises:
         RuntimeError: there is no implementation, see :func:`hasn.kernels.available`.
     """
-    _call(False, scan, coefficients, x, v, c, out, before, after)
+    _call(False, scan, coefficients, x, states, (out, before, after))
 
 
-def scan_backward(scan: Scan, coefficients: int, gradient: int, v: int, c: int, out: int, before: int = 0) -> None:
+def scan_backward(scan: Scan, coefficients: int, gradient: int, states: States, out: int, before: int = 0) -> None:
     """The adjoint of :func:`scan_forward`, which lets gradients through the reset. Addresses, as there.
 
     Args:
         scan: as in the forward call.
         coefficients: as in the forward call.
         gradient: dL/d(out of the forward call), or 0 for zeros.
-        v, c: dL/d(final states), changed in place to dL/d(initial states).
+        states: dL/d(final states), and where dL/d(initial states) goes.
         out: takes dL/dx.
         before: what the forward call wrote there; not read with ``Reset.NONE``.
 
     Raises:
         RuntimeError: there is no implementation.
     """
-    _call(True, scan, coefficients, gradient, v, c, out, before, 0)
+    if before == 0 and scan.reset is not Reset.NONE:
+        raise ValueError("the way back through a reset needs v before it")
+    _call(True, scan, coefficients, gradient, states, (out, before, 0))
 
 
-def _call(
-    backward: bool, scan: Scan, coefficients: int, x: int, v: int, c: int, out: int, before: int, after: int
-) -> None:
-    if (c == 0) != (scan.rows is Rows.ONE) or (backward and before == 0 and scan.reset is not Reset.NONE):
-        raise ValueError("a scan of two rows needs c, one with a reset needs before")
+def _call(backward: bool, scan: Scan, coefficients: int, x: int, states: States, more: tuple[int, int, int]) -> None:
     sizes = (scan.steps, scan.batch, scan.neurons)
     kind = (int(scan.rows), int(scan.reset), int(scan.slope), float(scan.parameter))
-    arrays = (coefficients, x, v, c, out, before, after)
-    extension().scan(backward, scan.double, scan.threads, *sizes, *kind, *arrays)
+    arrays = (coefficients, x, states.v, states.c, states.v_end, states.c_end, *more)
+    extension().scan(backward, scan.double, scan.threads, *sizes, *kind, states.shared, *arrays)
