@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hasn.ir.save import save
     from hasn.program.lower import lower
     from hasn.recording import Counts, Recording
+    from hasn.training.api import train
+    from hasn.training.result import TrainResult
 
 __all__ = [
     "Backend",
@@ -34,6 +36,7 @@ __all__ = [
     "Recording",
     "Repaired",
     "State",
+    "TrainResult",
     "check",
     "compare",
     "compile",
@@ -43,6 +46,7 @@ __all__ = [
     "quantise",
     "repair",
     "save",
+    "train",
 ]
 
 #: Where each public name lives; imported on first use, so that `import hasn` costs next to nothing.
@@ -61,6 +65,8 @@ _HOMES = {
     "ir.save": ("save",),
     "program.lower": ("lower",),
     "recording": ("Counts", "Recording"),
+    "training.api": ("train",),
+    "training.result": ("TrainResult",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

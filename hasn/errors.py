@@ -114,3 +114,7 @@ class RepairWarning(UserWarning):
 
 class WorkerError(HasnError, RuntimeError):
     """The Lava worker process died, hung or answered with an error; the message has its last words."""
+
+
+class TrainingError(HasnError, ArithmeticError):
+    """Training cannot go on: the loss or a gradient is not finite, or one sample does not fit in memory."""

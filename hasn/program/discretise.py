@@ -30,8 +30,8 @@ def rows_of(node: nir.NIRNode, dt: float, method: str, xp: Any = np) -> Rows:
         node: I, IF, LI, LIF, CubaLI or CubaLIF.
         dt: seconds a step.
         method: ``"euler"`` or ``"exact"``.
-        xp: numpy, or a module of the same names (torch) whose arrays the node holds: then training can take the
-            coefficients' gradients.
+        xp: numpy, or the same names for other arrays that the node holds (torch's: then the coefficients have
+            gradients).
     """
     return _ROWS[type(node)](node, dt, method == "exact", xp)
 

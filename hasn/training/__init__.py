@@ -1,0 +1,23 @@
+"""Surrogate-gradient training of a NIR graph: :func:`hasn.train` and what its options take.
+
+Nothing here imports torch before training starts.
+"""
+
+from hasn.training.bar import ProgressBar
+from hasn.training.losses import Loss, count, first_spike, membrane, rate
+from hasn.training.regularisers import RateTarget, SynapticCost
+from hasn.training.result import Epoch, Step, TrainResult
+
+__all__ = [
+    "Epoch",
+    "Loss",
+    "ProgressBar",
+    "RateTarget",
+    "Step",
+    "SynapticCost",
+    "TrainResult",
+    "count",
+    "first_spike",
+    "membrane",
+    "rate",
+]

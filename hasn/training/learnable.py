@@ -1,0 +1,190 @@
+"""Time constants and thresholds as trained parameters, valid at every step, and written back to the graph exactly.
+
+A time constant is learned by the share of a state that a step forgets (Fang et al., Incorporating learnable membrane
+time constant to enhance learning of spiking neural networks, ICCV 2021, whose 1/tau = sigmoid(w) is this in steps):
+
+    1 - a = sigmoid(w),    so tau = dt / sigmoid(w) ("euler"),    tau = dt / softplus(w) ("exact")
+
+A threshold stays above its reset value: ``v_threshold = v_reset + softplus(w)``; that of a Threshold node is free.
+The coefficients come out of tau and the threshold by :mod:`hasn.program.discretise` itself, in float64, so the graph
+that the values are written to compiles to the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import nir
+import numpy as np
+
+from hasn.errors import OptionError
+from hasn.program.discretise import rows_of
+from hasn.program.model import Compare, Neurons, Program
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: NIR's names of what each option learns.
+_PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold")}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One parameter of one node: a raw float64 tensor that an optimizer may move anywhere, and what it means."""
+
+    node: str
+    parameter: str
+    raw: Tensor
+    shape: tuple[int, ...]
+    meaning: Callable[[Tensor], Tensor]
+
+    def value(self) -> Tensor:
+        """The node's parameter, in its own unit, float64."""
+        return self.meaning(self.raw).expand(self.shape)
+
+
+class Learnable:
+    """The learned parameters of a network, and the modules that they act on.
+
+    Args:
+        program: what was compiled.
+        nodes: flat name -> NIR node.
+        learn: "tau" and/or "threshold" -> "population" (one value each) or "neuron".
+        module_of: flat name -> the node's module.
+        spike_grad: the surrogate.
+
+    Raises:
+        OptionError: nothing of the kind in the graph, or "population" where its values differ.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        nodes: Mapping[str, nir.NIRNode],
+        learn: Mapping[str, str],
+        module_of: Callable[[str], nn.Module],
+    ) -> None:
+        self.program = program
+        self.parts: list[Learned] = []
+        self._nodes: dict[str, nir.NIRNode] = {}
+        self._modules: dict[str, Any] = {}
+        for kind, share in learn.items():
+            before = len(self.parts)
+            for step in program.of(Neurons, Compare):
+                for parameter in _PARAMETERS[kind]:
+                    if hasattr(nodes[step.name], parameter):
+                        self.parts.append(_learned(step.name, nodes[step.name], parameter, share, program))
+            if len(self.parts) == before:
+                raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
+        for name in {part.node for part in self.parts}:
+            self._nodes[name] = nodes[name]
+            self._modules[name] = _open(module_of(name), program.step(name))
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The raw tensors by ``node.parameter``."""
+        return {f"{part.node}.{part.parameter}": part.raw for part in self.parts}
+
+    def apply(self, like: Tensor) -> None:
+        """Put the present coefficients into the modules, with their gradients; ``like`` gives dtype and device."""
+        for name, module in self._modules.items():
+            node = copy.copy(self._nodes[name])
+            for part in self.parts:
+                if part.node == name:
+                    setattr(node, part.parameter, part.value())
+            for buffer, value in _coefficients(node, self.program.step(name), self.program).items():
+                setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
+
+    def write(self, nodes: Mapping[str, nir.NIRNode]) -> None:
+        """Set the learned values in a graph's nodes (flat name -> node)."""
+        for part in self.parts:
+            setattr(nodes[part.node], part.parameter, part.value().detach().numpy().copy())
+
+
+def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: Program) -> Learned:
+    import torch
+
+    value = np.asarray(getattr(node, parameter), dtype=np.float64)
+    if share == "population":
+        if np.any(value != value.flat[0]):
+            raise OptionError(
+                "the values differ within the population, so one value cannot stand for them",
+                node=name,
+                parameter=parameter,
+                got="learn='population'",
+                way_out=f"Pass learn={{{'tau' if 'tau' in parameter else 'threshold'!r}: 'neuron'}}.",
+            )
+        start = torch.tensor(float(value.flat[0]), dtype=torch.float64)
+    else:
+        start = torch.tensor(value)
+    floor = np.asarray(getattr(node, "v_reset", 0.0), dtype=np.float64)
+    meaning, raw = _bounded(parameter, start, floor, program)
+    if not bool(torch.isfinite(raw).all()):
+        limit = "above v_reset" if "threshold" in parameter else f"above dt = {program.dt}"
+        raise OptionError("lies on its limit and cannot be learned", node=name, parameter=parameter, wanted=limit)
+    return Learned(name, parameter, raw.requires_grad_(), value.shape, meaning)
+
+
+def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """What a raw tensor means, and the raw tensor that means ``start``."""
+    import torch
+
+    dt = program.dt
+    if parameter == "threshold":
+        return (lambda raw: raw), start.clone()
+    if parameter == "v_threshold":
+        lowest = torch.tensor(floor if start.ndim else floor.max())
+        return (lambda raw: lowest + _softplus(raw)), torch.log(torch.expm1(start - lowest))
+    if program.method == "exact":
+        return (lambda raw: dt / _softplus(raw)), torch.log(torch.expm1(dt / start))
+    return (lambda raw: dt / torch.sigmoid(raw)), torch.logit(dt / start)
+
+
+def _softplus(raw: Tensor) -> Tensor:
+    from torch.nn.functional import softplus
+
+    return softplus(raw, threshold=700.0)  # torch's own turns linear at 20, which leaves a gap of 2e-9
+
+
+def _open(module: Any, step: Any) -> Any:
+    """The module that holds a node's coefficients, each open to be set: a general neuron in place of a stock one."""
+    if isinstance(step, Compare):
+        return module
+    from hasn.backends.snntorch.neurons import LinearNeuron
+
+    if not isinstance(module.neuron, LinearNeuron):
+        old = module.neuron
+        like = next(t for t in old.buffers() if t.is_floating_point())
+        module.neuron = LinearNeuron(step, old.spike_grad).to(dtype=like.dtype, device=like.device)
+        module.gain = module.current_scale = None
+    return module.neuron
+
+
+def _coefficients(node: nir.NIRNode, step: Any, program: Program) -> dict[str, Tensor]:
+    """Buffer of a general neuron (or of a comparator) -> its value, as the lowering makes it."""
+    xp = _names()
+    if isinstance(step, Compare):
+        return {"threshold": node.threshold}
+    found: dict[str, Any] = {}
+    for i, row in enumerate(rows_of(node, program.dt, program.method, xp)):
+        found |= {f"a{i}_{state}": coefficient for state, coefficient in row.terms}
+        found |= {f"{part}{i}": value for part in ("gain", "bias") if (value := getattr(row, part)) is not None}
+    if step.spiking:
+        threshold, v_reset = xp.asarray(node.v_threshold), xp.asarray(node.v_reset)
+        found |= {"threshold": threshold, "jump": v_reset if step.reset == "zero" else threshold - v_reset}
+    return found
+
+
+def _names() -> Any:
+    """What the discretisation takes of numpy, as torch has it; tensors pass with their gradients."""
+    import torch
+
+    def asarray(value: Any, dtype: Any = torch.float64) -> Tensor:
+        return value if isinstance(value, torch.Tensor) else torch.tensor(np.asarray(value), dtype=dtype)
+
+    same = ("float64", "exp", "expm1", "any", "where", "maximum", "abs", "ones_like")
+    return SimpleNamespace(asarray=asarray, **{name: getattr(torch, name) for name in same})

@@ -1,0 +1,194 @@
+"""A graph as the module that is trained: what runs forwards, what the optimizer moves, and the way back to NIR."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import nir
+import numpy as np
+
+from hasn.backend import require_backend
+from hasn.errors import OptionError
+from hasn.ir.structure import flatten
+from hasn.ir.typed import with_types
+from hasn.program.fuse import fuse
+from hasn.program.lower import lower
+from hasn.program.model import Edge, Program, Sink, Source
+from hasn.training.learnable import Learnable
+from hasn.training.losses import full
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BACKEND = "snntorch"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a batch did in the network.
+
+    Attributes:
+        outputs: (T, batch, *shape), or {Output: such a tensor} where there are several.
+        counts: spiking population -> spikes of each neuron (batch, *shape); they pass gradients.
+        steps: T.
+        fan_out: spiking population -> synapses that each neuron reaches (*shape).
+    """
+
+    outputs: Any
+    counts: dict[str, Tensor]
+    steps: int
+    fan_out: dict[str, Tensor]
+
+
+class TrainedNetwork:
+    """A compiled graph with its trained parameters.
+
+    Args:
+        graph: not changed.
+        learn: see :class:`hasn.training.learnable.Learnable`.
+        recompute: steps of a chunk whose insides are computed again backwards instead of being kept; None: all kept.
+        lowering: dt, method, reset and timing.
+        precision: "float32" or "float64".
+        options: of the backend.
+
+    Attributes:
+        program: of the graph itself.
+        module: the torch module.
+        parameters: name -> leaf tensor that training moves.
+    """
+
+    def __init__(
+        self,
+        graph: nir.NIRGraph,
+        learn: Mapping[str, str],
+        recompute: int | None,
+        lowering: Mapping[str, Any],
+        precision: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        plugin: Any = require_backend(BACKEND, precision)
+        self.program = lower(graph, **lowering)
+        known = plugin.options()
+        for name in options:
+            if name not in known:
+                wanted = ", ".join(known)
+                raise OptionError("neither training nor the backend has such an option", parameter=name, wanted=wanted)
+        watched = _watched(self.program)
+        self.executable: Any = plugin.compile(watched, with_types(graph), precision, **options)
+        self.executable.program = self.program  # what is shown to training alone is no part of the graph
+        self.module: Any = self.executable.module
+        self.recompute = recompute
+        self.sinks = tuple(step.name for step in self.program.of(Sink))
+        self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node)
+        self.parameters: dict[str, Tensor] = dict(self.module.named_parameters()) | self.learnable.parameters
+        if not self.parameters:
+            raise OptionError("the graph has nothing to train", parameter="graph", way_out="Pass learn=('tau',).")
+        self.fan_out = self._fan_out()
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The trained parameters that are weights, biases and scales."""
+        return list(self.module.parameters())
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
+        """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
+        self.learnable.apply(self.module.like)
+        steps = len(next(iter(inputs.values())))
+        if self.recompute is None:
+            found = self.module(dict(inputs))
+            found = found if isinstance(found, Mapping) else {self.sinks[0]: found}
+            counts = {name: full(found[_watch(name)]).sum(0) for name in self.program.recorded_spikes}
+        else:
+            found, counts = self._by_chunks(self.module._inputs(dict(inputs)), steps)
+        outputs = {name: found[name] for name in self.sinks}
+        return Activity(next(iter(outputs.values())) if len(outputs) == 1 else outputs, counts, steps, self.fan_out)
+
+    # --- chunks of time, whose insides are computed again on the way back
+
+    def _by_chunks(self, inputs: dict[str, Tensor], steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        state = self.module.start(next(iter(inputs.values())).shape[1])
+        pieces: dict[str, list[Tensor]] = {name: [] for name in self.sinks}
+        counts: dict[str, Any] = dict.fromkeys(self.program.recorded_spikes, 0)
+        for start in range(0, steps, self.recompute or steps):
+            part = {name: value[start : start + (self.recompute or steps)] for name, value in inputs.items()}
+            outputs, spikes, state = checkpoint(self._chunk, part, state, use_reentrant=False)
+            for name in self.sinks:
+                pieces[name].append(outputs[name])
+            counts = {name: counts[name] + spikes[name] for name in counts}
+        self.module.let_go()
+        return {name: torch.cat(values) for name, values in pieces.items()}, counts
+
+    def _chunk(self, inputs: dict[str, Tensor], state: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], Any]:
+        import torch
+
+        counts: dict[str, Any]
+        state = _copied(state)  # the second time must start where the first one did
+        if self.module.engine == "fused":
+            from hasn.backends.snntorch.engine import Pass
+
+            steps, batch = next(iter(inputs.values())).shape[:2]
+            found = Pass(self.module, state, steps, batch, [*self.sinks, *self.program.recorded_spikes]).run(inputs)
+            counts = {name: full(found.values[name]).sum(0) for name in self.program.recorded_spikes}
+            return {name: found.values[name] for name in self.sinks}, counts, state
+        outputs: dict[str, list[Tensor]] = {name: [] for name in self.sinks}
+        counts = dict.fromkeys(self.program.recorded_spikes, 0)
+        for t in range(len(next(iter(inputs.values())))):
+            values = self.module.advance({name: value[t] for name, value in inputs.items()}, state)
+            for name in self.sinks:
+                outputs[name].append(values[name])
+            counts = {name: counts[name] + full(values[name]) for name in counts}
+        return {name: torch.stack(values) for name, values in outputs.items()}, counts, state
+
+    # --- what it costs, and what comes out
+
+    def _fan_out(self) -> dict[str, Tensor]:
+        import torch
+
+        network, found, like = fuse(self.program), {}, self.module.like
+        for name in self.program.recorded_spikes:
+            shape = self.program.step(name).shape
+            size = int(np.prod(shape))
+            reached = [np.bincount(p.weights.indices, minlength=size) for p in network.out_of(name)]
+            synapses = np.sum([np.zeros(size), *reached], axis=0).reshape(shape)
+            found[name] = torch.as_tensor(synapses, dtype=like.dtype, device=like.device)
+        return found
+
+    def to_graph(self) -> nir.NIRGraph:
+        """A plain NIR graph with the present parameters."""
+        graph: nir.NIRGraph = self.executable.to_nir()
+        self.learnable.write(flatten(graph).nodes)
+        return graph
+
+
+def _watch(name: str) -> str:
+    """Name of the Sink that shows a population to training: no node of a graph has a slash in its name."""
+    return f"{name}/spikes"
+
+
+def _watched(program: Program) -> Program:
+    """The program with every spiking population shown, whichever way the backend runs it."""
+    names = program.recorded_spikes
+    shown = tuple(Sink(_watch(name), program.step(name).shape) for name in names)
+    edges = tuple(Edge(name, _watch(name)) for name in names)
+    return replace(program, steps=(*program.steps, *shown), edges=(*program.edges, *edges))
+
+
+def _copied(state: Any) -> Any:
+    """A state that can move on without the one given: its tensors are shared, nothing writes into them."""
+    new = copy.copy(state)
+    new.states, new.previous = dict(state.states), dict(state.previous)
+    new.lines = {name: copy.copy(line) for name, line in state.lines.items()}
+    for line in new.lines.values():
+        line.past = list(line.past)
+    return new
+
+
+def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:
+    """Input -> its shape."""
+    return {source.name: source.shape for source in program.of(Source)}

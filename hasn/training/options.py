@@ -1,0 +1,120 @@
+"""The options of :func:`hasn.train`, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hasn.errors import OptionError
+from hasn.training.result import Step
+
+#: Optimizers by name: where they are in torch.optim.
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+MONITORS = ("validation_loss", "validation_accuracy", "loss", "accuracy")
+AMP = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """See :func:`hasn.train`, whose arguments these are."""
+
+    epochs: int
+    loss: Any
+    optimizer: str | Callable[[Any], Any]
+    learning_rate: float
+    schedule: Callable[[Any], Any] | None
+    shuffle: bool
+    batch_size: int
+    budget: int | None
+    accumulate: int
+    clip: float | None
+    amp: str | None
+    recompute: int | None
+    learn: Mapping[str, str]
+    regularisers: Sequence[Callable[[Any], Any]]
+    patience: int | None
+    monitor: str
+    keep_best: bool
+    checkpoint: Path | None
+    checkpoint_every: int | None
+    resume: bool
+    log: Any
+    log_queue: int
+    progress: Callable[[Step], None] | None
+    seed: int | None
+    #: What a checkpoint must agree with, beside the graph.
+    settings: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "log_queue"):
+            _whole(name, getattr(self, name))
+        for name in ("budget", "recompute", "patience", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name))
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
+                raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
+        _one_of("amp", self.amp, (None, *AMP))
+        _one_of("monitor", self.monitor, MONITORS)
+        if not callable(self.optimizer):
+            _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        if self.schedule is not None and not callable(self.schedule):
+            wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
+            raise OptionError("no schedule", parameter="schedule", got=repr(self.schedule), wanted=wanted)
+        if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
+            name = "resume" if self.resume else "checkpoint_every"
+            raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
+        names = ("loss", "optimizer", "learning_rate", "shuffle", "batch_size", "budget", "accumulate", "clip", "amp")
+        known = {name: _text(getattr(self, name)) for name in (*names, "learn", "regularisers", "seed")}
+        object.__setattr__(self, "settings", known)
+
+
+def _whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError("no such number", parameter=name, got=repr(value), wanted="an integer >= 1")
+
+
+def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        wanted = ", ".join(str(k) for k in known)
+        raise OptionError(f"no such {name}", parameter=name, got=repr(value), wanted=wanted)
+
+
+def _text(value: Any) -> str:
+    """A value as text that is the same in another process: functions by name, never by address."""
+    if isinstance(value, Mapping):
+        return str({key: _text(item) for key, item in sorted(value.items())})
+    if isinstance(value, list | tuple):
+        return str([_text(item) for item in value])
+    if hasattr(value, "name") and hasattr(value, "scores"):
+        return str(value.name)
+    if callable(value) and hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text else text
+
+
+def learned(learn: Any) -> dict[str, str]:
+    """{"tau" and/or "threshold": "population" or "neuron"} of what a user wrote.
+
+    Raises:
+        OptionError: something else; delays, which are not learned here.
+    """
+    if isinstance(learn, str):
+        learn = (learn,)
+    chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
+    for name, share in chosen.items():
+        if name in ("delay", "delays"):
+            raise OptionError(
+                "delays are not learned",
+                parameter="learn",
+                got=repr(name),
+                wanted="tau, threshold",
+                way_out="Delay nodes keep their delays.",
+            )
+        _one_of("learn", name, ("tau", "threshold"))
+        _one_of("learn", share, ("population", "neuron"))
+    return chosen

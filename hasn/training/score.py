@@ -1,0 +1,83 @@
+"""What a batch scores: the loss to go down, and the figures to show."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hasn.errors import OptionError
+from hasn.training.batches import Batch
+from hasn.training.losses import Loss
+from hasn.training.network import Activity, TrainedNetwork
+from hasn.training.nonfinite import stop_at
+from hasn.training.options import AMP, Options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Scorer:
+    """Runs a batch forwards.
+
+    Attributes:
+        populations: whose rates it reports, in this order.
+    """
+
+    def __init__(self, network: TrainedNetwork, loss: Loss, options: Options) -> None:
+        self.network, self.loss, self.options = network, loss, options
+        self.populations = network.program.recorded_spikes
+        for term in options.regularisers:
+            if hasattr(term, "check"):
+                term.check(self.populations)
+
+    def __call__(self, batch: Batch, share: float, regularised: bool = True) -> tuple[Tensor, Tensor]:
+        """(loss times share, [loss, accuracy or NaN, rate of each population] times share).
+
+        Args:
+            batch: the samples.
+            share: part of the update's samples that these are.
+            regularised: add the regularisers.
+        """
+        import torch
+
+        labels = batch.labels.to(self.network.module.like.device)
+        with self._autocast():
+            activity = self.network.forward(batch.inputs)
+        loss = self._checked(self.loss.value(activity.outputs, labels))
+        for term in self.options.regularisers if regularised else ():
+            loss = loss + term(activity)
+        loss = loss * share
+        with torch.no_grad():
+            rates = [activity.counts[name].mean() / activity.steps * share for name in self.populations]
+            figures = [loss.detach(), self._accuracy(activity, labels) * share, *rates]
+            return loss, torch.stack([figure.double() for figure in figures])
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self.options.amp is None:
+            return nullcontext()
+        return torch.autocast(self.network.module.like.device.type, getattr(torch, AMP[self.options.amp]))
+
+    def _checked(self, loss: Any) -> Tensor:
+        import torch
+
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise OptionError("the loss is no scalar tensor", parameter="loss", got=got)
+        if torch.is_grad_enabled() and not loss.requires_grad:
+            raise OptionError("the loss does not depend on the parameters", parameter="loss", got=self.loss.name)
+        return loss.reshape(())
+
+    def _accuracy(self, activity: Activity, labels: Tensor) -> Tensor:
+        import torch
+
+        if self.loss.scores is None or labels.ndim != 1 or labels.is_floating_point():
+            return torch.tensor(float("nan"), device=labels.device)
+        said: Tensor = self.loss.scores(activity.outputs).flatten(1).argmax(1)
+        return (said == labels).double().mean()
+
+    def stop(self, batch: Batch, step: int, loss: float) -> NoReturn:
+        """Raise with the first node whose state is not finite."""
+        with self._autocast():
+            stop_at(self.network, batch, step, loss)
