@@ -167,7 +167,7 @@ def play(bundle: Bundle, inputs: dict[str, Any], steps: int, hardware: bool, lag
     for process in built.values():  # parts of a network that nothing connects run one after the other
         if process.runtime is None:
             process.run(condition=RunSteps(num_steps=total), run_cfg=configuration)
-    found = {}
+    found: dict[str, Any] = {}
     for key, cell, read in reads:
         place = manifest["populations"][key.split("/", 1)[1]]
         values = found.setdefault(key, np.zeros((steps, place["size"]), dtype=np.int32))

@@ -90,7 +90,8 @@ def export_bundle(
     graded = _graded(network, expected)
     content = manifest(mapping) | _described(network, mapping, graded, limit)
     with whole_folder(out, force=force, mark=MANIFEST) as folder:
-        np.savez_compressed(folder / "network.npz", **arrays(mapping))
+        network_arrays: dict[str, Any] = dict(arrays(mapping))
+        np.savez_compressed(folder / "network.npz", **network_arrays)
         for name in SCRIPTS:
             shutil.copyfile(Path(worker.__file__).parent / name, folder / name)
         (folder / "README.md").write_text(readme(content, expected), encoding="utf-8")

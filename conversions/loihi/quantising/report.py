@@ -172,7 +172,7 @@ def _weights(node: str, w: Weights, target: str, composed: str) -> WeightReport:
         len(np.unique(w.integers)),
         float(np.sqrt(np.square(error).mean() / square)) if square else 0.0,
         float(np.abs(error).max(initial=0.0)) / max(float(np.abs(w.exact).max(initial=0.0)), 1e-300),
-        float(np.count_nonzero(there & (w.integers == 0)) / max(np.count_nonzero(there), 1)),
+        int(np.count_nonzero(there & (w.integers == 0))) / max(int(np.count_nonzero(there)), 1),
         composed,
     )
 
