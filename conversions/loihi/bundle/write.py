@@ -90,13 +90,13 @@ def export_bundle(
     graded = _graded(network, expected)
     content = manifest(mapping) | _described(network, mapping, graded, limit)
     with whole_folder(out, force=force, mark=MANIFEST) as folder:
-        network_arrays: dict[str, Any] = dict(arrays(mapping))
-        np.savez_compressed(folder / "network.npz", **network_arrays)
+        np.savez_compressed(folder / "network.npz", **arrays(mapping))
         for name in SCRIPTS:
             shutil.copyfile(Path(worker.__file__).parent / name, folder / name)
         (folder / "README.md").write_text(readme(content, expected), encoding="utf-8")
         (folder / MANIFEST).write_text(json.dumps(content), encoding="utf-8")
-        np.savez_compressed(folder / "expected.npz", **expected.arrays, digest=np.array(Bundle(folder).digest()))
+        wanted: dict[str, Any] = {**expected.arrays, "digest": np.array(Bundle(folder).digest())}
+        np.savez_compressed(folder / "expected.npz", **wanted)
         content["files"] = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
         (folder / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
     return Exported(Path(out), mapping.shifts, content["resources"], expected.spikes, expected.judged_by, graded)
