@@ -61,14 +61,14 @@ class QuantisedNetwork:
         floating: the graph that the integers stand for, in volts: ``--target nir``. None if only integers are known.
     """
 
-    graph: nir.NIRGraph
+    graph: nir.NIRGraph = field(repr=False)
     target: str
     dt: float
     timing: str = "synchronous"
-    scales: dict[str, Scale] = field(default_factory=dict)
+    scales: dict[str, Scale] = field(default_factory=dict, repr=False)
     input_scales: dict[str, float] = field(default_factory=dict)
-    floating: nir.NIRGraph | None = None
-    _report: QuantisationReport | None = None
+    floating: nir.NIRGraph | None = field(default=None, repr=False)
+    _report: QuantisationReport | None = field(default=None, repr=False)
 
     @classmethod
     def of_graph(
