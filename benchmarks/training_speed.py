@@ -1,11 +1,12 @@
-"""Time of a training step, forward and backward: the fused engine against snnTorch's own loop and the bare matrix products.
+"""Time of a training step: the fused engine against snnTorch's own loop and the bare matrix products.
 
     OMP_NUM_THREADS=2 python benchmarks/training_speed.py [--pairs 15] [--batch 128] [--steps 25] [--json FILE]
 
-784-1000-1000-10 Leaky (beta 0.9, threshold 1, reset to zero in the same step), float32, 20 % of the inputs spike, the loss is
-a sum over the output's spikes. snnTorch's loop is written as its users write it; all three have the same weights. The bare
-products are those that no engine can leave out: each Linear over all steps, its weights' and its inputs' gradient. Measured
-in turns, medians of each and of the ratios of neighbours. Where the outputs or gradients are not the same this stops with 1.
+784-1000-1000-10 Leaky (beta 0.9, threshold 1, reset to zero in the same step), float32, 20 % of the inputs spike, forward
+and backward; the loss is the sum of the output's spikes. snnTorch's loop is written as its users write it; all have the
+same weights. The bare products are those that no engine can leave out: each Linear over all steps, its weights' and its
+inputs' gradient. Measured in turns; medians of each, and of the ratios of neighbours. Where outputs or gradients are not
+the same this stops with 1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class Loop(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(SIZES, SIZES[1:], strict=False))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(SIZES))
         self.leakies = nn.ModuleList(
             snntorch.Leaky(BETA, reset_mechanism="zero", reset_delay=False) for _ in self.linears
         )
@@ -65,7 +67,7 @@ def as_graph(loop: Loop) -> nir.NIRGraph:
         nodes[f"lif{i}"] = nir.LIF(size * tau, size * tau / DT, size * 0, size, size * 0)
     nodes["output"] = nir.Output({"output": np.array(SIZES[-1:])})
     names = list(nodes)
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), metadata={"dt": DT})
+    return nir.NIRGraph(nodes, list(pairwise(names)), metadata={"dt": DT})
 
 
 def network(seed: int) -> Loop:

@@ -110,10 +110,10 @@ class Pass:
             for name in done:
                 if name not in self._wanted:
                     del self.values[name]
-        self._part(inputs)
+        self._separate(inputs)
         return self
 
-    def _part(self, inputs: Mapping[str, Tensor]) -> None:
+    def _separate(self, inputs: Mapping[str, Tensor]) -> None:
         """Give every wanted value a memory of its own: an Output may merely show an Input, as another one does."""
         seen = {x.untyped_storage().data_ptr() for x in inputs.values()}
         for name, value in self.values.items():
