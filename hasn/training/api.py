@@ -116,12 +116,12 @@ def train(
     options = Options(
         epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, clip, amp, recompute,
         learned(learn), tuple(regularisers), patience, monitor, keep_best, path, checkpoint_every, resume, log,
-        log_queue, progress, seed,
+        log_queue, progress, seed, precision, backend_options,
     )  # fmt: skip
     _check(graph, options, validation)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
     with _generators_put_back():
-        return _train(graph, data, validation, options, lowering, precision, backend_options)
+        return _train(graph, data, validation, options, lowering)
 
 
 def _train(
@@ -130,8 +130,6 @@ def _train(
     validation: Any,
     options: Options,
     lowering: Mapping[str, Any],
-    precision: str,
-    backend_options: Mapping[str, Any],
 ) -> TrainResult:
     from hasn.training.checkpoint import fingerprint
     from hasn.training.loop import Trainer
@@ -140,7 +138,7 @@ def _train(
     from hasn.training.score import Scorer
 
     _seed(options.seed)
-    network = TrainedNetwork(graph, options.learn, options.recompute, lowering, precision, backend_options)
+    network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
     loss = loss_of(options.loss, network.program)
     parts = [_data(given, network, loss, options, what) for given, what in ((data, "data"), (validation, "validation"))]
     print_ = fingerprint(graph, network.program, options.learn)

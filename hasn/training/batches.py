@@ -114,7 +114,8 @@ class Data:
         """{Input: a tensor, or a list of one for each sample}."""
         named = inputs if isinstance(inputs, Mapping) else dict.fromkeys(list(self.shapes)[:1], inputs)
         if set(named) != set(self.shapes) or not self.shapes or (len(self.shapes) > 1 and named is not inputs):
-            got, wanted = ", ".join(map(str, named)) or "none", ", ".join(self.shapes) or "a graph with an Input"
+            got = ", ".join(map(str, named)) if named is inputs else "one array"
+            wanted = ", ".join(self.shapes) or "a graph with an Input"
             raise InputError("the inputs are not those of the graph", parameter=self.what, got=got, wanted=wanted)
         found: dict[str, Any] = {}
         for name, value in named.items():

@@ -170,7 +170,8 @@ def _coefficients(node: nir.NIRNode, step: Any, program: Program) -> dict[str, T
     if isinstance(step, Compare):
         return {"threshold": node.threshold}
     found: dict[str, Any] = {}
-    for i, row in enumerate(rows_of(node, program.dt, program.method, xp)):
+    dt = xp.asarray(program.dt)  # torch turns float / tensor into a product with the reciprocal, which rounds twice
+    for i, row in enumerate(rows_of(node, dt, program.method, xp)):
         found |= {f"a{i}_{state}": coefficient for state, coefficient in row.terms}
         found |= {f"{part}{i}": value for part in ("gain", "bias") if (value := getattr(row, part)) is not None}
     if step.spiking:

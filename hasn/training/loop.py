@@ -61,7 +61,7 @@ class Trainer:
             self._load(path)
         while self.now.epoch < self.options.epochs and not self.now.stopped:
             self._run_epoch()
-        self.now.stopped = self.now.stopped or f"{self.options.epochs} epochs are done"
+        self.now.stopped = self.now.stopped or "the last epoch is done"
         if self.options.keep_best and self.now.best_parameters:
             self.moving.load_parameters(self.now.best_parameters)
         return self.now
@@ -126,9 +126,8 @@ class Trainer:
         parts, sums = self.room.fitted(lambda: self._gradients(group))
         values: list[float] = sums.sum(0).tolist()
         if not math.isfinite(values[0]):
-            wrong = next(i for i, row in enumerate(sums.tolist()) if not math.isfinite(row[0]))
-            self.scorer.stop(parts[wrong], self.now.step + 1, values[0])
-        self.moving.step(self.now.step + 1)
+            self.scorer.stop_at_loss(parts, self.now.step + 1, values[0])
+        self.moving.step(lambda: self.scorer.stop_at_gradient(parts, self.now.step + 1))
         return values
 
     def _gradients(self, group: list[Batch]) -> tuple[list[Batch], Tensor]:

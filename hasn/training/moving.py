@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hasn.errors import OptionError
 from hasn.training.network import TrainedNetwork
-from hasn.training.nonfinite import stop_at_gradient
 from hasn.training.options import OPTIMIZERS, Options
 
 if TYPE_CHECKING:
@@ -50,18 +49,17 @@ class Moving:
         scaled: Any = loss if self.scaler is None else self.scaler.scale(loss)
         scaled.backward()
 
-    def step(self, number: int) -> None:
+    def step(self, refuse: Callable[[], None]) -> None:
         """Move the parameters by the gradients that have been added up.
 
-        Raises:
-            TrainingError: a gradient is not finite (under a scaler such an update is left out, as is its way).
+        Args:
+            refuse: called where a gradient is not finite; if it raises nothing, a scaler leaves this update out.
         """
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        norm = self._clip()
+        if not bool(self._clip().isfinite()):
+            refuse()
         if self.scaler is None:
-            if not bool(norm.isfinite()):
-                stop_at_gradient(self.network, number)
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)

@@ -44,6 +44,8 @@ class Options:
     log_queue: int
     progress: Callable[[Step], None] | None
     seed: int | None
+    precision: str
+    backend: Mapping[str, Any]
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
 
@@ -67,8 +69,20 @@ class Options:
         if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
             name = "resume" if self.resume else "checkpoint_every"
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
-        names = ("loss", "optimizer", "learning_rate", "shuffle", "batch_size", "budget", "accumulate", "clip", "amp")
-        known = {name: _text(getattr(self, name)) for name in (*names, "learn", "regularisers", "seed")}
+        names: tuple[str, ...] = (
+            "loss",
+            "optimizer",
+            "learning_rate",
+            "shuffle",
+            "batch_size",
+            "budget",
+            "accumulate",
+            "clip",
+            "amp",
+        )
+        names += ("learn", "regularisers", "seed", "precision")
+        known = {name: _text(getattr(self, name)) for name in names}
+        known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
         object.__setattr__(self, "settings", known)
 
 

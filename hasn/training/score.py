@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,7 +10,7 @@ from hasn.errors import OptionError
 from hasn.training.batches import Batch
 from hasn.training.losses import Loss
 from hasn.training.network import Activity, TrainedNetwork
-from hasn.training.nonfinite import stop_at
+from hasn.training.nonfinite import stop_at_gradient, stop_at_loss
 from hasn.training.options import AMP, Options
 
 if TYPE_CHECKING:
@@ -77,7 +78,14 @@ class Scorer:
         said: Tensor = self.loss.scores(activity.outputs).flatten(1).argmax(1)
         return (said == labels).double().mean()
 
-    def stop(self, batch: Batch, step: int, loss: float) -> NoReturn:
+    def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
         """Raise with the first node whose state is not finite."""
         with self._autocast():
-            stop_at(self.network, batch, step, loss)
+            raise stop_at_loss(self.network, batches, step, loss)
+
+    def stop_at_gradient(self, batches: Sequence[Batch], step: int) -> None:
+        """The same; but where a scaler has made the loss too large to pass back, that update is merely left out."""
+        with self._autocast():
+            error = stop_at_gradient(self.network, batches, step)
+        if self.options.amp != "fp16":
+            raise error
