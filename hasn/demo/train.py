@@ -9,8 +9,9 @@ from typing import Any
 import nir
 import torch
 
-from hasn.compiler import compile as compile_graph
 from hasn.demo.digits import SIDE, Digits
+from hasn.training.api import train
+from hasn.training.result import Step
 
 #: Adam's step size at its peak, batch, and largest shift of a training image in pixels; chosen on the training digits.
 PEAK_RATE, BATCH, SHIFT = 3e-3, 100, 1
@@ -38,29 +39,32 @@ def train_digits(
     Returns:
         The graph with trained weights.
     """
-    executable: Any = compile_graph(graph, "snntorch", precision="float32")
-    module = executable.module
     draw = torch.Generator().manual_seed(seed)
     images, labels = torch.as_tensor(digits.train_images), torch.as_tensor(digits.train_labels)
-    batches = -(-len(labels) // BATCH)
-    optimizer = torch.optim.Adam(module.parameters(), lr=PEAK_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=max(epochs * batches, 2))
-    done = 0
+    total = epochs * -(-len(labels) // BATCH)
+
+    def coded(epoch: int) -> Iterator[Any]:
+        for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
+            yield _spikes(images[chosen], steps, draw), labels[chosen]
+
     with one_thread():
-        for _ in range(epochs):
-            for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
-                counts = module(_spikes(images[chosen], steps, draw)).sum(0)
-                loss = torch.nn.functional.cross_entropy(counts, labels[chosen])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                done += 1
-                if progress:
-                    hits = (counts.detach().argmax(1) == labels[chosen]).float().mean()
-                    progress(done, epochs * batches, float(loss.detach()), float(hits))
-    trained: nir.NIRGraph = executable.to_nir()
-    return trained
+        return train(
+            graph, coded, epochs=epochs, loss="rate", seed=seed, progress=told(progress, total), **one_cycle(total)
+        ).graph  # fmt: skip
+
+
+def one_cycle(total: int, peak: float = PEAK_RATE) -> dict[str, Any]:
+    """Adam whose step size rises to ``peak`` and falls to almost 0 over ``total`` batches."""
+
+    def schedule(optimizer: Any) -> Any:
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=max(total, 2))
+
+    return {"optimizer": "adam", "learning_rate": peak, "schedule": schedule}
+
+
+def told(progress: Progress | None, total: int) -> Callable[[Step], None] | None:
+    """``progress`` as :func:`hasn.train` calls it."""
+    return progress and (lambda step: progress(step.step, total, step.loss, step.accuracy or 0.0))
 
 
 def _spikes(images: torch.Tensor, steps: int, draw: torch.Generator) -> torch.Tensor:

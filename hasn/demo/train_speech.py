@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import nir
 import numpy as np
 import torch
 
-from hasn.compiler import compile as compile_graph
 from hasn.demo.delta import DeltaCode
 from hasn.demo.vowels import Utterances
+from hasn.training.api import train
 
 if TYPE_CHECKING:
     from hasn.demo.train import Progress
@@ -46,32 +47,24 @@ def train_speech(
     Returns:
         The graph with trained weights.
     """
-    from hasn.demo.train import one_thread
+    from hasn.demo.train import one_cycle, one_thread, told
 
-    executable: Any = compile_graph(graph, "snntorch", precision="float32", dt=code.dt)
-    module = executable.module
     rng, draw = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     clean, labels = [code.normalised(frames) for frames in utterances.frames], torch.as_tensor(utterances.speakers)
     total = epochs * -(-len(labels) // BATCH)
-    optimizer = torch.optim.Adam(module.parameters(), lr=PEAK_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=max(total, 2))
-    done = 0
+
+    def coded(epoch: int) -> Iterator[Any]:
+        noisy = [frames + NOISE * rng.standard_normal(frames.shape) for frames in clean]
+        spikes = torch.as_tensor(code.spikes(noisy))
+        for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
+            heard = spikes[:, chosen]
+            yield heard & (torch.rand(heard.shape, generator=draw) >= DROPPED), labels[chosen]
+
+    def loss(voltages: torch.Tensor, speakers: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(voltages.mean(0) / VOLTS, speakers)
+
     with one_thread():
-        for _ in range(epochs):
-            noisy = [frames + NOISE * rng.standard_normal(frames.shape) for frames in clean]
-            spikes = torch.as_tensor(code.spikes(noisy))
-            for chosen in torch.split(torch.randperm(len(labels), generator=draw), BATCH):
-                heard = spikes[:, chosen]
-                kept = torch.rand(heard.shape, generator=draw) >= DROPPED
-                scores = module((heard & kept).float()).mean(0) / VOLTS
-                loss = torch.nn.functional.cross_entropy(scores, labels[chosen])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                done += 1
-                if progress:
-                    hits = (scores.detach().argmax(1) == labels[chosen]).float().mean()
-                    progress(done, total, float(loss.detach()), float(hits))
-    trained: nir.NIRGraph = executable.to_nir()
-    return trained
+        return train(
+            graph, coded, epochs=epochs, loss=loss, seed=seed, dt=code.dt, progress=told(progress, total),
+            **one_cycle(total, PEAK_RATE),
+        ).graph  # fmt: skip

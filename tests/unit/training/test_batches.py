@@ -112,7 +112,7 @@ def test_two_inputs() -> None:
     hasn.train(graph, ({"in": inputs, "also": np.ones((10, 16, 2))}, labels), epochs=1)
     with pytest.raises(InputError, match="data: the inputs are not those of the graph; got one array; wanted also, in"):
         hasn.train(graph, (inputs, labels), epochs=1)
-    with pytest.raises(InputError, match="node 'also' data: .*got another number of steps"):
+    with pytest.raises(InputError, match=r"node 'also' data: .*got another number of steps"):
         hasn.train(graph, ({"in": inputs, "also": np.ones((9, 16, 2))}, labels), epochs=1)
 
 
