@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=2 python benchmarks/training_speed.py [--pairs 15] [--batch 128] [--steps 25] [--json FILE]
 
-784-1000-1000-10 Leaky (beta 0.9, threshold 1, reset to zero in the same step), float32, 20 % of the inputs spike, forward
-and backward; the loss is the sum of the output's spikes. snnTorch's loop is written as its users write it; all have the
-same weights. The bare products are those that no engine can leave out: each Linear over all steps, its weights' and its
-inputs' gradient. Measured in turns; medians of each, and of the ratios of neighbours. Where outputs or gradients are not
-the same this stops with 1.
+784-1000-1000-10 Leaky (beta 0.9, threshold 1, reset to zero in the same step), float32, 20 % of the inputs spike,
+forward and backward; the loss is the sum of the output's spikes. snnTorch's loop is written as its users write it; all
+have the same weights. The bare products are those that no engine can leave out: each Linear over all steps, gradients
+by its weights and its inputs. Measured in turns; medians of each, and of the ratios of neighbours. Where outputs or
+gradients are not the same this stops with 1.
 """
 
 from __future__ import annotations

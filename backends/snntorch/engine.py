@@ -3,7 +3,7 @@
 A Connection then is one product for all steps and samples, a population one scan
 (:mod:`hasn.backends.snntorch.scan`). Nodes in a cycle step together. Both engines keep to one StreamState, so that a
 run may be done in parts, by either. Values are those of the step loop, but that a product of another size may take its
-sums in another order (docs/semantics.md, "Arithmetic").
+sums in another order (docs/semantics.md, "Arithmetic"). Gradients of gradients are the step loop's alone.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Pass:
         previous = {name: self._before[name] for name in self._before.keys() & set(group)}
         for t in range(self._steps):
             for step, sources, module in nodes:
-                name, total = step.name, None
+                name = step.name
+                total: Any = None
                 for edge in sources:
                     source, delay = edge
                     value = outside[edge][t] if edge in outside else previous[source] if delay else kept[source][-1]

@@ -135,7 +135,7 @@ def _forward(
     if not shared:
         v, c = v.contiguous(), None if c is None else c.contiguous()
     v_end, c_end = x.new_empty(x.shape[1:]), None if c is None else x.new_empty(x.shape[1:])
-    states = kernels.States(*map(_address, (v, c, v_end, c_end)), shared)
+    states = kernels.States(_address(v), _address(c), _address(v_end), _address(c_end), shared)
     kernels.scan_forward(job, _address(values), _address(x), states, *map(_address, (out, before, after)))
     return out, v_end, c_end
 
@@ -164,8 +164,8 @@ class _Scan(torch.autograd.Function):
         found: Equations = ctx.found
         made = torch.empty(ctx.like, dtype=found.values.dtype)
         job, values = _job(made, found)
-        given = [None if g is None else g.contiguous() for g in (gradient, to_v, to_c)]
+        gradient, to_v, to_c = (None if g is None else g.contiguous() for g in (gradient, to_v, to_c))
         v, c = (torch.empty(ctx.like[1:], dtype=made.dtype) if ctx.needs_input_grad[i] else None for i in (1, 2))
-        states = kernels.States(*map(_address, (*given[1:], v, c)))
-        kernels.scan_backward(job, _address(values), _address(given[0]), states, *map(_address, (made, before)))
+        states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))
+        kernels.scan_backward(job, _address(values), _address(gradient), states, *map(_address, (made, before)))
         return made, v, c, None, None, None

@@ -26,6 +26,8 @@ _SLOPES = {
         ("straight_through_estimator", Slope.STRAIGHT_THROUGH),
     )
 }
+#: What the kernel computes in.
+_DTYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Equations:
 
 def equations(population: Population) -> Equations | None:
     """The population's equations, or None if only its module knows them."""
-    neuron = population.neuron
+    neuron: Any = population.neuron
     if type(population) is not Population or _hooked(population) or _hooked(neuron) or _trains(population):
         return None
     read = _READERS.get(type(neuron))
@@ -61,15 +63,16 @@ def equations(population: Population) -> Equations | None:
     if found is None:
         return None
     rows, reset, parts = found
-    slope = None if reset is Reset.NONE else slope_of(neuron.spike_grad)  # type: ignore[arg-type]
+    slope = None if reset is Reset.NONE else slope_of(neuron.spike_grad)
     if reset is not Reset.NONE and slope is None:
         return None
-    return Equations(rows, reset, _stacked(population.spec.shape, parts), slope)
+    values = _stacked(population.spec.shape, parts)
+    return Equations(rows, reset, values, slope) if values.dtype in _DTYPES else None
 
 
 def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
     """The surrogate and its parameter, if it is one of snnTorch's five that the kernel has."""
-    slope = _SLOPES.get(getattr(spike_grad, "__code__", None))  # type: ignore[call-overload]
+    slope = _SLOPES.get(getattr(spike_grad, "__code__", None))
     if slope is None:
         return None
     cells = getattr(spike_grad, "__closure__", None) or ()
