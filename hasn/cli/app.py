@@ -17,6 +17,7 @@ from hasn.cli.lava import app as lava
 from hasn.cli.place import place
 from hasn.cli.quantise import quantise
 from hasn.cli.run import run
+from hasn.cli.train import train
 
 app = typer.Typer(
     cls=Group,
@@ -48,6 +49,6 @@ def hasn(
     """
 
 
-for command in (demo, backends, info, check, run, compare, quantise, export, place):
+for command in (demo, backends, info, check, run, compare, train, quantise, export, place):
     app.command()(command)
 app.add_typer(lava, name="lava")

@@ -86,14 +86,19 @@ def read_inputs(path: Path, program: Program) -> Any:
     """
     from hasn.program.model import Source
 
-    arrays = _arrays(path)
+    arrays = arrays_in(path)
     names = [source.name for source in program.of(Source)]
     if not isinstance(arrays, dict) or set(arrays) == set(names):
         return arrays
     return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays
 
 
-def _arrays(path: Path) -> Any:
+def arrays_in(path: Path) -> Any:
+    """The arrays of a .npy (itself) or .npz (a dict) file.
+
+    Raises:
+        FileError: there is no such file, or it holds no plain arrays.
+    """
     import numpy as np
 
     if not path.is_file():

@@ -27,6 +27,7 @@ class Loss:
         scores: outputs to (batch, classes), the largest of which is the answer; None where there are no classes.
         wants: what the Output must show, if it matters.
         classes: whether labels must be classes 0..C-1.
+        parameters: numbers in it, for checkpoints to tell it from others of its name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Loss:
     scores: Callable[[Any], Any] | None
     wants: Literal["spikes", "voltages"] | None = None
     classes: bool = True
+    parameters: tuple[float, ...] = ()
 
 
 def rate() -> Loss:
@@ -62,7 +64,7 @@ def count(correct: float = 0.8, incorrect: float = 0.2) -> Loss:
             targets = (incorrect + (correct - incorrect) * hot) * len(outputs)
         return torch.nn.functional.mse_loss(counts, targets.to(counts.dtype))
 
-    return Loss("count", value, _counts, "spikes", classes=False)
+    return Loss("count", value, _counts, "spikes", classes=False, parameters=(correct, incorrect))
 
 
 def membrane() -> Loss:
@@ -92,7 +94,10 @@ def first_spike(scale: float = 1.0) -> Loss:
     def scores(outputs: Tensor) -> Tensor:
         return -_first_times(outputs) / scale
 
-    return Loss("first-spike", lambda outputs, labels: _cross_entropy(scores(outputs), labels), scores, "spikes")
+    def value(outputs: Tensor, labels: Tensor) -> Tensor:
+        return _cross_entropy(scores(outputs), labels)
+
+    return Loss("first-spike", value, scores, "spikes", parameters=(scale,))
 
 
 LOSSES: dict[str, Callable[[], Loss]] = {

@@ -104,7 +104,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return str([_text(item) for item in value])
     if hasattr(value, "name") and hasattr(value, "scores"):
-        return str(value.name)
+        return f"{value.name}{value.parameters}"
     if callable(value) and hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     text = repr(value)

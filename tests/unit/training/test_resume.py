@@ -16,7 +16,7 @@ import torch
 
 import hasn
 from hasn.errors import FileError, GraphError, OptionError
-from hasn.training import Step
+from hasn.training import Step, count
 from tests.unit.training.task import lif, net, samples, weights
 
 
@@ -147,6 +147,8 @@ def test_what_is_not_resumed(tmp_path: Path) -> None:
         hasn.train(net(hidden=lif(16, tau=6e-3)), samples(), epochs=1, checkpoint=path, resume=True)
     with pytest.raises(OptionError, match=r"batch_size: the checkpoint is of a training with another value.*wanted 32"):
         hasn.train(net(), samples(), epochs=1, batch_size=16, checkpoint=path, resume=True)
+    with pytest.raises(OptionError, match=r"loss: the checkpoint is of a training with another value"):
+        hasn.train(net(), samples(), epochs=1, loss=count(correct=0.5), checkpoint=path, resume=True)
     with pytest.raises(OptionError, match=r"resume: there is no checkpoint file"):
         hasn.train(net(), samples(), epochs=1, resume=True)
     assert path.read_bytes() == before

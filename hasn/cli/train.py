@@ -1,0 +1,132 @@
+"""`hasn train`: surrogate-gradient training of a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Reset, Timing, backend_options
+
+if TYPE_CHECKING:
+    from hasn.training.result import TrainResult
+
+Data = Annotated[
+    Path,
+    typer.Option(help="A .npz with an array (T, N, *shape) for each Input and `labels` (N,).", show_default=False),
+]
+Validation = Annotated[Path | None, typer.Option(help="The same, to judge by after every epoch.")]
+Out = Annotated[Path, typer.Option(help="Write the trained graph here (.nir).", show_default=False)]
+Epochs = Annotated[int, typer.Option(help="Passes over the data.")]
+Loss = Annotated[str, typer.Option(help="rate, count, membrane or first-spike.")]
+Optimizer = Annotated[str, typer.Option(help="adam, adamw or sgd.")]
+LearningRate = Annotated[float, typer.Option(help="Step size of the optimizer.")]
+BatchSize = Annotated[int, typer.Option(help="Samples of an update.")]
+Learn = Annotated[list[str] | None, typer.Option(help="tau or threshold, beside the weights; may be repeated.")]
+Clip = Annotated[float | None, typer.Option(help="Largest norm of a gradient.")]
+Amp = Annotated[str | None, typer.Option(help="bf16 or fp16 products; changes spikes.")]
+Recompute = Annotated[int | None, typer.Option(help="Keep states at every K-th step only.", metavar="K")]
+Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without improvement.")]
+Best = Annotated[bool, typer.Option("--best", help="Write the best epoch's graph, not the last's.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="Save here after every epoch.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint if it is there.")]
+Log = Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")]
+Seed = Annotated[int, typer.Option(help="Of the order of the samples.")]
+
+
+def train(
+    file: File,
+    data: Data,
+    out: Out,
+    epochs: Epochs = 10,
+    loss: Loss = "rate",
+    optimizer: Optimizer = "adam",
+    learning_rate: LearningRate = 1e-3,
+    batch_size: BatchSize = 32,
+    validation: Validation = None,
+    learn: Learn = None,
+    clip: Clip = None,
+    amp: Amp = None,
+    recompute: Recompute = None,
+    patience: Patience = None,
+    best: Best = False,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    log: Log = None,
+    seed: Seed = 0,
+    dt: Dt = None,
+    method: Method = "euler",
+    reset: Reset = "zero",
+    timing: Timing = "synchronous",
+    option: BackendOption = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train a file's weights on labelled samples, with surrogate gradients.
+
+    Example: hasn train model.nir --data digits.npz --out trained.nir --epochs 5
+    """
+    from hasn.cli.console import show, show_json, stderr
+    from hasn.ir.load import load
+    from hasn.ir.save import save
+    from hasn.ir.whole import refuse_existing
+    from hasn.training.api import train as train_graph
+    from hasn.training.bar import ProgressBar
+
+    refuse_existing(out, force=force)
+    options = backend_options(option)
+    graph = load(file)
+    samples = _labelled(data)
+    held_out = None if validation is None else _labelled(validation)
+    with ProgressBar(stderr) as bar:
+        result = train_graph(
+            graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
+            learning_rate=learning_rate, batch_size=batch_size, learn=tuple(learn or ()), clip=clip, amp=amp, recompute=recompute,
+            patience=patience, keep_best=best, checkpoint=checkpoint, resume=resume, log=log, seed=seed, progress=bar,
+            dt=dt, method=method, reset=reset, timing=timing, **options,
+        )  # fmt: skip
+    save(result.graph, out, force=force)
+    if as_json:
+        show_json({**_data(result), "out": str(out)})
+        return
+    show(_table(result))
+    show(f"{result.stopped}: {result.steps} updates; wrote {out}")
+
+
+def _labelled(path: Path) -> tuple[Any, Any]:
+    """(inputs, labels) of a .npz file.
+
+    Raises:
+        FileError: there is no such file, or it holds no plain arrays.
+        InputError: no labels in it, or nothing else.
+    """
+    from hasn.cli.inputs import arrays_in
+    from hasn.errors import InputError
+
+    arrays = arrays_in(path)
+    if not isinstance(arrays, dict) or "labels" not in arrays or len(arrays) < 2:
+        got = ", ".join(arrays) if isinstance(arrays, dict) else "one array"
+        wanted = "a .npz with `labels` and an array for each Input"
+        raise InputError("no labelled samples", parameter=str(path), got=got, wanted=wanted)
+    labels = arrays.pop("labels")
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays, labels
+
+
+def _data(result: TrainResult) -> dict[str, Any]:
+    history = [asdict(epoch) for epoch in result.history]
+    return {"stopped": result.stopped, "steps": result.steps, "dropped": result.dropped, "history": history}
+
+
+def _table(result: TrainResult) -> Any:
+    from hasn.cli.console import add_row, table
+
+    columns = ("epoch", "loss", "accuracy", "validation loss", "validation accuracy", "spikes a neuron and step", "s")
+    made = table(*columns, numbers=columns)
+    for epoch in result.history:
+        rates = ", ".join(f"{name} {rate:.3f}" for name, rate in epoch.rates.items())
+        figures = (epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy)
+        shown = ["" if value is None else f"{value:.4f}" for value in figures]
+        add_row(made, epoch.epoch + 1, *shown, rates, f"{epoch.seconds:.1f}")
+    return made
