@@ -84,8 +84,8 @@ def train(
         result = train_graph(
             graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
             learning_rate=learning_rate, batch_size=batch_size, learn=tuple(learn or ()), clip=clip, amp=amp,
-            recompute=recompute, patience=patience, keep_best=best, checkpoint=checkpoint, resume=resume, log=log, seed=seed,
-            progress=bar, dt=dt, method=method, reset=reset, timing=timing, **options,
+            recompute=recompute, patience=patience, keep_best=best, checkpoint=checkpoint, resume=resume, log=log,
+            seed=seed, progress=bar, dt=dt, method=method, reset=reset, timing=timing, **options,
         )  # fmt: skip
     save(result.graph, out, force=force)
     if as_json:
