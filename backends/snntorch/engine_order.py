@@ -1,4 +1,4 @@
-"""The order of the fused engine: cycles as one, sources before targets, and when a value is read for the last time."""
+"""The order of whole runs: cycles as one, sources before targets; and when a value is read for the last time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ Group = tuple[str, ...]
 
 def groups(program: Program) -> list[Group]:
     """Nodes that are in a cycle together (edges with a delay count), or one alone; in a group, the order of a step."""
+    return cycles([step.name for step in program.steps], [(edge.source, edge.target) for edge in program.edges])
+
+
+def cycles(names: list[str], edges: list[tuple[str, str]]) -> list[Group]:
+    """Names that are in cycles together, or one alone; sources before targets, in a group the order of ``names``."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    names = [step.name for step in program.steps]
     index = {name: i for i, name in enumerate(names)}
-    pairs = [(index[edge.source], index[edge.target]) for edge in program.edges]
+    pairs = [(index[source], index[target]) for source, target in edges]
     rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
     part = connected_components(graph, directed=True, connection="strong")[1].tolist() if names else []

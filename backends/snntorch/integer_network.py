@@ -7,7 +7,6 @@ matrix product. Populations in a cycle step together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hasn.backends.snntorch.devices import float32_is_exact
+from hasn.backends.snntorch.engine_order import cycles
 from hasn.backends.snntorch.integer_neurons import IntegerNeurons, Running, Wrap
 from hasn.backends.snntorch.integer_products import FLOAT32_EXACT, Product
 from hasn.program.integers.model import ALIGN_BITS, IntegerNetwork
@@ -192,18 +192,5 @@ class TorchIntegers:
 
 def _groups(integers: IntegerNetwork) -> list[tuple[str, ...]]:
     """Populations that are in cycles together, sources before targets; inside a group, the order of evaluation."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    names = list(integers.populations)
-    index = {name: i for i, name in enumerate(names)}
-    pairs = [(index[p.source], index[p.target]) for p in integers.projections if p.source in index]
-    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
-    part = connected_components(graph, directed=True, connection="strong")[1].tolist() if names else []
-    before: dict[int, set[int]] = {label: set() for label in part}
-    for source, target in pairs:
-        if part[source] != part[target]:
-            before[part[target]].add(part[source])
-    order = TopologicalSorter(before).static_order()
-    return [tuple(name for name, label in zip(names, part, strict=True) if label == chosen) for chosen in order]
+    populations = integers.populations
+    return cycles(list(populations), [(p.source, p.target) for p in integers.projections if p.source in populations])

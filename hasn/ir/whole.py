@@ -46,11 +46,21 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        with told(target):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~umask())
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(target: Path) -> Iterator[None]:
+    """What the operating system refuses in the block is a FileError that names ``target``."""
+    try:
+        yield
     except FileError:
         raise
     except OSError as error:
@@ -59,11 +69,10 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
             parameter=str(target),
             way_out="Nothing was changed; make room and try again.",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The rights that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hasn.errors import FileError
+from hasn.ir.whole import told, umask
 
 
 @contextmanager
@@ -31,26 +31,19 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
     except OSError as error:
         raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        old = temporary.with_suffix(".old")
-        if target.exists():
-            target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(
-            f"could not be written: {error.strerror or error}",
-            parameter=str(target),
-            way_out="Nothing was changed; make room and try again.",
-        ) from error
+        with told(target):
+            yield temporary
+            temporary.chmod(0o777 & ~umask())
+            old = temporary.with_suffix(".old")
+            if target.exists():
+                target.rename(old)
+            try:
+                temporary.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -72,9 +65,3 @@ def _refuse(target: Path, force: bool, mark: str) -> None:
         raise FileError(
             "the folder exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it."
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -17,13 +17,12 @@ import numpy as np
 from hasn.conversions.loihi.quantising.cone import Cone
 from hasn.conversions.loihi.quantising.connect import Synapses, Weights
 from hasn.conversions.loihi.quantising.plan import UNIT, Registers
-from hasn.program.integers.encode import chip_neuron
+from hasn.program.integers.encode import chip_neuron, steps_of
 from hasn.program.integers.model import DECAY_BITS
 from hasn.program.maps import Pooling, Scaling
 from hasn.program.model import Connection, Program, Sink, Source
 
 _UNITY = float(1 << DECAY_BITS)
-_FOREVER = 2.0**40
 
 
 @dataclass
@@ -107,7 +106,7 @@ def _volt_node(r: Registers, dt: float) -> nir.NIRNode:
     def shaped(value: Any) -> Any:
         return np.asarray(value, dtype=np.float64).reshape(e.shape)
 
-    tau = np.where(r.dv > 0, _UNITY / np.maximum(r.dv, 1), _FOREVER)  # in steps
+    tau = steps_of(r.dv)
     units = r.units_a_volt
     common: dict[str, Any] = {"v_leak": shaped(r.bias / units * tau + e.offset)}
     if r.vth is not None:

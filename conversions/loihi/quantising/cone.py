@@ -86,7 +86,7 @@ class Cone:
 def has_weights(step: Connection) -> bool:
     """Whether the node brings weights that differ from synapse to synapse."""
     if isinstance(step.map, Scaling):
-        return not _uniform(step.map.scale)
+        return not uniform(step.map.scale)
     return isinstance(step.map, Dense | Convolution)
 
 
@@ -120,7 +120,7 @@ def cone_into(
 
 def shares_rows(cone: Cone, gain: Floats) -> bool:
     """Whether some weights are shared between neurons whose gain differs, so that they cannot take it in."""
-    return not _uniform(gain) and any(len(p.weighted) <= 1 and not _takes_rows(p) for p in cone.paths)
+    return not uniform(gain) and any(len(p.weighted) <= 1 and not _takes_rows(p) for p in cone.paths)
 
 
 def _has_dangling(program: Program, target: str, paths: list[Path]) -> bool:
@@ -161,7 +161,7 @@ def _why_composed(paths: list[Path], gain: Floats, input_scales: dict[str, float
         weighted = path.weighted
         if len(weighted) > 1:
             return f"weights are multiplied with weights: {', '.join(step.name for step in weighted)}"
-        if not _uniform(gain) and not _takes_rows(path):
+        if not uniform(gain) and not _takes_rows(path):
             return "the neurons weigh their input differently, and its weights are shared between neurons"
         name = weighted[0].name if weighted else path.end
         factors.setdefault(name, set()).add((path.factor / input_scales.get(path.source, 1.0), path.factor_behind))
@@ -190,6 +190,7 @@ def _factor(step: Connection) -> float:
     return 1.0
 
 
-def _uniform(values: Any) -> bool:
+def uniform(values: Any) -> bool:
+    """Whether all are the same."""
     flat = np.asarray(values).reshape(-1)
     return bool(np.all(flat == flat[0])) if flat.size else True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hasn.conversions.loihi.quantising.cone import Cone
+from hasn.conversions.loihi.quantising.cone import Cone, uniform
 from hasn.conversions.loihi.quantising.equation import Equation
 from hasn.conversions.loihi.quantising.plan import UNIT
 from hasn.conversions.loihi.quantising.rounding import Rounding
@@ -127,24 +127,20 @@ def _of_node(step: Connection, gain: Floats, share: float, behind: float, keep_b
     linear = step.map
     if isinstance(linear, Scaling):
         scale = np.asarray(linear.scale, dtype=np.float64)
-        to_volts = np.broadcast_to(gain.reshape(-1) if _several(gain) else gain[:1], (scale.size,)).reshape(scale.shape)
+        to_volts = np.broadcast_to(gain[:1] if uniform(gain) else gain, (scale.size,)).reshape(scale.shape)
         return Real(scale * to_volts * share, to_volts * share)
     if not isinstance(linear, Dense | Convolution):
         raise TypeError(f"{step.name} has no weights")
     weight = np.asarray(linear.weight, dtype=np.float64)
     if isinstance(linear, Dense):
         outs = weight.shape[:-1]
-        rows = gain.reshape(outs) if _several(gain) else np.full(outs, gain[0])
+        rows = np.full(outs, gain[0]) if uniform(gain) else gain.reshape(outs)
         to_volts, bias_to_volts = rows[..., None] * share, rows * behind
     else:
         to_volts = np.full((weight.shape[0], *(1,) * (weight.ndim - 1)), gain[0] * share)
         bias_to_volts = np.full(weight.shape[0], gain[0] * behind)
     bias = None if linear.bias is None or not keep_bias else np.asarray(linear.bias, dtype=np.float64)
     return Real(weight * to_volts, to_volts, None if bias is None else bias * bias_to_volts, bias_to_volts)
-
-
-def _several(gain: Floats) -> bool:
-    return bool(np.any(gain != gain[0]))
 
 
 def _composed(

@@ -23,6 +23,11 @@ _UNITY, _ALIGN = float(1 << DECAY_BITS), float(1 << ALIGN_BITS)
 _FOREVER = 2.0**40
 
 
+def steps_of(dv: Any) -> NDArray[np.float64]:
+    """Time constants, in steps, of voltages with these decays."""
+    return np.asarray(np.where(dv > 0, _UNITY / np.maximum(dv, 1), _FOREVER))
+
+
 def chip_neuron(
     shape: tuple[int, ...],
     *,
@@ -48,7 +53,7 @@ def chip_neuron(
     def full(value: Any) -> NDArray[np.float64]:
         return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), shape))
 
-    tau = np.where(full(dv) > 0, _UNITY / np.where(full(dv) > 0, full(dv), 1.0), _FOREVER)  # in steps
+    tau = steps_of(full(dv))
     common: dict[str, Any] = {"v_leak": full(bias) * tau}
     if vth is not None:
         common |= {"v_threshold": full(vth) * _ALIGN, "v_reset": np.zeros(shape)}
