@@ -17,6 +17,7 @@ from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Surrogate
+from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
@@ -44,7 +45,8 @@ class SnnTorchExecutable(Executable):
         self._graph = graph
         self.module = SpikingNetwork(program, spike_gradient(surrogate), engine=engine)
         self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
-        self._stream: StreamState | None = None
+        self._sinks = [step.name for step in program.of(Sink)]
+        self._stream: Stream | None = None
 
     def _tensor(self, array: Array) -> torch.Tensor:
         like = self.module.like
@@ -72,12 +74,11 @@ class SnnTorchExecutable(Executable):
         self, inputs: dict[str, torch.Tensor], state: StreamState, steps: int, batch: int, record: frozenset[str]
     ) -> dict[tuple[str, str], torch.Tensor]:
         """{(group, name): (steps, batch, *shape)} of the next steps, all at once."""
-        sinks = [step.name for step in self.program.of(Sink)]
         spiking = self.program.recorded_spikes if "spikes" in record else ()
         membranes = self.program.recorded_voltages if "voltages" in record else ()
-        done = Pass(self.module, state, steps, batch, {*sinks, *spiking}, membranes).run(inputs)
+        done = Pass(self.module, state, steps, batch, {*self._sinks, *spiking}, membranes).run(inputs)
         return {
-            **{("outputs", name): done.values[name] for name in sinks},
+            **{("outputs", name): done.values[name] for name in self._sinks},
             **{("spikes", name): done.values[name] > 0 for name in spiking},
             **{("voltages", name): done.voltages[name] for name in membranes},
         }
@@ -87,7 +88,7 @@ class SnnTorchExecutable(Executable):
     ) -> dict[tuple[str, str], torch.Tensor]:
         """The same of one step, by the step loop."""
         values = self.module.advance({name: value[0] for name, value in inputs.items()}, state)
-        found = {("outputs", step.name): values[step.name] for step in self.program.of(Sink)}
+        found = {("outputs", name): values[name] for name in self._sinks}
         if "spikes" in record:
             found |= {("spikes", name): values[name] > 0 for name in self.program.recorded_spikes}
         if "voltages" in record:
@@ -102,24 +103,31 @@ class SnnTorchExecutable(Executable):
     # --- streams
 
     def _start_stream(self, batch: int) -> None:
-        self._stream = self.module.start(batch)
+        if self._stream is None or self._stream.batch != batch:
+            self._stream = Stream(self.module, batch)
+        else:
+            self._stream.restart()
 
     @torch.no_grad()
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
-        values = self.module.advance({name: self._tensor(value) for name, value in inputs.items()}, self._live())
-        return {step.name: values[step.name].cpu().numpy() for step in self.program.of(Sink)}
+        values = self._live().step({name: torch.from_numpy(value) for name, value in inputs.items()})
+        return {name: values[name].cpu().numpy().copy() for name in self._sinks}
 
-    def _live(self) -> StreamState:
+    def _live(self) -> Stream:
         if self._stream is None:
             raise RuntimeError("the stream has not been started")
         return self._stream
 
     def _end_stream(self) -> None:
+        self.module.let_go()  # what the stream has made ready serves the next one
+
+    def close(self) -> None:
+        """Let go of the stream's memory. The executable cannot be used afterwards."""
+        super().close()
         self._stream = None
-        self.module.let_go()
 
     def _state(self) -> Any:
-        live = self._live()
+        live = self._live().state
         return {
             "states": {name: [s.cpu().numpy().copy() for s in states] for name, states in live.states.items()},
             "previous": {name: value.cpu().numpy().copy() for name, value in live.previous.items()},
@@ -128,12 +136,13 @@ class SnnTorchExecutable(Executable):
 
     def _load_state(self, content: Any) -> None:
         live = self._live()
-        live.states = {
-            name: tuple(self._tensor(s.copy()) for s in states) for name, states in content["states"].items()
+        states = {name: tuple(self._tensor(s.copy()) for s in kept) for name, kept in content["states"].items()}
+        previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
+        lines = {
+            name: DelayLine(live.state.lines[name].steps.numpy(), [self._tensor(x.copy()) for x in past])
+            for name, past in content["lines"].items()
         }
-        live.previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
-        for name, past in content["lines"].items():
-            live.lines[name] = DelayLine(live.lines[name].steps.numpy(), [self._tensor(x.copy()) for x in past])
+        live.state = StreamState(states, previous, lines)
 
     # --- back to NIR
 

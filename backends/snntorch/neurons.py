@@ -24,6 +24,9 @@ from hasn.program.model import Floats, Neurons
 Surrogate: TypeAlias = Callable[[Tensor], Tensor]
 States: TypeAlias = tuple[Tensor, ...]
 
+#: What snnTorch's neurons keep of the last run.
+KEPT = ("mem", "syn", "reset")
+
 
 def tensor(value: Floats) -> Tensor:
     """A float64 copy; the whole module is cast to its precision once it is built."""
@@ -90,7 +93,7 @@ class Population(nn.Module):
 
     def let_go(self) -> None:
         """Drop the states that snnTorch keeps inside the neuron, and with them the graph of the last run."""
-        for name in ("mem", "syn", "reset"):
+        for name in KEPT:
             if isinstance(getattr(self.neuron, name, None), Tensor):
                 setattr(self.neuron, name, torch.zeros(0))
 

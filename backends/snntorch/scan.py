@@ -100,7 +100,7 @@ def _on_cpu(*parts: Tensor) -> bool:
     return all(part.device.type == "cpu" and type(part) is Tensor for part in parts)
 
 
-def _job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
+def scan_job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
     """Sizes for the kernel, and the coefficients laid out for them."""
     steps, batch = x.shape[:2]
     values, neurons = found.values, found.values.shape[1]
@@ -130,7 +130,7 @@ def _forward(
     out: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Output and final states; ``before`` and ``after``, where given, are filled."""
-    job, values = _job(x, found)
+    job, values = scan_job(x, found)
     shared = job.batch == x.shape[1] and all(s is None or _shared(s) for s in (v, c))
     if not shared:
         v, c = v.contiguous(), None if c is None else c.contiguous()
@@ -163,7 +163,7 @@ class _Scan(torch.autograd.Function):
         (before,) = ctx.saved_tensors
         found: Equations = ctx.found
         made = torch.empty(ctx.like, dtype=found.values.dtype)
-        job, values = _job(made, found)
+        job, values = scan_job(made, found)
         gradient, to_v, to_c = (None if g is None else g.contiguous() for g in (gradient, to_v, to_c))
         v, c = (torch.empty(ctx.like[1:], dtype=made.dtype) if ctx.needs_input_grad[i] else None for i in (1, 2))
         states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class Equations:
 def equations(population: Population) -> Equations | None:
     """The population's equations, or None if only its module knows them."""
     neuron: Any = population.neuron
-    if type(population) is not Population or _hooked(population) or _hooked(neuron) or _trains(population):
+    if type(population) is not Population or any(hooks(population) + hooks(neuron)) or _trains(population):
         return None
     read = _READERS.get(type(neuron))
     found = None if read is None else read(population, neuron)
@@ -82,10 +82,10 @@ def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
     return slope, float(values[0]) if values else 0.0
 
 
-def _hooked(module: nn.Module) -> bool:
-    """Whether someone wants to see every call of the module."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, name) for name in hooks)
+def hooks(module: nn.Module) -> list[Mapping[int, Any]]:
+    """Where those are kept who want to see every call of the module."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [getattr(module, name) for name in names]
 
 
 def _trains(population: Population) -> bool:

@@ -1,0 +1,219 @@
+"""Streams, one step at a time at the least cost: every node is made ready once, with memory of its own.
+
+A dense connection reads the weights of active inputs only (:mod:`hasn.kernels.events`), a population is one call of the
+scan, in place; what the kernels do not have is the step loop's. The sums of a dense connection run in the order of its
+inputs (docs/semantics.md, "Arithmetic"). Weights and neurons that have changed since are noticed at the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hasn import kernels
+from hasn.backends.snntorch.connections import Reshape
+from hasn.backends.snntorch.engine import Node, given_shape
+from hasn.backends.snntorch.neurons import KEPT, Population
+from hasn.backends.snntorch.scan import scan_job
+from hasn.backends.snntorch.scan_coefficients import equations, hooks
+from hasn.kernels import Rows, available
+from hasn.kernels.events import EventProduct, event_product, events_available
+from hasn.program.model import Source
+
+if TYPE_CHECKING:
+    from hasn.backends.snntorch.module import SpikingNetwork, StreamState
+
+#: Samples up to which reading the active inputs' weights for each beats one product that reads all weights once.
+_FEW = 4
+
+
+class Stream:
+    """A network that takes one step after the other.
+
+    Attributes:
+        batch: samples.
+        state: what it remembers; may be set.
+
+    Args:
+        network: whose steps.
+        batch: samples.
+    """
+
+    def __init__(self, network: SpikingNetwork, batch: int) -> None:
+        self._network, self.batch = network, batch
+        self._plan: Plan | None = None
+        self.state = network.start(batch)
+
+    def restart(self) -> None:
+        """Back to before the first step."""
+        fresh = self._network.start(self.batch)
+        if self._plan is None:
+            self.state = fresh
+        else:
+            self._plan.load(fresh)
+
+    @property
+    def state(self) -> StreamState:
+        """What the network remembers."""
+        return self._state
+
+    @state.setter
+    def state(self, state: StreamState) -> None:
+        self._state, self._plan = state, None
+
+    def step(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Every node's value, until the next step: {Input: (batch, *shape)} to {node: (batch, *shape)}."""
+        if self._plan is None or self._network.engine != "fused" or not self._plan.holds():
+            like = self._network.like
+            if self._network.engine != "fused" or not available() or like.device.type != "cpu":
+                self._plan = None
+                given = {name: x.to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
+                return self._network.advance(given, self._state)
+            self._plan = Plan(self._network, self._state, self.batch)
+        return self._plan.step(inputs)
+
+
+class Plan:
+    """The nodes made ready: an action each, on memory that stays where it is.
+
+    Args:
+        network: whose nodes.
+        state: moves on with every step; its tensors are replaced by the plan's own.
+        batch: samples.
+    """
+
+    def __init__(self, network: SpikingNetwork, state: StreamState, batch: int) -> None:
+        self._network, self._state, self._batch, self._like = network, state, batch, network.like
+        self._values: dict[str, Tensor] = {}
+        self._actions: list[Callable[[], Any]] = []
+        self._scanned: set[str] = set()
+        self._hooks: list[Any] = []
+        self._seen: list[tuple[Any, str, Any, int, int]] = []
+        state.previous = {name: value.clone() for name, value in state.previous.items()}
+        for node in network.layers.nodes.values():
+            self._add(node)
+        for name, previous in state.previous.items():
+            self._actions.append(partial(self._remember, previous, name))
+
+    def step(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One step; the tensors are the same at every step."""
+        for name, x in inputs.items():
+            self._values[name].copy_(x)
+        for act in self._actions:
+            act()
+        return self._values
+
+    def load(self, state: StreamState) -> None:
+        """Continue from another state."""
+        own = self._state
+        own.lines = state.lines
+        for name, value in state.previous.items():
+            own.previous[name].copy_(value)
+        for name, values in state.states.items():
+            if name in self._scanned:
+                for memory, value in zip(own.states[name], values, strict=True):
+                    memory.copy_(value)
+            else:
+                own.states[name] = values
+
+    def holds(self) -> bool:
+        """Whether the modules are as they were."""
+        for owner, name, value, version, address in self._seen:
+            if owner[name] is not value or (version >= 0 and (value._version, value.data_ptr()) != (version, address)):
+                return False
+        return not any(self._hooks)
+
+    # --- making ready
+
+    def _add(self, node: Node) -> None:
+        step, module = node.step, node.module
+        if isinstance(step, Source):
+            self._values[step.name] = self._memory(step.shape)
+            return
+        total = self._total(node)
+        if step.name not in self._state.lines and (module is None or isinstance(module, Reshape)):
+            self._values[step.name] = total.view(self._batch, *step.shape)
+        elif not (self._scan(node, total) or self._product(node, total)):
+            self._values[step.name] = self._memory(step.shape)
+            self._actions.append(partial(self._call, node, total))
+
+    def _memory(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.zeros(self._batch, *shape, dtype=self._like.dtype, device=self._like.device)
+
+    def _total(self, node: Node) -> Tensor:
+        """The memory in which the sum of what arrives will stand."""
+        parts = [self._state.previous[source] if delay else self._values[source] for source, delay in node.sources]
+        if len(parts) == 1 and not node.sources[0][1]:
+            return parts[0]
+        total = self._memory(given_shape(node.step))
+        if parts:  # what was there a step ago is about to be overwritten, so it is never shown itself
+            self._actions.append(partial(total.copy_, parts[0]))
+        self._actions.extend(partial(total.add_, part) for part in parts[1:])
+        return total
+
+    def _scan(self, node: Node, total: Tensor) -> bool:
+        """A population as one call of the kernel, if it has its equations."""
+        module, name = node.module, node.step.name
+        found = equations(module) if isinstance(module, Population) else None
+        if found is None or found.values.dtype != total.dtype or not total.is_contiguous():
+            return False
+        self._watch(module, module.neuron)
+        self._scanned.add(name)
+        before = self._state.states[name]
+        kept = tuple(state.to(total.dtype).clone(memory_format=torch.contiguous_format) for state in before)
+        self._state.states[name] = kept
+        out = self._values[name] = self._memory(node.step.shape)
+        job, values = scan_job(total.unsqueeze(0), found)
+        at = dict(zip(module.states, (state.data_ptr() for state in kept), strict=True))
+        c = 0 if found.rows is Rows.ONE else at["c"]
+        states = kernels.States(at["v"], c, at["v"], c)
+        act = partial(kernels.scan_forward, job, values.data_ptr(), total.data_ptr(), states, out.data_ptr())
+        self._actions.append(_holding(act, total, values))
+        return True
+
+    def _product(self, node: Node, total: Tensor) -> bool:
+        """A dense connection as an event-driven product, for few samples."""
+        module: Any = node.module
+        plain = type(module) is nn.Linear and not any(hooks(module)) and node.step.name not in self._state.lines
+        few = self._batch <= _FEW and events_available()
+        if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
+            return False
+        self._watch(module)
+        weights = module.weight.detach().t().contiguous()
+        bias = None if module.bias is None else module.bias.detach().contiguous()
+        out = self._values[node.step.name] = self._memory(node.step.shape)
+        sizes = EventProduct(self._batch, *weights.shape, total.dtype == torch.float64, torch.get_num_threads())
+        at = (total.data_ptr(), weights.data_ptr(), out.data_ptr(), 0 if bias is None else bias.data_ptr())
+        self._actions.append(_holding(partial(event_product, sizes, *at), total, weights, bias))
+        return True
+
+    def _watch(self, *modules: Any) -> None:
+        """Note everything by which the modules' equations could change."""
+        for module in modules:
+            self._hooks += hooks(module)
+            for held in (module._parameters, module._buffers, module._modules):
+                for name in held.keys() - set(KEPT):
+                    value = held[name]
+                    of = (value._version, value.data_ptr()) if isinstance(value, Tensor) else (-1, 0)
+                    self._seen.append((held, name, value, *of))
+
+    # --- acting
+
+    def _call(self, node: Node, total: Tensor) -> None:
+        """A node by its module."""
+        late = node.step.name in self._state.lines  # a delay line may keep what it is given
+        made = self._network.mapped(node.step, node.module, total.clone() if late else total, self._state)
+        self._values[node.step.name].copy_(made)
+
+    def _remember(self, previous: Tensor, name: str) -> None:
+        previous.copy_(self._values[name])
+
+
+def _holding(act: Callable[[], Any], *tensors: Tensor | None) -> Callable[[], Any]:
+    """``act``, which has addresses of these tensors."""
+    act.tensors = tensors  # type: ignore[attr-defined]
+    return act

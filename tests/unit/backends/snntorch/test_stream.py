@@ -1,0 +1,143 @@
+"""Streams by the plan against whole runs and the step loop: the same bits; and whatever changes underway is noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hasn
+from hasn.kernels.events import events_available
+from tests.graphs import spikes
+from tests.unit.backends.snntorch.engine_nets import NETS, net
+
+torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
+snntorch = pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
+from hasn.backends.snntorch import stream as streams  # noqa: E402
+
+STEPS = 24
+
+
+def compiled(name: str, **more: Any) -> Any:
+    g, options, _ = net(name)
+    return hasn.compile(g, "snntorch", **options, **more)
+
+
+def streamed(executable: Any, x: Any) -> dict[str, Any]:
+    """{Output: (T, batch, *shape)} of a stream from its start."""
+    executable.reset()
+    steps = [executable.step(now) for now in x]
+    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every plan that is made."""
+    made: list[Any] = []
+
+    class Seen(streams.Plan):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(streams, "Plan", Seen)
+    return made
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 3, 6])  # 6: one product for all samples
+@pytest.mark.parametrize("name", NETS)
+def test_a_stream_gives_the_bits_of_a_run(name: str, batch: int, precision: str) -> None:
+    x = spikes(net(name)[2], STEPS, batch)
+    fused, steps = (compiled(name, engine=engine, precision=precision) for engine in ("fused", "steps"))
+    run = fused.run(x).outputs
+    assert any(array.any() for array in run.values())
+    same(streamed(fused, x), run)
+    same(streamed(steps, x), run)
+    same(streamed(fused, x), run)  # the same memory, from the start again
+
+
+def test_the_plan_is_made_once_for_many_streams(planned: list[Any]) -> None:
+    executable = compiled("snnTorch's own neurons")
+    x = spikes((12,), STEPS, 1)
+    for _ in range(3):
+        streamed(executable, x)
+        executable.run(x)
+    assert len(planned) == (1 if hasn.kernels.available() else 0)
+
+
+@pytest.mark.skipif(not events_available(), reason="the kernels were not built here")
+def test_dense_connections_read_active_inputs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(streams, "event_product", lambda sizes, *at: calls.append(sizes))
+    compiled("snnTorch's own neurons").step(spikes((12,), 1, 1)[0])
+    assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(12, 20), (20, 8), (8, 3)]
+
+
+def test_weights_thresholds_neurons_and_hooks_that_change_underway_are_noticed() -> None:
+    x = spikes((12,), STEPS, 2)
+    fused, steps = (compiled("two states", engine=engine) for engine in ("fused", "steps"))
+
+    def both(change: Any) -> Any:
+        for executable in (fused, steps):
+            with torch.no_grad():
+                change(executable.module)
+        found = [np.stack([np.asarray(e.step(now)) for now in x]) for e in (fused, steps)]
+        np.testing.assert_array_equal(*found)
+        return found[0]
+
+    names = [
+        step.name for step in fused.program.steps if fused.module._key(step.name) and step.name in fused.module.nodes
+    ]
+    first, population = (
+        next(n for n in names if kind in type(fused.module.node(n)).__name__) for kind in ("Linear", "Population")
+    )
+    before = both(lambda module: None)
+    half = both(lambda module: module.node(first).weight.mul_(0.5))
+    assert (half != before).any()
+    new = both(lambda module: setattr(module.node(first), "weight", torch.nn.Parameter(module.node(first).weight * 3)))
+    assert (new != half).any()
+    low = both(lambda module: module.node(population).neuron.threshold.mul_(0.25))
+    assert (low != new).any()
+    state = {name: value.clone() for name, value in fused.module.state_dict().items()}
+    both(lambda module: module.load_state_dict({name: value * 0.5 for name, value in state.items()}))
+    silent = both(lambda module: module.node(population).register_forward_hook(lambda m, i, o: (o[0] * 0, o[1])))
+    assert not silent.any()
+
+
+def test_a_stream_goes_on_from_a_state_and_in_another_engine() -> None:
+    x = spikes(net("delays")[2], STEPS, 1)
+    executable = compiled("delays")
+    whole = executable.run(x).outputs
+    executable.reset()
+    first = [executable.step(now) for now in x[:5]]
+    kept = executable.state()
+    for now in x[5:]:
+        executable.step(now)
+    executable.load_state(kept)
+    second = [executable.step(now) for now in x[5:9]]
+    executable.module.engine = "steps"
+    third = [executable.step(now) for now in x[9:12]]
+    executable.module.engine = "fused"
+    last = [executable.step(now) for now in x[12:]]
+    for name, array in whole.items():
+        np.testing.assert_array_equal(np.stack([s[name] for s in (*first, *second, *third, *last)]), array)
+
+
+def test_results_are_the_callers_own() -> None:
+    executable = compiled("shared")
+    x = spikes((12,), STEPS, 1)
+    executable.reset()
+    results = [executable.step(now) for now in x]
+    kept = [{name: value.copy() for name, value in result.items()} for result in results]
+    for now in x:
+        executable.step(1 - now)
+    for result, before in zip(results, kept, strict=True):
+        same(dict(result), before)
