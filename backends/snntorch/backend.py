@@ -51,6 +51,7 @@ class SnnTorchBackend(Backend):
         dtype: Any = None,
         surrogate: str | Any = _SURROGATE,
         engine: str = _ENGINE,
+        checkpoint: int | None = None,
         **options: Any,
     ) -> SnnTorchExecutable | SnnTorchIntegers:
         """A torch module that runs ``program``; in precision "loihi", integer tensors, which do not train.
@@ -65,25 +66,27 @@ class SnnTorchBackend(Backend):
                 "triangular", "straight_through_estimator", ...) or a function such a name returns.
             engine: "fused": node by node over all steps, with C kernels where they were built; "steps": the step loop.
                 The module's ``engine`` can be set afterwards, too.
+            checkpoint: K: training keeps the states at every K-th step only, and computes the others again on the way
+                back: less memory, more time, the same gradients. ``module.checkpoint`` can be set, too.
 
         Raises:
-            OptionError: no such device, dtype, surrogate or engine; one but the device together with "loihi".
+            OptionError: no such device, dtype, surrogate, engine or checkpoint; "loihi" with one but the device.
             UnsupportedError: precision "loihi", and the graph is not on the chip's grid.
         """
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
         if precision == "loihi":
-            _refuse_floats(dtype, surrogate, engine)
+            _refuse_floats(dtype, surrogate, engine, checkpoint)
             from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
 
             return SnnTorchIntegers(program, device)
         from hasn.backends.snntorch.executable import SnnTorchExecutable
 
         floats = precision if dtype is None else dtype_name(dtype)
-        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine)
+        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, checkpoint)
 
 
-def _refuse_floats(dtype: Any, surrogate: Any, engine: Any) -> None:
+def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any) -> None:
     """Refuse options that integers would ignore.
 
     Raises:
@@ -93,6 +96,7 @@ def _refuse_floats(dtype: Any, surrogate: Any, engine: Any) -> None:
         ("dtype", dtype, dtype is not None),
         ("surrogate", surrogate, surrogate != _SURROGATE),
         ("engine", engine, engine != _ENGINE),
+        ("checkpoint", checkpoint, checkpoint is not None),
     ):
         if is_given:
             raise OptionError(

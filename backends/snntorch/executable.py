@@ -39,11 +39,18 @@ class SnnTorchExecutable(Executable):
     backend = "snntorch"
 
     def __init__(
-        self, program: Program, graph: nir.NIRGraph, precision: str, device: Any, surrogate: Any, engine: Any
+        self,
+        program: Program,
+        graph: nir.NIRGraph,
+        precision: str,
+        device: Any,
+        surrogate: Any,
+        engine: Any,
+        checkpoint: int | None = None,
     ) -> None:
         super().__init__(program, precision)
         self._graph = graph
-        self.module = SpikingNetwork(program, spike_gradient(surrogate), engine=engine)
+        self.module = SpikingNetwork(program, spike_gradient(surrogate), engine=engine, checkpoint=checkpoint)
         self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
         self._sinks = [step.name for step in program.of(Sink)]
         self._stream: Stream | None = None

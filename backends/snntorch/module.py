@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hasn.backends.snntorch.chunks import by_chunks
 from hasn.backends.snntorch.connections import DelayLine, connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
@@ -46,6 +47,7 @@ class SpikingNetwork(nn.Module):
         spike_grad: the surrogate.
         population: what makes a population's module; default: :class:`Population`.
         engine: see :attr:`engine`.
+        checkpoint: see :attr:`checkpoint`.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class SpikingNetwork(nn.Module):
         spike_grad: Surrogate,
         population: Callable[[Neurons, Surrogate], Population] = Population,
         engine: Engine = "steps",
+        checkpoint: int | None = None,
     ) -> None:
         super().__init__()
         self.program = program
         self.engine = engine
+        self.checkpoint = checkpoint
         self.nodes = nn.ModuleDict()
         self._order: list[Node] = []
         for step in program.steps:
@@ -80,6 +84,19 @@ class SpikingNetwork(nn.Module):
         if engine not in ENGINES:
             raise OptionError("no such engine", parameter="engine", got=repr(engine), wanted=" or ".join(ENGINES))
         self._engine: Engine = engine
+
+    @property
+    def checkpoint(self) -> int | None:
+        """K: with gradients, keep the states at every K-th step only and compute the insides again on the way back;
+        None: keep everything. See :mod:`hasn.backends.snntorch.chunks`. May be set.
+        """
+        return self._checkpoint
+
+    @checkpoint.setter
+    def checkpoint(self, every: int | None) -> None:
+        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            raise OptionError("no such number", parameter="checkpoint", got=repr(every), wanted="an integer >= 1")
+        self._checkpoint = every
 
     def _key(self, name: str) -> str:
         """A name that ModuleDict takes, unique here."""
@@ -154,11 +171,13 @@ class SpikingNetwork(nn.Module):
         Raises:
             InputError: an Input without data, or of the wrong shape.
         """
-        inputs = self._inputs(x)
+        inputs = self.inputs_of(x)
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
         sinks = [step.name for step in self.program.of(Sink)]
-        if self.engine == "fused":
+        if self.checkpoint is not None and torch.is_grad_enabled():
+            values, _ = by_chunks(self, inputs, self.checkpoint, sinks)
+        elif self.engine == "fused":
             values = Pass(self, state, steps, batch, sinks).run(inputs).values
         else:
             every: list[list[Tensor]] = [[] for _ in sinks]
@@ -170,7 +189,7 @@ class SpikingNetwork(nn.Module):
         self.let_go()
         return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
-    def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         shapes = {step.name: step.shape for step in self.program.of(Source)}
         given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
         if set(given) != set(shapes) or not shapes:

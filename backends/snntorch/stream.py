@@ -2,7 +2,8 @@
 
 A dense connection reads the weights of active inputs only (:mod:`hasn.kernels.events`), a population is one call of the
 scan, in place; what the kernels do not have is the step loop's. The sums of a dense connection run in the order of its
-inputs (docs/semantics.md, "Arithmetic"). Weights and neurons that have changed since are noticed at the next step.
+inputs (docs/semantics.md, "Arithmetic"). Weights and neurons that have changed since are noticed at the next step, as
+torch counts changes; what is written past its count (through ``.data``) is noticed when the stream starts again.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Stream:
     def restart(self) -> None:
         """Back to before the first step."""
         fresh = self._network.start(self.batch)
-        if self._plan is None:
+        if self._plan is None or not self._plan.same():
             self.state = fresh
         else:
             self._plan.load(fresh)
@@ -92,6 +93,7 @@ class Plan:
         self._actions: list[Callable[[], Any]] = []
         self._scanned: set[str] = set()
         self._hooks: list[Any] = []
+        self._values_of: list[tuple[Callable[[], Tensor], Tensor]] = []
         self._seen: list[tuple[Any, str, Any, int, int]] = []
         state.previous = {name: value.clone() for name, value in state.previous.items()}
         for node in network.layers.nodes.values():
@@ -126,6 +128,10 @@ class Plan:
             if owner[name] is not value or (version >= 0 and (value._version, value.data_ptr()) != (version, address)):
                 return False
         return not any(self._hooks)
+
+    def same(self) -> bool:
+        """Whether the modules have the same values, however they were written."""
+        return all(torch.equal(found(), before) for found, before in self._values_of)
 
     # --- making ready
 
@@ -162,6 +168,7 @@ class Plan:
         if found is None or found.values.dtype != total.dtype or not total.is_contiguous():
             return False
         self._watch(module, module.neuron)
+        self._values_of.append((partial(_values, module), found.values))
         self._scanned.add(name)
         before = self._state.states[name]
         kept = tuple(state.to(total.dtype).clone(memory_format=torch.contiguous_format) for state in before)
@@ -183,6 +190,7 @@ class Plan:
         if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
             return False
         self._watch(module)
+        self._values_of.append((partial(_shadow, module), _shadow(module)))
         weights = module.weight.detach().t().contiguous()
         bias = None if module.bias is None else module.bias.detach().contiguous()
         out = self._values[node.step.name] = self._memory(node.step.shape)
@@ -211,6 +219,20 @@ class Plan:
 
     def _remember(self, previous: Tensor, name: str) -> None:
         previous.copy_(self._values[name])
+
+
+def _values(population: Population) -> Tensor:
+    """A population's coefficients as they are now; nothing where only its module knows them."""
+    found = equations(population)
+    return torch.zeros(0) if found is None else found.values
+
+
+def _shadow(linear: Any) -> Tensor:
+    """A number for each output that changes with its weights by more than a product's own rounding."""
+    weight = linear.weight.detach()
+    ray = torch.linspace(1.0, 2.0, weight.shape[1], dtype=weight.dtype)
+    made = torch.mv(weight, ray)
+    return made if linear.bias is None else torch.cat([made, linear.bias.detach()])
 
 
 def _holding(act: Callable[[], Any], *tensors: Tensor | None) -> Callable[[], Any]:

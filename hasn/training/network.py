@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -102,48 +101,12 @@ class TrainedNetwork:
             found = found if isinstance(found, Mapping) else {self.sinks[0]: found}
             counts = {name: full(found[_watch(name)]).sum(0) for name in self.program.recorded_spikes}
         else:
-            found, counts = self._by_chunks(self.module._inputs(dict(inputs)), steps)
+            from hasn.backends.snntorch.chunks import by_chunks
+
+            given = self.module.inputs_of(dict(inputs))
+            found, counts = by_chunks(self.module, given, self.recompute, self.sinks, self.program.recorded_spikes)
         outputs = {name: found[name] for name in self.sinks}
         return Activity(next(iter(outputs.values())) if len(outputs) == 1 else outputs, counts, steps, self.fan_out)
-
-    # --- chunks of time, whose insides are computed again on the way back
-
-    def _by_chunks(self, inputs: dict[str, Tensor], steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        import torch
-        from torch.utils.checkpoint import checkpoint
-
-        state = self.module.start(next(iter(inputs.values())).shape[1])
-        pieces: dict[str, list[Tensor]] = {name: [] for name in self.sinks}
-        counts: dict[str, Any] = dict.fromkeys(self.program.recorded_spikes, 0)
-        for start in range(0, steps, self.recompute or steps):
-            part = {name: value[start : start + (self.recompute or steps)] for name, value in inputs.items()}
-            outputs, spikes, state = checkpoint(self._chunk, part, state, use_reentrant=False)
-            for name in self.sinks:
-                pieces[name].append(outputs[name])
-            counts = {name: counts[name] + spikes[name] for name in counts}
-        self.module.let_go()
-        return {name: torch.cat(values) for name, values in pieces.items()}, counts
-
-    def _chunk(self, inputs: dict[str, Tensor], state: Any) -> tuple[dict[str, Tensor], dict[str, Tensor], Any]:
-        import torch
-
-        counts: dict[str, Any]
-        state = _copied(state)  # the second time must start where the first one did
-        if self.module.engine == "fused":
-            from hasn.backends.snntorch.engine import Pass
-
-            steps, batch = next(iter(inputs.values())).shape[:2]
-            found = Pass(self.module, state, steps, batch, [*self.sinks, *self.program.recorded_spikes]).run(inputs)
-            counts = {name: full(found.values[name]).sum(0) for name in self.program.recorded_spikes}
-            return {name: found.values[name] for name in self.sinks}, counts, state
-        outputs: dict[str, list[Tensor]] = {name: [] for name in self.sinks}
-        counts = dict.fromkeys(self.program.recorded_spikes, 0)
-        for t in range(len(next(iter(inputs.values())))):
-            values = self.module.advance({name: value[t] for name, value in inputs.items()}, state)
-            for name in self.sinks:
-                outputs[name].append(values[name])
-            counts = {name: counts[name] + full(values[name]) for name in counts}
-        return {name: torch.stack(values) for name, values in outputs.items()}, counts, state
 
     # --- what it costs, and what comes out
 
@@ -177,16 +140,6 @@ def _watched(program: Program) -> Program:
     shown = tuple(Sink(_watch(name), program.step(name).shape) for name in names)
     edges = tuple(Edge(name, _watch(name)) for name in names)
     return replace(program, steps=(*program.steps, *shown), edges=(*program.edges, *edges))
-
-
-def _copied(state: Any) -> Any:
-    """A state that can move on without the one given: its tensors are shared, nothing writes into them."""
-    new = copy.copy(state)
-    new.states, new.previous = dict(state.states), dict(state.previous)
-    new.lines = {name: copy.copy(line) for name, line in state.lines.items()}
-    for line in new.lines.values():
-        line.past = list(line.past)
-    return new
 
 
 def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:

@@ -58,7 +58,7 @@ def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] |
     module: Any = network.module
     with torch.no_grad():
         network.learnable.apply(module.like)
-        inputs = module._inputs(dict(batch.inputs))
+        inputs = module.inputs_of(dict(batch.inputs))
         state = module.start(batch.size)
         for t in range(batch.steps):
             values = module.advance({name: value[t] for name, value in inputs.items()}, state)

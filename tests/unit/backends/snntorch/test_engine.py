@@ -98,6 +98,35 @@ def test_gradients_are_the_step_loops(name: str, with_kernels: bool, monkeypatch
     assert_close(gradients(fused, given(name)), gradients(steps, given(name)), 1e-5)
 
 
+@pytest.mark.parametrize("engine", ["steps", "fused"])
+@pytest.mark.parametrize("name", ["readout, reset by subtraction", "recurrent", "delays", "shared"])
+def test_checkpoint_keeps_less_and_gives_the_same_gradients(name: str, engine: str) -> None:
+    x = given(name, steps=64)  # chunks of 9 leave one of a step
+    kept: dict[Any, int] = {}
+    found = {}
+    for every in (None, 9):
+        executable = compiled(name, engine, precision="float32", checkpoint=every)
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: Any, sizes: dict[int, int] = sizes) -> Any:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            made = outputs(executable, x)
+        kept[every] = sum(sizes.values())
+        found[every] = gradients(executable, x) | {f"output {n}": y.detach() for n, y in made.items()}
+    assert kept[9] < 0.7 * kept[None]
+    assert found[9].keys() == found[None].keys()
+    assert_close(found[9], found[None], 1e-5)  # sums over 8 chunks in place of one over all steps
+
+
+def test_checkpoint_wants_a_number_of_steps() -> None:
+    for every in (0, -3, 2.5, True):
+        with pytest.raises(OptionError, match=r"checkpoint: no such number.*an integer >= 1"):
+            compiled("recurrent", "fused", checkpoint=every)
+
+
 @pytest.mark.parametrize("surrogate", SLOPES)
 @pytest.mark.parametrize("name", ["readout, reset to zero", "two states", "snnTorch's own neurons", "recurrent"])
 def test_every_surrogates_gradients_are_the_step_loops(name: str, surrogate: str, calls: list[Any]) -> None:

@@ -112,6 +112,23 @@ def test_weights_thresholds_neurons_and_hooks_that_change_underway_are_noticed()
     assert not silent.any()
 
 
+def test_what_is_written_past_torchs_count_is_noticed_when_the_stream_starts_again() -> None:
+    x = spikes((12,), STEPS, 1)
+    fused, steps = (compiled("snnTorch's own neurons", engine=engine) for engine in ("fused", "steps"))
+    found = [streamed(fused, x)["output"]]
+    changes = (
+        lambda module: module.node("n2").neuron.beta.data.mul_(0.5),
+        lambda module: module.node("n1").weight.data.mul_(2),
+        lambda module: module.node("n1").bias.data.add_(0.25),
+    )
+    for change in changes:
+        for executable in (fused, steps):
+            change(executable.module)
+        found.append(streamed(fused, x)["output"])
+        assert (found[-1] != found[-2]).any()
+        np.testing.assert_array_equal(found[-1], streamed(steps, x)["output"])
+
+
 def test_a_stream_goes_on_from_a_state_and_in_another_engine() -> None:
     x = spikes(net("delays")[2], STEPS, 1)
     executable = compiled("delays")
