@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FLOATS = ("float64", "float32")
 _SURROGATE = "atan"
 _ENGINE = "fused"
+_MATMUL = "float32"
 
 
 class SnnTorchBackend(Backend):
@@ -52,6 +53,7 @@ class SnnTorchBackend(Backend):
         surrogate: str | Any = _SURROGATE,
         engine: str = _ENGINE,
         checkpoint: int | None = None,
+        matmul: str = _MATMUL,
         **options: Any,
     ) -> SnnTorchExecutable | SnnTorchIntegers:
         """A torch module that runs ``program``; in precision "loihi", integer tensors, which do not train.
@@ -68,25 +70,28 @@ class SnnTorchBackend(Backend):
                 The module's ``engine`` can be set afterwards, too.
             checkpoint: K: training keeps the states at every K-th step only, and computes the others again on the way
                 back: less memory, more time, the same gradients. ``module.checkpoint`` can be set, too.
+            matmul: how dense connections multiply float32 numbers: "float32", torch's product; "split-bf16", in two
+                bfloat16 parts, near float32's accuracy and faster where the processor has bf16 units; "bf16", in one,
+                faster still, and spikes change. ``module.matmul`` can be set, too.
 
         Raises:
-            OptionError: no such device, dtype, surrogate, engine or checkpoint; "loihi" with one but the device.
+            OptionError: no such value of an option; "loihi" with one but the device; matmul beside float32.
             UnsupportedError: precision "loihi", and the graph is not on the chip's grid.
         """
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
         if precision == "loihi":
-            _refuse_floats(dtype, surrogate, engine, checkpoint)
+            _refuse_floats(dtype, surrogate, engine, checkpoint, matmul)
             from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
 
             return SnnTorchIntegers(program, device)
         from hasn.backends.snntorch.executable import SnnTorchExecutable
 
         floats = precision if dtype is None else dtype_name(dtype)
-        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, checkpoint)
+        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, checkpoint, matmul)
 
 
-def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any) -> None:
+def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any, matmul: Any) -> None:
     """Refuse options that integers would ignore.
 
     Raises:
@@ -97,6 +102,7 @@ def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any) -> 
         ("surrogate", surrogate, surrogate != _SURROGATE),
         ("engine", engine, engine != _ENGINE),
         ("checkpoint", checkpoint, checkpoint is not None),
+        ("matmul", matmul, matmul != _MATMUL),
     ):
         if is_given:
             raise OptionError(

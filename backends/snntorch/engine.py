@@ -132,7 +132,10 @@ class Pass:
             if found.voltages is not None:
                 self.voltages[name] = found.voltages
             return
-        value = total if module is None else module(total.flatten(0, 1)).unflatten(0, (self._steps, self._batch))
+        value = total
+        if module is not None:
+            flat = self._network.multiplied(module, total.flatten(0, 1))
+            value = flat.unflatten(0, (self._steps, self._batch))
         if name in self._state.lines:
             value, owned = delayed(value, self._state.lines[name]), True
         elif module is not None and not isinstance(module, Reshape):

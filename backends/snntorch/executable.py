@@ -47,11 +47,14 @@ class SnnTorchExecutable(Executable):
         surrogate: Any,
         engine: Any,
         checkpoint: int | None = None,
+        matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
         self._graph = graph
-        self.module = SpikingNetwork(program, spike_gradient(surrogate), engine=engine, checkpoint=checkpoint)
+        gradient = spike_gradient(surrogate)
+        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint)
         self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
+        self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
         self._stream: Stream | None = None
 

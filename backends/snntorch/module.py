@@ -13,6 +13,8 @@ from hasn.backends.snntorch.chunks import by_chunks
 from hasn.backends.snntorch.connections import DelayLine, connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
+from hasn.backends.snntorch.scan_coefficients import hooks
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Compare, Connection, Neurons, Program, Sink, Source
 
@@ -62,6 +64,7 @@ class SpikingNetwork(nn.Module):
         self.program = program
         self.engine = engine
         self.checkpoint = checkpoint
+        self.matmul = "float32"
         self.nodes = nn.ModuleDict()
         self._order: list[Node] = []
         for step in program.steps:
@@ -97,6 +100,21 @@ class SpikingNetwork(nn.Module):
         if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
             raise OptionError("no such number", parameter="checkpoint", got=repr(every), wanted="an integer >= 1")
         self._checkpoint = every
+
+    @property
+    def matmul(self) -> Matmul:
+        """How dense connections multiply: "float32": torch's product. "split-bf16": in two bfloat16 parts, accurate to
+        some 2^-16 of the sum of the terms' sizes. "bf16": in one, which changes spikes. Float32 modules only; see
+        :mod:`hasn.backends.snntorch.products`. May be set. Convolutions stay in float32.
+        """
+        return self._matmul
+
+    @matmul.setter
+    def matmul(self, matmul: Matmul) -> None:
+        self._parts = parts_of(matmul)
+        if self._parts:
+            check_dtype(self.like.dtype, matmul)
+        self._matmul: Matmul = matmul
 
     def _key(self, name: str) -> str:
         """A name that ModuleDict takes, unique here."""
@@ -162,8 +180,16 @@ class SpikingNetwork(nn.Module):
         if isinstance(module, Population):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
-        mapped: Tensor = total if module is None else module(total)
+        mapped = total if module is None else self.multiplied(module, total)
         return state.lines[step.name].push(mapped) if step.name in state.lines else mapped
+
+    def multiplied(self, module: nn.Module, x: Tensor) -> Tensor:
+        """A connection's map of x (batch, *shape), by the product that was chosen."""
+        if self._parts and type(module) is nn.Linear and not any(hooks(module)):
+            check_dtype(module.weight.dtype, self.matmul)
+            return dense(module, x, self._parts)
+        made: Tensor = module(x)
+        return made
 
     def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """Run whole sequences: (T, batch, *shape) to the Outputs' values (T, batch, *shape).

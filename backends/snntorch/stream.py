@@ -92,6 +92,7 @@ class Plan:
         self._values: dict[str, Tensor] = {}
         self._actions: list[Callable[[], Any]] = []
         self._scanned: set[str] = set()
+        self._matmul = network.matmul
         self._hooks: list[Any] = []
         self._values_of: list[tuple[Callable[[], Tensor], Tensor]] = []
         self._seen: list[tuple[Any, str, Any, int, int]] = []
@@ -127,7 +128,7 @@ class Plan:
         for owner, name, value, version, address in self._seen:
             if owner[name] is not value or (version >= 0 and (value._version, value.data_ptr()) != (version, address)):
                 return False
-        return not any(self._hooks)
+        return self._matmul == self._network.matmul and not any(self._hooks)
 
     def same(self) -> bool:
         """Whether the modules have the same values, however they were written."""
@@ -186,7 +187,7 @@ class Plan:
         """A dense connection as an event-driven product, for few samples."""
         module: Any = node.module
         plain = type(module) is nn.Linear and not any(hooks(module)) and node.step.name not in self._state.lines
-        few = self._batch <= _FEW and events_available()
+        few = self._batch <= _FEW and self._matmul == "float32" and events_available()
         if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
             return False
         self._watch(module)

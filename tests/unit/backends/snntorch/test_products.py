@@ -1,0 +1,130 @@
+"""matmul="split-bf16" and "bf16": how far from float32, forwards and backwards, and when they are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hasn
+from hasn.errors import OptionError
+from tests.graphs import DT, Draw, chain, spikes
+
+torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
+pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
+from hasn.backends.snntorch import products  # noqa: E402
+
+# Bounds are relative to the sum of the terms' sizes. One part: both factors rounded to 8 bits, 2 * 2^-9. Two: what is
+# left out (lo times lo, and lo's own rounding to 8 bits) is at most 3 * 2^-18; float32 sums add at most 300 * 2^-24.
+BOUND = {1: 2.0**-8, 2: 3 * 2.0**-18 + 300 * 2.0**-24}
+#: Errors that only the option itself explains: a product in fewer parts than asked for would exceed the bound.
+LEAST = {1: 2.0**-12, 2: 2.0**-26}
+
+
+SIZES = ((200, 12), (60, 200), (4, 60))
+
+
+def matrices(form: str, binary: bool, seed: int = 0) -> tuple[Any, Any]:
+    torch.manual_seed(seed)
+    a, b = torch.randn(70, 300), torch.randn(300, 33)
+    a = (a > 0.8).float() if binary else a
+    left = a if form[0] == "n" else a.t().contiguous().t()
+    right = b if form[1] == "n" else b.t().contiguous().t()
+    return left, right
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["spikes", "numbers"])
+@pytest.mark.parametrize("form", ["nn", "nt", "tn", "tt"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_products_are_as_accurate_as_they_say(parts: int, form: str, binary: bool) -> None:
+    a, b = matrices(form, binary)
+    bias = torch.randn(33)
+    size = a.double().abs() @ b.double().abs() + bias.abs()
+    error = ((products.product(a, b, parts, bias) - (a.double() @ b.double() + bias)).abs() / size).max()
+    assert LEAST[parts] < error < BOUND[parts]
+
+
+def test_what_is_not_finite_stays_so() -> None:
+    a, b = torch.eye(3), torch.ones(3, 2)
+    a[0, 0], a[1, 1] = torch.inf, torch.nan
+    found = products.product(a, b, 2)
+    assert torch.isinf(found[0]).all()
+    assert torch.isnan(found[1]).all()
+    assert (found[2] == 1).all()
+
+
+def net() -> Any:
+    d = Draw(5)
+    layers = [(d.linear(n, m, mean=0.1 / m**0.5, spread=0.3), d.lif(n, v_leak=0.0)) for n, m in SIZES]
+    return chain(*(node for layer in layers for node in layer), given=(12,), result=(4,))
+
+
+def readout() -> Any:
+    d = Draw(5)
+    return chain(d.affine(200, 12), d.neuron("LI", (200,)), given=(12,), result=(200,))
+
+
+def trained(matmul: str, **options: Any) -> tuple[Any, list[Any]]:
+    """Output spikes, and gradients of all weights."""
+    module = hasn.compile(net(), "snntorch", dt=DT, precision="float32", matmul=matmul, **options).module
+    x = torch.tensor(spikes((12,), 30, 8), dtype=torch.float32)
+    y = module(x)
+    torch.manual_seed(3)
+    (torch.rand_like(y) * y).sum().backward()
+    return y.detach(), [parameter.grad for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "steps"}, {"checkpoint": 7}], ids=str)
+def test_split_products_train_as_float32_does_and_plain_ones_do_not(options: dict[str, Any]) -> None:
+    y, gradients = trained("float32", **options)
+    assert 0.05 < y.mean() < 0.95
+    for matmul, least, most in (("split-bf16", 1e-8, 1e-4), ("bf16", 1e-4, 1.0)):
+        ours, found = trained(matmul, **options)
+        if matmul == "split-bf16":
+            assert torch.equal(ours, y)
+        worst = max(float((a - b).norm() / b.norm()) for a, b in zip(found, gradients, strict=True))
+        assert least < worst < most
+
+
+def test_runs_and_streams_use_it() -> None:
+    x = spikes((12,), 30, 1)
+    executable = hasn.compile(readout(), "snntorch", dt=DT, precision="float32")
+    run, stream = {}, {}
+    for matmul in products.MATMULS:
+        executable.module.matmul = matmul
+        run[matmul] = executable.run(x).output
+        executable.reset()
+        stream[matmul] = np.stack([executable.step(now).output for now in x])
+    for found in (run, stream):
+        near, far = (abs(found[matmul] - run["float32"]).max() for matmul in ("split-bf16", "bf16"))
+        assert 0 < near < 1e-4 < far < 1.0
+
+
+def test_the_leave_to_round_is_given_back() -> None:
+    place = torch.backends.mkldnn.matmul
+    before = place.fp32_precision
+    products.product(*matrices("nn", True), 1)
+    with pytest.raises(RuntimeError, match=r"shapes|size"):
+        products.product(torch.ones(2, 3), torch.ones(2, 3), 1)
+    assert place.fp32_precision == before
+
+
+def test_hooks_and_replaced_layers_are_called() -> None:
+    executable = hasn.compile(net(), "snntorch", dt=DT, precision="float32", matmul="bf16")
+    seen: list[Any] = []
+    executable.module.node("n1").register_forward_hook(lambda m, i, o: seen.append(o.shape))
+    executable.run(spikes((12,), 5, 2))
+    assert seen == [(10, 200)]
+
+
+def test_it_is_refused_where_it_means_nothing() -> None:
+    with pytest.raises(OptionError, match=r"matmul: no such product.*got 'fp8'.*float32, split-bf16, bf16"):
+        hasn.compile(net(), "snntorch", dt=DT, precision="float32", matmul="fp8")
+    with pytest.raises(OptionError, match=r"matmul: the parts.*'bf16' with weights in float64.*precision='float32'"):
+        hasn.compile(net(), "snntorch", dt=DT, matmul="bf16")
+    with pytest.raises(OptionError, match=r"matmul: precision 'loihi' computes in integers"):
+        hasn.compile(net(), "snntorch", dt=DT, precision="loihi", matmul="bf16")
+    module = hasn.compile(net(), "snntorch", dt=DT, precision="float32", matmul="bf16").module.double()
+    with pytest.raises(OptionError, match=r"with weights in float64"):
+        module(torch.zeros(2, 1, 12))
