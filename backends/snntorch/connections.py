@@ -118,19 +118,44 @@ def connection_module(step: Connection) -> nn.Module:
 
 
 class DelayLine:
-    """``y[t] = x[t - steps]`` for each element, 0 before the start; one for each run."""
+    """``y[t] = x[t - steps]`` for each element, 0 before the start; one for each run.
 
-    def __init__(self, steps: np.ndarray[Any, Any], past: list[Tensor] | None = None) -> None:
-        self.steps = torch.as_tensor(steps)
-        self.distinct = sorted({int(n) for n in steps.reshape(-1)})
-        self.past: list[Tensor] = list(past or [])  # newest first
+    Learned delays are whole numbers forwards. Backwards, dy[t]/d(steps) is taken as the slope of x around t - steps,
+    ``(x[t - steps - 1] - x[t - steps + 1]) / 2``, and ``x[t - 1] - x[t]`` where steps is 0 (Shrestha and Orchard,
+    SLAYER, NeurIPS 2018, section 3.2: the gradient by a delay is that of the delayed signal by time, negative).
+
+    Args:
+        steps: whole numbers of steps, of the shape of x without its batch.
+        past: values under way, newest first.
+        learned: the same numbers as a floating tensor that takes gradients; ``steps`` is not read then.
+    """
+
+    def __init__(self, steps: Any, past: list[Tensor] | None = None, learned: Tensor | None = None) -> None:
+        self.learned = learned
+        self.steps = torch.as_tensor(steps) if learned is None else learned.detach().round().long().cpu()
+        self.distinct = sorted(set(self.steps.reshape(-1).tolist()))
+        self.past: list[Tensor] = list(past or [])
+
+    @property
+    def length(self) -> int:
+        """Past values that the next step may need."""
+        return self.distinct[-1] + (self.learned is not None)
 
     def push(self, x: Tensor) -> Tensor:
         """Take this step's value, give what is due."""
         self.past.insert(0, x)
-        del self.past[self.distinct[-1] + 1 :]
-        due = torch.zeros_like(x)
-        for steps in self.distinct:
-            if steps < len(self.past):
-                due = torch.where((self.steps == steps).to(x.device), self.past[steps], due)
-        return due
+        del self.past[self.length + 1 :]
+        return self.due(lambda n: self.past[n] if n < len(self.past) else torch.zeros_like(x), x)
+
+    def due(self, ago: Callable[[int], Tensor], like: Tensor) -> Tensor:
+        """What is due, if ``ago(n)`` is the value of n steps before."""
+        due, slope = torch.zeros_like(like), torch.zeros_like(like)
+        for n in self.distinct:
+            chosen = (self.steps == n).to(like.device)
+            due = torch.where(chosen, ago(n), due)
+            if self.learned is not None:
+                rise = (ago(n + 1) - ago(n - 1)) / 2 if n else ago(1) - ago(0)
+                slope = torch.where(chosen, rise.detach(), slope)
+        if self.learned is None:
+            return due
+        return due + (self.learned - self.learned.detach()).to(like) * slope

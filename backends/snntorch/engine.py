@@ -169,7 +169,8 @@ class Pass:
         for node in nodes:
             if isinstance(node.module, Population):
                 scanners[node.step.name] = Scanner(node.module)
-        outside = {e: self._arriving(e) for node in nodes for e in node.sources if e[0] not in group}
+        # Unbound at once: the gradient of x[t] would be all of x, at every step.
+        outside = {e: self._arriving(e).unbind() for node in nodes for e in node.sources if e[0] not in group}
         kept: dict[str, list[Tensor]] = {name: [] for name in group}
         after: dict[str, list[Tensor]] = {name: [] for name in self._membranes & set(group)}
         previous = {name: self._before[name] for name in self._before.keys() & set(group)}

@@ -15,13 +15,11 @@ def shifted(previous: Tensor, value: Tensor) -> Tensor:
 
 def delayed(value: Tensor, line: DelayLine) -> Tensor:
     """``y[t] = value[t - steps]`` for each element, as :meth:`DelayLine.push` gives it; the line moves on."""
-    longest, steps = line.distinct[-1], line.steps.to(value.device)
-    past = line.past[:longest]
-    missing = value.new_zeros(longest - len(past), *value.shape[1:])
+    length = line.length
+    past = line.past[:length]
+    missing = value.new_zeros(length - len(past), *value.shape[1:])
     whole = torch.cat([missing, *(x.unsqueeze(0) for x in reversed(past)), value])
-    due = torch.zeros_like(value)
-    for n in line.distinct:
-        due = torch.where(steps == n, whole[longest - n : longest - n + len(value)], due)
-    known = min(len(past) + len(value), longest + 1)
+    due = line.due(lambda n: whole[length - n : length - n + len(value)], value)
+    known = min(len(past) + len(value), length + 1)
     line.past = list(whole[len(whole) - known :].flip(0).unbind())  # newest first; flip copies, so `whole` can go
     return due

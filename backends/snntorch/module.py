@@ -43,6 +43,8 @@ class SpikingNetwork(nn.Module):
 
     Attributes:
         nodes: the steps with parameters or equations, by node name ("." becomes "__").
+        delays: Delay node -> its steps as a floating tensor, where they are learned
+            (:class:`hasn.backends.snntorch.connections.DelayLine`).
 
     Args:
         program: the network.
@@ -66,6 +68,7 @@ class SpikingNetwork(nn.Module):
         self.checkpoint = checkpoint
         self.matmul = "float32"
         self.nodes = nn.ModuleDict()
+        self.delays: dict[str, Tensor] = {}
         self._order: list[Node] = []
         for step in program.steps:
             module = _module_of(step, spike_grad, population)
@@ -146,7 +149,8 @@ class SpikingNetwork(nn.Module):
             name: torch.zeros(batch, *self.program.by_name[name].shape, dtype=like.dtype, device=like.device)
             for name in self._delayed
         }
-        lines = {s.name: DelayLine(s.delay) for s in self.program.of(Connection) if s.delay is not None}
+        late = {step.name: step.delay for step in self.program.of(Connection) if step.delay is not None}
+        lines = {name: DelayLine(steps, learned=self.delays.get(name)) for name, steps in late.items()}
         return StreamState(states, previous, lines)
 
     def advance(self, inputs: Mapping[str, Tensor], state: StreamState) -> dict[str, Tensor]:

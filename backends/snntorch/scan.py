@@ -76,7 +76,7 @@ class Scanner:
         if self._found is None:
             return self.population(x, states)  # type: ignore[no-any-return]
         done = self(x.unsqueeze(0), states)
-        return done.output[0], done.states
+        return done.output.squeeze(0), done.states
 
     def _ordered(self, v: Tensor, c: Tensor) -> States:
         return (v, c) if self._place["v"] == 0 else (c, v)

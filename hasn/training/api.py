@@ -83,8 +83,8 @@ def train(
         amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
         recompute: keep the states at every K-th step only, and compute the others again on the way back
             (torch.utils.checkpoint): less memory, more time, the same result.
-        learn: "tau" and/or "threshold" as well: one value a population, or {"tau": "neuron"} for one each
-            (:mod:`hasn.training.learnable`). Delays are not learned.
+        learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
+            {"tau": "neuron"} for one each (:mod:`hasn.training.learnable`).
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
             Activity; added to the loss.
         patience: stop after this many epochs without a better ``monitor``.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "hasn training 1"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale"}
-_LEARNED = {"tau": {"tau", "tau_syn", "tau_mem"}, "threshold": {"v_threshold", "threshold"}}
+_LEARNED = {"tau": {"tau", "tau_syn", "tau_mem"}, "threshold": {"v_threshold", "threshold"}, "delay": {"delay"}}
 
 
 def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:

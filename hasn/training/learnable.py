@@ -1,4 +1,4 @@
-"""Time constants and thresholds as trained parameters, valid at every step, and written back to the graph exactly.
+"""Time constants, thresholds and delays as trained parameters: valid at every step, written to the graph exactly.
 
 A time constant is learned by the share of a state that a step forgets (Fang et al., Incorporating learnable membrane
 time constant to enhance learning of spiking neural networks, ICCV 2021, whose 1/tau = sigmoid(w) is this in steps):
@@ -6,6 +6,10 @@ time constant to enhance learning of spiking neural networks, ICCV 2021, whose 1
     1 - a = sigmoid(w),    so tau = dt / sigmoid(w) ("euler"),    tau = dt / softplus(w) ("exact")
 
 A threshold stays above its reset value: ``v_threshold = v_reset + softplus(w)``; that of a Threshold node is free.
+A delay is ``dt * round(100 w)`` with w >= 0, whole steps at any time, and its gradient passes the rounding
+(:class:`hasn.backends.snntorch.connections.DelayLine`). By the 100 it moves 100 times as fast as weights do under Adam,
+the ratio of learning rates in Hammouamri et al., Learning delays in spiking neural networks using dilated convolutions
+with learnable spacings, ICLR 2024.
 The coefficients come out of tau and the threshold by :mod:`hasn.program.discretise` itself, in float64, so the graph
 that the values are written to compiles to the same numbers.
 """
@@ -23,13 +27,15 @@ import numpy as np
 
 from hasn.errors import OptionError
 from hasn.program.discretise import rows_of
-from hasn.program.model import Compare, Neurons, Program
+from hasn.program.model import Compare, Connection, Neurons, Program
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 #: NIR's names of what each option learns.
-_PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold")}
+_PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold"), "delay": ("delay",)}
+#: Steps of delay for each unit of its raw tensor.
+_STEPS = 100.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Learnable:
     Args:
         program: what was compiled.
         nodes: flat name -> NIR node.
-        learn: "tau" and/or "threshold" -> "population" (one value each) or "neuron".
+        learn: "tau", "threshold" and/or "delay" -> "population" (one value each) or "neuron".
         module_of: flat name -> the node's module.
         spike_grad: the surrogate.
 
@@ -74,13 +80,13 @@ class Learnable:
         self._modules: dict[str, Any] = {}
         for kind, share in learn.items():
             before = len(self.parts)
-            for step in program.of(Neurons, Compare):
+            for step in program.of(Neurons, Compare, Connection):
                 for parameter in _PARAMETERS[kind]:
                     if hasattr(nodes[step.name], parameter):
                         self.parts.append(_learned(step.name, nodes[step.name], parameter, share, program))
             if len(self.parts) == before:
                 raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
-        for name in {part.node for part in self.parts}:
+        for name in {part.node for part in self.parts if part.parameter != "delay"}:
             self._nodes[name] = nodes[name]
             self._modules[name] = _open(module_of(name), program.step(name))
 
@@ -89,8 +95,12 @@ class Learnable:
         """The raw tensors by ``node.parameter``."""
         return {f"{part.node}.{part.parameter}": part.raw for part in self.parts}
 
-    def apply(self, like: Tensor) -> None:
-        """Put the present coefficients into the modules, with their gradients; ``like`` gives dtype and device."""
+    def apply(self, like: Tensor) -> dict[str, Tensor]:
+        """Put the present coefficients into the modules, with their gradients; ``like`` gives dtype and device.
+
+        Returns:
+            Delay node -> steps, with their gradients, for :attr:`SpikingNetwork.delays`.
+        """
         for name, module in self._modules.items():
             node = copy.copy(self._nodes[name])
             for part in self.parts:
@@ -98,6 +108,17 @@ class Learnable:
                     setattr(node, part.parameter, part.value())
             for buffer, value in _coefficients(node, self.program.step(name), self.program).items():
                 setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
+        return self.delays(like)
+
+    def delays(self, like: Tensor) -> dict[str, Tensor]:
+        """Delay node -> steps, with their gradients."""
+        import torch
+
+        late = [part for part in self.parts if part.parameter == "delay"]
+        with torch.no_grad():
+            for part in late:
+                part.raw.clamp_(min=0)
+        return {part.node: (part.value() / self.program.dt).to(like.device) for part in late}
 
     def write(self, nodes: Mapping[str, nir.NIRNode]) -> None:
         """Set the learned values in a graph's nodes (flat name -> node)."""
@@ -116,7 +137,7 @@ def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: 
                 node=name,
                 parameter=parameter,
                 got="learn='population'",
-                way_out=f"Pass learn={{{'tau' if 'tau' in parameter else 'threshold'!r}: 'neuron'}}.",
+                way_out=f"Pass learn={{{_kind(parameter)!r}: 'neuron'}}.",
             )
         start = torch.tensor(float(value.flat[0]), dtype=torch.float64)
     else:
@@ -129,11 +150,18 @@ def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: 
     return Learned(name, parameter, raw.requires_grad_(), value.shape, meaning)
 
 
+def _kind(parameter: str) -> str:
+    """The option that learns a parameter."""
+    return next(kind for kind, names in _PARAMETERS.items() if parameter in names)
+
+
 def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """What a raw tensor means, and the raw tensor that means ``start``."""
     import torch
 
     dt = program.dt
+    if parameter == "delay":
+        return (lambda raw: dt * _rounded(_STEPS * raw)), torch.round(start / dt) / _STEPS
     if parameter == "threshold":
         return (lambda raw: raw), start.clone()
     if parameter == "v_threshold":
@@ -142,6 +170,11 @@ def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tup
     if program.method == "exact":
         return (lambda raw: dt / _softplus(raw)), torch.log(torch.expm1(dt / start))
     return (lambda raw: dt / torch.sigmoid(raw)), torch.logit(dt / start)
+
+
+def _rounded(steps: Tensor) -> Tensor:
+    """Whole numbers, whose gradient is that of ``steps``."""
+    return steps + (steps.round() - steps).detach()
 
 
 def _softplus(raw: Tensor) -> Tensor:

@@ -112,23 +112,15 @@ def _text(value: Any) -> str:
 
 
 def learned(learn: Any) -> dict[str, str]:
-    """{"tau" and/or "threshold": "population" or "neuron"} of what a user wrote.
+    """{"tau", "threshold" and/or "delay": "population" or "neuron"} of what a user wrote.
 
     Raises:
-        OptionError: something else; delays, which are not learned here.
+        OptionError: something else.
     """
     if isinstance(learn, str):
         learn = (learn,)
     chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
     for name, share in chosen.items():
-        if name in ("delay", "delays"):
-            raise OptionError(
-                "delays are not learned",
-                parameter="learn",
-                got=repr(name),
-                wanted="tau, threshold",
-                way_out="Delay nodes keep their delays.",
-            )
-        _one_of("learn", name, ("tau", "threshold"))
+        _one_of("learn", name, ("tau", "threshold", "delay"))
         _one_of("learn", share, ("population", "neuron"))
     return chosen

@@ -1,4 +1,4 @@
-"""Time constants and thresholds: they are learned, stay valid, and are written to the graph exactly."""
+"""Time constants, thresholds and delays: they are learned, stay valid, and are written to the graph exactly."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_threshold_node_learns_too() -> None:
     [
         (net(hidden=lif(HIDDEN, tau=np.linspace(3e-3, 9e-3, HIDDEN))), "tau", "node 'hidden' tau: the values differ"),
         (net(hidden=lif(HIDDEN, tau=DT)), "tau", "node 'hidden' tau: lies on its limit"),
-        (net(), "delay", "learn: delays are not learned"),
+        (net(), "delay", "learn: the graph has no delay"),
         (net(), "weights", "learn: no such learn; got 'weights'"),
         (net(hidden=nir.IF(np.full(HIDDEN, 200.0), np.ones(HIDDEN)), last=nir.IF(np.full(3, 200.0), np.ones(3))), "tau",
          "learn: the graph has no tau"),

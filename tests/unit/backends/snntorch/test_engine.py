@@ -98,6 +98,20 @@ def test_gradients_are_the_step_loops(name: str, with_kernels: bool, monkeypatch
     assert_close(gradients(fused, given(name)), gradients(steps, given(name)), 1e-5)
 
 
+def test_a_cycles_gradient_costs_no_more_for_every_step() -> None:
+    """That of x[t] is as large as x: one for every step would take T times as long."""
+    made = outputs(compiled("recurrent", "fused", precision="float32"), given("recurrent").requires_grad_())
+    seen, waiting = set(), [y.grad_fn for y in made.values()]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    names = {node.name() for node in seen}
+    assert "UnbindBackward0" in names
+    assert "SelectBackward0" not in names
+
+
 @pytest.mark.parametrize("engine", ["steps", "fused"])
 @pytest.mark.parametrize("name", ["readout, reset by subtraction", "recurrent", "delays", "shared"])
 def test_checkpoint_keeps_less_and_gives_the_same_gradients(name: str, engine: str) -> None:
