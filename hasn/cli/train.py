@@ -24,7 +24,7 @@ Loss = Annotated[str, typer.Option(help="rate, count, membrane or first-spike.")
 Optimizer = Annotated[str, typer.Option(help="adam, adamw or sgd.")]
 LearningRate = Annotated[float, typer.Option(help="Step size of the optimizer.")]
 BatchSize = Annotated[int, typer.Option(help="Samples of an update.")]
-Learn = Annotated[list[str] | None, typer.Option(help="tau or threshold, beside the weights; may be repeated.")]
+Learn = Annotated[list[str] | None, typer.Option(help="tau, threshold or delay, beside the weights; may be repeated.")]
 Clip = Annotated[float | None, typer.Option(help="Largest norm of a gradient.")]
 Amp = Annotated[str | None, typer.Option(help="bf16 or fp16 products; changes spikes.")]
 Recompute = Annotated[int | None, typer.Option(help="Keep states at every K-th step only.", metavar="K")]

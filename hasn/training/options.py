@@ -60,6 +60,9 @@ class Options:
             if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
                 raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
         _one_of("amp", self.amp, (None, *AMP))
+        if self.amp is not None and self.backend.get("matmul", "float32") != "float32":
+            got = f"matmul={self.backend['matmul']!r} and amp={self.amp!r}"
+            raise OptionError("two precisions of the same products", parameter="amp", got=got, wanted="one of them")
         _one_of("monitor", self.monitor, MONITORS)
         if not callable(self.optimizer):
             _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
