@@ -1,8 +1,8 @@
-"""A population over many steps in one call: the C scan where it has this population's equations, else the step loop.
+"""A population over many steps in one call: a kernel where it has this population's equations, else the step loop.
 
 The scan gives the step loop's spikes and gradients: the same operations in the same order, and the gradient flows
 through the reset as snnTorch lets it. What it cannot do (another surrogate, a neuron that was replaced or hooked,
-coefficients that train, another device) the loop does.
+coefficients that train, a device without a kernel) the loop does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from hasn import kernels
+from hasn.backends.snntorch import scan_places
 from hasn.backends.snntorch.neurons import Population, States
 from hasn.backends.snntorch.scan_coefficients import Equations, equations
-from hasn.kernels import Reset, Rows, Scan, available
+from hasn.kernels import Reset, Rows, Scan
 
 #: A sample's neurons fewer than this are laid out with the batch as one row, so that the inner loops are long.
 _SHORT = 128
@@ -44,7 +45,7 @@ class Scanner:
 
     def __init__(self, population: Population) -> None:
         self.population = population
-        self._found = equations(population) if available() else None
+        self._found = equations(population) if scan_places.possible() else None
         self._place = {state: population.states.index(state) for state in population.states}
 
     def __call__(self, x: Tensor, states: States, voltages: bool = False, owned: bool = False) -> Scanned:
@@ -57,7 +58,7 @@ class Scanner:
             owned: nobody else reads ``x``, so that it may be overwritten.
         """
         found = self._found
-        if found is None or not (len(x) and _on_cpu(x, *states)):
+        if found is None or not (len(x) and scan_places.reads(x, *states, found.values)):
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
         owned = owned and x.dtype == dtype and x.is_contiguous()
@@ -95,11 +96,6 @@ def looped(population: Population, x: Tensor, states: States, voltages: bool = F
     return Scanned(torch.stack(outputs), states, torch.stack(after) if voltages else None)
 
 
-def _on_cpu(*parts: Tensor) -> bool:
-    """Whether the kernel can read these tensors."""
-    return all(part.device.type == "cpu" and type(part) is Tensor for part in parts)
-
-
 def _job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
     """Sizes for the kernel, and the coefficients laid out for them."""
     steps, batch = x.shape[:2]
@@ -135,6 +131,10 @@ def _forward(
     if not shared:
         v, c = v.contiguous(), None if c is None else c.contiguous()
     v_end, c_end = x.new_empty(x.shape[1:]), None if c is None else x.new_empty(x.shape[1:])
+    if scan_places.on_gpu(x):
+        gpu = scan_places.triton_scan()
+        gpu.scan_forward(job, values, x, gpu.States(v, c, v_end, c_end, shared), out, before, after)
+        return out, v_end, c_end
     states = kernels.States(_address(v), _address(c), _address(v_end), _address(c_end), shared)
     kernels.scan_forward(job, _address(values), _address(x), states, *map(_address, (out, before, after)))
     return out, v_end, c_end
@@ -162,10 +162,14 @@ class _Scan(torch.autograd.Function):
         """Gradients by input and initial states."""
         (before,) = ctx.saved_tensors
         found: Equations = ctx.found
-        made = torch.empty(ctx.like, dtype=found.values.dtype)
+        made = found.values.new_empty(ctx.like)
         job, values = _job(made, found)
         gradient, to_v, to_c = (None if g is None else g.contiguous() for g in (gradient, to_v, to_c))
-        v, c = (torch.empty(ctx.like[1:], dtype=made.dtype) if ctx.needs_input_grad[i] else None for i in (1, 2))
+        v, c = (made.new_empty(ctx.like[1:]) if ctx.needs_input_grad[i] else None for i in (1, 2))
+        if scan_places.on_gpu(made):
+            gpu = scan_places.triton_scan()
+            gpu.scan_backward(job, values, gradient, gpu.States(to_v, to_c, v, c), made, before)
+            return made, v, c, None, None, None
         states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))
         kernels.scan_backward(job, _address(values), _address(gradient), states, *map(_address, (made, before)))
         return made, v, c, None, None, None

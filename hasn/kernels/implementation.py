@@ -59,10 +59,15 @@ def extension() -> ModuleType:
     return module
 
 
+def switched_off() -> bool:
+    """Whether no kernel is wanted, of whatever device."""
+    return os.environ.get(SWITCH) == "0"
+
+
 def _chosen() -> tuple[ModuleType | None, Implementation]:
-    wanted = os.environ.get(SWITCH, "")
-    if wanted == "0":
+    if switched_off():
         return None, Implementation("none", why=f"{SWITCH}=0")
+    wanted = os.environ.get(SWITCH, "")
     if wanted not in ("", "1", *_FINDERS):
         names = ", ".join(_FINDERS)
         raise OptionError("no such kernels", parameter=SWITCH, got=repr(wanted), wanted=f"0, 1, or one of {names}")
