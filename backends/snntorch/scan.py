@@ -2,7 +2,7 @@
 
 The scan gives the step loop's spikes and gradients: the same operations in the same order, and the gradient flows
 through the reset as snnTorch lets it. What it cannot do (another surrogate, a neuron that was replaced or hooked,
-coefficients that train, a device without a kernel) the loop does.
+trained coefficients of snnTorch's own neurons, a device without a kernel) the loop does.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Scanner:
     def __init__(self, population: Population) -> None:
         self.population = population
         self._found = equations(population) if scan_places.possible() else None
+        # One step alone the loop does faster where coefficients train.
+        self._few = 1 if self._found is not None and self._found.trained else 0
         self._place = {state: population.states.index(state) for state in population.states}
 
     def __call__(self, x: Tensor, states: States, voltages: bool = False, owned: bool = False) -> Scanned:
@@ -56,7 +58,7 @@ class Scanner:
             owned: nobody else reads ``x``, so that it may be overwritten.
         """
         found = self._found
-        if found is None or not (len(x) and scan_places.reads(x, *states, found.values)):
+        if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values)):
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
         owned = owned and x.dtype == dtype and x.is_contiguous()

@@ -60,7 +60,7 @@ def equations(population: Population) -> Equations | None:
     neuron: Any = population.neuron
     if type(population) is not Population or _hooked(population) or _hooked(neuron):
         return None
-    # snnTorch's own neurons let the gradients by their coefficients go other ways than these.
+    # hasn.train learns the coefficients of LinearNeurons; what snnTorch's own do with theirs is snnTorch's.
     if type(neuron) is not LinearNeuron and _trains(population):
         return None
     read = _READERS.get(type(neuron))

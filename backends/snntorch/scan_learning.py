@@ -54,17 +54,16 @@ def learned(found: Equations, kept: Kept, ends: Ends) -> tuple[Tensor, Tensor, T
     g, to_v, _ = backward(alone, kept.x.shape, Ends(ends.output, ends.v), kept.before, (True, False))
     assert to_v is not None
     sums = _Sums(found, kept.x)
-    if found.rows is Rows.ONE:
-        by_x, to_c = k["gain_v"] * g, None
-    else:
-        f, to_c = _by_current(found, k, g, ends.c)
-        by_x = k["gain_c"] * f
-        if found.rows is Rows.VOLTAGE_FIRST:
-            by_x.addcmul_(k["gain_v"].expand_as(g), g)
-        _add_current(sums, found, k, kept, g, f)
     _add_voltage(sums, kept, g)
     if found.reset is not Reset.NONE and found.trained & {"threshold", "jump"}:
         _add_reset(sums, found, k, kept, g, ends)
+    if found.rows is Rows.ONE:
+        return g.mul_(k["gain_v"]), to_v, None, sums.total()
+    f, to_c = _by_current(found, k, g, ends.c)
+    _add_current(sums, found, k, kept, g, f)
+    by_x = f.mul_(k["gain_c"])
+    if found.rows is Rows.VOLTAGE_FIRST:
+        by_x += g.mul_(k["gain_v"])
     return by_x, to_v, to_c, sums.total()
 
 
@@ -134,26 +133,32 @@ def _add_current(sums: _Sums, found: Equations, k: dict[str, Tensor], kept: Kept
 def _add_reset(sums: _Sums, found: Equations, k: dict[str, Tensor], kept: Kept, g: Tensor, ends: Ends) -> None:
     assert kept.before is not None
     assert found.slope is not None
-    zero, nothing = found.reset is Reset.ZERO, torch.zeros_like(g[0])
+    zero, (back, by_spike, u) = found.reset is Reset.ZERO, g.new_empty(3, *g.shape[1:])
     for t in range(len(g)):
-        last = t == len(g) - 1
-        back = (nothing if ends.v is None else ends.v) if last else k["keep_v"] * g[t + 1]
-        if "threshold" in sums:
-            u = kept.before[t]
-            by_spike = back * (k["jump"] - u if zero else -k["jump"])
-            if ends.output is not None:
-                by_spike += ends.output[t]
-            sums.add("threshold", by_spike, slope(*found.slope, u - k["threshold"]), -1)
+        if t < len(g) - 1:
+            torch.mul(k["keep_v"], g[t + 1], out=back)
+        elif ends.v is not None:
+            back.copy_(ends.v)
+        else:
+            back.zero_()
         sums.add("jump", back, kept.output[t], 1 if zero else -1)
+        if "threshold" not in sums:
+            continue
+        torch.sub(k["jump"], kept.before[t], out=by_spike) if zero else by_spike.copy_(k["jump"]).neg_()
+        by_spike *= back
+        if ends.output is not None:
+            by_spike += ends.output[t]
+        torch.sub(kept.before[t], k["threshold"], out=u)
+        sums.add("threshold", by_spike, _slope(*found.slope, u), -1)
 
 
-def slope(kind: Slope, p: float, u: Tensor) -> Tensor:
-    """dz/du of :class:`hasn.kernels.Slope`, as the kernels compute it."""
+def _slope(kind: Slope, p: float, u: Tensor) -> Tensor:
+    """dz/du of :class:`hasn.kernels.Slope`, in u's place."""
     if kind is Slope.ATAN:
-        return p / 2 / (1 + (math.pi / 2 * p * u).square_())
+        return u.mul_(math.pi / 2 * p).square_().add_(1).reciprocal_().mul_(p / 2)
     if kind is Slope.FAST_SIGMOID:
-        return 1 / (p * u.abs() + 1).square_()
+        return u.abs_().mul_(p).add_(1).square_().reciprocal_()
     if kind is Slope.SIGMOID:  # even in u, so that nothing overflows
-        e = (-p * u.abs()).exp_()
-        return p * e / (e + 1).square_()
-    return torch.where(u >= 0, -p, p).to(u.dtype) if kind is Slope.TRIANGULAR else torch.ones_like(u)
+        e = u.abs_().mul_(-p).exp_()
+        return (e + 1).square_().reciprocal_().mul_(e).mul_(p)
+    return u.copy_(torch.where(u >= 0, -p, p)) if kind is Slope.TRIANGULAR else u.fill_(1)

@@ -21,6 +21,7 @@ pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 triton = pytest.importorskip("triton", reason="pip install triton (Linux)")
 from hasn.backends.snntorch import scan_places  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import assert_close, compiled, given, gradients, outputs  # noqa: E402
+from tests.unit.backends.snntorch.test_scan_learning import gradients as by_coefficients  # noqa: E402
 from tests.unit.kernels.plain import plain_scan  # noqa: E402
 from tests.unit.kernels.test_scan import P, case, job  # noqa: E402
 
@@ -120,7 +121,7 @@ def test_what_is_not_given_is_zero_and_a_state_may_be_every_samples(triton_scan:
     assert short.abs().max() > 0.01
 
 
-@pytest.mark.skipif(GPU, reason="the engine's own tests go this way on a GPU")
+@pytest.mark.skipif(GPU, reason="this test's networks are on the CPU")
 @pytest.mark.parametrize("name", ["readout, reset to zero", "two states", "snnTorch's own neurons", "recurrent"])
 def test_a_network_runs_by_it(triton_scan: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
@@ -134,6 +135,14 @@ def test_a_network_runs_by_it(triton_scan: Any, name: str, monkeypatch: pytest.M
     assert_close(gradients(fused, x), gradients(steps, x), 1e-5)
     assert {*calls} == {"scan_forward", "scan_backward"}
     assert name in NETS
+
+
+@pytest.mark.skipif(GPU, reason="this test's networks are on the CPU")
+def test_coefficients_train_by_it(triton_scan: Any) -> None:
+    """Two states, the voltage first: each of the recursions of scan_learning."""
+    x = given("two states, exact", steps=5, batch=2, dtype=torch.float64)
+    fused, steps = (compiled("two states, exact", engine) for engine in ("fused", "steps"))
+    assert_close(by_coefficients(fused, x), by_coefficients(steps, x), 1e-5)
 
 
 def test_a_trial_passes_with_the_kernel_as_it_is(triton_scan: Any) -> None:
