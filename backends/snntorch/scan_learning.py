@@ -153,7 +153,7 @@ def _add_reset(sums: _Sums, found: Equations, k: dict[str, Tensor], kept: Kept, 
 
 
 def _slope(kind: Slope, p: float, u: Tensor) -> Tensor:
-    """dz/du of :class:`hasn.kernels.Slope`, in u's place."""
+    """dz/du of :class:`hasn.kernels.Slope`; overwrites u."""
     if kind is Slope.ATAN:
         return u.mul_(math.pi / 2 * p).square_().add_(1).reciprocal_().mul_(p / 2)
     if kind is Slope.FAST_SIGMOID:
@@ -161,4 +161,6 @@ def _slope(kind: Slope, p: float, u: Tensor) -> Tensor:
     if kind is Slope.SIGMOID:  # even in u, so that nothing overflows
         e = u.abs_().mul_(-p).exp_()
         return (e + 1).square_().reciprocal_().mul_(e).mul_(p)
-    return u.copy_(torch.where(u >= 0, -p, p)) if kind is Slope.TRIANGULAR else u.fill_(1)
+    if kind is Slope.TRIANGULAR:
+        return (u >= 0).to(u.dtype).mul_(-2 * p).add_(p)
+    return u.fill_(1)

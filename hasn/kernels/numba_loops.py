@@ -18,6 +18,7 @@ from hasn.kernels.scan import Reset, Rows, Slope
 #: Neurons in a block, as in ``_scan.c``.
 ROOM = 8192
 
+# The numbers are those of ``_scan.c`` and cannot change without it; if they do, this file has to, for the cache's sake.
 _ONE_ROW, _CURRENT_FIRST = int(Rows.ONE), int(Rows.CURRENT_FIRST)
 _NO_RESET, _TO_ZERO = int(Reset.NONE), int(Reset.ZERO)
 _ATAN, _FAST_SIGMOID, _SIGMOID = int(Slope.ATAN), int(Slope.FAST_SIGMOID), int(Slope.SIGMOID)
