@@ -38,12 +38,14 @@ class Equations:
         rows, reset: which equations.
         values: (8, neurons), see :data:`hasn.kernels.scan.COEFFICIENTS`.
         slope: the surrogate and its parameter; None where nothing spikes.
+        trained: names of the coefficients that want a gradient.
     """
 
     rows: Rows
     reset: Reset
     values: Tensor
     slope: tuple[Slope, float] | None
+    trained: frozenset[str] = frozenset()
     _repeats: dict[int, Tensor] = field(default_factory=dict)
 
     def repeated(self, batch: int) -> Tensor:
@@ -56,7 +58,10 @@ class Equations:
 def equations(population: Population) -> Equations | None:
     """The population's equations, or None if only its module knows them."""
     neuron: Any = population.neuron
-    if type(population) is not Population or any(hooks(population) + hooks(neuron)) or _trains(population):
+    if type(population) is not Population or any(hooks(population) + hooks(neuron)):
+        return None
+    # hasn.train learns the coefficients of LinearNeurons; what snnTorch's own do with theirs is snnTorch's.
+    if type(neuron) is not LinearNeuron and _trains(population):
         return None
     read = _READERS.get(type(neuron))
     found = None if read is None else read(population, neuron)
@@ -67,7 +72,8 @@ def equations(population: Population) -> Equations | None:
     if reset is not Reset.NONE and slope is None:
         return None
     values = _stacked(population.spec.shape, parts)
-    return Equations(rows, reset, values, slope) if values.dtype in _DTYPES else None
+    trained = frozenset(name for name, part in parts.items() if part.requires_grad)
+    return Equations(rows, reset, values, slope, trained) if values.dtype in _DTYPES else None
 
 
 def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
@@ -89,7 +95,7 @@ def hooks(module: nn.Module) -> list[Mapping[int, Any]]:
 
 
 def _trains(population: Population) -> bool:
-    """Whether some coefficient wants a gradient, which the kernel does not give."""
+    """Whether some coefficient wants a gradient."""
     tensors = [*population.parameters(), *population.buffers()]
     return any(value.requires_grad for value in tensors)
 
@@ -99,11 +105,10 @@ _Read = tuple[Rows, Reset, _Parts]
 
 
 def _stacked(shape: tuple[int, ...], parts: _Parts) -> Tensor:
-    """(8, neurons); what is not given is 0."""
+    """(8, neurons); what is not given is 0. Gradients go through it to what is given."""
     like = parts["keep_v"]
     nothing = like.new_zeros(())
-    with torch.no_grad():
-        return torch.stack([parts.get(name, nothing).expand(shape).reshape(-1) for name in COEFFICIENTS])
+    return torch.stack([parts.get(name, nothing).expand(shape).reshape(-1) for name in COEFFICIENTS])
 
 
 def _leaky(population: Population, neuron: Any) -> _Read | None:

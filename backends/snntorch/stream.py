@@ -19,7 +19,7 @@ from hasn import kernels
 from hasn.backends.snntorch.connections import Reshape
 from hasn.backends.snntorch.engine import Node, given_shape
 from hasn.backends.snntorch.neurons import KEPT, Population
-from hasn.backends.snntorch.scan import scan_job
+from hasn.backends.snntorch.scan_calls import scan_job
 from hasn.backends.snntorch.scan_coefficients import equations, hooks
 from hasn.kernels import Rows, available
 from hasn.kernels.events import EventProduct, event_product, events_available

@@ -1,4 +1,4 @@
-"""The C scan against a plain torch scan: the same bits forwards, the same gradients backwards."""
+"""Every scan there is against a plain torch scan: the same bits forwards, the same gradients backwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hasn.kernels import Reset, Rows, Scan, Slope, States, available, scan_backw
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 from tests.unit.kernels.plain import plain_scan  # noqa: E402  it imports torch
 
-pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
+
+@pytest.fixture(params=["c", "numba"], autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each implementation at hand; test_implementation sees to it that there is one."""
+    monkeypatch.setenv("HASN_KERNELS", request.param)
+    if not available():
+        pytest.skip(f"no such kernels here: {available().why}")
+    return str(request.param)
+
 
 P = {Slope.ATAN: 2.0, Slope.FAST_SIGMOID: 25.0, Slope.SIGMOID: 25.0, Slope.TRIANGULAR: 1.0, Slope.STRAIGHT_THROUGH: 0.0}
 

@@ -1,0 +1,88 @@
+"""A scan of tensors (T, batch, *shape): laid out for the kernel that reads them, and called."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hasn import kernels
+from hasn.backends.snntorch import scan_places
+from hasn.backends.snntorch.scan_coefficients import Equations
+from hasn.kernels import Scan
+
+#: A sample's neurons fewer than this are laid out with the batch as one row, so that the inner loops are long.
+_SHORT = 128
+
+
+class Ends(NamedTuple):
+    """Gradients by what a scan gave, None for zeros: by its output, and by the final v and c."""
+
+    output: Tensor | None
+    v: Tensor | None
+    c: Tensor | None = None
+
+
+def scan_job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
+    """Sizes for the kernel, and the coefficients laid out for them."""
+    steps, batch = x.shape[:2]
+    values, neurons = found.values, found.values.shape[1]
+    if neurons < _SHORT and batch > 1:
+        values, neurons, batch = found.repeated(batch), neurons * batch, 1
+    double, threads = x.dtype == torch.float64, torch.get_num_threads()
+    slope = () if found.slope is None else found.slope
+    return Scan(steps, batch, neurons, found.rows, found.reset, double, threads, *slope), values
+
+
+def _shared(state: Tensor) -> bool:
+    """Whether all samples have one memory, as before the first step."""
+    return state.stride(0) == 0 and state[0].is_contiguous()
+
+
+def _address(array: Tensor | None) -> int:
+    return 0 if array is None else array.data_ptr()
+
+
+def forward(
+    x: Tensor,
+    v: Tensor,
+    c: Tensor | None,
+    found: Equations,
+    before: Tensor | None,
+    after: Tensor | None,
+    out: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Output and final states; ``before`` and ``after``, where given, are filled."""
+    job, values = scan_job(x, found)
+    shared = job.batch == x.shape[1] and all(s is None or _shared(s) for s in (v, c))
+    if not shared:
+        v, c = v.contiguous(), None if c is None else c.contiguous()
+    v_end, c_end = x.new_empty(x.shape[1:]), None if c is None else x.new_empty(x.shape[1:])
+    if scan_places.on_gpu(x):
+        gpu = scan_places.triton_scan()
+        gpu.scan_forward(job, values, x, gpu.States(v, c, v_end, c_end, shared), out, before, after)
+        return out, v_end, c_end
+    states = kernels.States(_address(v), _address(c), _address(v_end), _address(c_end), shared)
+    kernels.scan_forward(job, _address(values), _address(x), states, *map(_address, (out, before, after)))
+    return out, v_end, c_end
+
+
+def backward(
+    found: Equations, like: tuple[int, ...], ends: Ends, before: Tensor | None, wanted: tuple[bool, bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial v and c.
+
+    ``before`` is what the forward call wrote there; None where nothing resets.
+    """
+    made = found.values.new_empty(like)
+    job, values = scan_job(made, found)
+    gradient, to_v, to_c = (None if g is None else g.contiguous() for g in ends)
+    v, c = (made.new_empty(like[1:]) if want else None for want in wanted)
+    if scan_places.on_gpu(made):
+        gpu = scan_places.triton_scan()
+        gpu.scan_backward(job, values, gradient, gpu.States(to_v, to_c, v, c), made, before)
+        return made, v, c
+    states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))
+    kernels.scan_backward(job, _address(values), _address(gradient), states, *map(_address, (made, before)))
+    return made, v, c

@@ -1,0 +1,108 @@
+"""Which kernel reads a population's tensors: C or numba those of the CPU, Triton those of a GPU.
+
+Triton is taken at its word only after a trial on the device: a short scan has to give torch's own bits there, and the
+gradients of torch's autograd. Where it does not compile, or computes something else, a warning says so once and
+populations go by the step loop.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import warnings
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hasn.kernels import Reset, Rows, Scan, available
+from hasn.kernels.implementation import switched_off
+
+#: torch's name for the devices that are Triton's; ROCm has the same.
+_GPU = "cuda"
+
+
+def possible() -> bool:
+    """Whether some kernel may be of use here."""
+    return bool(available()) or (torch.cuda.is_available() and not switched_off())
+
+
+def reads(*parts: Tensor) -> bool:
+    """Whether a kernel can read these tensors."""
+    device = parts[0].device
+    if any(type(part) is not Tensor or part.device != device for part in parts):
+        return False
+    return triton_runs_on(device) if on_gpu(parts[0]) else device.type == "cpu" and bool(available())
+
+
+def on_gpu(x: Tensor) -> bool:
+    """Whether Triton's kernel is the one for this tensor."""
+    return x.device.type == _GPU
+
+
+def triton_scan() -> Any:
+    """The module :mod:`hasn.backends.snntorch.scan_triton`, which imports Triton."""
+    return importlib.import_module("hasn.backends.snntorch.scan_triton")
+
+
+def triton_runs_on(device: torch.device) -> bool:
+    """Whether Triton is installed, not switched off (``HASN_KERNELS=0``), and has passed its trial on this device."""
+    return not switched_off() and importlib.util.find_spec("triton") is not None and _passed(device)
+
+
+@cache
+def _passed(device: torch.device) -> bool:
+    """The trial, once a process and device."""
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            why = _trial(device)
+    except Exception as error:  # Triton's errors have no common class, and its launcher needs a C compiler
+        why = f"{type(error).__name__}: {str(error)[:300]}"
+    if why:
+        way = "populations go by the step loop, which is slower and gives the same; HASN_KERNELS=0 asks for it"
+        warnings.warn(f"Triton's scan does not work on {device} ({why}); {way}", RuntimeWarning, stacklevel=2)
+    return not why
+
+
+def _trial(device: torch.device) -> str:
+    """What is wrong with Triton's scan on this device; "" if nothing."""
+    (x, v, c, k), run = _numbers(device), triton_scan()
+    scan, wanted = Scan(4, 2, 200, Rows.VOLTAGE_FIRST, Reset.ZERO), _by_torch(Reset.ZERO, k, x, v, c)
+    made = [torch.empty_like(part) for part in (x, x, v, c)]
+    run.scan_forward(scan, k, x, run.States(v, c, *made[2:]), *made[:2])
+    if not all(torch.equal(*pair) for pair in zip(made, wanted, strict=True)):
+        return "other numbers than torch's own; does it contract products and sums?"
+    inputs = [part.clone().requires_grad_() for part in (x, v, c)]
+    linear = _by_torch(Reset.NONE, k, *inputs)
+    gradients = torch.autograd.grad((linear[0] * x).sum() + (linear[2] * v).sum(), inputs)
+    made = [torch.empty_like(part) for part in (x, v, c)]
+    scan = Scan(4, 2, 200, Rows.VOLTAGE_FIRST, Reset.NONE)
+    run.scan_backward(scan, k, x, run.States(v, None, *made[1:]), made[0])
+    # Four steps: some ten roundings of 6e-8, in an order that need not be autograd's.
+    if not all(torch.allclose(*pair, rtol=1e-4, atol=1e-5) for pair in zip(made, gradients, strict=True)):
+        return "other gradients than torch's own"
+    return ""
+
+
+def _numbers(device: torch.device) -> tuple[Tensor, ...]:
+    """Input, states and coefficients without a pattern, the same on every machine: 4 steps of 2 samples of 200."""
+    spread = (torch.arange(8 * 200 * 2, dtype=torch.float64) * 0.6180339887498949 % 1.0).to(torch.float32).to(device)
+    x = spread[:1600].reshape(4, 2, 200) * 2 - 0.5
+    v, c = spread[1600:2000].reshape(2, 200) - 0.5, spread[2000:2400].reshape(2, 200) - 0.5
+    return x, v, c, spread[1600:3200].reshape(8, 200).contiguous()
+
+
+def _by_torch(reset: Reset, k: Tensor, x: Tensor, v: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    """Output, v before the reset, and the final v and c, an operation at a time."""
+    keep_v, gain_v, bias, keep_c, gain_c, weight, threshold, jump = k
+    out, before = [], []
+    for now in x:
+        v, c = keep_v * v + weight * c + gain_v * now + bias, keep_c * c + gain_c * now
+        z = v
+        before.append(v)
+        if reset is Reset.ZERO:
+            z = (v > threshold).to(v.dtype)
+            v = v * (1 - z) + jump * z
+        out.append(z)
+    return torch.stack(out), torch.stack(before), v, c
