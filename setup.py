@@ -46,11 +46,14 @@ class BuildKernels(build_ext):
         return True
 
 
-kernels = Extension(
-    "hasn.kernels._scan",
-    ["hasn/kernels/_scan.c"],
-    depends=["hasn/kernels/_scan.h"],
-    py_limited_api=True,
-    optional=True,
-)
-setup(packages=packages, package_dir=ROOMS, ext_modules=[kernels], cmdclass={"build_ext": BuildKernels})
+kernels = [
+    Extension(
+        f"hasn.kernels.{name}",
+        [f"hasn/kernels/{name}.c"],
+        depends=[f"hasn/kernels/{name}.h"],
+        py_limited_api=True,
+        optional=True,
+    )
+    for name in ("_scan", "_product")
+]
+setup(packages=packages, package_dir=ROOMS, ext_modules=kernels, cmdclass={"build_ext": BuildKernels})
