@@ -52,11 +52,12 @@ typedef struct {
 
 /* Panels packed together; columns and k's of a block of B, which takes 8 MiB at most; multiplications a thread gets at
  * least (some microseconds: what waking it costs). */
-enum { GROUP = 8, WIDE = 1024, LONG = 4 * DEPTH, SHARE = 1 << 22 };
+enum { GROUP = 8, WIDE = 1024, LONG = 4 * DEPTH, SHARE = 1 << 22, PAGE = 4096 };
 
-/* Packed panels and their flags: those of a block of B, and of the group of A that this thread is at. */
+/* Packed panels of a block of B; of the group of A that this thread is at, and its sums; flags of the panels. */
 typedef struct {
     char *b, *a;
+    float *c;
     uint8_t *b_flags, *a_flags;
 } Room;
 
@@ -68,39 +69,26 @@ typedef struct {
 static int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t parts_of(int64_t x, int64_t size) { return (x + size - 1) / size; }
 
-/* 32 x 32 of C at (row, column): its start or what it is so far, plus a b. */
-static void multiply_at(const Job *job, int64_t row, int64_t column, int first, const float *start, const char *a,
-                        int a_flags, const char *b, int b_flags, int steps) {
-    float *c = job->c + row * job->n + column;
-    const int64_t rows = smaller(job->m - row, PANEL), columns = smaller(job->n - column, PANEL);
-    if (rows == PANEL && columns == PANEL) {
-        multiply(a, b, steps, a_flags, b_flags, job->parts, first ? start : c, first ? 0 : job->n, c, job->n);
-        return;
-    }
-    float edge[PANEL * PANEL] = {0};
-    for (int64_t i = 0; i < rows && !first; i++)
-        memcpy(edge + i * PANEL, c + i * job->n, columns * sizeof(float));
-    multiply(a, b, steps, a_flags, b_flags, job->parts, first ? start : edge, first ? 0 : PANEL, edge, PANEL);
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(c + i * job->n, edge + i * PANEL, columns * sizeof(float));
-}
-
 /* `panels` panels of rows of C, from `row` on, in the block's panels of columns from `left` to `right`. */
 static void multiply_group(const Job *job, const Room *room, const Block *block, int64_t row, int panels, int64_t left,
                            int64_t right) {
+    const int64_t column = block->column + left * PANEL, columns = smaller(job->n - column, (right - left) * PANEL);
+    const int64_t rows = smaller(job->m - row, panels * PANEL);
     for (int64_t d = 0; d < block->depths; d++) {
         const int64_t k = block->k + d * DEPTH, end = smaller(block->end, k + DEPTH);
         pack(&job->a, 1, row, panels, k, end, job->parts, room->a, room->a_flags);
         for (int64_t j = left; j < right; j++) {
-            const int64_t column = block->column + j * PANEL, at = d * block->panels + j;
-            float start[PANEL] = {0};
-            if (job->bias && k == 0)
-                memcpy(start, job->bias + column, smaller(job->n - column, PANEL) * sizeof(float));
+            const int64_t at = d * block->panels + j;
             for (int i = 0; i < panels; i++)
-                multiply_at(job, row + i * PANEL, column, k == 0, start, room->a + (int64_t)i * PANEL_ROOM,
-                            room->a_flags[i], room->b + at * PANEL_ROOM, room->b_flags[at],
-                            (int)parts_of(end - k, STEP));
+                multiply(room->a + (int64_t)i * PANEL_ROOM, room->b + at * PANEL_ROOM, (int)parts_of(end - k, STEP),
+                         room->a_flags[i], room->b_flags[at], job->parts, d > 0,
+                         room->c + (i * (right - left) + j - left) * PANEL * PANEL);
         }
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        float *c = job->c + (row + i) * job->n + column;
+        const float *before = block->k ? c : job->bias ? job->bias + column : NULL;
+        unpack_row(room->c + i / PANEL * (right - left) * PANEL * PANEL, (int)(i % PANEL), before, c, columns);
     }
 }
 
@@ -146,25 +134,41 @@ static void no_products(const Job *job) {
     }
 }
 
+/* Memory that a call leaves for the next one: asking the system for it anew takes as long as a small product. */
+static char *kept;
+
+/* At least `size` bytes on a page's start, the first page for the caller of `take`; null if there are none. */
+static char *take(size_t size) {
+    char *room = __atomic_exchange_n(&kept, NULL, __ATOMIC_ACQ_REL);
+    if (room && *(size_t *)room >= size)
+        return room;
+    free(room);
+    room = aligned_alloc(PAGE, size + PAGE);
+    if (room)
+        *(size_t *)room = size;
+    return room;
+}
+
+static void give_back(char *room) { free(__atomic_exchange_n(&kept, room, __ATOMIC_ACQ_REL)); }
+
 /* Whether there was memory for the packed blocks. */
 static int run(Job *job) {
-    const int64_t panels = parts_of(smaller(job->n, WIDE), PANEL) * parts_of(smaller(job->k, LONG), DEPTH);
+    const int64_t wide = parts_of(smaller(job->n, WIDE), PANEL), deep = parts_of(smaller(job->k, LONG), DEPTH);
     const int64_t work = parts_of(job->m, PANEL) * PANEL * job->n * job->k / SHARE;
     job->threads = (int)smaller(job->threads, work > 1 ? work : 1);
-    const int64_t packed = panels + GROUP * job->threads;
-    char *const room = aligned_alloc(4096, packed * PANEL_ROOM);
-    uint8_t *const flags = malloc(packed);
-    if (room && flags) {
-        PARALLEL
-        {
-            const int64_t mine = panels + GROUP * THREAD;
-            const Room here = {room, room + mine * PANEL_ROOM, flags, flags + mine};
-            multiply_all(job, &here);
-        }
+    const int64_t sums = GROUP * wide * PANEL * PANEL * sizeof(float), own = GROUP * PANEL_ROOM + sums + PAGE;
+    char *const room = take(wide * deep * PANEL_ROOM + job->threads * own + wide * deep);
+    if (room == NULL)
+        return 0;
+    PARALLEL
+    {
+        char *const b = room + PAGE, *const mine = b + wide * deep * PANEL_ROOM + THREAD * own;
+        const Room here = {b, mine + PAGE, (float *)(mine + PAGE + GROUP * PANEL_ROOM),
+                           (uint8_t *)b + wide * deep * PANEL_ROOM + job->threads * own, (uint8_t *)mine};
+        multiply_all(job, &here);
     }
-    free(room);
-    free(flags);
-    return room && flags;
+    give_back(room);
+    return 1;
 }
 
 /* "" if the processor and the system let this process use tiles, else why not. */

@@ -196,15 +196,21 @@ TARGET static void sum_with_infinities(const char *a, const char *b, int steps, 
     }
 }
 
-/* c (32 x 32, rows `stride` floats apart) = start + a b. A start of stride 0 is one row, for all. */
-TARGET static void multiply(const char *a, const char *b, int steps, int a_flags, int b_flags, int parts,
-                            const float *start, int64_t start_stride, float *c, int64_t stride) {
-    const int64_t from = 4 * start_stride, to = 4 * stride;
+/* c (32 x 32) = a b, or c + a b. */
+TARGET static void multiply(const char *a, const char *b, int steps, int a_flags, int b_flags, int parts, int add,
+                            float *c) {
     __asm__ volatile("" ::: "memory"); /* a compiler does not know that tile loads read memory */
-    _tile_loadd(0, start, from);
-    _tile_loadd(1, start + 16, from);
-    _tile_loadd(2, start + 16 * start_stride, from);
-    _tile_loadd(3, start + 16 * start_stride + 16, from);
+    if (add) {
+        _tile_loadd(0, c, 64);
+        _tile_loadd(1, c + 256, 64);
+        _tile_loadd(2, c + 512, 64);
+        _tile_loadd(3, c + 768, 64);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     if (parts > 1 && (a_flags | b_flags) & HAS_INFINITY)
         sum_with_infinities(a, b, steps, a_flags, b_flags);
     else if (a_flags & b_flags & HAS_LO)
@@ -215,11 +221,21 @@ TARGET static void multiply(const char *a, const char *b, int steps, int a_flags
         sum(a, b, steps, 0, 1);
     else
         sum(a, b, steps, 0, 0);
-    _tile_stored(0, c, to);
-    _tile_stored(1, c + 16, to);
-    _tile_stored(2, c + 16 * stride, to);
-    _tile_stored(3, c + 16 * stride + 16, to);
+    _tile_stored(0, c, 64);
+    _tile_stored(1, c + 256, 64);
+    _tile_stored(2, c + 512, 64);
+    _tile_stored(3, c + 768, 64);
     __asm__ volatile("" ::: "memory");
+}
+
+/* One row of `blocks` blocks of 32 x 32, as `multiply` leaves them, to n floats: `before` plus it. before may be null. */
+TARGET static void unpack_row(const float *blocks, int row, const float *before, float *to, int64_t n) {
+    const float *from = blocks + (row / 16) * 512 + (row % 16) * 16;
+    for (int64_t i = 0; i < n; i += 16, from += i % 32 ? 256 : 1024 - 256) {
+        const __mmask16 here = (__mmask16)lanes(n - i);
+        const __m512 x = _mm512_load_ps(from);
+        _mm512_mask_storeu_ps(to + i, here, before ? _mm512_add_ps(_mm512_maskz_loadu_ps(here, before + i), x) : x);
+    }
 }
 
 /* Eight tiles of 16 rows of 64 bytes, in this thread. */
