@@ -72,8 +72,9 @@ static INLINE unsigned lanes(int64_t n) { return n >= 16 ? 0xffffu : n > 0 ? (1u
 
 /* The bf16 of x and y: all of x before those of y, or in pairs. */
 TARGET static INLINE __m512i join(__m512i x, __m512i y, const int along) {
-    const __m512i uppers = _mm512_set_epi32(0x3f003d, 0x3b0039, 0x370035, 0x330031, 0x2f002d, 0x2b0029, 0x270025, 0x230021,
-                                            0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005, 0x030001);
+    const __m512i uppers =
+        _mm512_set_epi32(0x3f003d, 0x3b0039, 0x370035, 0x330031, 0x2f002d, 0x2b0029, 0x270025, 0x230021, 0x1f001d,
+                         0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005, 0x030001);
     return along ? _mm512_permutex2var_epi16(x, uppers, y) : _mm512_or_si512(_mm512_srli_epi32(x, 16), y);
 }
 
@@ -228,7 +229,7 @@ TARGET static void multiply(const char *a, const char *b, int steps, int a_flags
     __asm__ volatile("" ::: "memory");
 }
 
-/* One row of `blocks` blocks of 32 x 32, as `multiply` leaves them, to n floats: `before` plus it. before may be null. */
+/* A row of blocks of 32 x 32, as `multiply` leaves them, to n floats: `before`, which may be null, plus it. */
 TARGET static void unpack_row(const float *blocks, int row, const float *before, float *to, int64_t n) {
     const float *from = blocks + (row / 16) * 512 + (row % 16) * 16;
     for (int64_t i = 0; i < n; i += 16, from += i % 32 ? 256 : 1024 - 256) {
