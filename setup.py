@@ -47,7 +47,7 @@ class BuildKernels(build_ext):
 
 
 #: Name -> headers.
-KERNELS = {"_scan": ["_scan.h"], "_events": []}
+KERNELS = {"_scan": ["_scan.h"], "_product": ["_product.h"], "_events": []}
 kernels = [
     Extension(
         f"hasn.kernels.{name}",
