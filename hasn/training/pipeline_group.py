@@ -107,7 +107,7 @@ class Workers:
             raise
         except RuntimeError as error:
             raise TrainingError(
-                f"stage {self.rank} cannot go on: {(str(error).strip().splitlines() or [''])[0]}",
+                f"stage {self.rank} cannot go on: {_first(error)}",
                 way_out="Another process may have ended: look for the first error. Start again from saved parameters.",
             ) from error
 
@@ -132,9 +132,14 @@ def _portable(error: Exception, rank: int) -> HasnError:
     """An error that another process can raise."""
     if isinstance(error, HasnError):
         return error
-    first = (str(error).strip().splitlines() or [""])[0]
+    first = _first(error)
     memory = "memory" in first.lower()
     return TrainingError(
         f"stage {rank} failed: {type(error).__name__}: {first}",
         way_out="More micro_batches, or more stages, take less memory." if memory else None,
     )
+
+
+def _first(error: Exception) -> str:
+    """The first sentence of what an error says."""
+    return (str(error).strip().splitlines() or [""])[0].split(". ")[0]

@@ -190,13 +190,14 @@ def test_products_are_counted_where_they_are_asked_for() -> None:
 
 
 def test_of_equal_cuts_the_one_that_fewest_numbers_cross() -> None:
-    """2 x 100 weights on each side of a stretch without weights, in the middle of which only 5 numbers cross."""
+    """Between 20 and 12 weights a stretch without any: 20 numbers cross before n2 and n3, 5 before n4, then 12."""
     d = Draw(0)
-    pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
-    flat = nir.Flatten({"input": np.array([1, 1, 5])}, 0, -1)
-    scale = nir.Scale(np.ones((1, 2, 10)))
-    program = lower(chain(scale, d.lif(1, 2, 10), pool, flat, d.linear(4, 5), given=(1, 2, 10), result=(4,)), dt=DT)
-    assert starts(cut(program, 2)) == ["n5"]  # of n2 ... n5; 20 numbers cross before n3, 5 behind it
+    down = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+    up = nir.SumPool2d(np.array([2, 2]), np.array([1, 1]), np.array([1, 1]))
+    flat = nir.Flatten({"input": np.array([1, 2, 6])}, 0, -1)
+    nodes = (nir.Scale(np.ones((1, 2, 10))), d.lif(1, 2, 10), down, up, flat, d.linear(1, 12))
+    program = lower(chain(*nodes, given=(1, 2, 10), result=(1,)), dt=DT)
+    assert starts(cut(program, 2)) == ["n4"]
 
 
 def test_a_cycle_stays_in_one_stage() -> None:
