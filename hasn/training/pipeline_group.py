@@ -54,10 +54,13 @@ class Workers:
         import torch
         import torch.distributed as dist
 
-        on_gpu = torch.device(device).type == "cuda"
+        from hasn.backends.snntorch.devices import usable_device
+
+        place = usable_device(device)
+        on_gpu = place.type == "cuda"
         kind, patience = "nccl" if on_gpu else "gloo", timedelta(seconds=timeout)
-        if on_gpu:
-            torch.cuda.set_device(device)
+        if on_gpu and place.index is not None:
+            torch.cuda.set_device(place)  # nccl takes the present device
         if not dist.is_initialized():
             dist.init_process_group(kind, timeout=patience)
             # Not when a pipeline is closed: a second one's groups would find the first one's addresses in the store.
