@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
-from hasn.backends.snntorch.engine_order import Group, groups, last_reads
+from hasn.backends.snntorch.engine_order import groups, last_reads
 from hasn.backends.snntorch.engine_time import delayed, shifted
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan import Scanner
+from hasn.program.cycles import Group
 from hasn.program.model import Program, Source
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from hasn.backends.snntorch.devices import float32_is_exact
-from hasn.backends.snntorch.engine_order import cycles
 from hasn.backends.snntorch.integer_neurons import IntegerNeurons, Running, Wrap
 from hasn.backends.snntorch.integer_products import FLOAT32_EXACT, Product
+from hasn.program.cycles import cycles
 from hasn.program.integers.model import ALIGN_BITS, IntegerNetwork
 
 

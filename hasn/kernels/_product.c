@@ -24,7 +24,7 @@
 #endif
 #endif
 
-/* What product's arguments mean; hasn.kernels.product has the same number, so that an old build is not called. */
+/* What product's arguments mean; hasn.kernels.bf16 has the same number, so that an old build is not called. */
 #define INTERFACE 1
 
 #ifdef HAS_TILES

@@ -1,10 +1,13 @@
 """Surrogate-gradient training of a NIR graph: :func:`hasn.train` and what its options take.
 
+:func:`pipelined` trains a graph that exceeds one device.
+
 Nothing here imports torch before training starts.
 """
 
 from hasn.training.bar import ProgressBar
 from hasn.training.losses import Loss, count, first_spike, membrane, rate
+from hasn.training.pipeline import pipelined
 from hasn.training.regularisers import RateTarget, SynapticCost
 from hasn.training.result import Epoch, Step, TrainResult
 
@@ -19,5 +22,6 @@ __all__ = [
     "count",
     "first_spike",
     "membrane",
+    "pipelined",
     "rate",
 ]

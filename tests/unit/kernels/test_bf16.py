@@ -18,7 +18,7 @@ from hasn.kernels import Product, product, product_available
 
 Floats = NDArray[np.float32]
 
-MODULE = sys.modules["hasn.kernels.product"]
+MODULE = sys.modules["hasn.kernels.bf16"]
 needs_tiles = pytest.mark.skipif(not product_available(), reason=f"no bf16 products here: {product_available().why}")
 
 #: Around tiles (16), panels (32), blocks (512 k's; 256 rows; 1024 columns; 2048 k's) and layers of networks.
