@@ -5,9 +5,9 @@ A float32 number is ``x = hi + lo`` to 2^-17 of itself, with ``hi = bf16(x)``, `
     a b = a_hi b_hi + a_hi b_lo + a_lo b_hi
 
 forwards and backwards; spikes have no lo, so their products are two. "bf16" takes the first term alone, which changes
-spikes. Every term is exact in float32, and sums are float32's. The C kernel does it where the processor has AMX, torch
-where it has not: on float32 tensors that hold bf16 values, with leave to use bf16 units (CPU) or TF32 (CUDA), which
-rounds nothing more off them.
+spikes. Every term is exact in float32, and sums are float32's; :attr:`hasn.kernels.Product.error_bound` says how far
+they are off. The C kernel does it where the processor has AMX, torch where not: on float32 tensors that hold bf16
+values, with leave to use bf16 units (CPU) or TF32 (CUDA), which rounds nothing more off them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
+from hasn import kernels
 from hasn.errors import OptionError
 
 Matmul: TypeAlias = Literal["float32", "split-bf16", "bf16"]
@@ -80,9 +81,30 @@ class _Dense(torch.autograd.Function):
 
 
 def product(a: Tensor, b: Tensor, parts: int, bias: Tensor | None = None) -> Tensor:
-    """``a b + bias`` for float32 matrices, each a contiguous one or the transpose of one."""
+    """``a b + bias`` for float32 matrices."""
+    on_cpu = a.device.type == b.device.type == "cpu"
+    if on_cpu and min(a.shape[0], *b.shape) and kernels.product_available():
+        return _by_kernel(a, b, parts, bias)
     with _fast():
         return _by_torch(a, b, parts, bias)
+
+
+def _by_kernel(a: Tensor, b: Tensor, parts: int, bias: Tensor | None) -> Tensor:
+    """By :func:`hasn.kernels.product`, which takes contiguous matrices or the transposes of such."""
+    (a, turned_a), (b, turned_b) = _laid_out(a), _laid_out(b)
+    (m, k), n = a.shape, b.shape[1]
+    sizes = kernels.Product(m, n, k, turned_a, turned_b, parts, torch.get_num_threads())
+    made = a.new_empty(m, n)
+    offset = None if bias is None else bias.detach().contiguous()
+    kernels.product(sizes, a.data_ptr(), b.data_ptr(), made.data_ptr(), 0 if offset is None else offset.data_ptr())
+    return made
+
+
+def _laid_out(x: Tensor) -> tuple[Tensor, bool]:
+    """The matrix, contiguous or the transpose of one that is, and whether it is that."""
+    if x.t().is_contiguous() and not x.is_contiguous():
+        return x, True
+    return x.contiguous(), False
 
 
 def _by_torch(a: Tensor, b: Tensor, parts: int, bias: Tensor | None) -> Tensor:
@@ -90,9 +112,9 @@ def _by_torch(a: Tensor, b: Tensor, parts: int, bias: Tensor | None) -> Tensor:
     (a_high, a_low), (b_high, b_low) = _split(a, parts), _split(b, parts)
     made = a_high @ b_high
     if b_low is not None:
-        made.addmm_(a_high, b_low)
+        made.addmm_(_finite(a_high), b_low)
     if a_low is not None:
-        made.addmm_(a_low, b_high)
+        made.addmm_(a_low, _finite(b_high))
     return made if bias is None else made.add_(bias)
 
 
@@ -102,7 +124,12 @@ def _split(x: Tensor, parts: int) -> tuple[Tensor, Tensor | None]:
     if parts == 1 or torch.equal(high, x):
         return high, None
     low = (x - high).bfloat16().float()
-    return high, torch.where(high.isfinite(), low, 0.0)  # inf - inf
+    return high, _finite(low)
+
+
+def _finite(x: Tensor) -> Tensor:
+    """x, and 0 where it is not finite: infinities count in the first term, and have no lo."""
+    return torch.where(x.isfinite(), x, 0.0)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ Whoever uses a kernel has another way to the same numbers, and asks :func:`avail
     True
 """
 
-from hasn.kernels.implementation import Implementation, available
 from hasn.kernels.bf16 import Product, product, product_available
+from hasn.kernels.implementation import Implementation, available
 from hasn.kernels.scan import Reset, Rows, Scan, Slope, States, scan_backward, scan_forward
 
 __all__ = [

@@ -9,19 +9,15 @@ import pytest
 
 import hasn
 from hasn.errors import OptionError
+from hasn.kernels import Product, product_available
 from tests.graphs import DT, Draw, chain, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import products  # noqa: E402
 
-# Bounds are relative to the sum of the terms' sizes. One part: both factors rounded to 8 bits, 2 * 2^-9. Two: what is
-# left out (lo times lo, and lo's own rounding to 8 bits) is at most 3 * 2^-18; float32 sums add at most 300 * 2^-24.
-BOUND = {1: 2.0**-8, 2: 3 * 2.0**-18 + 300 * 2.0**-24}
-#: Errors that only the option itself explains: a product in fewer parts than asked for would exceed the bound.
+#: Relative to the sum of the terms' sizes: errors that only the option itself explains. float32's are below.
 LEAST = {1: 2.0**-12, 2: 2.0**-26}
-
-
 SIZES = ((200, 12), (60, 200), (4, 60))
 
 
@@ -34,6 +30,15 @@ def matrices(form: str, binary: bool, seed: int = 0) -> tuple[Any, Any]:
     return left, right
 
 
+@pytest.fixture(params=["0", "1"], ids=["no kernels", "kernels"])
+def _kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By torch's products, and by the kernel where the processor has its instructions."""
+    monkeypatch.setenv("HASN_KERNELS", request.param)
+    if request.param == "1" and not product_available():
+        pytest.skip(f"no such kernel here: {product_available().why}")
+
+
+@pytest.mark.usefixtures("_kernels")
 @pytest.mark.parametrize("binary", [True, False], ids=["spikes", "numbers"])
 @pytest.mark.parametrize("form", ["nn", "nt", "tn", "tt"])
 @pytest.mark.parametrize("parts", [1, 2])
@@ -42,16 +47,18 @@ def test_products_are_as_accurate_as_they_say(parts: int, form: str, binary: boo
     bias = torch.randn(33)
     size = a.double().abs() @ b.double().abs() + bias.abs()
     error = ((products.product(a, b, parts, bias) - (a.double() @ b.double() + bias)).abs() / size).max()
-    assert LEAST[parts] < error < BOUND[parts]
+    assert LEAST[parts] < error < Product(70, 33, 300, parts=parts).error_bound
 
 
+@pytest.mark.usefixtures("_kernels")
 def test_what_is_not_finite_stays_so() -> None:
-    a, b = torch.eye(3), torch.ones(3, 2)
+    a, b = torch.eye(3), torch.full((3, 2), 0.999)  # whose lo is negative
     a[0, 0], a[1, 1] = torch.inf, torch.nan
     found = products.product(a, b, 2)
     assert torch.isinf(found[0]).all()
     assert torch.isnan(found[1]).all()
-    assert (found[2] == 1).all()
+    assert (found[2] == b[2].bfloat16() + (b[2] - b[2].bfloat16()).bfloat16().float()).all()
+    assert (products.product(a, -b, 2)[0] == -torch.inf).all()
 
 
 def net() -> Any:
@@ -75,6 +82,7 @@ def trained(matmul: str, **options: Any) -> tuple[Any, list[Any]]:
     return y.detach(), [parameter.grad for parameter in module.parameters()]
 
 
+@pytest.mark.usefixtures("_kernels")
 @pytest.mark.parametrize("options", [{}, {"engine": "steps"}, {"checkpoint": 7}], ids=str)
 def test_split_products_train_as_float32_does_and_plain_ones_do_not(options: dict[str, Any]) -> None:
     y, gradients = trained("float32", **options)
@@ -101,7 +109,8 @@ def test_runs_and_streams_use_it() -> None:
         assert 0 < near < 1e-4 < far < 1.0
 
 
-def test_the_leave_to_round_is_given_back() -> None:
+def test_the_leave_to_round_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASN_KERNELS", "0")
     place = torch.backends.mkldnn.matmul
     before = place.fp32_precision
     products.product(*matrices("nn", True), 1)
