@@ -30,8 +30,8 @@ M = TypeVar("M")
 _INLINE = 2048
 #: Bytes of gradients that one collective carries: DistributedDataParallel's bucket_cap_mb.
 _BUCKET = 25 * 2**20
-#: Process groups made by this process. torch writes every group's addresses under the same keys of a store that torchrun
-#: keeps over restarts, so a second group, or a restarted worker, would find those of the dead.
+#: Process groups made by this process. torch writes every group's addresses under the same keys of a store that
+#: torchrun keeps over restarts, so a second group, or a restarted worker, would find those of the dead.
 _made = count()
 
 

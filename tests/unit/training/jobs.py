@@ -24,6 +24,8 @@ from hasn.training import RateTarget
 from tests.unit.training.task import DT, HIDDEN, net, samples, weights
 
 RANK = int(os.environ.get("RANK", "0"))
+#: How often torchrun has started the workers again.
+START = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 #: 22 samples in batches of 7: uneven shares, and a last batch of 1 that leaves the second worker none.
 UNEVEN: dict[str, Any] = {"data": samples(22), "batch_size": 7}
 BASE: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-2, "validation": samples(9, 5)}
@@ -105,6 +107,36 @@ def overflowing(when: Callable[[], bool]) -> dict[str, Any]:
         return loss * (1e36 if calls[0] == 1 and when() else 1.0)
 
     return {"data": samples(24), "epochs": 2, "batch_size": 8, "loss": steep, "amp": "fp16", "optimizer": sgd}
+
+
+def silent_net() -> nir.NIRGraph:
+    """The task's net without biases, so that what is silent passes no gradient at all."""
+    graph = net()
+    graph.nodes["w1"] = nir.Linear(graph.nodes["w1"].weight)
+    return graph
+
+
+def silent_batches() -> list[Any]:
+    """Batches, some of which leave nodes without a gradient, and one that is silent in worker 1's share alone."""
+    inputs, labels = samples(30)
+    parts = []
+    for place, (start, end) in enumerate([(0, 4), (4, 9), (9, 11), (11, 12), (12, 18), (18, 22), (22, 28), (28, 30)]):
+        part = inputs[:, start:end].copy()
+        if place in (1, 6):
+            part[:] = 0  # nothing reaches w1
+        elif place in (2, 4):
+            part *= 0.02  # nothing spikes, so nothing reaches w2
+        elif place == 5:
+            part[:, 2:] = 0  # the second worker's samples
+        parts.append((part, labels[start:end]))
+    return parts
+
+
+#: A training that waits, in which K, accumulation, momentum, weight decay and clipping all act.
+SILENT: dict[str, Any] = {
+    "epochs": 3, "optimizer": lambda groups: torch.optim.SGD(groups, lr=0.2, momentum=0.9, weight_decay=0.01),
+    "apply_after": {"w1": 5, "w2": 2}, "accumulate": 2, "clip": 0.1, "precision": "float64",
+}  # fmt: skip
 
 
 def _ends(folder: Path) -> Any:
@@ -199,56 +231,81 @@ def _failed(name: str) -> Any:
     return {"error": None}
 
 
+def dying(epoch: int) -> Iterator[Any]:
+    """Batches; worker 1 is killed at the second one of the second epoch, the first time that torchrun starts it."""
+    inputs, labels = samples(24)
+    for place, start in enumerate(range(0, 24, 8)):
+        if (RANK, epoch, place, os.environ.get("KILLED_AT_START")) == (1, 1, 1, START):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield inputs[:, start : start + 8], labels[start : start + 8]
+
+
+def _killed(folder: Path) -> Any:
+    """The first time, worker 0 writes down what it sees, whatever torchrun does meanwhile."""
+    if os.environ.get("KILLED_AT_START") == START:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    seen: list[int] = []
+    try:
+        result = hasn.train(
+            recurrent(), dying, epochs=3, checkpoint=folder / "killed.pt", checkpoint_every=1, resume=True,
+            apply_after={"w2": 2}, progress=lambda step: seen.append(step.step),
+        )  # fmt: skip
+    except HasnError as error:
+        text = {"error": type(error).__name__, "text": str(error), "seen": seen}
+        (folder / f"gone.{RANK}.json").write_text(json.dumps(text))
+        raise
+    return {**told(result), "seen": seen}
+
+
+def _undisturbed(folder: Path) -> Any:
+    environ = os.environ.pop("KILLED_AT_START", None)
+    try:
+        return told(hasn.train(recurrent(), dying, epochs=3, apply_after={"w2": 2}))
+    finally:
+        os.environ["KILLED_AT_START"] = environ or ""
+
+
+def _command_line(folder: Path) -> Any:
+    """The command itself: what it prints."""
+    from contextlib import redirect_stderr, redirect_stdout
+    from io import StringIO
+
+    from hasn.cli.app import app
+
+    answers = {}
+    for name, more in (("trains", []), ("fails", ["--loss", "membrane"])):
+        out, err = StringIO(), StringIO()
+        command = ["train", str(folder / "net.nir"), "--data", str(folder / "data.npz"), "--epochs", "2", "--json"]
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                app([*command, "--batch-size", "8", "--out", str(folder / f"{name}.nir"), *more])
+            except SystemExit as end:
+                code = end.code
+        answers[name] = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+    return answers
+
+
 JOBS: dict[str, Callable[[Path], Any]] = {
+    "killed": _killed,
+    "undisturbed": _undisturbed,
     "as they stand": _as_they_stand,
     "little room": _little_room,
     "overflow": lambda folder: told(hasn.train(net(), **overflowing(lambda: RANK == 1))),
     "ends": _ends,
     "goes on": _goes_on,
+    "silent": lambda folder: told(hasn.train(silent_net(), silent_batches(), **SILENT)),
     "who tells": _who_tells,
     "given group": _given_group,
     "own group": _own_group,
+    "command line": _command_line,
     **{name: lambda folder, call=call: told(hasn.train(recurrent(), **call)) for name, call in EQUAL.items()},  # type: ignore[misc]
     **{f"failing {name}": lambda folder, name=name: _failed(name) for name in FAILING},  # type: ignore[misc]
 }
 
 
-def dying(epoch: int) -> Iterator[Any]:
-    """Batches; worker 1 dies at the second one of the second epoch, the first time."""
-    inputs, labels = samples(24)
-    for place, start in enumerate(range(0, 24, 8)):
-        if (RANK, epoch, place, os.environ.get("DIE_AT_RESTART")) == (
-            1, 1, 1, os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"),
-        ):  # fmt: skip
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield inputs[:, start : start + 8], labels[start : start + 8]
-
-
-def _dies(folder: Path) -> Any:
-    seen: list[int] = []
-    result = hasn.train(
-        recurrent(), dying, epochs=3, checkpoint=folder / "dies.pt", checkpoint_every=1, resume=True,
-        apply_after={"w2": 2}, progress=lambda step: seen.append(step.step),
-    )  # fmt: skip
-    return {**told(result), "seen": seen}
-
-
-def _lives(folder: Path) -> Any:
-    return told(hasn.train(recurrent(), dying, epochs=3, apply_after={"w2": 2}))
-
-
-def _gone(folder: Path) -> Any:
-    """What is raised in a worker whose other one is killed."""
-    try:
-        hasn.train(net(), dying, epochs=2)
-    except HasnError as error:
-        return {"error": type(error).__name__, "text": str(error)}
-    return {"error": None}
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
     where = Path(sys.argv[1])
-    for job in sys.argv[2:] or [*JOBS, "lives"]:
-        answer = {**JOBS, "dies": _dies, "lives": _lives, "gone": _gone}[job](where)
+    for job in sys.argv[2:] or JOBS:
+        answer = JOBS[job](where)
         (where / f"{job}.{RANK}.json").write_text(json.dumps(answer))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +14,14 @@ import pytest
 import torch
 
 import hasn
+from hasn.errors import OptionError
+from hasn.ir.load import load
+from hasn.training.process_group import Group
+from hasn.training.workers import Workers
 from tests.unit.training import jobs
+from tests.unit.training.conftest import PATIENCE, ROOT, Answer
 from tests.unit.training.jobs import BASE, EQUAL, UNEVEN, overflowing, recurrent, sgd, told
 from tests.unit.training.task import net, samples, weights
-
-ROOT = Path(__file__).parents[3]
-#: Seconds until a launch counts as hung: ten times what the longest takes.
-PATIENCE = 200
-Answer = Callable[[str], list[dict[str, Any]]]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
-
-
-def torchrun(*arguments: object, options: tuple[str, ...] = (), **more: str) -> subprocess.CompletedProcess[str]:
-    """Two processes of a module, or of a program after "--no-python", on a port of their own."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-    return subprocess.run(
-        [*command, *map(str, arguments)],
-        env=environment(**more), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, check=False,
-    )  # fmt: skip
-
-
-def answers(folder: Path, job: str) -> list[dict[str, Any]]:
-    """What both workers wrote."""
-    return [json.loads((folder / f"{job}.{rank}.json").read_text()) for rank in (0, 1)]
-
-
-@pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one launch has done all jobs; a checkpoint of one process lay there before."""
-    folder = tmp_path_factory.mktemp("two")
-    hasn.train(recurrent(), **{**EQUAL["threshold"], "epochs": 1}, checkpoint=folder / "one.pt")
-    run = torchrun("-m", "tests.unit.training.jobs", folder)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return folder
-
-
-@pytest.fixture
-def answer(launched: Path) -> Answer:
-    return lambda job: answers(launched, job)
 
 
 def arrays(told_: dict[str, Any]) -> dict[str, Any]:
@@ -197,62 +162,71 @@ def test_what_one_worker_raises_is_raised_in_both(name: str, answer: Answer) -> 
         assert words in got["text"]
 
 
-def test_killed_in_mid_epoch_torchrun_restarts_to_the_same_result(answer: Answer, tmp_path: Path) -> None:
+def test_killed_in_mid_epoch_torchrun_restarts_to_the_same_result(answer: Answer) -> None:
     """Worker 1 is killed by kill -9 in update 5 of 9; both start again after update 4, and end with the same bits."""
-    run = torchrun(
-        "-m", "tests.unit.training.jobs", tmp_path, "dies", options=("--max-restarts", "1"), DIE_AT_RESTART="0"
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "Signal 9" in run.stderr or "exitcode: -9" in run.stderr
-    first, second = answers(tmp_path, "dies")
+    first, second = answer("killed")
     assert first.pop("seen") == [5, 6, 7, 8, 9]
     second.pop("seen")
-    whole = answer("lives")[0]
+    whole = answer("undisturbed")[0]
     for result in (first, second, whole):
         for epoch in result["history"]:
             epoch["seconds"] = 0
     assert first == second == whole
+    assert len(whole["losses"]) == 9
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def test_a_worker_that_is_gone_is_told_at_once(tmp_path: Path) -> None:
-    """Without torchrun, by its environment alone; nobody ends worker 0 when worker 1 is killed."""
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "DIE_AT_RESTART": "0"}
-    command = [sys.executable, "-m", "tests.unit.training.jobs", str(tmp_path), "gone"]
-    both = [
-        subprocess.Popen(command, env=environment(**where, RANK=str(rank), LOCAL_RANK=str(rank)), cwd=ROOT)
-        for rank in (0, 1)
-    ]
-    try:
-        assert [worker.wait(timeout=PATIENCE) for worker in both] == [0, -9]
-    finally:
-        for worker in both:
-            worker.kill()
-    got = json.loads((tmp_path / "gone.0.json").read_text())
+def test_a_worker_that_is_gone_is_told_at_once(answer: Answer, launched: Path) -> None:
+    """What worker 0 raised when worker 1 was killed."""
+    got = json.loads((launched / "gone.0.json").read_text())
+    assert got["seen"] == [1, 2, 3, 4]
     assert got["error"] == "TrainingError"
     assert "worker 0: the workers have lost each other" in got["text"]
 
 
-def test_the_command_line_trains_with_two_workers(tmp_path: Path) -> None:
-    from hasn.ir.load import load
-    from hasn.ir.save import save
-
-    spikes, labels = samples(24)
-    save(net(), tmp_path / "net.nir")
-    np.savez(tmp_path / "data.npz", spikes=spikes, labels=labels)
-    out = tmp_path / "trained.nir"
-    run = torchrun(
-        "-m", "hasn.cli", "train", tmp_path / "net.nir", "--data", tmp_path / "data.npz", "--out", out,
-        "--epochs", 2, "--batch-size", 8, "--json",
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-3000:]
-    history = json.loads(run.stdout)["history"]
-    one = hasn.train(load(tmp_path / "net.nir"), samples(24), epochs=2, batch_size=8)
+def test_the_command_line_trains_with_two_workers(answer: Answer, launched: Path) -> None:
+    """Worker 0 alone prints and writes; a mistake is JSON there, and a line on stderr in the other."""
+    first, second = answer("command line")
+    assert (first["trains"]["code"], second["trains"]["code"]) == (0, 0)
+    assert (second["trains"]["out"], second["trains"]["err"]) == ("", "")
+    history = json.loads(first["trains"]["out"])["history"]
+    one = hasn.train(load(launched / "net.nir"), samples(24), epochs=2, batch_size=8)
     assert [epoch["loss"] for epoch in history] == pytest.approx([epoch.loss for epoch in one.history], rel=1e-5)
-    assert largest(weights(load(out)), weights(one.graph)) < 1e-5
+    assert largest(weights(load(launched / "trains.nir")), weights(one.graph)) < 1e-5
+    assert (first["fails"]["code"], second["fails"]["code"]) == (1, 1)
+    assert "reads voltages" in json.loads(first["fails"]["out"])["error"]["message"]
+    assert second["fails"]["out"] == ""
+    assert "reads voltages" in second["fails"]["err"]
+
+
+def test_the_command_line_is_a_module_that_torchrun_starts() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "hasn.cli", "--version"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert run.stdout.startswith("hasn ")
+
+
+def test_every_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What LOCAL_RANK makes of a device; there need be no GPU for it."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    workers = Group.__new__(Group)
+    for local, device, expected in ((1, "cuda", "cuda:1"), (1, "cuda:0", "cuda:0"), (0, "cpu", "cpu")):
+        monkeypatch.setenv("LOCAL_RANK", str(local))
+        workers.rank = local
+        assert workers.placed(device) == expected
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(OptionError, match="device: every worker needs a GPU of its own; got 2 GPUs; wanted at least 3"):
+        workers.placed("cuda")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1, 2, 7, 30])
+def test_shares_make_the_whole(count: int, size: int) -> None:
+    """Every sample once, in order, and no worker two more than another."""
+    shares = []
+    for rank in range(count):
+        workers = Workers()
+        workers.rank, workers.count = rank, count
+        shares.append(list(range(size))[workers.share(size)])
+    assert [place for share in shares for place in share] == list(range(size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
