@@ -8,13 +8,11 @@ first; then all tell each other that they have, and only then they add up.
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +21,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from hasn.errors import BackendUnavailable, HasnError, OptionError, TrainingError
+from hasn.training.meeting import met
 from hasn.training.workers import Workers
 
 M = TypeVar("M")
@@ -30,9 +29,6 @@ M = TypeVar("M")
 _INLINE = 2048
 #: Bytes of gradients that one collective carries: DistributedDataParallel's bucket_cap_mb.
 _BUCKET = 25 * 2**20
-#: Process groups made by this process. torch writes every group's addresses under the same keys of a store that
-#: torchrun keeps over restarts, so a second group, or a restarted worker, would find those of the dead.
-_made = count()
 
 
 @dataclass(frozen=True)
@@ -224,8 +220,7 @@ def _join(device: Any) -> None:
     """Meet the others at the address that torchrun gives."""
     torchs: Any = dist  # it does not export PrefixStore for type checkers
     store, rank, workers = next(iter(rendezvous("env://")))
-    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = torchs.PrefixStore(f"hasn/{restart}/{next(_made)}", store)
+    store = torchs.PrefixStore(met(store, rank, workers), store)
     backend = "cpu:gloo,cuda:nccl" if str(device).startswith("cuda") else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=workers)
 
