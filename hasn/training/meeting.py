@@ -42,10 +42,10 @@ def met(store: Any, rank: int, count: int) -> str:
         return call
     word, end = uuid4().hex, time.monotonic() + store.timeout.total_seconds()
     while time.monotonic() < end:
-        call: str = store.get("hasn/call").decode()
-        store.set(f"hasn/answer/{call}/{rank}", word)
-        go = f"hasn/go/{call}/{rank}"
+        heard: str = store.get("hasn/call").decode()
+        store.set(f"hasn/answer/{heard}/{rank}", word)
+        go = f"hasn/go/{heard}/{rank}"
         time.sleep(_PAUSE)
         if store.check([go]) and store.get(go).decode() == word:
-            return call
+            return heard
     raise TrainingError("worker 0 did not come", parameter=f"worker {rank}", got=f"{store.timeout} of waiting")

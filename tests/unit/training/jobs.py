@@ -44,6 +44,26 @@ def sgd(groups: Any) -> Any:
     return torch.optim.SGD(groups, lr=0.1, momentum=0.9)
 
 
+def loader() -> Any:
+    """A DataLoader with a generator of its own, which stands elsewhere in every worker."""
+    inputs, labels = samples(22)
+    dataset = [(torch.as_tensor(inputs[:, i]), int(labels[i])) for i in range(22)]
+
+    def side_by_side(items: list[Any]) -> Any:
+        return torch.stack([x for x, _ in items], 1), torch.tensor([y for _, y in items])
+
+    generator = torch.Generator().manual_seed(RANK)
+    return torch.utils.data.DataLoader(
+        dataset, batch_size=5, shuffle=True, generator=generator, collate_fn=side_by_side
+    )  # type: ignore[arg-type,var-annotated]
+
+
+def several_lengths() -> Any:
+    """Sequences of 4, 7 and 10 steps."""
+    inputs, labels = samples(22)
+    return [inputs[: 4 + 3 * (i % 3), i] for i in range(22)], labels
+
+
 #: name -> the call, without the graph: each must come out as in one process.
 EQUAL: dict[str, dict[str, Any]] = {
     "float64": {**BASE, **UNEVEN, "precision": "float64"},
@@ -51,7 +71,9 @@ EQUAL: dict[str, dict[str, Any]] = {
     "accumulation": {**BASE, **UNEVEN, "accumulate": 3, "optimizer": sgd, "clip": 0.05, "learn": ("tau", "threshold")},
     "best of it": {**BASE, **UNEVEN, "epochs": 6, "learning_rate": 0.1, "patience": 2, "keep_best": True},
     "regularised": {**BASE, **UNEVEN, "regularisers": [RateTarget(0.1, 10.0)], "recompute": 4},
-    "threshold": {**BASE, **UNEVEN, "apply_after": {"w1": 3, "back": 2}, "optimizer": sgd, "accumulate": 2},
+    "DataLoader": {**BASE, "data": loader()},
+    "several lengths": {**BASE, "data": several_lengths(), "budget": 35},
+    "threshold": {**BASE, **UNEVEN, "apply_after": {"w1": 5, "back": 2}, "optimizer": sgd, "accumulate": 2},
 }
 
 
@@ -78,14 +100,14 @@ def _as_they_stand(folder: Path) -> Any:
 
 
 def _little_room(folder: Path) -> Any:
-    """Worker 1 has room for 3 samples of 10 steps; what both were asked for."""
+    """Worker 0 has room for 3 samples of 10 steps; what both were asked for."""
     from hasn.training.network import TrainedNetwork
 
     forward, asked = TrainedNetwork.forward, []
 
     def limited(self: TrainedNetwork, inputs: Any) -> Any:
         asked.append(inputs["in"].shape[1])
-        if RANK == 1 and asked[-1] > 3:
+        if RANK == 0 and asked[-1] > 3:
             raise MemoryError
         return forward(self, inputs)
 
@@ -117,7 +139,7 @@ def silent_net() -> nir.NIRGraph:
 
 
 def silent_batches() -> list[Any]:
-    """Batches, some of which leave nodes without a gradient, and one that is silent in worker 1's share alone."""
+    """Batches, some of which leave nodes without a gradient, and two that are silent in one worker's share alone."""
     inputs, labels = samples(30)
     parts = []
     for place, (start, end) in enumerate([(0, 4), (4, 9), (9, 11), (11, 12), (12, 18), (18, 22), (22, 28), (28, 30)]):
@@ -127,7 +149,9 @@ def silent_batches() -> list[Any]:
         elif place in (2, 4):
             part *= 0.02  # nothing spikes, so nothing reaches w2
         elif place == 5:
-            part[:, 2:] = 0  # the second worker's samples
+            part[:, :2] = 0  # worker 0's samples
+        elif place == 7:
+            part[:, 1:] = 0  # worker 1's
         parts.append((part, labels[start:end]))
     return parts
 
@@ -248,7 +272,7 @@ def _killed(folder: Path) -> Any:
     try:
         result = hasn.train(
             recurrent(), dying, epochs=3, checkpoint=folder / "killed.pt", checkpoint_every=1, resume=True,
-            apply_after={"w2": 2}, progress=lambda step: seen.append(step.step),
+            apply_after={"w2": 3}, progress=lambda step: seen.append(step.step),
         )  # fmt: skip
     except HasnError as error:
         text = {"error": type(error).__name__, "text": str(error), "seen": seen}
@@ -260,7 +284,7 @@ def _killed(folder: Path) -> Any:
 def _undisturbed(folder: Path) -> Any:
     environ = os.environ.pop("KILLED_AT_START", None)
     try:
-        return told(hasn.train(recurrent(), dying, epochs=3, apply_after={"w2": 2}))
+        return told(hasn.train(recurrent(), dying, epochs=3, apply_after={"w2": 3}))
     finally:
         os.environ["KILLED_AT_START"] = environ or ""
 
