@@ -8,6 +8,7 @@ first; then all tell each other that they have, and only then they add up.
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
@@ -140,7 +141,7 @@ class Group(Workers):
         """
         if str(device) != "cuda":
             return device
-        place, there = dist.get_node_local_rank(fallback_rank=self.rank), torch.cuda.device_count()
+        place, there = int(os.environ.get("LOCAL_RANK", self.rank)), torch.cuda.device_count()
         if place >= there:
             raise OptionError(
                 "every worker needs a GPU of its own",
@@ -153,8 +154,9 @@ class Group(Workers):
 
     def on_device(self) -> AbstractContextManager[Any]:
         """See :class:`Workers`."""
-        device = torch.device(self.placed(self._device))
-        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+        device = str(self.placed(self._device))
+        there = [f"cuda:{place}" for place in range(torch.cuda.device_count())]
+        return torch.cuda.device(device) if device in there else nullcontext()  # what is not there the backend refuses
 
     # --- failing and ending together
 
@@ -221,7 +223,8 @@ def _join(device: Any) -> None:
     torchs: Any = dist  # it does not export PrefixStore for type checkers
     store, rank, workers = next(iter(rendezvous("env://")))
     store = torchs.PrefixStore(met(store, rank, workers), store)
-    backend = "cpu:gloo,cuda:nccl" if str(device).startswith("cuda") else "gloo"
+    nccl = str(device).startswith("cuda") and torch.cuda.is_available() and dist.is_nccl_available()
+    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=workers)
 
 

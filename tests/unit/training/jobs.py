@@ -234,6 +234,7 @@ FAILING: dict[str, Callable[[], Any]] = {
     "callback": lambda: (net(), {"data": samples(24), "progress": refuse}),
     "graph": lambda: (net(seed=RANK), {"data": samples(24)}),
     "option": lambda: (net(), {"data": samples(24), "batch_size": 8 + RANK}),
+    "device": lambda: (net(), {"data": samples(24), "device": "cuda:99"}),
     "option in one": lambda: (net(), {"data": samples(24), "batch_size": 8 * RANK}),
     "other labels": lambda: (net(), {"data": samples(24, seed=RANK)}),
     "fewer samples": lambda: (net(), {"data": samples(24 - RANK)}),

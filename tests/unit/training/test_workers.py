@@ -140,6 +140,7 @@ ERRORS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("OptionError", "batch_size: the workers were called with different values; got 9 in worker 1; wanted 8"),
     )
     * 2,
+    "device": (("OptionError", "device: torch cannot use this device"),) * 2,
     "option in one": (
         ("OptionError", "batch_size: no such number; got 0"),
         ("OptionError", "batch_size: worker 0 of 2 failed: no such number; got 0"),
