@@ -10,7 +10,9 @@ import torch
 
 import hasn
 from hasn.errors import OptionError
-from tests.unit.training.jobs import SILENT, recurrent, sgd, silent_batches, silent_net, told
+from tests.unit.training.calls import SILENT, recurrent, sgd, silent_batches, silent_net
+from tests.unit.training.conftest import Answer
+from tests.unit.training.jobs import told
 from tests.unit.training.task import net, samples, weights
 
 NODES = ("w1", "w2")
@@ -79,11 +81,11 @@ def test_it_is_its_equation(after: dict[str, int], accumulate: int, clip: float 
     assert len(moved["w2"]) < result.steps
 
 
-def test_two_workers_gather_what_one_does(request: pytest.FixtureRequest) -> None:
+def test_two_workers_gather_what_one_does(answer: Answer) -> None:
     """A batch counts once, though one worker's share of it may be silent."""
     wanted, _ = plainly(SILENT["apply_after"], SILENT["accumulate"], SILENT["clip"])
     one = told(hasn.train(silent_net(), silent_batches(), **SILENT))
-    both = request.getfixturevalue("answer")("silent")
+    both = answer("silent")
     assert both[0] == both[1]
     for name, value in wanted.items():
         np.testing.assert_allclose(both[0]["weights"][name], value, rtol=0, atol=1e-6)

@@ -18,9 +18,9 @@ from hasn.errors import OptionError
 from hasn.ir.load import load
 from hasn.training.process_group import Group
 from hasn.training.workers import Workers
-from tests.unit.training import jobs
+from tests.unit.training.calls import BASE, EQUAL, UNEVEN, coded, overflowing, recurrent, sgd
 from tests.unit.training.conftest import PATIENCE, ROOT, Answer
-from tests.unit.training.jobs import BASE, EQUAL, UNEVEN, overflowing, recurrent, sgd, told
+from tests.unit.training.jobs import FAILING, told
 from tests.unit.training.task import net, samples, weights
 
 
@@ -84,7 +84,7 @@ def test_without_a_seed_worker_0_decides(answer: Answer) -> None:
     first, second = answer("as they stand")
     assert first == second
     torch.manual_seed(0)
-    check_equal([first, second], told(hasn.train(net(), jobs.coded, epochs=2, seed=None)), 1e-5)
+    check_equal([first, second], told(hasn.train(net(), coded, epochs=2, seed=None)), 1e-5)
 
 
 def test_little_room_in_one_worker(answer: Answer) -> None:
@@ -153,7 +153,7 @@ ERRORS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def test_every_failing_job_is_looked_at() -> None:
-    assert set(ERRORS) == set(jobs.FAILING)
+    assert set(ERRORS) == set(FAILING)
 
 
 @pytest.mark.parametrize("name", ERRORS)
