@@ -32,12 +32,16 @@ class Group(TyperGroup):
 
 
 def report(error: HasnError, *, as_json: bool) -> None:
-    """Print an error: red on stderr, or as JSON on stdout; the traceback too where HASN_DEBUG is set."""
+    """Print an error: red on stderr, or as JSON on stdout; the traceback too where HASN_DEBUG is set.
+
+    Of many workers the first answers in JSON; the others' errors, which may be their own, go to stderr.
+    """
     from hasn.cli.console import show_json, stderr
+    from hasn.training.workers import rank
 
     if os.environ.get("HASN_DEBUG", "") not in ("", "0"):
         stderr.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
-    if as_json:
+    if as_json and not rank():
         show_json({"error": error_data(error)})
     else:
         text = " ".join([str(error), *getattr(error, "__notes__", [])])

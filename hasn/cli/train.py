@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ Epochs = Annotated[int, typer.Option(help="Passes over the data.")]
 Loss = Annotated[str, typer.Option(help="rate, count, membrane or first-spike.")]
 Optimizer = Annotated[str, typer.Option(help="adam, adamw or sgd.")]
 LearningRate = Annotated[float, typer.Option(help="Step size of the optimizer.")]
-BatchSize = Annotated[int, typer.Option(help="Samples of an update.")]
+BatchSize = Annotated[int, typer.Option(help="Samples of an update, in all workers together.")]
 Learn = Annotated[list[str] | None, typer.Option(help="tau, threshold or delay, beside the weights; may be repeated.")]
 Clip = Annotated[float | None, typer.Option(help="Largest norm of a gradient.")]
 Amp = Annotated[str | None, typer.Option(help="bf16 or fp16 products; changes spikes.")]
@@ -67,6 +68,8 @@ def train(
     """Train a file's weights on labelled samples, with surrogate gradients.
 
     Example: hasn train model.nir --data digits.npz --out trained.nir --epochs 5
+
+    With many workers: torchrun --nproc-per-node 4 --no-python hasn train model.nir ...
     """
     from hasn.cli.console import show, show_json, stderr
     from hasn.ir.load import load
@@ -74,19 +77,22 @@ def train(
     from hasn.ir.whole import refuse_existing
     from hasn.training.api import train as train_graph
     from hasn.training.bar import ProgressBar
+    from hasn.training.workers import rank
 
     refuse_existing(out, force=force)
     options = backend_options(option)
     graph = load(file)
     samples = _labelled(data)
     held_out = None if validation is None else _labelled(validation)
-    with ProgressBar(stderr) as bar:
+    with nullcontext() if rank() else ProgressBar(stderr) as bar:
         result = train_graph(
             graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
             learning_rate=learning_rate, batch_size=batch_size, learn=tuple(learn or ()), clip=clip, amp=amp,
             recompute=recompute, patience=patience, keep_best=best, checkpoint=checkpoint, resume=resume, log=log,
             seed=seed, progress=bar, dt=dt, method=method, reset=reset, timing=timing, **options,
         )  # fmt: skip
+    if rank():  # all workers have the same result; the first one writes it
+        return
     save(result.graph, out, force=force)
     if as_json:
         show_json({**_data(result), "out": str(out)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hasn.errors import FileError, OptionError
 from hasn.program.model import Program, Sink
 from hasn.training.options import Options, learned
 from hasn.training.result import Step, TrainResult
+from hasn.training.workers import Workers, open_workers
 
 if TYPE_CHECKING:
     from hasn.training.board import Board
@@ -34,6 +36,7 @@ def train(
     batch_size: int = 32,
     budget: int | None = None,
     accumulate: int = 1,
+    apply_after: int | Mapping[str, int] | None = None,
     clip: float | None = None,
     amp: str | None = None,
     recompute: int | None = None,
@@ -60,12 +63,18 @@ def train(
 
     The same call with the same seed gives the same result on a CPU, bit for bit, also when it was killed and resumed.
 
+    Under ``torchrun --nproc-per-node N``, or inside a process group of torch.distributed, the same call trains with N
+    workers. Every worker is given the same graph, options and data, and takes its share of each batch; their gradients
+    add up before an update, over gloo on the CPU and nccl with ``device="cuda"`` (the GPU of LOCAL_RANK). The result is
+    that of one process to rounding, and comes out in all workers. What one worker raises is raised in all. Worker 0
+    alone logs, calls ``progress`` and reads and writes the checkpoint. See docs/training.md.
+
     Args:
         graph: the network; not changed.
         data: (inputs (T, N, *shape) or {Input: ...}, labels (N,)), a pair, cut into batches; inputs may be a list of N
             arrays (T_i, *shape) of several lengths, of which those of one length share a batch. Or an iterable of
             batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader. Or a function of the epoch (0, 1 ...)
-            that gives either, to code inputs anew.
+            that gives either, to code inputs anew. The same in all workers: no DistributedSampler.
         epochs: passes over the data.
         loss: "rate", "count", "membrane" or "first-spike" (equations in :mod:`hasn.training.losses`), a
             :class:`hasn.training.Loss`, or a function (outputs (T, batch, *shape), labels) to a scalar, the mean over
@@ -75,11 +84,17 @@ def train(
         schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
         validation: like ``data``; judged after every epoch.
         shuffle: a new order of the samples at every epoch; data that come in batches keep their order.
-        batch_size: samples of a batch.
+        batch_size: samples of a batch, in all workers together.
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make larger batches. Memory has
             its own limit: a batch that does not fit runs in halves whose gradients add up, so the result is the same.
-        accumulate: batches whose gradients make one update, as one batch of all their samples would.
-        clip: largest norm of an update's gradient.
+        accumulate: batches whose gradients make one update, as one batch of all their samples would. Workers add up
+            once an update.
+        apply_after: K, or {node: K} (1 for the others): a node is moved once K batches have given it a gradient that is
+            not all zero, by the mean over their samples; others keep gathering (:mod:`hasn.training.threshold` has the
+            equation). A batch counts once however many workers share it; nodes are looked at after every
+            ``accumulate`` batches, which is still what ``clip``, ``schedule``, ``losses`` and ``checkpoint_every``
+            call an update, though no node may be due. What still waits at the end of training is not applied.
+        clip: largest norm of an update's gradient: of what is applied then, in all workers.
         amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
         recompute: keep the states at every K-th step only, and compute the others again on the way back
             (torch.utils.checkpoint): less memory, more time, the same result.
@@ -98,30 +113,37 @@ def train(
         log: a folder for TensorBoard (pip install 'hasn[train]'), or a writer with add_scalar; no step waits for it.
         log_queue: entries that may wait for the writer before more are dropped.
         progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`.
-        seed: of torch's, numpy's and Python's generators while training lasts; None: as they stand.
+        seed: of torch's, numpy's and Python's generators while training lasts; None: as they stand (in worker 0).
         dt, method, reset, timing, precision: see :func:`hasn.compile`.
         **backend_options: the backend's: ``surrogate="fast_sigmoid"``, ``device="cuda"`` ...
 
     Raises:
         InputError: no sample, wrong shapes, labels out of range.
         OptionError: an option that does not exist or does not fit the graph.
-        TrainingError: a loss or gradient that is not finite (with the step and the first node), or no memory for one
-            sample.
+        TrainingError: a loss or gradient that is not finite (with the step and the first node), no memory for one
+            sample, or another worker that is gone.
         GraphError: the graph is broken, or the checkpoint is of another one.
         FileError: the checkpoint exists and ``resume`` is False, or it is damaged or cannot be written.
         BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
     """
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     path = None if checkpoint is None else Path(checkpoint)
-    options = Options(
-        epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, clip, amp, recompute,
-        learned(learn), tuple(regularisers), patience, monitor, keep_best, path, checkpoint_every, resume, log,
-        log_queue, progress, seed, precision, backend_options,
-    )  # fmt: skip
-    _check(graph, options, validation)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
-    with _generators_put_back():
-        return _train(graph, data, validation, options, lowering)
+    with open_workers(backend_options.get("device", "cpu")) as workers:
+        if "device" in backend_options:
+            backend_options["device"] = workers.placed(backend_options["device"])
+        options = Options(
+            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
+            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
+            checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+        )  # fmt: skip
+        _check(graph, options, validation)
+        if workers.rank == 0:
+            _check_files(options)
+        else:
+            options = replace(options, log=None, progress=None)
+        with _generators_put_back():
+            return _train(graph, data, validation, options, lowering, workers)
 
 
 def _train(
@@ -130,8 +152,9 @@ def _train(
     validation: Any,
     options: Options,
     lowering: Mapping[str, Any],
+    workers: Workers,
 ) -> TrainResult:
-    from hasn.training.checkpoint import fingerprint
+    from hasn.training.checkpoint import digest_of, fingerprint
     from hasn.training.loop import Trainer
     from hasn.training.losses import loss_of
     from hasn.training.network import TrainedNetwork
@@ -140,12 +163,17 @@ def _train(
     _seed(options.seed)
     network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
     loss = loss_of(options.loss, network.program)
-    parts = [_data(given, network, loss, options, what) for given, what in ((data, "data"), (validation, "validation"))]
     print_ = fingerprint(graph, network.program, options.learn)
+    start = {"graph": print_, "graph's parameters": digest_of(network.parameters)} if workers.count > 1 else {}
+    workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
+    parts = [
+        _data(given, network, loss, options, what, workers)
+        for given, what in ((data, "data"), (validation, "validation"))
+    ]
     with _board(options) as board:
         scorer = Scorer(network, loss, options)
-        made = Trainer(network, scorer, options, parts[0], parts[1], print_, board).run()
-    dropped = 0 if board is None else board.dropped
+        made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
+    dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
     return TrainResult(network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped)
 
 
@@ -159,6 +187,9 @@ def _check(graph: Any, options: Options, validation: Any) -> None:
         )
     if options.monitor.startswith("validation") and validation is None:
         raise OptionError("there are no validation data", parameter="monitor", got=repr(options.monitor))
+
+
+def _check_files(options: Options) -> None:
     if options.checkpoint is None:
         return
     if options.checkpoint.exists() and not options.resume:
@@ -171,7 +202,7 @@ def _check(graph: Any, options: Options, validation: Any) -> None:
         raise FileError("there is no such folder", parameter=str(options.checkpoint.parent), way_out="Make it first.")
 
 
-def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str) -> Any:
+def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:
     from hasn.training.batches import Data
     from hasn.training.losses import check_labels
     from hasn.training.network import shapes_of
@@ -182,7 +213,7 @@ def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, wha
     shuffle = options.shuffle and what == "data"
     return Data(
         given, shapes_of(network.program), lambda labels: check_labels(labels, classes, loss, what), what,
-        options.batch_size, options.budget, shuffle,
+        options.batch_size, options.budget, shuffle, workers,
     )  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from hasn.errors import InputError
+from hasn.training.workers import Workers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,14 +20,23 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of the same length: {Input: (T, batch, *shape)} and their labels (batch, ...)."""
+    """One worker's share of a batch.
+
+    Attributes:
+        inputs: {Input: (T, samples, *shape)}, all of the same length.
+        labels: (samples, ...).
+        whole: samples of the batch in all workers.
+        mark: a checksum of all its labels, by which workers see that they have the same data; 0 where there is one.
+    """
 
     inputs: dict[str, Tensor]
     labels: Tensor
+    whole: int
+    mark: int = 0
 
     @property
     def size(self) -> int:
-        """Samples."""
+        """Samples of this worker."""
         return len(self.labels)
 
     @property
@@ -34,12 +45,14 @@ class Batch:
         return len(next(iter(self.inputs.values())))
 
     def cut(self, samples: int) -> list[Batch]:
-        """Parts of at most so many samples."""
+        """Parts of at most so many samples; none of a batch that leaves this worker nothing."""
+        if not self.size:
+            return []
         if samples >= self.size:
             return [self]
         starts = range(0, self.size, samples)
         return [
-            Batch({n: x[:, i : i + samples] for n, x in self.inputs.items()}, self.labels[i : i + samples])
+            Batch({n: x[:, i : i + samples] for n, x in self.inputs.items()}, self.labels[i : i + samples], self.whole)
             for i in starts
         ]
 
@@ -56,6 +69,7 @@ class Data:
         batch_size: samples of a batch; data that come in batches keep theirs.
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make large batches.
         shuffle: draw a new order for every epoch.
+        workers: among whom each batch is shared.
     """
 
     given: Any
@@ -65,6 +79,7 @@ class Data:
     batch_size: int
     budget: int | None
     shuffle: bool
+    workers: Workers = field(default_factory=Workers)
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -108,7 +123,11 @@ class Data:
         if not len(labels):
             raise _empty(self.what)
         self.check(labels)
-        return Batch(columns, labels)
+        part = self.workers.share(len(labels))
+        return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
+
+    def _mark(self, labels: Tensor) -> int:
+        return zlib.crc32(labels.cpu().contiguous().numpy().tobytes()) if self.workers.count > 1 else 0
 
     def _columns(self, inputs: Any, *, sequences: bool) -> dict[str, Any]:
         """{Input: a tensor, or a list of one for each sample}."""
@@ -141,7 +160,14 @@ class Data:
             chosen += torch.split(order, size)
         if self.shuffle and any(isinstance(column, list) for column in columns.values()):
             chosen = [chosen[i] for i in torch.randperm(len(chosen)).tolist()]
-        return (Batch({n: _take(x, i) for n, x in columns.items()}, labels[i]) for i in chosen), len(chosen)
+        return (self._taken(columns, labels, members) for members in chosen), len(chosen)
+
+    def _taken(self, columns: dict[str, Any], labels: Tensor, members: Tensor) -> Batch:
+        """This worker's share of the batch of some members."""
+        own = members[self.workers.share(len(members))]
+        some = own if len(own) else members[:1]  # whose length and shape an empty share has as well
+        inputs = {name: _take(column, some)[:, : len(own)] for name, column in columns.items()}
+        return Batch(inputs, labels[own], len(members), self._mark(labels[members]))
 
 
 def _empty(what: str) -> InputError:

@@ -18,8 +18,9 @@ from hasn.program.model import Program
 
 if TYPE_CHECKING:
     import nir
+    from torch import Tensor
 
-FORMAT = "hasn training 1"
+FORMAT = "hasn training 2"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale"}
 _LEARNED = {"tau": {"tau", "tau_syn", "tau_mem"}, "threshold": {"v_threshold", "threshold"}, "delay": {"delay"}}
@@ -44,6 +45,15 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> 
             if parameter not in trained:
                 digest.update(str(np.asarray(value).tolist()).encode())
     digest.update("\n".join(sorted(f"{source}>{target}" for source, target in flat.edges)).encode())
+    return digest.hexdigest()
+
+
+def digest_of(parameters: Mapping[str, Tensor]) -> str:
+    """A hash of trained parameters, bit for bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(parameters.items()):
+        digest.update(f"\n{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -101,8 +111,26 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         torch.save({"format": FORMAT, **state}, temporary)
 
 
-def read_checkpoint(path: Path, fingerprint_: str, settings: Mapping[str, str]) -> dict[str, Any]:
+def bytes_of(path: Path) -> bytes | None:
+    """What a checkpoint file holds; None if there is none.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise FileError(f"cannot be read: {error.strerror or error}", parameter=str(path)) from error
+
+
+def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Mapping[str, str]) -> dict[str, Any]:
     """The state in a checkpoint. Nothing in the file is executed.
+
+    Args:
+        content: of the file.
+        path: for messages.
+        fingerprint_: of the graph that is trained.
+        settings: of this training.
 
     Raises:
         FileError: no checkpoint, or a damaged one.
@@ -112,11 +140,7 @@ def read_checkpoint(path: Path, fingerprint_: str, settings: Mapping[str, str]) 
     import torch
 
     try:
-        content = io.BytesIO(path.read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror or error}", parameter=str(path)) from error
-    try:
-        state = torch.load(content, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make torch and zipfile raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileError(f"not a checkpoint, or a damaged one: {reason}", parameter=str(path)) from error

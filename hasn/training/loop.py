@@ -1,17 +1,27 @@
-"""The loop: epochs of updates, each a group of batches in parts that fit in memory."""
+"""The loop: epochs of updates, validation, checkpoints; the same in all workers."""
 
 from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hasn.errors import InputError, TrainingError
 from hasn.training.batches import Batch, Data
 from hasn.training.board import Board
-from hasn.training.checkpoint import random_states, read_checkpoint, set_random_states, write_checkpoint
+from hasn.training.checkpoint import (
+    bytes_of,
+    digest_of,
+    random_states,
+    read_checkpoint,
+    set_random_states,
+    write_checkpoint,
+)
+from hasn.training.gradients import Gradients
 from hasn.training.memory import Room
 from hasn.training.moving import Moving
 from hasn.training.network import TrainedNetwork
@@ -19,9 +29,9 @@ from hasn.training.options import Options
 from hasn.training.progress import Progress, Tally
 from hasn.training.result import Epoch, Step
 from hasn.training.score import Scorer
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from hasn.training.threshold import Waiting
+from hasn.training.update import Update, added
+from hasn.training.workers import Workers
 
 
 class Trainer:
@@ -35,6 +45,7 @@ class Trainer:
         validation: to judge by, after every epoch.
         fingerprint: of the graph, for checkpoints.
         board: where figures go, if anywhere.
+        workers: who train together.
     """
 
     def __init__(
@@ -46,18 +57,21 @@ class Trainer:
         validation: Data | None,
         fingerprint: str,
         board: Board | None,
+        workers: Workers,
     ) -> None:
-        self.network, self.scorer, self.options = network, scorer, options
+        self.network, self.scorer, self.options, self.workers = network, scorer, options, workers
         self.data, self.validation, self.fingerprint, self.board = data, validation, fingerprint, board
         self.moving = Moving(network, options)
+        self.gradients = _gradients(network, options)
         self.room = Room()
+        self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
 
     def run(self) -> Progress:
         """Train until the last epoch, or until it stops improving."""
         path = self.options.checkpoint
-        if path is not None and self.options.resume and path.exists():
+        if path is not None and self.options.resume:
             self._load(path)
         while self.now.epoch < self.options.epochs and not self.now.stopped:
             self._run_epoch()
@@ -71,22 +85,27 @@ class Trainer:
     def _run_epoch(self) -> None:
         start = time.perf_counter() - self.now.tally.seconds
         batches, count = self._batches()
-        while group := list(islice(batches, self.options.accumulate)):
-            values = self._update(group)
+        while True:
+            group = list(islice(batches, self.options.accumulate))
+            values = self.update(group, self.now.step + 1)
+            if values is None:
+                break
             self.now.position += len(group)
             self.now.step += 1
-            self.now.tally.add(values, sum(batch.size for batch in group))
+            self.now.tally.add(values, sum(batch.whole for batch in group))
             self.now.tally.seconds = time.perf_counter() - start
             self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
             self._tell(values, group, count)
             every = self.options.checkpoint_every
             if every and self.now.step % every == 0:
                 self._save()
-        loss, accuracy = self._validate()
-        tally = self.now.tally
+        found = self._validate()
+        self.now.tally.seconds = time.perf_counter() - start
+        judged, tally = self._agree(*found), self.now.tally
         done = Epoch(
-            self.now.epoch, tally.loss, tally.accuracy, loss, accuracy, tally.rates(self.scorer.populations),
-            time.perf_counter() - start, tally.batch,
+            self.now.epoch, tally.loss, tally.accuracy,
+            judged.loss if judged.samples else None, judged.accuracy if judged.samples else None,
+            tally.rates(self.scorer.populations), tally.seconds, tally.batch,
         )  # fmt: skip
         self._finish(done)
 
@@ -100,7 +119,8 @@ class Trainer:
                 pass
             set_random_states({**then, "data": []})
             return batches, count
-        self._epoch_start = random_states([self.data.given])
+        self._epoch_start = self.workers.first("generators", random_states([self.data.given]))
+        set_random_states(self._epoch_start, [self.data.given])
         self.now.tally = Tally()
         return self.data.epoch(self.now.epoch)
 
@@ -119,48 +139,45 @@ class Trainer:
         if self.options.checkpoint is not None:
             self._save()
 
-    # --- an update
+    # --- validation
 
-    def _update(self, group: list[Batch]) -> list[float]:
-        """Gradients of a group of batches, then one step of the optimizer; what the scorer says of it."""
-        parts, sums = self.room.fitted(lambda: self._gradients(group))
-        values: list[float] = sums.sum(0).tolist()
-        if not math.isfinite(values[0]):
-            self.scorer.stop_at_loss(parts, self.now.step + 1, values[0])
-        self.moving.step(lambda: self.scorer.stop_at_gradient(parts, self.now.step + 1))
-        return values
-
-    def _gradients(self, group: list[Batch]) -> tuple[list[Batch], Tensor]:
-        """The gradients of the mean loss over all samples of a group, whatever parts it runs in."""
+    def _validate(self) -> tuple[Tally, int]:
+        """Loss (without regularisers) and accuracy of this worker's share of the validation data, and their mark."""
         import torch
 
-        self.moving.zero()
-        total = sum(batch.size for batch in group)
-        parts, rows = [], []
-        for batch in group:
-            for part in self.room.parts(batch):
-                loss, row = self.scorer(part, part.size / total)
-                self.moving.backward(loss)
-                parts.append(part)
-                rows.append(row)
-        return parts, torch.stack(rows)
-
-    def _validate(self) -> tuple[float | None, float | None]:
-        """Loss (without regularisers) and accuracy on the validation data."""
-        import torch
-
-        if self.validation is None:
-            return None, None
-        tally = Tally()
+        tally, mark = Tally(), 0
         with torch.no_grad():
-            for batch in self.validation.epoch(self.now.epoch)[0]:
-                tally.add(self.room.fitted(lambda b=batch: self._judged(b)), batch.size)  # type: ignore[misc]
-        return tally.loss, tally.accuracy
+            for batch in self.validation.epoch(self.now.epoch)[0] if self.validation else ():
+                tally.add(self.room.fitted(lambda b=batch: self._judged(b)), batch.whole)  # type: ignore[misc]
+                mark = zlib.crc32(f"{mark} {batch.mark}".encode())
+        return tally, mark
 
     def _judged(self, batch: Batch) -> list[float]:
-        rows = [self.scorer(part, part.size / batch.size, regularised=False)[1] for part in self.room.parts(batch)]
-        values: list[float] = sum(rows[1:], rows[0]).tolist()
-        return values
+        parts = self.room.parts(batch)
+        return self.scorer.sum([self.scorer(part, part.size / batch.whole, regularised=False)[1] for part in parts])
+
+    def _agree(self, own: Tally, mark: int) -> Tally:
+        """The validation of all workers, who have come to the end of an epoch with the same parameters."""
+        said = self.workers.exchange(
+            "the end of an epoch",
+            (own.sums, mark, self.now.tally.seconds, self.room.limit, self.room.samples, self._digest()),
+        )
+        sums, marks, seconds, limits, ran, digests = zip(*said, strict=True)
+        if len(set(marks)) > 1:
+            raise InputError("the workers have different data", parameter="validation", wanted="the same in all")
+        if len(set(digests)) > 1:
+            raise TrainingError(
+                f"the workers' parameters differ after epoch {self.now.epoch}",
+                parameter="workers",
+                got=", ".join(digest[:8] for digest in digests),
+                way_out="Look at the optimizer, the schedule and the data: they must do the same in all workers.",
+            )
+        self.now.tally.seconds = seconds[0]
+        self.room.agree(limits, ran)
+        return Tally(own.samples, added(sums))
+
+    def _digest(self) -> str:
+        return digest_of(self.network.parameters) if self.workers.count > 1 else ""
 
     # --- telling and keeping
 
@@ -179,12 +196,13 @@ class Trainer:
             self.options.progress(step)
 
     def _save(self) -> None:
-        if self.options.checkpoint is None:
+        if self.options.checkpoint is None or self.workers.rank:
             return
         state = {
             "fingerprint": self.fingerprint,
             "settings": self.options.settings,
             "moving": self.moving.state(),
+            "gradients": self.gradients.state(),
             "progress": self.now.state(),
             "room": self.room.limit,
             "random": random_states([self.data.given]),
@@ -193,9 +211,19 @@ class Trainer:
         write_checkpoint(self.options.checkpoint, state)
 
     def _load(self, path: Path) -> None:
-        state = read_checkpoint(path, self.fingerprint, self.options.settings)
+        content = self.workers.first("checkpoint", None if self.workers.rank else bytes_of(path))
+        if content is None:
+            return
+        state = read_checkpoint(content, path, self.fingerprint, self.options.settings)
         self.moving.load(state["moving"])
+        self.gradients.load(state["gradients"])
         self.now = Progress.of_state(state["progress"])
         self.room.limit = state["room"]
         self._epoch_start = state["epoch_start"]
         set_random_states(state["random"], [self.data.given])
+
+
+def _gradients(network: TrainedNetwork, options: Options) -> Gradients:
+    if options.apply_after is None:
+        return Gradients(network.parameters)
+    return Waiting(network.parameters, network.owners, options.apply_after)

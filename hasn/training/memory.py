@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hasn.errors import TrainingError
@@ -45,6 +45,11 @@ class Room:
         fits = batch.size if self.limit is None else max(1, self.limit // batch.steps)
         self.samples = min(batch.size, fits)
         return batch.cut(fits)
+
+    def agree(self, limits: Sequence[int | None], samples: Sequence[int]) -> None:
+        """Take the least room of all workers, so that all run in the same parts from now on."""
+        self.limit = min((limit for limit in limits if limit is not None), default=None)
+        self.samples = max(samples)
 
     def fitted(self, work: Callable[[], R]) -> R:
         """What ``work`` gives, which is called again with half the room as often as memory does not suffice.

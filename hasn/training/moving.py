@@ -39,18 +39,13 @@ class Moving:
         """Of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def zero(self) -> None:
-        """Forget all gradients."""
-        for parameter in self.network.parameters.values():
-            parameter.grad = None
-
     def backward(self, loss: Tensor) -> None:
         """Add a loss's gradients."""
         scaled: Any = loss if self.scaler is None else self.scaler.scale(loss)
         scaled.backward()
 
     def step(self, refuse: Callable[[], None]) -> None:
-        """Move the parameters by the gradients that have been added up.
+        """Move the parameters by the gradients that have been added up; those without one stay.
 
         Args:
             refuse: called where a gradient is not finite; if it raises nothing, a scaler leaves this update out.
@@ -75,7 +70,7 @@ class Moving:
         if self.options.clip is not None:
             return torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
         norms = [torch.linalg.vector_norm(p.grad).cpu().double() for p in parameters if p.grad is not None]
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.zeros((), dtype=torch.float64), *norms]))
         return norm
 
     # --- state

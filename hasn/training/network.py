@@ -92,6 +92,16 @@ class TrainedNetwork:
         """The trained parameters that are weights, biases and scales."""
         return list(self.module.parameters())
 
+    @property
+    def owners(self) -> dict[str, str]:
+        """Name of a trained parameter -> flat name of its node."""
+        found = {name: name.rpartition(".")[0] for name in self.learnable.parameters}
+        known = {parameter: name for name, parameter in self.module.named_parameters()}
+        for step, _, module in self.module._order:
+            for parameter in () if module is None else module.parameters():
+                found[known[parameter]] = step.name
+        return {name: found[name] for name in self.parameters}
+
     def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
         """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
         self.module.delays = self.learnable.apply(self.module.like)

@@ -29,6 +29,7 @@ class Options:
     batch_size: int
     budget: int | None
     accumulate: int
+    apply_after: int | Mapping[str, int] | None
     clip: float | None
     amp: str | None
     recompute: int | None
@@ -55,6 +56,7 @@ class Options:
         for name in ("budget", "recompute", "patience", "checkpoint_every"):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name))
+        self._check_threshold()
         for name in ("learning_rate", "clip"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
@@ -80,6 +82,7 @@ class Options:
             "batch_size",
             "budget",
             "accumulate",
+            "apply_after",
             "clip",
             "amp",
         )
@@ -87,6 +90,26 @@ class Options:
         known = {name: _text(getattr(self, name)) for name in names}
         known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
         object.__setattr__(self, "settings", known)
+
+    @property
+    def course(self) -> dict[str, str]:
+        """What workers must agree on beside the settings, or one of them stops before the others."""
+        names = ("epochs", "patience", "monitor", "keep_best", "recompute", "schedule", "checkpoint_every", "resume")
+        return {name: _text(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
+
+    def _check_threshold(self) -> None:
+        if self.apply_after is None:
+            return
+        after = self.apply_after.values() if isinstance(self.apply_after, Mapping) else (self.apply_after,)
+        for count in after:
+            _whole("apply_after", count)
+        if self.amp == "fp16":
+            raise OptionError(
+                "gradients that wait for others cannot be scaled, since the scale changes meanwhile",
+                parameter="apply_after",
+                got="amp='fp16'",
+                way_out="Pass amp='bf16', which needs no scaler.",
+            )
 
 
 def _whole(name: str, value: Any) -> None:

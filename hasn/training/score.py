@@ -53,6 +53,15 @@ class Scorer:
             figures = [loss.detach(), self._accuracy(activity, labels) * share, *rates]
             return loss, torch.stack([figure.double() for figure in figures])
 
+    def sum(self, rows: Sequence[Tensor]) -> list[float]:
+        """The figures of several parts, or zeros of none."""
+        import torch
+
+        if not rows:
+            return [0.0] * (2 + len(self.populations))
+        found: list[float] = torch.stack(list(rows)).sum(0).tolist()
+        return found
+
     def _autocast(self) -> AbstractContextManager[Any]:
         import torch
 

@@ -68,6 +68,7 @@ CALLS: dict[str, Any] = {
     },
     "tau and threshold": lambda: {"data": samples(24), "batch_size": 8, "learn": ("tau", "threshold")},
     "best of it": lambda: {"data": samples(24), "batch_size": 8, "validation": samples(12, 5), "keep_best": True},
+    "gradients that wait": lambda: {"data": samples(24), "batch_size": 8, "apply_after": {"w1": 2, "w2": 4}},
     "scaler": lambda: {"data": samples(24), "batch_size": 8, "amp": "fp16"},
 }  # fmt: skip
 
