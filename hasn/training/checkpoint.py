@@ -15,6 +15,7 @@ from hasn.errors import FileError, GraphError, OptionError
 from hasn.ir.structure import flatten
 from hasn.ir.whole import whole_file
 from hasn.program.model import Program
+from hasn.training.learnable import PARAMETERS
 
 if TYPE_CHECKING:
     import nir
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 FORMAT = "hasn training 2"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale"}
-_LEARNED = {"tau": {"tau", "tau_syn", "tau_mem"}, "threshold": {"v_threshold", "threshold"}, "delay": {"delay"}}
 
 
 def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:
@@ -31,7 +31,7 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> 
 
     So a resumed training may start from other random weights, which the checkpoint replaces; not from another graph.
     """
-    trained = _TRAINED.union(*(_LEARNED[kind] for kind in learn))
+    trained = _TRAINED.union(*(PARAMETERS[kind] for kind in learn))
     digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
     flat = flatten(graph)
     resets = {step.name: getattr(step, "reset", None) for step in program.steps}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 #: NIR's names of what each option learns.
-_PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold"), "delay": ("delay",)}
+PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold"), "delay": ("delay",)}
 #: Steps of delay for each unit of its raw tensor.
 _STEPS = 100.0
 
@@ -81,7 +81,7 @@ class Learnable:
         for kind, share in learn.items():
             before = len(self.parts)
             for step in program.of(Neurons, Compare, Connection):
-                for parameter in _PARAMETERS[kind]:
+                for parameter in PARAMETERS[kind]:
                     if hasattr(nodes[step.name], parameter):
                         self.parts.append(_learned(step.name, nodes[step.name], parameter, share, program))
             if len(self.parts) == before:
@@ -95,12 +95,13 @@ class Learnable:
         """The raw tensors by ``node.parameter``."""
         return {f"{part.node}.{part.parameter}": part.raw for part in self.parts}
 
-    def apply(self, like: Tensor) -> dict[str, Tensor]:
-        """Put the present coefficients into the modules, with their gradients; ``like`` gives dtype and device.
+    def apply(self, network: Any) -> None:
+        """Put the present coefficients into the modules, and the delays into their network, with their gradients.
 
-        Returns:
-            Delay node -> steps, with their gradients, for :attr:`SpikingNetwork.delays`.
+        Args:
+            network: the :class:`hasn.backends.snntorch.module.SpikingNetwork` of the modules.
         """
+        like: Tensor = network.like
         for name, module in self._modules.items():
             node = copy.copy(self._nodes[name])
             for part in self.parts:
@@ -108,9 +109,9 @@ class Learnable:
                     setattr(node, part.parameter, part.value())
             for buffer, value in _coefficients(node, self.program.step(name), self.program).items():
                 setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
-        return self.delays(like)
+        network.delays = self._delays(like)
 
-    def delays(self, like: Tensor) -> dict[str, Tensor]:
+    def _delays(self, like: Tensor) -> dict[str, Tensor]:
         """Delay node -> steps, with their gradients."""
         import torch
 
@@ -152,7 +153,7 @@ def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: 
 
 def _kind(parameter: str) -> str:
     """The option that learns a parameter."""
-    return next(kind for kind, names in _PARAMETERS.items() if parameter in names)
+    return next(kind for kind, names in PARAMETERS.items() if parameter in names)
 
 
 def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tuple[Callable[[Tensor], Tensor], Tensor]:

@@ -104,7 +104,7 @@ class TrainedNetwork:
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
         """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
-        self.module.delays = self.learnable.apply(self.module.like)
+        self.learnable.apply(self.module)
         steps = len(next(iter(inputs.values())))
         if self.recompute is None:
             found = self.module(dict(inputs))

@@ -57,7 +57,7 @@ def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] |
 
     module: Any = network.module
     with torch.no_grad():
-        network.learnable.apply(module.like)
+        network.learnable.apply(module)
         inputs = module.inputs_of(dict(batch.inputs))
         state = module.start(batch.size)
         for t in range(batch.steps):

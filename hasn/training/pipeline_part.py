@@ -10,9 +10,9 @@ import numpy as np
 
 from hasn.errors import OptionError
 from hasn.ir.structure import flatten
-from hasn.program.model import Compare, Neurons, Program
+from hasn.program.model import Compare, Connection, Neurons, Program
 from hasn.program.stages import Stage
-from hasn.training.learnable import Learnable
+from hasn.training.learnable import PARAMETERS, Learnable
 from hasn.training.options import OPTIMIZERS
 from hasn.training.pipeline_options import PipelineOptions
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TRAINED = ("weight", "bias", "scale")
-#: NIR's names of what ``learn`` may say.
-_LEARNED = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold")}
 
 
 class Part:
@@ -36,7 +34,7 @@ class Part:
 
     Attributes:
         module: the stage's network.
-        learnable: time constants and thresholds that are trained, if any.
+        learnable: time constants, thresholds and delays that are trained, if any.
         parameters: name -> leaf tensor that training moves.
     """
 
@@ -126,9 +124,8 @@ def _there(
     """
     found: dict[str, str] = {}
     for kind, share in learn.items():
-        having = {
-            s.name for s in program.of(Neurons, Compare) if any(hasattr(nodes[s.name], n) for n in _LEARNED[kind])
-        }
+        names = {step.name for step in program.of(Neurons, Compare, Connection)}
+        having = {name for name in names if any(hasattr(nodes[name], parameter) for parameter in PARAMETERS[kind])}
         if not having:
             raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
         if having & set(stage.names):

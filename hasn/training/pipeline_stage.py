@@ -75,7 +75,7 @@ class StageModule(nn.Module):
         return tuple(tracked(value) for value in outputs)
 
     def _run(self, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        self.learnable.apply(self.like)
+        self.learnable.apply(self.network)
         found = self.network(dict(zip(self.stage.incoming, values, strict=True)))
         found = found if isinstance(found, Mapping) else {self._sinks[0]: found}
         return tuple(found[name].contiguous() for name in self.stage.shown)

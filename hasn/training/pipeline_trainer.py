@@ -147,7 +147,7 @@ class Pipeline:
         self._steps = steps
         self._judge.labels = shared.to(self._part.module.like.device)
         self._judge.failed = self._stage.failed = None
-        return Batch(inputs if self.rank == 0 else {}, self._judge.labels)
+        return Batch(inputs if self.rank == 0 else {}, self._judge.labels, len(shared))
 
     def _batch(self, inputs: Any, labels: Any) -> Batch:
         from hasn.training.batches import Data

@@ -61,6 +61,8 @@ def halving(optimizer: Any) -> Any:
     return torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
 
 
+LEARNED = dict.fromkeys(("tau", "threshold", "delay"), "neuron")
+
 #: What both are called with: (graph, options of both, options of the pipeline).
 CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "Adam, float32": (net, {"learning_rate": 1e-2}, {}),
@@ -69,7 +71,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "all forwards first": (net, {"optimizer": momentum}, {"pipeline": "gpipe", "micro_batches": 3}),
     "one micro-batch": (net, {"optimizer": momentum}, {"pipeline": "gpipe", "micro_batches": 1}),
     "clip and schedule": (net, {"clip": 0.05, "schedule": halving, "optimizer": momentum}, {}),
-    "tau and threshold": (net, {"learn": {"tau": "neuron", "threshold": "neuron"}, "precision": "float64"}, {}),
+    "all that is learned": (net, {"learn": LEARNED, "precision": "float64", "learning_rate": 1e-2}, {}),
     "voltages": (lambda: net("LI"), {"loss": "membrane", "optimizer": momentum, "method": "exact"}, {}),
     "first spikes": (net, {"loss": first_spike(2.0), "reset": "subtract"}, {"balance": "synapses"}),
     "hardware's time": (net, {"timing": "hardware", "precision": "float64"}, {}),
@@ -90,6 +92,6 @@ def weights(graph: nir.NIRGraph) -> dict[str, Any]:
     return {
         f"{name}.{parameter}": np.asarray(getattr(node, parameter))
         for name, node in graph.nodes.items()
-        for parameter in ("weight", "bias", "tau", "v_threshold")
+        for parameter in ("weight", "bias", "tau", "v_threshold", "delay")
         if hasattr(node, parameter)
     }

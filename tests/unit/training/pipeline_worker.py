@@ -98,7 +98,7 @@ def options(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "too many": {"stages": 30},
         "few": {"micro_batches": 1},
         "loss": {"loss": "membrane"},
-        "learn": {"learn": "delay"},
+        "learn": {"learn": "weights"},
         "optimizer": {"optimizer": "lbfgs"},
         "optimizer's kind": {"optimizer": lambda groups: 3},
         "other": {"width": 3},

@@ -124,10 +124,11 @@ def test_three_stages_with_a_path_past_the_second(name: str, three: Found) -> No
 
 
 def test_what_was_learned_is_in_the_graph(two: Found) -> None:
-    before, after = weights(net()), two["tau and threshold", 1][1]
+    before, after = weights(net()), two["all that is learned", 1][1]
     for node in ("one", "two", "last"):
         assert (after[f"{node}.tau"] != before[f"{node}.tau"]).any()
         assert (after[f"{node}.v_threshold"] != before[f"{node}.v_threshold"]).any()
+    assert (after["late.delay"] != before["late.delay"]).any()
 
 
 # --- what goes wrong
@@ -176,7 +177,7 @@ REFUSED = {
     "too many": "stages: no such number of stages; got 30; wanted 1 to 8",
     "few": "micro_batches: fewer micro-batches than stages; got 1; wanted >= 2 for the pipeline '1f1b'",
     "loss": "loss: the loss 'membrane' reads voltages, and this Output shows spikes",
-    "learn": "learn: delays are not learned",
+    "learn": "learn: no such learn; got 'weights'",
     "optimizer": "optimizer: no such optimizer; got 'lbfgs'",
     "optimizer's kind": "optimizer: no torch.optim.Optimizer comes of it; got int",
     "other": "width: neither training nor the backend has such an option",
