@@ -114,14 +114,12 @@ class SnnTorchExecutable(Executable):
 
     def _start_stream(self, batch: int) -> None:
         if self._stream is None or self._stream.batch != batch:
-            self._stream = Stream(self.module, batch)
+            self._stream = Stream(self.module, batch, self._sinks)
         else:
             self._stream.restart()
 
-    @torch.no_grad()
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
-        values = self._live().step({name: torch.from_numpy(value) for name, value in inputs.items()})
-        return {name: values[name].cpu().numpy().copy() for name in self._sinks}
+        return self._live().step(inputs)
 
     def _live(self) -> Stream:
         if self._stream is None:

@@ -8,7 +8,7 @@ torch counts changes; what is written past its count (through ``.data``) is noti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from hasn import kernels
 from hasn.backends.snntorch.connections import Reshape
 from hasn.backends.snntorch.engine import Node, given_shape
-from hasn.backends.snntorch.neurons import KEPT, Population
+from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan_calls import scan_job
 from hasn.backends.snntorch.scan_coefficients import equations, hooks
+from hasn.backends.snntorch.watch import Watch
+from hasn.executable import Array
 from hasn.kernels import Rows, available
 from hasn.kernels.events import EventProduct, event_product, events_available
 from hasn.program.model import Source
@@ -42,10 +44,11 @@ class Stream:
     Args:
         network: whose steps.
         batch: samples.
+        shown: nodes whose values a step gives.
     """
 
-    def __init__(self, network: SpikingNetwork, batch: int) -> None:
-        self._network, self.batch = network, batch
+    def __init__(self, network: SpikingNetwork, batch: int, shown: Sequence[str]) -> None:
+        self._network, self.batch, self._shown = network, batch, shown
         self._plan: Plan | None = None
         self.state = network.start(batch)
 
@@ -66,16 +69,27 @@ class Stream:
     def state(self, state: StreamState) -> None:
         self._state, self._plan = state, None
 
-    def step(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Every node's value, until the next step: {Input: (batch, *shape)} to {node: (batch, *shape)}."""
-        if self._plan is None or self._network.engine != "fused" or not self._plan.holds():
-            like = self._network.like
-            if self._network.engine != "fused" or not available() or like.device.type != "cpu":
-                self._plan = None
-                given = {name: x.to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
-                return self._network.advance(given, self._state)
-            self._plan = Plan(self._network, self._state, self.batch)
-        return self._plan.step(inputs)
+    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """{Input: (batch, *shape)} to {shown node: (batch, *shape)}, arrays of the caller's own."""
+        if self._plan is None or not self._plan.holds():
+            self._plan = self._planned()
+        return self._stepped(inputs) if self._plan is None else self._plan.step(inputs)
+
+    @torch.no_grad()
+    def _planned(self) -> Plan | None:
+        """A plan, where one can be had."""
+        network = self._network
+        if network.engine != "fused" or not available() or network.like.device.type != "cpu":
+            return None
+        return Plan(network, self._state, self.batch, self._shown)
+
+    @torch.no_grad()
+    def _stepped(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The same by the step loop."""
+        like = self._network.like
+        given = {name: torch.from_numpy(x).to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
+        values = self._network.advance(given, self._state)
+        return {name: values[name].cpu().numpy().copy() for name in self._shown}
 
 
 class Plan:
@@ -85,30 +99,31 @@ class Plan:
         network: whose nodes.
         state: moves on with every step; its tensors are replaced by the plan's own.
         batch: samples.
+        shown: nodes whose values a step gives.
     """
 
-    def __init__(self, network: SpikingNetwork, state: StreamState, batch: int) -> None:
+    def __init__(self, network: SpikingNetwork, state: StreamState, batch: int, shown: Sequence[str]) -> None:
         self._network, self._state, self._batch, self._like = network, state, batch, network.like
         self._values: dict[str, Tensor] = {}
         self._actions: list[Callable[[], Any]] = []
         self._scanned: set[str] = set()
-        self._matmul = network.matmul
-        self._hooks: list[Any] = []
-        self._values_of: list[tuple[Callable[[], Tensor], Tensor]] = []
-        self._seen: list[tuple[Any, str, Any, int, int]] = []
+        self._chosen = (network.engine, network.matmul)
+        self._watch = Watch()
         state.previous = {name: value.clone() for name, value in state.previous.items()}
         for node in network.layers.nodes.values():
             self._add(node)
         for name, previous in state.previous.items():
             self._actions.append(partial(self._remember, previous, name))
+        self._inputs = {step.name: self._values[step.name].numpy() for step in network.program.of(Source)}
+        self._outputs = {name: self._values[name].numpy() for name in shown}
 
-    def step(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One step; the tensors are the same at every step."""
+    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One step, without gradients."""
         for name, x in inputs.items():
-            self._values[name].copy_(x)
+            self._inputs[name][...] = x
         for act in self._actions:
             act()
-        return self._values
+        return {name: memory.copy() for name, memory in self._outputs.items()}
 
     def load(self, state: StreamState) -> None:
         """Continue from another state."""
@@ -124,15 +139,12 @@ class Plan:
                 own.states[name] = values
 
     def holds(self) -> bool:
-        """Whether the modules are as they were."""
-        for owner, name, value, version, address in self._seen:
-            if owner[name] is not value or (version >= 0 and (value._version, value.data_ptr()) != (version, address)):
-                return False
-        return self._matmul == self._network.matmul and not any(self._hooks)
+        """Whether the network is as it was, as far as torch counts."""
+        return self._watch.unchanged() and (self._network.engine, self._network.matmul) == self._chosen
 
     def same(self) -> bool:
         """Whether the modules have the same values, however they were written."""
-        return all(torch.equal(found(), before) for found, before in self._values_of)
+        return self._watch.same_values()
 
     # --- making ready
 
@@ -168,8 +180,8 @@ class Plan:
         found = equations(module) if isinstance(module, Population) else None
         if found is None or found.values.dtype != total.dtype or not total.is_contiguous():
             return False
-        self._watch(module, module.neuron)
-        self._values_of.append((partial(_values, module), found.values))
+        self._watch.add(module, module.neuron)
+        self._watch.add_value(partial(_values, module))
         self._scanned.add(name)
         before = self._state.states[name]
         kept = tuple(state.to(total.dtype).clone(memory_format=torch.contiguous_format) for state in before)
@@ -179,7 +191,7 @@ class Plan:
         at = dict(zip(module.states, (state.data_ptr() for state in kept), strict=True))
         c = 0 if found.rows is Rows.ONE else at["c"]
         states = kernels.States(at["v"], c, at["v"], c)
-        act = partial(kernels.scan_forward, job, values.data_ptr(), total.data_ptr(), states, out.data_ptr())
+        act = kernels.forward_call(job, values.data_ptr(), total.data_ptr(), states, out.data_ptr())
         self._actions.append(_holding(act, total, values))
         return True
 
@@ -187,31 +199,22 @@ class Plan:
         """A dense connection as an event-driven product, for few samples."""
         module: Any = node.module
         plain = type(module) is nn.Linear and not any(hooks(module)) and node.step.name not in self._state.lines
-        few = self._batch <= _FEW and self._matmul == "float32" and events_available()
+        few = self._batch <= _FEW and self._chosen[1] == "float32" and events_available()
         if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
             return False
-        self._watch(module)
-        self._values_of.append((partial(_shadow, module), _shadow(module)))
+        self._watch.add(module)
+        self._watch.add_value(partial(_shadow, module))
         weights = module.weight.detach().t().contiguous()
         bias = None if module.bias is None else module.bias.detach().contiguous()
         out = self._values[node.step.name] = self._memory(node.step.shape)
         sizes = EventProduct(self._batch, *weights.shape, total.dtype == torch.float64, torch.get_num_threads())
         at = (total.data_ptr(), weights.data_ptr(), out.data_ptr(), 0 if bias is None else bias.data_ptr())
-        self._actions.append(_holding(partial(event_product, sizes, *at), total, weights, bias))
+        self._actions.append(_holding(event_product(sizes, *at), total, weights, bias))
         return True
-
-    def _watch(self, *modules: Any) -> None:
-        """Note everything by which the modules' equations could change."""
-        for module in modules:
-            self._hooks += hooks(module)
-            for held in (module._parameters, module._buffers, module._modules):
-                for name in held.keys() - set(KEPT):
-                    value = held[name]
-                    of = (value._version, value.data_ptr()) if isinstance(value, Tensor) else (-1, 0)
-                    self._seen.append((held, name, value, *of))
 
     # --- acting
 
+    @torch.no_grad()
     def _call(self, node: Node, total: Tensor) -> None:
         """A node by its module."""
         late = node.step.name in self._state.lines  # a delay line may keep what it is given

@@ -9,7 +9,7 @@ Whoever uses a kernel has another way to the same numbers, and asks :func:`avail
 
 from hasn.kernels.bf16 import Product, product, product_available
 from hasn.kernels.implementation import Implementation, available
-from hasn.kernels.scan import Reset, Rows, Scan, Slope, States, scan_backward, scan_forward
+from hasn.kernels.scan import Reset, Rows, Scan, Slope, States, forward_call, scan_backward, scan_forward
 
 __all__ = [
     "Implementation",
@@ -20,6 +20,7 @@ __all__ = [
     "Slope",
     "States",
     "available",
+    "forward_call",
     "product",
     "product_available",
     "scan_backward",

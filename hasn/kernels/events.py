@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 
 from hasn.kernels.implementation import INTERFACE, available
@@ -32,8 +33,8 @@ def events_available() -> bool:
     return available().name == "c" and _extension() is not None
 
 
-def event_product(sizes: EventProduct, x: int, weights: int, y: int, bias: int = 0) -> None:
-    """Compute ``y``. Arrays are addresses; a bias of 0 is none.
+def event_product(sizes: EventProduct, x: int, weights: int, y: int, bias: int = 0) -> Callable[[], None]:
+    """What computes ``y`` at every call. Arrays are addresses; a bias of 0 is none.
 
     Raises:
         RuntimeError: there is no implementation, see :func:`events_available`.
@@ -42,7 +43,7 @@ def event_product(sizes: EventProduct, x: int, weights: int, y: int, bias: int =
     if module is None:
         raise RuntimeError("hasn.kernels has no event-driven product here")
     shape = (sizes.batch, sizes.inputs, sizes.outputs)
-    module.product(sizes.double, sizes.threads, *shape, x, weights, bias, y)
+    return partial(module.product, sizes.double, sizes.threads, *shape, x, weights, bias, y)
 
 
 @cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from hasn.kernels.implementation import extension
 
@@ -114,7 +116,7 @@ def scan_forward(
     Raises:
         RuntimeError: there is no implementation, see :func:`hasn.kernels.available`.
     """
-    _call(False, scan, coefficients, x, states, (out, before, after))
+    _call(False, scan, coefficients, x, states, (out, before, after))()
 
 
 def scan_backward(scan: Scan, coefficients: int, gradient: int, states: States, out: int, before: int = 0) -> None:
@@ -133,11 +135,25 @@ def scan_backward(scan: Scan, coefficients: int, gradient: int, states: States, 
     """
     if before == 0 and scan.reset is not Reset.NONE:
         raise ValueError("the way back through a reset needs v before it")
-    _call(True, scan, coefficients, gradient, states, (out, before, 0))
+    _call(True, scan, coefficients, gradient, states, (out, before, 0))()
 
 
-def _call(backward: bool, scan: Scan, coefficients: int, x: int, states: States, more: tuple[int, int, int]) -> None:
+def forward_call(
+    scan: Scan, coefficients: int, x: int, states: States, out: int, before: int = 0, after: int = 0
+) -> Callable[[], None]:
+    """:func:`scan_forward` made ready, for many calls on the same memory.
+
+    Raises:
+        RuntimeError: there is no implementation.
+    """
+    return _call(False, scan, coefficients, x, states, (out, before, after))
+
+
+def _call(
+    backward: bool, scan: Scan, coefficients: int, x: int, states: States, more: tuple[int, int, int]
+) -> Callable[[], None]:
     sizes = (scan.steps, scan.batch, scan.neurons)
     kind = (int(scan.rows), int(scan.reset), int(scan.slope), float(scan.parameter))
     arrays = (coefficients, x, states.v, states.c, states.v_end, states.c_end, *more)
-    extension().scan(backward, scan.double, scan.threads, *sizes, *kind, states.shared, *arrays)
+    given = (backward, scan.double, scan.threads, *sizes, *kind, states.shared, *arrays)
+    return partial(extension().scan, *given)

@@ -17,7 +17,7 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None, 
     y = np.full((batch + 2, outputs), -7.5, x.dtype)
     sizes = EventProduct(batch, *weights.shape, x.dtype == np.float64, threads)
     given = 0 if bias is None else bias.ctypes.data
-    event_product(sizes, x.ctypes.data, weights.ctypes.data, y[1:].ctypes.data, given)
+    event_product(sizes, x.ctypes.data, weights.ctypes.data, y[1:].ctypes.data, given)()
     assert (y[[0, -1]] == -7.5).all()
     return y[1:-1]
 

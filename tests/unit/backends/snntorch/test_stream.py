@@ -76,7 +76,7 @@ def test_the_plan_is_made_once_for_many_streams(planned: list[Any]) -> None:
 @pytest.mark.skipif(not events_available(), reason="the kernels were not built here")
 def test_dense_connections_read_active_inputs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr(streams, "event_product", lambda sizes, *at: calls.append(sizes))
+    monkeypatch.setattr(streams, "event_product", lambda sizes, *at: lambda: calls.append(sizes))
     compiled("snnTorch's own neurons").step(spikes((12,), 1, 1)[0])
     assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(12, 20), (20, 8), (8, 3)]
 
