@@ -113,12 +113,12 @@ def judged(name: str, ours: tuple[Compiled, Compiled], loops: tuple[Loop, Loop],
     elif apart > SAME:
         wrong = f"gradients differ from snnTorch's loop by {apart:.1e} in float64"
     elif differ:
-        ties, wrong = _ties(ours[0], loops[0], x, spec)
+        ties, wrong = first_differences(ours[0], loops[0], x, spec)
     single, total = largest(gradients, right), int(spikes.sum())
     return Agreement(name, total, spikes.numel(), differ, differ_float64, single, ties, wrong)
 
 
-def _ties(ours: Compiled, loop: Loop, x: Tensor, spec: Network) -> tuple[int, str]:
+def first_differences(ours: Compiled, loop: Loop, x: Tensor, spec: Network) -> tuple[int, str]:
     """Samples whose first difference is a tie, and what is wrong with the others."""
     names = [f"lif{i}" for i in range(len(spec.stages))]
     done, trace = ours.executable.run(x.numpy(), record=("spikes", "voltages")), loop.trace(x)
@@ -130,7 +130,7 @@ def _ties(ours: Compiled, loop: Loop, x: Tensor, spec: Network) -> tuple[int, st
     ]
     ties = 0
     for sample in range(x.shape[1]):
-        at = _first([stage[:, sample] for stage in apart])
+        at = first_of([stage[:, sample] for stage in apart])
         if at is None:
             continue
         step, i = at
@@ -141,7 +141,7 @@ def _ties(ours: Compiled, loop: Loop, x: Tensor, spec: Network) -> tuple[int, st
     return ties, "" if ties else "the module differs from its own recorded run"
 
 
-def _first(apart: Sequence[Tensor]) -> tuple[int, int] | None:
+def first_of(apart: Sequence[Tensor]) -> tuple[int, int] | None:
     """(step, stage) of the first difference; stages of (T, *shape), evaluated in order within a step."""
     steps = [stage.flatten(1).any(1).nonzero() for stage in apart]
     return min(((int(where[0]), i) for i, where in enumerate(steps) if len(where)), default=None)

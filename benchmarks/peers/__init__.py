@@ -1,7 +1,7 @@
 """Other tools, each with the same network built as its users would build it.
 
-A file a tool. Those with neurons have ``network(spec, dtype) -> Peer`` and ``SURROGATE``, the name in :data:`SURROGATES`
-of their spike's gradient; ``bare`` has the matrix products alone.
+A file a tool. Those with neurons have ``network(spec, dtype) -> Peer`` and ``SURROGATE``, the name of their spike's
+gradient in :data:`SURROGATES`; ``bare`` has the matrix products alone.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def found() -> tuple[dict[str, ModuleType], dict[str, str]]:
             version(package)
             tools[name] = import_module(f"benchmarks.peers.{name}")
         except PackageNotFoundError:
-            missing[name] = f"not installed: pip install -c constraints.txt {package}"
+            missing[name] = f"not installed: `make bench` does that, or pip install -c constraints.txt {package}"
         except Exception as error:  # whatever a package may raise that does not fit the others
             missing[name] = f"installed, but its import fails: {type(error).__name__}: {error}"
     return tools, missing
