@@ -8,12 +8,13 @@ Streams, one step a call with the state kept: snnTorch's loop body, SpikingJelly
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.agreement import Agreement, differing
+from benchmarks.agreement import Agreement, differing, first_differences
 from benchmarks.network import Network, dense, spikes
 from benchmarks.peers import Peer, hasn, snntorch
 from benchmarks.results import JELLY, LOOP, NORSE, Result, Target
@@ -52,21 +53,23 @@ def run(settings: Settings) -> Result:
     for name, way in works.items():
         double = differing(wanted_double, doubles[name]())
         found = Agreement(name, int((wanted > 0).sum()), wanted.numel(), differing(wanted, way()), double)
-        result.agreements.append(_judged(found))
+        ties, wrong = _judged(found, spec, x)
+        result.agreements.append(replace(found, ties=ties, wrong=wrong))
     times = interleaved(works, settings, max(settings.pairs, 1) * (1 if settings.quick else 2))
     result.rows = {name: [1e6 * value / steps for value in values] for name, values in times.items()}
     result.hold_against(TARGETS)
     return result
 
 
-def _judged(found: Agreement) -> Agreement:
-    """What snnTorch and hasn itself find must be the same in float64; float32 has ties (benchmarks/agreement.py)."""
-    wrong = ""
+def _judged(found: Agreement, spec: Network, x: Tensor) -> tuple[int | None, str]:
+    """(ties, what is wrong): snnTorch and hasn find the same in float64, and in float32 but for ties."""
     if not found.spikes:
-        wrong = "no output spike: nothing is compared"
-    elif found.differ_float64 and found.name in (LOOP, LOOP_STREAM, STREAM):
-        wrong = f"{found.differ_float64} spikes differ from hasn's run in float64"
-    return Agreement(found.name, found.spikes, found.places, found.differ, found.differ_float64, wrong=wrong)
+        return None, "no output spike: nothing is compared"
+    if found.differ_float64 and found.name in (LOOP, LOOP_STREAM, STREAM):
+        return None, f"{found.differ_float64} spikes differ from hasn's run in float64"
+    if found.differ and found.name == LOOP:
+        return first_differences(hasn.network(spec), snntorch.network(spec), x, spec)
+    return None, ""
 
 
 def _ways(spec: Network, x: Tensor, dtype: torch.dtype, settings: Settings, result: Result) -> dict[str, Way]:

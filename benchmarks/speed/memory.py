@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.agreement import Agreement
 from benchmarks.network import dense, spikes
 from benchmarks.peers import hasn
 from benchmarks.results import HASN, JELLY, LOOP, Result, Target
@@ -59,11 +59,8 @@ def run(settings: Settings) -> Result:
                 continue
             result.rows.setdefault(name, []).append(found["bytes"] / 2**20)
             spikes_of[name] = found["spikes"]
-    places = batch * steps * sizes[-1]
-    result.agreements = [_compared(name, bits, spikes_of[HASN], places) for name, bits in spikes_of.items()]
     result.hold_against(TARGETS)
-    if HASN_LESS in jobs:
-        _time(result, settings)
+    _compared_and_timed(result, spikes_of, settings)
     return result
 
 
@@ -108,25 +105,23 @@ def _failed(name: str, reason: str, jobs: dict[str, dict[str, Any]], result: Res
     result.missing[name] = reason
 
 
-def _compared(name: str, bits: str, ours: str, places: int) -> Agreement:
-    """Spikes alone; ``dense`` and ``length`` compare these networks' gradients, and in float64."""
-    spikes_there = int(ours, 16).bit_count()
-    differ = (int(bits, 16) ^ int(ours, 16)).bit_count()
-    # One engine in one precision, in the same process but for what it keeps: not a bit may differ.
-    wrong = f"{differ} spikes differ from hasn's without checkpoint" if name == HASN_LESS and differ else ""
-    return Agreement(name, spikes_there, places, differ, wrong=wrong)
-
-
-def _time(result: Result, settings: Settings) -> None:
-    """What recomputing costs in time, and whether the gradients are the same."""
+def _compared_and_timed(result: Result, spikes_of: dict[str, str], settings: Settings) -> None:
+    """What the rows compute, here and in their processes; what recomputing costs in time."""
     sizes, batch, steps = (result.setting[key] for key in ("sizes", "batch", "steps"))
     spec = dense(sizes)
     x = spikes(spec, steps, batch, RATE)
     field = Field(spec, x, settings)
-    field.add_hasn(HASN_LESS, checkpoint=EVERY)
-    times = interleaved({name: work(field.rows[name], x) for name in (HASN, HASN_LESS)}, settings)
-    result.more["seconds"] = times
-    result.hold_against([TIME], times)
-    compared, before = field.rows[HASN_LESS].agreement, result.agreement(HASN_LESS)
-    if compared is not None and before is not None and not before.wrong:
-        result.agreements[result.agreements.index(before)] = compared
+    if JELLY in spikes_of:
+        field.add_tools(JELLY)
+    if HASN_LESS in spikes_of:
+        field.add_hasn(HASN_LESS, checkpoint=EVERY)
+        times = interleaved({name: work(field.rows[name], x) for name in (HASN, HASN_LESS)}, settings)
+        result.more["seconds"] = times
+        result.hold_against([TIME], times)
+    ours = int(spikes_of[HASN], 16)
+    for one in field.agreements:
+        differ = (int(spikes_of[one.name], 16) ^ ours).bit_count()
+        wrong = one.wrong
+        if one.name == HASN_LESS and differ:  # the same sums, but for what is kept: not a bit may differ
+            wrong = wrong or f"{differ} spikes differ from hasn's without checkpoint"
+        result.agreements.append(replace(one, differ=differ, wrong=wrong))
