@@ -141,8 +141,8 @@ def as_torch(maps: Sequence[Map], scale: float = 1.0, kit: ModuleType | None = N
             else:
                 module = kit.Conv2d(inputs, outputs, one.weight.shape[-1], padding=one.padding)
             with torch.no_grad():
-                module.weight.copy_(scale * one.weight)  # type: ignore[operator,union-attr,arg-type]
-                module.bias.copy_(scale * one.bias)  # type: ignore[operator,union-attr,arg-type]
+                module.weight.copy_(scale * one.weight)  # type: ignore[operator]
+                module.bias.copy_(scale * one.bias)  # type: ignore[operator]
             made.append(module)
     return made
 

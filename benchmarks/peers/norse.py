@@ -25,14 +25,8 @@ class Lifted(Peer):
     def __init__(self, spec: Network, dtype: torch.dtype) -> None:
         super().__init__()
         self.scale = 1.0 / (1.0 - spec.beta)
-        number = {"dtype": dtype}
-        parameters = LIFBoxParameters(
-            tau_mem_inv=torch.tensor(1.0 - spec.beta, **number),
-            v_leak=torch.tensor(0.0, **number),
-            v_th=torch.tensor(spec.threshold, **number),
-            v_reset=torch.tensor(0.0, **number),
-            method="super",
-        )
+        beta, zero, threshold = torch.tensor([spec.beta, 0.0, spec.threshold], dtype=dtype)
+        parameters = LIFBoxParameters(tau_mem_inv=1 - beta, v_leak=zero, v_th=threshold, v_reset=zero, method="super")
         self.maps, self.cells, self.loops = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for stage in spec.stages:
             maps = as_torch(stage.maps, self.scale)

@@ -47,7 +47,7 @@ class Loop(Peer):
         # beta and threshold are registered in float32: in float64 they are what the network says.
         self.to(dtype)
         for neuron in self.neurons:
-            neuron.beta.fill_(spec.beta)  # type: ignore[union-attr,operator]
+            neuron.beta.fill_(spec.beta)  # type: ignore[operator]
         self.recurrent = [stage.loop is not None for stage in spec.stages]
         self.shapes = [stage.shape for stage in spec.stages]
         self.dtype = dtype
