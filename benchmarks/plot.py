@@ -54,7 +54,7 @@ def _bars(axis: Any, result: Result) -> None:
         axis.annotate(number(median), (end, i), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
     axis.set_xlim(0, 1.15 * max(ends))
     axis.set_xlabel(f"{UNITS.get(result.unit, result.unit)}: median, smallest and largest")
-    _titled(axis, result)
+    _titled(axis, result.title)
 
 
 def _lines(axis: Any, result: Result) -> None:
@@ -72,11 +72,11 @@ def _lines(axis: Any, result: Result) -> None:
     axis.set_xlabel("T (steps)")
     axis.set_ylabel("ms for a training step")
     axis.legend(fontsize=8, frameon=False)
-    _titled(axis, result)
+    _titled(axis, result.title.split(":")[0])
 
 
-def _titled(axis: Any, result: Result) -> None:
-    axis.set_title(_folded(result.title, 70), fontsize=10, loc="left")
+def _titled(axis: Any, title: str) -> None:
+    axis.set_title(_folded(title, 70), fontsize=10, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
 
 

@@ -33,7 +33,7 @@ def run(settings: Settings) -> Result:
     field = Field(spec, spikes(spec, compared, batch, RATE), settings)
     field.add_tools(JELLY, NORSE)
     setting = {"sizes": sizes, "batch": batch, "lengths": lengths, "rate": RATE, "compared_at": compared}
-    title = f"Training step against T, {'-'.join(map(str, sizes))}, batch {batch}: time of a step of T"
+    title = f"Training step against T, {'-'.join(map(str, sizes))}, batch {batch}: time for each of the T steps"
     result = Result("length", title, "ms", setting, agreements=field.agreements, missing=field.missing)
     order = [name for name in (LOOP, JELLY, NORSE, HASN) if name in field.rows]
     result.series = {name: {} for name in order}
