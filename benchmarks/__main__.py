@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         sys.stderr.write(f"no experiment {', '.join(unknown)}; there are {', '.join(EXPERIMENTS)}\n")
         return 2
-    results, where, skipped = measured(names, given)
-    wrong = [one for result in results for one in result.wrong]
-    write(results, where, given, {"skipped": skipped, "wrong": wrong})
-    for one in wrong:
+    results, where = [], {}
+    for results, where in measured(names, given):
+        write(results, where, given)  # after each: a benchmark that is stopped leaves what it has measured
+    report(results, where)
+    sys.stdout.write(f"Written: {given.json}, {given.markdown}, {given.plot}\n")
+    for one in wrong_in(results):
         sys.stderr.write(f"WRONG: {one}\n")
-    return int(bool(wrong))
+    return int(bool(wrong_in(results)))
 
 
-def measured(names: Sequence[str], given: argparse.Namespace) -> tuple[list[Result], dict[str, Any], dict[str, str]]:
-    """(results, machine, {tool: why it is left out})."""
+def wrong_in(results: Sequence[Result]) -> list[str]:
+    """Why the benchmark fails."""
+    return [one for result in results for one in result.wrong]
+
+
+def measured(names: Sequence[str], given: argparse.Namespace) -> Iterator[tuple[list[Result], dict[str, Any]]]:
+    """After each experiment: (results so far, the machine)."""
     import torch
 
     from benchmarks.common import load, stage, tools_machine
@@ -80,31 +87,34 @@ def measured(names: Sequence[str], given: argparse.Namespace) -> tuple[list[Resu
     torch.set_num_threads(given.threads)
     tools, skipped = found()
     pairs = given.pairs or (QUICK_PAIRS if given.quick else PAIRS)
-    where = tools_machine(given.threads) | {"pairs": pairs}
-    results = []
-    with matmul_precision("highest"):
-        for name in names:
-            with stage(name) as bar:
-                results.append(EXPERIMENTS[name](Settings(pairs, given.quick, tools, skipped, bar)))
-    return results, where | {"load_after": load()}, skipped
+    where = tools_machine(given.threads) | {"pairs": pairs, "skipped": skipped}
+    results: list[Result] = []
+    for name in names:
+        with matmul_precision("highest"), stage(name) as bar:
+            results.append(EXPERIMENTS[name](Settings(pairs, given.quick, tools, skipped, bar)))
+        yield results, where | {"load_after": load()}
 
 
-def write(results: Sequence[Result], where: dict[str, Any], given: argparse.Namespace, more: dict[str, Any]) -> None:
-    """Tables to the terminal; JSON, Markdown and the plot to their files."""
+def write(results: Sequence[Result], where: dict[str, Any], given: argparse.Namespace) -> None:
+    """JSON, Markdown and the plot."""
     from benchmarks.common import write_json, write_whole
     from benchmarks.plot import draw
-    from benchmarks.report import machine_line, markdown, print_tables
+    from benchmarks.report import machine_line, markdown
 
-    print_tables(results)
-    line = machine_line(where)
-    sys.stdout.write(f"\n{line}\n")
     for path in (given.json, given.markdown, given.plot):
         path.parent.mkdir(parents=True, exist_ok=True)
-    figures = {"machine": where, "quick": given.quick, **more}
+    figures = {"machine": where, "quick": given.quick, "wrong": wrong_in(results)}
     write_json(given.json, figures | {"experiments": {result.name: result.as_json() for result in results}})
     write_whole(given.markdown, lambda path: path.write_text(markdown(results, where), encoding="utf8"))
-    write_whole(given.plot, lambda path: draw(results, line, path))
-    sys.stdout.write(f"Written: {given.json}, {given.markdown}, {given.plot}\n")
+    write_whole(given.plot, lambda path: draw(results, machine_line(where), path))
+
+
+def report(results: Sequence[Result], where: dict[str, Any]) -> None:
+    """To the terminal."""
+    from benchmarks.report import machine_line, print_tables
+
+    print_tables(results)
+    sys.stdout.write(f"\n{machine_line(where)}\n")
 
 
 def without_torch() -> str:

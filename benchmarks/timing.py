@@ -44,9 +44,11 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(works: Mapping[str, Work], settings: Settings, pairs: int | None = None) -> dict[str, list[float]]:
+def interleaved(
+    works: Mapping[str, Work], settings: Settings, pairs: int | None = None, warm: int = WARM
+) -> dict[str, list[float]]:
     """Seconds of each, one after the other in every turn; every turn starts with another."""
-    names, turns = list(works), (settings.pairs if pairs is None else pairs) + WARM
+    names, turns = list(works), (settings.pairs if pairs is None else pairs) + warm
     found: dict[str, list[float]] = {name: [] for name in names}
     gc.collect()
     for turn in range(turns):
@@ -54,7 +56,7 @@ def interleaved(works: Mapping[str, Work], settings: Settings, pairs: int | None
         for name in (*names[first:], *names[:first]):
             settings.bar(turn, turns, name)
             found[name].append(seconds(works[name]))
-    return {name: values[WARM:] for name, values in found.items()}
+    return {name: values[warm:] for name, values in found.items()}
 
 
 @contextmanager

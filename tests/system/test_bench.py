@@ -99,7 +99,7 @@ def test_rows_have_values_and_ratios_are_of_them(found: dict[str, Any], name: st
 def test_a_tool_that_is_not_there_is_named_with_the_reason(found: dict[str, Any], tool: str, rows: str) -> None:
     if installed(tool):
         pytest.skip(f"{tool} is installed")
-    assert tool in found["skipped"]
+    assert tool in found["machine"]["skipped"]
     for name in set(EXPERIMENTS) - ({"memory"} if tool == "norse" else set()):
         assert "not installed" in found["experiments"][name]["missing"][rows]
 
