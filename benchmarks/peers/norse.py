@@ -3,7 +3,7 @@
 Its update is v <- v + dt tau_mem_inv (x - v): an input weighs 1 - beta, so the weights are larger by 1 / (1 - beta). It
 has no atan; its gradient of a spike is "super", 1 / (1 + |v - threshold|)^2, and hasn is given the same where gradients
 are compared. Norse's own ``Lift`` is not used: it takes steps as ``x[t]``, whose way back fills an array of all steps
-at every step, quadratic in T (four times snnTorch's loop in the convolution here). Recurrence: a loop over cells too, as
+at every step, quadratic in T (four times snnTorch's loop in the convolution here). Recurrence: a loop, too, as
 Norse's recurrent cells have a synaptic current.
 """
 
