@@ -1,6 +1,7 @@
 # make demo   sets everything up and runs the main job
 # make test   the same set-up, then the tests (SLOW=1: also those that take minutes)
 # make support writes docs/support.md anew from what passes in the conformance suite
+# make bench  installs the tools that hasn is measured against and measures (minutes; a quiet machine)
 # make check  ruff, strict mypy on the installed package, and the tests
 PYTHON ?= python3
 VENV   := .venv
@@ -11,7 +12,7 @@ JOBS   ?= 2
 # One thread a process: the tests' matrices are small, and $(JOBS) processes share the cores already.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: setup demo test support lint types check lava clean
+.PHONY: setup demo test support bench lint types check lava clean
 
 setup: $(DONE) lava
 
@@ -40,6 +41,20 @@ RECORD := build/support.json
 support: setup
 	HASN_SUPPORT=$(RECORD) $(PYTEST) hasn/testing
 	$(BIN)/python -m hasn.testing.support --record $(RECORD)
+
+# What will not install is left out of the benchmark, which says so and goes on; a later `make bench` tries again.
+PEERS := $(VENV)/.bench-installed
+BENCH ?=
+
+$(PEERS): $(DONE)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]' && touch $@ || \
+	  for peer in norse spikingjelly; do \
+	    $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$$peer]" || \
+	      echo "$$peer does not install: the benchmark leaves it out" >&2; \
+	  done
+
+bench: $(PEERS)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(DONE)
 	$(BIN)/ruff check .

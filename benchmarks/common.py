@@ -43,12 +43,37 @@ def machine() -> dict[str, Any]:
         "date": date.today().isoformat(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": load(),
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "python": platform.python_version(),
         "torch": _version("torch"),
         "lava": _lava_version(),
     }
+
+
+def tools_machine(threads: int) -> dict[str, Any]:
+    """The same for a comparison with other tools: the threads that were set, and the tools' versions."""
+    import torch
+
+    from hasn.kernels import available
+
+    packages = ("torch", "snntorch", "spikingjelly", "norse", "numpy")
+    return {
+        "date": date.today().isoformat(),
+        "cpu": _cpu(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "load": load(),
+        "threads": threads,
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in packages},
+        "kernels": str(available().name),
+    }
+
+
+def load() -> float:
+    """Processes that want a core, over the last minute."""
+    return round(os.getloadavg()[0], 2)
 
 
 def machine_line(found: dict[str, Any]) -> str:
@@ -63,8 +88,13 @@ def machine_line(found: dict[str, Any]) -> str:
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
     """Write the figures, if a file is wanted; one that is there is replaced."""
     if path is not None:
-        with whole_file(path, force=True) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+        write_whole(path, lambda temporary: temporary.write_text(json.dumps(figures, indent=2) + "\n"))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that is there as a whole or not at all; one that is there is replaced."""
+    with whole_file(path, force=True) as temporary:
+        write(temporary)
 
 
 def _cpu() -> str:
