@@ -43,7 +43,10 @@ def by_chunks(
     sums: dict[str, Any] = dict.fromkeys(counted, 0)
     for start in range(0, steps, chunk):
         part = {name: value[start : start + chunk] for name, value in inputs.items()}
-        values, counts, state = checkpoint(_chunk, network, part, state, kept, counted, use_reentrant=False)
+        given = (network, part, state, kept, counted)
+        # The way back begins with the last chunk: to forget its insides would save nothing.
+        last = start + chunk >= steps
+        values, counts, state = _chunk(*given) if last else checkpoint(_chunk, *given, use_reentrant=False)
         for name in kept:
             pieces[name].append(values[name])
         sums = {name: sums[name] + counts[name] for name in sums}
