@@ -139,7 +139,7 @@ class DelayLine:
     @property
     def length(self) -> int:
         """Past values that the next step may need."""
-        return self.distinct[-1] + (self.learned is not None)
+        return int(self.distinct[-1]) + (self.learned is not None)
 
     def push(self, x: Tensor) -> Tensor:
         """Take this step's value, give what is due."""

@@ -136,7 +136,7 @@ class Pass:
         value = total
         if module is not None:
             flat = self._network.multiplied(module, total.flatten(0, 1))
-            value = flat.unflatten(0, (self._steps, self._batch))
+            value = flat.reshape(self._steps, self._batch, *flat.shape[1:])
         if name in self._state.lines:
             value, owned = delayed(value, self._state.lines[name]), True
         elif module is not None and not isinstance(module, Reshape):

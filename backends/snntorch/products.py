@@ -57,7 +57,7 @@ def dense(module: nn.Linear, x: Tensor, parts: int) -> Tensor:
     """``y = x W^T + b`` for x (..., inputs), float32."""
     rows = x.reshape(-1, x.shape[-1]).to(module.weight.dtype)
     made: Tensor = _Dense.apply(rows, module.weight, module.bias, parts)  # type: ignore[no-untyped-call]
-    return made.unflatten(0, x.shape[:-1])
+    return made.view(*x.shape[:-1], made.shape[-1])
 
 
 class _Dense(torch.autograd.Function):
@@ -135,9 +135,10 @@ def _finite(x: Tensor) -> Tensor:
 @contextmanager
 def _fast() -> Iterator[None]:
     """Leave to round float32 factors to bf16 (CPU) or TF32 (CUDA), for the whole process: it changes no bf16 value."""
-    places: list[tuple[Any, str]] = [(torch.backends.mkldnn.matmul, "bf16")]
+    backends: Any = torch.backends
+    places: list[tuple[Any, str]] = [(backends.mkldnn.matmul, "bf16")]
     if torch.cuda.is_available():
-        places.append((torch.backends.cuda.matmul, "tf32"))
+        places.append((backends.cuda.matmul, "tf32"))
     before = [place.fp32_precision for place, _ in places]
     try:
         for place, precision in places:

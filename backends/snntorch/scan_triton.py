@@ -125,14 +125,11 @@ def _forward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, neuron = at < states, at % neurons
-    keep_v = tl.load(k + neuron, here)
-    gain_v = tl.load(k + neurons + neuron, here)
+    keep_v, gain_v = tl.load(k + neuron, here), tl.load(k + neurons + neuron, here)
     bias = tl.load(k + 2 * neurons + neuron, here)
-    keep_c = tl.load(k + 3 * neurons + neuron, here)
-    gain_c = tl.load(k + 4 * neurons + neuron, here)
+    keep_c, gain_c = tl.load(k + 3 * neurons + neuron, here), tl.load(k + 4 * neurons + neuron, here)
     weight = tl.load(k + 5 * neurons + neuron, here)
-    threshold = tl.load(k + 6 * neurons + neuron, here)
-    jump = tl.load(k + 7 * neurons + neuron, here)
+    threshold, jump = tl.load(k + 6 * neurons + neuron, here), tl.load(k + 7 * neurons + neuron, here)
     v, c = keep_v * 0, keep_v * 0
     first = neuron if SHARED else at
     if v_given is not None:
@@ -174,13 +171,10 @@ def _backward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, neuron = at < states, at % neurons
-    keep_v = tl.load(k + neuron, here)
-    gain_v = tl.load(k + neurons + neuron, here)
-    keep_c = tl.load(k + 3 * neurons + neuron, here)
-    gain_c = tl.load(k + 4 * neurons + neuron, here)
+    keep_v, gain_v = tl.load(k + neuron, here), tl.load(k + neurons + neuron, here)
+    keep_c, gain_c = tl.load(k + 3 * neurons + neuron, here), tl.load(k + 4 * neurons + neuron, here)
     weight = tl.load(k + 5 * neurons + neuron, here)
-    threshold = tl.load(k + 6 * neurons + neuron, here)
-    jump = tl.load(k + 7 * neurons + neuron, here)
+    threshold, jump = tl.load(k + 6 * neurons + neuron, here), tl.load(k + 7 * neurons + neuron, here)
     v, c, given = keep_v * 0, keep_v * 0, keep_v * 0
     if v_given is not None:
         v = tl.load(v_given + at, here)

@@ -176,7 +176,8 @@ class Plan:
 
     def _scan(self, node: Node, total: Tensor) -> bool:
         """A population as one call of the kernel, if it has its equations."""
-        module, name = node.module, node.step.name
+        module: Any = node.module
+        name = node.step.name
         found = equations(module) if isinstance(module, Population) else None
         if found is None or found.values.dtype != total.dtype or not total.is_contiguous():
             return False
@@ -207,7 +208,8 @@ class Plan:
         weights = module.weight.detach().t().contiguous()
         bias = None if module.bias is None else module.bias.detach().contiguous()
         out = self._values[node.step.name] = self._memory(node.step.shape)
-        sizes = EventProduct(self._batch, *weights.shape, total.dtype == torch.float64, torch.get_num_threads())
+        (given, made), double = weights.shape, total.dtype == torch.float64
+        sizes = EventProduct(self._batch, given, made, double, torch.get_num_threads())
         at = (total.data_ptr(), weights.data_ptr(), out.data_ptr(), 0 if bias is None else bias.data_ptr())
         self._actions.append(_holding(event_product(sizes, *at), total, weights, bias))
         return True

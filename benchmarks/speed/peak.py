@@ -1,9 +1,10 @@
 """Peak memory of one training step, alone in a process: ``python -m benchmarks.speed.peak JSON`` prints JSON.
 
 The process builds the network and the whole input, trains on one sample (libraries load their code, torch's checkpoint
-some 150 MiB of it, and make their threads), forgets the gradients, and notes its resident memory (VmRSS). Then it sets the kernel's high-water mark back
-(5 into /proc/self/clear_refs), runs forward and backward of the batch once, and reads the mark (VmHWM). The peak is
-VmHWM - VmRSS: activations, what is kept for the way back, gradients of the weights; not weights, input or libraries.
+some 150 MiB of it, and make their threads), forgets the gradients, and notes its resident memory (VmRSS). Then it sets
+the kernel's high-water mark back (5 into /proc/self/clear_refs), runs forward and backward of the batch once, and reads
+the mark (VmHWM). The peak is VmHWM - VmRSS: activations, what is kept for the way back, gradients of the weights; not
+weights, input or libraries.
 """
 
 from __future__ import annotations

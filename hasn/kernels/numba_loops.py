@@ -28,17 +28,17 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _compiled(function: _Function) -> _Function:
-    made: _Function = numba.njit(error_model="numpy")(function)
-    return made
+    made: Any = numba.njit(error_model="numpy")(function)
+    return made  # type: ignore[no-any-return]
 
 
 def _kept(function: _Function) -> _Function:
     """Compiled once and kept on disk, where there is a folder that can be written to."""
     try:
-        made: _Function = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        made: Any = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:
         return _compiled(function)
-    return made
+    return made  # type: ignore[no-any-return]
 
 
 @_compiled

@@ -1,4 +1,4 @@
-"""Several workers over torch.distributed that never wait for one that has failed.
+"""Several workers over torch.distributed that never wait for one that has failed. Imports torch.
 
 torch's DistributedDataParallel is not used. Its hooks reduce gradients while the backward pass still runs, so a worker
 whose pass fails midway (memory that does not suffice, a bad sample, a loss that is not finite) leaves the others in a
