@@ -12,28 +12,13 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include "_portable.h"
 
 typedef struct {
     int64_t batch, inputs, outputs;
     const void *x, *weights, *bias;
     void *y;
 } Job;
-
-#if defined(__GNUC__)
-#define INLINE inline __attribute__((always_inline))
-#else
-#define INLINE inline
-#endif
-#if defined(__GNUC__) && !defined(__clang__)
-#define IVDEP _Pragma("GCC ivdep")
-#else
-#define IVDEP
-#endif
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define TARGETS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define TARGETS
-#endif
 
 /* Rows added in one pass over y: it saves loading and storing y, and gives the processor that many streams to fetch. */
 #define ROWS 4

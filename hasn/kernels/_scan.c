@@ -16,6 +16,7 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include "_portable.h"
 
 enum { ONE_ROW, CURRENT_FIRST, VOLTAGE_FIRST };
 enum { RESET_NONE, RESET_ZERO, RESET_SUBTRACT };
@@ -42,23 +43,6 @@ typedef struct {
     int n;
 } Block;
 
-#if defined(__GNUC__)
-#define INLINE inline __attribute__((always_inline))
-#else
-#define INLINE inline
-#endif
-#if defined(__GNUC__) && !defined(__clang__)
-#define IVDEP _Pragma("GCC ivdep")
-#else
-#define IVDEP
-#endif
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define TARGETS __attribute__((target_clones("avx512f", "avx2", "default")))
-#define COMPILED_FOR "avx512f, avx2, default"
-#else
-#define TARGETS
-#define COMPILED_FOR "default"
-#endif
 #ifdef _OPENMP
 #define PARALLEL _Pragma("omp parallel for schedule(static) num_threads(threads) if (threads > 1)")
 #else

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hasn.errors import OptionError
@@ -13,6 +13,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def optimizer_of(
+    chosen: str | Callable[[Any], Any], learning_rate: float, weights: Sequence[Tensor], raw: Sequence[Tensor]
+) -> Any:
+    """The optimizer of some parameters, of which there must be one.
+
+    Args:
+        chosen: its name, or a function of the parameter groups.
+        learning_rate: of a named one.
+        weights: weights, biases and scales.
+        raw: what stands for learned time constants, thresholds and delays.
+
+    Raises:
+        OptionError: the function gives no optimizer.
+    """
+    import torch
+
+    groups: list[dict[str, Any]] = [{"params": list(weights)}] if weights else []
+    if raw:  # weight decay would pull a tau towards twice dt
+        groups.append({"params": list(raw), "weight_decay": 0.0})
+    named = isinstance(chosen, str)
+    made = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate) if named else chosen(groups)
+    if not isinstance(made, torch.optim.Optimizer):
+        got = type(made).__name__
+        raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
+    return made
+
+
 class Moving:
     """The optimizer and what goes with it."""
 
@@ -20,16 +47,8 @@ class Moving:
         import torch
 
         self.network, self.options = network, options
-        groups: list[dict[str, Any]] = [{"params": network.weights}] if network.weights else []
-        if network.learnable.parts:  # weight decay would pull a tau towards twice dt
-            groups.append({"params": list(network.learnable.parameters.values()), "weight_decay": 0.0})
-        if isinstance(options.optimizer, str):
-            self.optimizer: Any = getattr(torch.optim, OPTIMIZERS[options.optimizer])(groups, lr=options.learning_rate)
-        else:
-            self.optimizer = options.optimizer(groups)
-        if not isinstance(self.optimizer, torch.optim.Optimizer):
-            got = type(self.optimizer).__name__
-            raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
+        raw = list(network.learnable.parameters.values())
+        self.optimizer = optimizer_of(options.optimizer, options.learning_rate, network.weights, raw)
         self.schedule = options.schedule(self.optimizer) if options.schedule else None
         device = network.module.like.device.type
         self.scaler = torch.amp.GradScaler(device) if options.amp == "fp16" else None

@@ -52,25 +52,20 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_queue"):
-            _whole(name, getattr(self, name))
+            check_whole(name, getattr(self, name))
         for name in ("budget", "recompute", "patience", "checkpoint_every"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name))
+                check_whole(name, getattr(self, name))
         self._check_threshold()
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
-                raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
-        _one_of("amp", self.amp, (None, *AMP))
+        check_positive("learning_rate", self.learning_rate)
+        if self.clip is not None:
+            check_positive("clip", self.clip)
+        check_one_of("amp", self.amp, (None, *AMP))
         if self.amp is not None and self.backend.get("matmul", "float32") != "float32":
             got = f"matmul={self.backend['matmul']!r} and amp={self.amp!r}"
             raise OptionError("two precisions of the same products", parameter="amp", got=got, wanted="one of them")
-        _one_of("monitor", self.monitor, MONITORS)
-        if not callable(self.optimizer):
-            _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
-        if self.schedule is not None and not callable(self.schedule):
-            wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
-            raise OptionError("no schedule", parameter="schedule", got=repr(self.schedule), wanted=wanted)
+        check_one_of("monitor", self.monitor, MONITORS)
+        check_optimizer(self.optimizer, self.schedule)
         if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
             name = "resume" if self.resume else "checkpoint_every"
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
@@ -102,7 +97,7 @@ class Options:
             return
         after = self.apply_after.values() if isinstance(self.apply_after, Mapping) else (self.apply_after,)
         for count in after:
-            _whole("apply_after", count)
+            check_whole("apply_after", count)
         if self.amp == "fp16":
             raise OptionError(
                 "gradients that wait for others cannot be scaled, since the scale changes meanwhile",
@@ -112,12 +107,29 @@ class Options:
             )
 
 
-def _whole(name: str, value: Any) -> None:
+def check_optimizer(optimizer: Any, schedule: Any) -> None:
+    """Refuse a name that is no optimizer's, and a schedule that is no function."""
+    if not callable(optimizer):
+        check_one_of("optimizer", optimizer, tuple(OPTIMIZERS))
+    if schedule is not None and not callable(schedule):
+        wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
+        raise OptionError("no schedule", parameter="schedule", got=repr(schedule), wanted=wanted)
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuse all but finite numbers above 0."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 < value < float("inf")):
+        raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Refuse all but whole numbers from 1 on."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise OptionError("no such number", parameter=name, got=repr(value), wanted="an integer >= 1")
 
 
-def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
+def check_one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    """Refuse what is not among the known."""
     if value not in known:
         wanted = ", ".join(str(k) for k in known)
         raise OptionError(f"no such {name}", parameter=name, got=repr(value), wanted=wanted)
@@ -147,6 +159,6 @@ def learned(learn: Any) -> dict[str, str]:
         learn = (learn,)
     chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
     for name, share in chosen.items():
-        _one_of("learn", name, ("tau", "threshold", "delay"))
-        _one_of("learn", share, ("population", "neuron"))
+        check_one_of("learn", name, ("tau", "threshold", "delay"))
+        check_one_of("learn", share, ("population", "neuron"))
     return chosen

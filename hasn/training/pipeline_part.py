@@ -13,7 +13,7 @@ from hasn.ir.structure import flatten
 from hasn.program.model import Compare, Connection, Neurons, Program
 from hasn.program.stages import Stage
 from hasn.training.learnable import PARAMETERS, Learnable
-from hasn.training.options import OPTIMIZERS
+from hasn.training.moving import optimizer_of
 from hasn.training.pipeline_options import PipelineOptions
 
 if TYPE_CHECKING:
@@ -47,26 +47,11 @@ class Part:
         kinds = _there(program, stage, self._nodes, options.learn)
         self.learnable = Learnable(stage.program, self._nodes, kinds, self.module.node)
         self.parameters: dict[str, Tensor] = dict(self.module.named_parameters()) | self.learnable.parameters
-        self._optimizer: Any = self._moving(options)
+        weights, raw = list(self.module.parameters()), list(self.learnable.parameters.values())
+        chosen, rate = options.optimizer, options.learning_rate
+        self._optimizer = optimizer_of(chosen, rate, weights, raw) if self.parameters else None
         self._schedule = options.schedule(self._optimizer) if options.schedule and self._optimizer else None
         self._clip = options.clip
-
-    def _moving(self, options: PipelineOptions) -> Any:
-        """The optimizer; None where there is nothing to move."""
-        import torch
-
-        weights, raw = list(self.module.parameters()), list(self.learnable.parameters.values())
-        groups: list[dict[str, Any]] = [{"params": weights}] if weights else []
-        if raw:  # weight decay would pull a tau towards twice dt
-            groups.append({"params": raw, "weight_decay": 0.0})
-        if not groups:
-            return None
-        chosen, rate = options.optimizer, options.learning_rate
-        made = chosen(groups) if callable(chosen) else getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=rate)
-        if not isinstance(made, torch.optim.Optimizer):
-            got = type(made).__name__
-            raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
-        return made
 
     def zero(self) -> None:
         """Forget all gradients."""
