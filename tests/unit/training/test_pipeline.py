@@ -218,7 +218,7 @@ def test_without_torchrun_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) 
         ({"learning_rate": -1.0}, "learning_rate: no such value; got -1.0"),
         ({"timeout": None}, "timeout: no such value; got None"),
         ({"clip": 0}, "clip: no such value; got 0"),
-        ({"pipeline": "zb"}, "pipeline: no such pipeline; got 'zb'; wanted 1f1b or gpipe"),
+        ({"pipeline": "zb"}, "pipeline: no such pipeline; got 'zb'; wanted 1f1b, gpipe"),
         ({"schedule": 3}, "schedule: no schedule; got 3"),
         ({"precision": "loihi2"}, "precision"),
     ],
