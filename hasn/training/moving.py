@@ -32,8 +32,10 @@ def optimizer_of(
     groups: list[dict[str, Any]] = [{"params": list(weights)}] if weights else []
     if raw:  # weight decay would pull a tau towards twice dt
         groups.append({"params": list(raw), "weight_decay": 0.0})
-    named = isinstance(chosen, str)
-    made = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate) if named else chosen(groups)
+    if isinstance(chosen, str):
+        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate)
+    else:
+        made = chosen(groups)
     if not isinstance(made, torch.optim.Optimizer):
         got = type(made).__name__
         raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
