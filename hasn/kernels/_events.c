@@ -79,7 +79,7 @@ typedef struct {
 DEFINE(float, run_float)
 DEFINE(double, run_double)
 
-/* The number that hasn.kernels.implementation has as well, so that an old build is not called. */
+/* The number that hasn.kernels.events has as well, so that an old build is not called. */
 #define INTERFACE 1
 
 static PyObject *product(PyObject *self, PyObject *args) {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from hasn.kernels.implementation import SWITCH, Implementation
+from hasn.kernels.implementation import SWITCH, Implementation, built
 
 #: What the C function's arguments mean; the same number stands in ``_product.c``.
 INTERFACE = 1
@@ -99,10 +98,5 @@ def product(sizes: Product, a: int, b: int, c: int, bias: int = 0) -> None:
 
 @cache
 def _extension() -> tuple[ModuleType | None, str]:
-    try:
-        module = importlib.import_module("hasn.kernels._product")
-    except ImportError as error:
-        return None, f"not built when hasn was installed, or not loadable: {error}"
-    if getattr(module, "interface", None) != INTERFACE:
-        return None, "built from older sources: install hasn again"
-    return (None, module.why_not) if module.why_not else (module, "")
+    module, why = built("_product", INTERFACE)
+    return (None, module.why_not) if module is not None and module.why_not else (module, why)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
 
-from hasn.kernels.implementation import INTERFACE, available
+from hasn.kernels.implementation import available, built
+
+#: What the C function's arguments mean; the same number stands in ``_events.c``.
+INTERFACE = 1
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,4 @@ def event_product(sizes: EventProduct, x: int, weights: int, y: int, bias: int =
 
 @cache
 def _extension() -> ModuleType | None:
-    try:
-        module = importlib.import_module("hasn.kernels._events")
-    except ImportError:
-        return None
-    return module if getattr(module, "interface", None) == INTERFACE else None
+    return built("_events", INTERFACE)[0]

@@ -80,14 +80,22 @@ def _chosen() -> tuple[ModuleType | None, Implementation]:
     return None, Implementation("none", why="; ".join(reasons))
 
 
+def built(name: str, interface: int) -> tuple[ModuleType | None, str]:
+    """A C extension of this package, or why there is none. ``interface``: what its arguments mean, here and in C."""
+    try:
+        module = importlib.import_module(f"hasn.kernels.{name}")
+    except ImportError as error:
+        return None, f"not built when hasn was installed, or not loadable: {error}"
+    if getattr(module, "interface", None) != interface:
+        return None, "built from older sources: install hasn again"
+    return module, ""
+
+
 @cache
 def _compiled_c() -> tuple[ModuleType | None, Implementation]:
-    try:
-        module = importlib.import_module("hasn.kernels._scan")
-    except ImportError as error:
-        return None, Implementation("none", why=f"not built when hasn was installed, or not loadable: {error}")
-    if getattr(module, "interface", None) != INTERFACE:
-        return None, Implementation("none", why="built from older sources: install hasn again")
+    module, why = built("_scan", INTERFACE)
+    if module is None:
+        return None, Implementation("none", why=why)
     return module, Implementation("c", bool(module.openmp), tuple(module.targets.split(", ")))
 
 

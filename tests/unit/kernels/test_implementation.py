@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hasn.errors import OptionError
-from hasn.kernels import Reset, Rows, Scan, States, available, implementation, scan_forward
+from hasn.kernels import Reset, Rows, Scan, States, available, events, implementation, scan_forward
 
 ROOT = Path(__file__).parents[3]
 
@@ -103,3 +103,14 @@ def test_where_there_is_a_compiler_the_kernels_are_there(monkeypatch: pytest.Mon
     found = available()
     assert found.name == "c", found.why
     assert "default" in found.targets
+    assert events.events_available()
+
+
+def test_an_old_or_missing_event_product_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(implementation.SWITCH, raising=False)
+    monkeypatch.setattr(events, "_extension", events._extension.__wrapped__)
+    for found in (None, type(sys)("old")):
+        monkeypatch.setitem(sys.modules, "hasn.kernels._events", found)
+        assert not events.events_available()
+        with pytest.raises(RuntimeError, match="no event-driven product here"):
+            events.event_product(events.EventProduct(1, 1, 1), 1, 1, 1)
