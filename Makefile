@@ -2,6 +2,7 @@
 # make test   the same set-up, then the tests (SLOW=1: also those that take minutes)
 # make support writes docs/support.md anew from what passes in the conformance suite
 # make bench  installs the tools that hasn is measured against and measures (minutes; a quiet machine)
+# make mutants ROOM=hasn/agreement [FILE=...]  puts slips into the code, one at a time, and says which no test notices
 # make check  ruff, strict mypy on the installed package, and the tests
 PYTHON ?= python3
 VENV   := .venv
@@ -12,7 +13,7 @@ JOBS   ?= 2
 # One thread a process: the tests' matrices are small, and $(JOBS) processes share the cores already.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: setup demo test support bench lint types check lava clean
+.PHONY: setup demo test support bench mutants lint types check lava clean
 
 setup: $(DONE) lava
 
@@ -55,6 +56,14 @@ $(PEERS): $(DONE)
 
 bench: $(PEERS)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# All rooms where none is named. MUTANTS="--all --jobs 1" and so on: see python -m tests.mutants --help.
+ROOM    ?=
+FILE    ?=
+MUTANTS ?=
+
+mutants: setup
+	$(BIN)/python -m tests.mutants $(ROOM) $(if $(FILE),--file $(FILE)) $(MUTANTS)
 
 lint: $(DONE)
 	$(BIN)/ruff check .

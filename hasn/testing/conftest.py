@@ -1,7 +1,8 @@
-"""The fixture of all conformance tests."""
+"""What all conformance tests share."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -27,3 +28,15 @@ def _sharing() -> Iterator[None]:
     """The suite's executables run one after the other, so a backend may share among them what is slow to start."""
     with sharing():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _unwatched() -> Iterator[None]:
+    """Take what outlives a test out of the garbage collector's sight.
+
+    Brian2 collects garbage before every run, over all that lives: with torch, Brian2 and some thousand tests loaded,
+    that was the longest part of a test.
+    """
+    yield
+    gc.collect()
+    gc.freeze()

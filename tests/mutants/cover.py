@@ -1,0 +1,85 @@
+"""Which test runs which line, and how long it takes: ``python -m tests.mutants.cover OUT.json TESTS ...`` in a tree.
+
+Tests that fail without any slip end this with an error: nothing can be said of mutants then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import Path
+
+import coverage
+import pytest
+
+#: How pytest is run here and on mutants: no cache, no other plug-in's order.
+PLAIN = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "-m", "not slow")
+
+
+#: What tests import and hasn does not change.
+HEAVY = ("scipy.sparse", "scipy.signal", "h5py", "nir", "matplotlib.pyplot", "typer", "rich.progress", "hypothesis")
+SIMULATORS = ("torch", "snntorch", "brian2", "nirtorch")
+
+
+def load() -> None:
+    """Import what is slow to import, so that no test is charged for it."""
+    for name in (*HEAVY, *SIMULATORS):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+class Contexts:
+    """Gives every test a context of its own, and takes its time."""
+
+    def __init__(self, measured: coverage.Coverage) -> None:
+        self.measured = measured
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """The context is the test's name."""
+        self.measured.switch_context(item.nodeid)
+        try:
+            return (yield)
+        finally:
+            self.measured.switch_context("")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up set-up, call and clearing away."""
+        self.seconds[report.nodeid] += report.duration
+
+
+def arguments(tests: list[str]) -> list[str]:
+    """What pytest is given for these: the conformance suite runs on one backend."""
+    return [*PLAIN, *(["--backend", "snntorch"] if any(t.startswith("hasn/testing") for t in tests) else []), *tests]
+
+
+def main(out: str, *tests: str) -> int:
+    """Run the tests and write {"seconds": {test: s}, "lines": {file: {line: [test, ...]}}}."""
+    load()
+    measured = coverage.Coverage(
+        data_file=None, source=["hasn", "backends", "conversions", "models"], config_file=False
+    )
+    measured.start()
+    contexts = Contexts(measured)
+    status = pytest.main(arguments(list(tests)), plugins=[contexts])
+    measured.stop()
+    if status:
+        return int(status)
+    data = measured.get_data()
+    lines: dict[str, dict[int, list[str]]] = {}
+    for name in data.measured_files():
+        path = Path(name).resolve().relative_to(Path.cwd())
+        by_line = {line: [c for c in found if c] for line, found in data.contexts_by_lineno(name).items()}
+        lines[str(path)] = {line: found for line, found in by_line.items() if found}
+    Path(out).write_text(json.dumps({"seconds": contexts.seconds, "lines": lines}), encoding="utf8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""A mutant is run in a tree of its own, and what its tests say is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.page import Outcome, table, write_page
+from tests.mutants.rooms import ROOT, Room
+from tests.mutants.run import Cover, tried
+from tests.mutants.verdicts import Verdict, Verdicts
+
+TEST = "tests/unit/test_errors.py"
+
+
+def mutant(old: str, new: str, file: str = "hasn/errors.py", line: int = 1) -> Mutant:
+    source = (ROOT / file).read_text(encoding="utf8")
+    assert source.count(old) >= 1
+    return Mutant(file, "f", line, line, "number", old, new, 0, source.replace(old, new))
+
+
+def cover() -> Cover:
+    return Cover({TEST: 1.0}, {"hasn/errors.py": {1: [TEST]}}, "digest")
+
+
+def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
+    before = (ROOT / "hasn/errors.py").read_bytes()
+    names = {
+        line.split("(")[0].removeprefix("def ")
+        for line in (ROOT / TEST).read_text().splitlines()
+        if line.startswith("def test")
+    }
+    tests = {f"{TEST}::{name}": 0.1 for name in names}
+    there = Cover(tests, {"hasn/errors.py": {1: list(tests)}}, "digest")
+    broken = mutant("class HasnError(Exception)", "class HasnError(BaseException)")
+    same = mutant("class HasnError(Exception)", "class HasnError(  Exception)")
+    gone = mutant("from __future__ import annotations", "import what_is_not_there")
+    found = {m.new: result for m, result in tried([broken, same, gone], there, 1)}
+    assert found[same.new]["status"] == "survived"
+    assert found[gone.new]["status"] == "killed"
+    assert (ROOT / "hasn/errors.py").read_bytes() == before
+
+
+def test_the_tests_of_a_line_come_fastest_first_and_slow_ones_not_at_all() -> None:
+    seconds = {"a": 3.0, "b": 0.1, "c": 99.0, "d": 0.2}
+    there = Cover(seconds, {"hasn/errors.py": {7: ["a", "b", "c"], 9: ["d"]}}, "digest")
+    slip = mutant("class", "klass", line=7)
+    assert there.tests(slip) == ["b", "a"]
+    assert there.tests(Mutant(**{**vars(slip), "line": 9, "statement": 7})) == ["b", "d", "a"]
+    assert there.tests(Mutant(**{**vars(slip), "line": 8, "statement": 8})) == ["b", "d", "a"]  # imports alone run it
+
+
+def test_what_is_known_is_not_tried_again(tmp_path: Path) -> None:
+    kept = Verdicts(tmp_path / "a" / "verdicts.json")
+    killed, alive = mutant("class", "klass"), mutant("import", "export")
+    kept.add(killed, Verdict("killed", "t", 1.0, "tests 1", "file 1"))
+    kept.add(alive, Verdict("survived", "", 1.0, "tests 1", "file 1"))
+    kept.save()
+    again = Verdicts(kept.path)
+    assert again.known(killed, "tests 2", "file 1") == Verdict("killed", "t", 1.0, "tests 1", "file 1")
+    assert again.known(killed, "tests 1", "file 2") is None
+    assert again.known(alive, "tests 1", "file 1") is not None
+    assert again.known(alive, "tests 2", "file 1") is None
+
+
+def test_the_report_counts_and_shows_survivors(tmp_path: Path) -> None:
+    room = Room("hasn/x", ("hasn/errors.py",), (TEST,), 90, 10)
+    killed, alive, same = mutant("class", "klass"), mutant("import", "<export>"), mutant("def", "fed")
+    verdicts = {killed: Verdict("killed", "fast", 1.0, "", ""), alive: Verdict("survived", "", 1.0, "", "")}
+    outcome = Outcome(room, 1234, verdicts, {same: "a reason"}, {"fast": 0.1, "slow": 9.0})
+    assert outcome.rate == 50.0
+    assert outcome.idle() == [("slow", 9.0)]
+    assert table([outcome]).splitlines()[-1] == "| `hasn/x` | 1,234 | 2 | 1 | 1 | 50.0 % | 90 % |"
+    write_page(tmp_path / "report.html", [outcome])
+    page = (tmp_path / "report.html").read_text(encoding="utf8")
+    assert "&lt;export&gt;" in page
+    assert "klass" not in page
+    assert "a reason" in page
+    assert "slow: 9.0 s" in page
+    assert 'class="short"' in page
