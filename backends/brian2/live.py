@@ -12,7 +12,6 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
 from hasn.backends.brian2.plan import Plan
-from hasn.backends.brian2.schedule import UPDATE, slot
 from hasn.program.model import Source
 
 Feed = Mapping[str, NDArray[np.floating[Any]]]
@@ -33,23 +32,15 @@ class Live:
         self.wanted = wanted
         self.parts = build(plan, copies)
         self._monitors = make_monitors(self.parts, wanted)
-        self._feed: dict[str, NDArray[Any]] = {}
-        feeder = brian2.NetworkOperation(self._show, clock=self.parts.clock, when=slot(0, UPDATE), name="hasn_feed")
-        self._network = self.parts.network(plan.depth, feeder, *self._monitors.all)
+        network = self.parts.network(plan.depth, *self._monitors.all)
         self._sources = {
             p.name: self.parts.groups[p.name].variables["sent"].get_value()
             for p in plan.network.populations
             if isinstance(p, Source)
         }
-        self._network.run(0 * brian2.second, namespace={})  # makes the code
-        self._objects = [obj for obj in self._network.sorted_objects if obj.active]
+        network.run(0 * brian2.second, namespace={})  # makes the code
+        self._objects = [obj for obj in network.sorted_objects if obj.active]
         self._fresh = self.state()
-
-    def _show(self) -> None:
-        """Put this step's input where the groups read it."""
-        step = int(self.parts.clock.variables["timestep"].get_value()[0])
-        for name, values in self._feed.items():
-            self._sources[name][:] = values[step]
 
     # --- whole sequences
 
@@ -57,16 +48,17 @@ class Live:
         """Run ``steps`` steps from the initial state."""
         self.load(self._fresh)
         self._monitors.clear()
-        self._feed = dict(feed)
-        # Half a step less: Brian2 rounds the end up to a whole step, and dt * steps may be a hair above one.
-        self._network.run((steps - 0.5) * self.parts.clock.dt, namespace={})
-        self._feed = {}
+        for t in range(steps):
+            self.step({name: values[t] for name, values in feed.items()})
         return recorded(self.plan, self.parts, self._monitors, steps, self.copies)
 
     # --- streams
 
     def step(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """One step, as the loop of Brian2's Network.run does it but without making the code anew."""
+        """One step, as the loop of Brian2's Network.run takes it.
+
+        Network.run itself makes the code anew at every call, and collects garbage over all that lives.
+        """
         for name, values in inputs.items():
             self._sources[name][:] = values.reshape(-1)
         for obj in self._objects:
@@ -114,7 +106,6 @@ class Live:
         clock = self.parts.clock
         clock.variables["timestep"].set_value(state["step"])
         clock.variables["t"].set_value(state["step"] * clock.dt_)
-        self._network.t_ = state["step"] * clock.dt_
 
     def _changing(self) -> list[tuple[Any, list[str]]]:
         """Groups and the variables that change in them."""

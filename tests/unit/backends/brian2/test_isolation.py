@@ -153,15 +153,15 @@ def test_two_networks_at_once_keep_their_own_time():
 def test_ctrl_c_interrupts_a_run_and_the_next_one_is_whole(monkeypatch):
     """Brian2 would stop quietly, and the first steps would pass for the whole recording."""
     expected = hasn.compile(loop(), "brian2", dt=DT).run(inputs())
-    show, calls = Live._show, []
+    step, calls = Live.step, []
 
-    def press_at_step_3(self):
+    def press_at_step_3(self, inputs):
         calls.append(1)
         if len(calls) == 4:
             signal.raise_signal(signal.SIGINT)
-        show(self)
+        step(self, inputs)
 
-    monkeypatch.setattr(Live, "_show", press_at_step_3)
+    monkeypatch.setattr(Live, "step", press_at_step_3)
     made = hasn.compile(loop(), "brian2", dt=DT)
     with pytest.raises(KeyboardInterrupt):
         made.run(inputs())
