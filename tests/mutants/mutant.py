@@ -15,6 +15,10 @@ from mutmut.mutation.file_mutation import deep_replace
 from tests.mutants.slips import SLIPS, parameters
 
 
+#: What is drawn on, by its usual names: how wide a line is there, or how large a text, is looked at, not tested.
+DRAWN = {"axes", "figure", "fig", "above", "below", "beneath", "picture", "legend", "handle", "bar"}
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One slip in one file.
@@ -123,7 +127,7 @@ class _Finder(cst.CSTVisitor):
     """Every place of a module where a slip may be made.
 
     Left alone: annotations, imports, decorators, texts and what stands in an error's arguments (texts too), blocks for
-    type checkers, and ``__all__``.
+    type checkers, ``__all__``, and calls that draw (:data:`DRAWN`): people judge how a picture looks, tests what it shows.
     """
 
     METADATA_DEPENDENCIES = (PositionProvider,)
@@ -149,6 +153,8 @@ class _Finder(cst.CSTVisitor):
         if isinstance(node, cst.If) and "TYPE_CHECKING" in cst.Module([]).code_for_node(node.test):
             return False
         if isinstance(node, cst.Assign) and "__all__" in cst.Module([]).code_for_node(node.targets[0]):
+            return False
+        if isinstance(node, cst.Call) and _root(node.func) in DRAWN:
             return False
         for kind, slip in SLIPS.items():
             for changed in slip(node):
@@ -204,3 +210,12 @@ class _Finder(cst.CSTVisitor):
     def _line(self, node: cst.CSTNode) -> int:
         position = self.get_metadata(PositionProvider, node, None)
         return position.start.line if position is not None else self._statement
+
+
+def _root(node: cst.BaseExpression) -> str:
+    """axes of axes.spines["top"].set_visible; nothing of a plain name."""
+    dotted = False
+    while isinstance(node, cst.Attribute | cst.Subscript | cst.Call):
+        dotted = dotted or isinstance(node, cst.Attribute)
+        node = node.func if isinstance(node, cst.Call) else node.value
+    return node.value if dotted and isinstance(node, cst.Name) else ""

@@ -63,6 +63,7 @@ x: dict[int, tuple[int, 3]]
 @decorated(1, 2)
 def f(a: tuple[int, str] | None):
     """Another."""
+    axes.spines["top"].set_visible(True, size=1)
     return f"{a + 1} {min(a)}"
 '''
     assert changes(tmp_path, source) == set()
