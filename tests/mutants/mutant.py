@@ -14,7 +14,6 @@ from mutmut.mutation.file_mutation import deep_replace
 
 from tests.mutants.slips import SLIPS, parameters
 
-
 #: What is drawn on, by its usual names: how wide a line is there, or how large a text, is looked at, not tested.
 DRAWN = {"axes", "figure", "fig", "above", "below", "beneath", "picture", "legend", "handle", "bar"}
 
@@ -127,7 +126,7 @@ class _Finder(cst.CSTVisitor):
     """Every place of a module where a slip may be made.
 
     Left alone: annotations, imports, decorators, texts and what stands in an error's arguments (texts too), blocks for
-    type checkers, ``__all__``, and calls that draw (:data:`DRAWN`): people judge how a picture looks, tests what it shows.
+    type checkers, ``__all__``, and calls that draw (:data:`DRAWN`).
     """
 
     METADATA_DEPENDENCIES = (PositionProvider,)
@@ -154,7 +153,7 @@ class _Finder(cst.CSTVisitor):
             return False
         if isinstance(node, cst.Assign) and "__all__" in cst.Module([]).code_for_node(node.targets[0]):
             return False
-        if isinstance(node, cst.Call) and _root(node.func) in DRAWN:
+        if _draws(node):
             return False
         for kind, slip in SLIPS.items():
             for changed in slip(node):
@@ -210,6 +209,12 @@ class _Finder(cst.CSTVisitor):
     def _line(self, node: cst.CSTNode) -> int:
         position = self.get_metadata(PositionProvider, node, None)
         return position.start.line if position is not None else self._statement
+
+
+def _draws(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Expr):
+        node = node.body[0].value
+    return isinstance(node, cst.Call) and _root(node.func) in DRAWN
 
 
 def _root(node: cst.BaseExpression) -> str:
