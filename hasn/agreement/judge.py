@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hasn.agreement.cause import Scene, cause_of
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
+from hasn.agreement.consequences import Bools, Consequences
 from hasn.agreement.margin import Margins
 from hasn.program.fuse import Network
 from hasn.program.model import Compare, Neurons, Program
 from hasn.recording import Array, Recording
-
-Bools = NDArray[np.bool_]
 
 
 def judge(
@@ -74,7 +72,7 @@ class _Pair:
         self.one, self.other = recordings[reference], recordings[label]
         self.nodes = list(program.recorded_spikes)
         self.margins = Margins(network, inputs, self.one, self.other)
-        self.downstream = _reach(network)
+        self.consequences = Consequences(network)
 
     def verdict(self) -> Verdict:
         union = both = 0
@@ -120,12 +118,17 @@ class _Pair:
 
     def _take_out(self, left: list[Bools], tie: Place) -> int:
         """Remove a tie and all that it can have caused; how many of the latter there were."""
-        before = sum(int(d.sum()) for d in left)
-        left[tie.order][tie.step :, tie.neuron] = False
-        for order, node in enumerate(self.nodes):
-            if node in self.downstream[self.nodes[tie.order]]:
-                left[order][tie.step :] = False
-        return before - sum(int(d.sum()) for d in left) - 1
+        left[tie.order][tie.step, tie.neuron] = False
+        last = max((int(np.flatnonzero(differ.any(axis=1))[-1]) for differ in left if differ.any()), default=-1)
+        if last < tie.step:
+            return 0
+        felt = self.consequences.of(self.nodes[tie.order], tie.neuron, last + 1 - tie.step)
+        after = 0
+        for node, differ in zip(self.nodes, left, strict=True):
+            caused = differ[tie.step : last + 1] & felt[node]
+            after += int(caused.sum())
+            differ[tie.step : last + 1] ^= caused
+        return after
 
     def _divergence(self, place: Place, tie: bool) -> Divergence:
         node = self.nodes[place.order]
@@ -172,21 +175,3 @@ def _earliest(left: list[Bools], sample: int) -> Place | None:
             if found is None or step < found.step:
                 found = Place(step, order, sample, int(differ[step].argmax()))
     return found
-
-
-def _reach(network: Network) -> dict[str, set[str]]:
-    """Population -> populations that it reaches over one projection or more."""
-    after: dict[str, set[str]] = {name: set() for name in network.by_name}
-    for projection in network.projections:
-        after[projection.source].add(projection.target)
-    reach: dict[str, set[str]] = {}
-    for name in after:
-        seen: set[str] = set()
-        stack = list(after[name])
-        while stack:
-            target = stack.pop()
-            if target not in seen:
-                seen.add(target)
-                stack.extend(after[target])
-        reach[name] = seen
-    return reach
