@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -54,6 +54,25 @@ class Place:
     neuron: int
 
 
+@dataclass
+class _Sample:
+    """The differing spikes of one sample.
+
+    Attributes:
+        differing: how many no tie explains.
+        ties: the ties, in order.
+        after: how many the ties can have caused.
+        first: the first that no tie explains.
+        explained: population -> (T, elements): where ties explain what differs.
+    """
+
+    differing: int = 0
+    ties: list[Place] = field(default_factory=list)
+    after: int = 0
+    first: Place | None = None
+    explained: dict[str, Bools] = field(default_factory=dict)
+
+
 class _Pair:
     """A backend against the reference."""
 
@@ -82,55 +101,50 @@ class _Pair:
             union += int(np.count_nonzero(a | b))
             both += int(np.count_nonzero(a & b))
             differ.append((a != b).reshape(*a.shape[:2], -1))
-        differing, ties, after, first, first_tie = self._sort(differ)
-        found = first or first_tie
+        samples = [self._sample(n, [d[:, n].copy() for d in differ]) for n in _samples(differ)]
+        firsts = [s for s in samples if s.first is not None]
+        found = min(firsts or samples, key=lambda s: s.first or s.ties[0], default=None)
         return Verdict(
-            differing,
-            ties,
-            after,
+            sum(s.differing for s in samples),
+            sum(len(s.ties) for s in samples),
+            sum(s.after for s in samples),
             both / union if union else 1.0,
             self._voltage_error(),
-            self._divergence(found, first is None) if found else None,
+            self._divergence(found) if found else None,
         )
 
     def _voltage_error(self) -> float:
         pairs = ((self.one.voltages, self.other.voltages), (self.one.currents, self.other.currents))
         errors = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in a if n in b]
-        return float(max(errors, default=0.0))
+        return float(np.max(errors, initial=0.0))  # NaN, where there is one
 
-    def _sort(self, differ: list[Bools]) -> tuple[int, int, int, Place | None, Place | None]:
-        """(differing, ties, after ties, first that is no tie, first tie)."""
-        differing = ties = after = 0
-        firsts: list[Place] = []
-        first_ties: list[Place] = []
-        samples = np.zeros(0, dtype=int) if not differ else np.flatnonzero(sum(d.any(axis=(0, 2)) for d in differ))
-        for sample in samples:
-            left = [d[:, sample].copy() for d in differ]
-            while (place := _earliest(left, int(sample))) is not None:
-                if not self.margins.is_tie(self.nodes[place.order], place.step, place.sample, place.neuron):
-                    firsts.append(place)
-                    differing += sum(int(d.sum()) for d in left)
-                    break
-                first_ties.append(place)
-                ties += 1
-                after += self._take_out(left, place)
-        return differing, ties, after, min(firsts, default=None), min(first_ties, default=None)
+    def _sample(self, sample: int, left: list[Bools]) -> _Sample:
+        """What the differing spikes of a sample are; takes those that are explained out of ``left``."""
+        found = _Sample()
+        while (place := _earliest(left, sample)) is not None:
+            if not self.margins.is_tie(self.nodes[place.order], place.step, sample, place.neuron):
+                found.first = place
+                found.differing = sum(int(d.sum()) for d in left)
+                break
+            found.ties.append(place)
+            left[place.order][place.step, place.neuron] = False
+            if any(d.any() for d in left):
+                found.after += self._take_out(left, place, found.explained)
+        return found
 
-    def _take_out(self, left: list[Bools], tie: Place) -> int:
-        """Remove a tie and all that it can have caused; how many of the latter there were."""
-        left[tie.order][tie.step, tie.neuron] = False
-        last = max((int(np.flatnonzero(differ.any(axis=1))[-1]) for differ in left if differ.any()), default=-1)
-        if last < tie.step:
-            return 0
-        felt = self.consequences.of(self.nodes[tie.order], tie.neuron, last + 1 - tie.step)
-        after = 0
-        for node, differ in zip(self.nodes, left, strict=True):
-            caused = differ[tie.step : last + 1] & felt[node]
-            after += int(caused.sum())
-            differ[tie.step : last + 1] ^= caused
-        return after
+    def _take_out(self, left: list[Bools], tie: Place, explained: dict[str, Bools]) -> int:
+        """Remove what a tie can have caused, and note where that is; how many spikes there were."""
+        node, steps = self.nodes[tie.order], left[0].shape[0]
+        for name, felt in self.consequences.of(node, tie.neuron, steps - tie.step).items():
+            explained.setdefault(name, np.zeros((steps, felt.shape[1]), dtype=bool))[tie.step :] |= felt
+        before = sum(int(d.sum()) for d in left)
+        for name, differ in zip(self.nodes, left, strict=True):
+            differ &= ~explained[name]
+        return before - sum(int(d.sum()) for d in left)
 
-    def _divergence(self, place: Place, tie: bool) -> Divergence:
+    def _divergence(self, sample: _Sample) -> Divergence:
+        tie = sample.first is None
+        place = sample.first or sample.ties[0]
         node = self.nodes[place.order]
         step = self.program.by_name[node]
         if not isinstance(step, Neurons | Compare) or step.threshold is None:
@@ -148,6 +162,8 @@ class _Pair:
             node,
             place.step,
             place.sample,
+            self.margins.gap(node, place.step, place.sample, place.neuron),
+            sample.explained,
         )
         cause = cause_of(scene, tie)
         return Divergence(
@@ -163,6 +179,11 @@ class _Pair:
             cause.text,
             cause.kind,
         )
+
+
+def _samples(differ: list[Bools]) -> list[int]:
+    """The samples in which some spike differs."""
+    return sorted({int(n) for d in differ for n in np.flatnonzero(d.any(axis=(0, 2)))})
 
 
 def _earliest(left: list[Bools], sample: int) -> Place | None:
