@@ -26,17 +26,19 @@ _APART = {"float64": 1e-9, "float32": 1e-4, "loihi": 0.0}
 _BEHIND = 25
 _SHIFTS = (1, 2, 3, -1, -2, -3)
 
-#: (kind, sentence, population, its input) under a changed rule.
-Rule: TypeAlias = tuple[str, str, Neurons | Compare, Floats]
-
 
 @dataclass(frozen=True)
 class Cause:
     """A kind ("tie", "float32 rounding", "shift", "late input", "reset", "discretisation", "missing bias",
-    "quantisation", "integer arithmetic", "unknown") and one sentence."""
+    "quantisation", "integer arithmetic", "unknown"), one sentence, and how many steps late the other recording is."""
 
     kind: str
     text: str
+    steps: int = 0
+
+
+#: A cause, and the population and its input under the changed rule.
+Rule: TypeAlias = tuple[Cause, Neurons | Compare, Floats]
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
         return Cause("float32 rounding", text)
     shift = _shift_cause(scene)
     rule = _changed_rule(scene, origin[0]) if origin is not None else None
-    if rule is not None and not (shift and rule.kind == "late input"):
+    if rule is not None and not (shift is not None and _is_latency(rule, shift)):
         return rule
     if shift is not None:
         return shift
@@ -102,6 +104,11 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
         return Cause("unknown", text)
     place = "at this very step" if origin == (scene.node, scene.step) else "first at node '{}' step {}".format(*origin)
     return Cause("unknown", f"the voltages part {place}; no other reset, method, bias, delay or rounding explains it")
+
+
+def _is_latency(rule: Cause, shift: Cause) -> bool:
+    """Whether it is no late input, but a latency that was not taken out: those behind the first are no less late."""
+    return rule.kind == "late input" and shift.steps / rule.steps >= 1
 
 
 def _integer_cause(scene: Scene, both: bool) -> Cause:
@@ -148,9 +155,10 @@ def _changed_rule(scene: Scene, node: str) -> Cause | None:
         replay = Replay(scene.network, scene.inputs, recording, scene.sample, scene.steps)
         if _matches(scene, spec, replay.arriving(node), recorded):
             continue  # this one did what the Program says
-        for kind, text, changed, current in _rules(scene, spec, replay):
+        for cause, changed, current in _rules(scene, spec, replay):
             if _matches(scene, changed, current, recorded):
-                return Cause(kind, f"{text.format(who=who)} (node '{node}')")
+                steps = cause.steps if recording is scene.other else -cause.steps
+                return Cause(cause.kind, f"{cause.text.format(who=who)} (node '{node}')", steps)
     return None
 
 
@@ -166,37 +174,34 @@ def _rules(scene: Scene, spec: Neurons | Compare, replay: Replay) -> Iterator[Ru
     if isinstance(spec, Neurons):
         yield from _neuron_rules(scene, spec, replay.arriving(spec.name))
     if scene.network.drives.get(spec.name):
-        yield "missing bias", "a missing bias: {who} ran without it", spec, replay.arriving(spec.name, with_drive=False)
+        cause = Cause("missing bias", "a missing bias: {who} ran without it")
+        yield cause, spec, replay.arriving(spec.name, with_drive=False)
     if isinstance(spec, Neurons) and any(row.bias is not None for row in spec.rows):
         silent = replace(spec, rows=tuple(replace(row, bias=None) for row in spec.rows))
-        text = "a missing leak potential: {who} ran without v_leak"
-        yield "missing bias", text, silent, replay.arriving(spec.name)
+        cause = Cause("missing bias", "a missing leak potential: {who} ran without v_leak")
+        yield cause, silent, replay.arriving(spec.name)
     for late in (1, 2, 3):
         text = f"an input that arrives {late} step(s) late: {{who}} saw it {late} step(s) after the Program"
-        yield "late input", text, spec, replay.arriving(spec.name, inputs_late=late)
+        yield Cause("late input", text, late), spec, replay.arriving(spec.name, inputs_late=late)
     for name, rounding in _ROUNDINGS.items():
-        text = f"quantisation: {{who}} ran with weights rounded to {name}"
-        yield "quantisation", text, spec, replay.arriving(spec.name, rounding=rounding)
+        cause = Cause("quantisation", f"quantisation: {{who}} ran with weights rounded to {name}")
+        yield cause, spec, replay.arriving(spec.name, rounding=rounding)
 
 
 def _neuron_rules(scene: Scene, spec: Neurons, current: Floats) -> Iterator[Rule]:
     """Another reset, the other discretisation."""
     if spec.threshold is not None and spec.jump is not None:
         other: Literal["zero", "subtract"] = "subtract" if spec.reset == "zero" else "zero"
-        changed = replace(spec, reset=other, jump=spec.threshold - spec.jump)
-        yield (
-            "reset",
-            f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'",
-            changed,
-            current,
-        )
-        yield "reset", "a different reset: {who} does not reset at all", replace(spec, threshold=None), current
+        text = f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'"
+        yield Cause("reset", text), replace(spec, reset=other, jump=spec.threshold - spec.jump), current
+        cause = Cause("reset", "a different reset: {who} does not reset at all")
+        yield cause, replace(spec, threshold=None), current
     alternative = scene.other_method()
     neurons = alternative.by_name[spec.name] if alternative is not None else None
     if alternative is not None and isinstance(neurons, Neurons):
-        method = alternative.method
-        text = f"a different discretisation: {{who}} steps by '{method}', the Program by '{scene.program.method}'"
-        yield "discretisation", text, neurons, current
+        right, wrong = scene.program.method, alternative.method
+        text = f"a different discretisation: {{who}} steps by '{wrong}', the Program by '{right}'"
+        yield Cause("discretisation", text), neurons, current
 
 
 def _shift_cause(scene: Scene) -> Cause | None:
@@ -208,9 +213,10 @@ def _shift_cause(scene: Scene) -> Cause | None:
     k = shifted[scene.node]
     words = f"the same spikes come {abs(k)} step(s) {'late' if k > 0 else 'early'} at node '{scene.node}'"
     if k > 0 and len(shifts) > 1 and set(shifts.values()) == {k}:
-        return Cause("late input", f"a shift of all nodes alike, as from an input that arrives late: {words}")
+        return Cause("late input", f"a shift of all nodes alike, as from an input that arrives late: {words}", k)
     others = ", ".join(f"'{node}' {late:+d}" for node, late in shifted.items())
-    return Cause("shift", f"a shift: {words} ({others}): an input that arrives late, or a latency not taken out")
+    text = f"a shift: {words} ({others}): an input that arrives late, or a latency not taken out"
+    return Cause("shift", text, k)
 
 
 def _shift(scene: Scene, node: str) -> int:
@@ -220,7 +226,8 @@ def _shift(scene: Scene, node: str) -> int:
         return 0  # also if its spikes come so evenly that a shift would not show
     for k in _SHIFTS:
         a, b = (one[:-k], other[k:]) if k > 0 else (one[-k:], other[:k])
-        if a.size and a.any() and np.array_equal(a, b):
+        from_nowhere = other[: max(k, 0)].any()  # spikes before any that could have been late
+        if a.any() and np.array_equal(a, b) and not from_nowhere:
             return k
     return 0
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from typing import Any
-
-import nir
 import numpy as np
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hasn.agreement import Comparison
-from hasn.testing import reference
-from hasn.testing.strategies import graphs, options
 from tests.unit.agreement.known import Known, Spot, held
 from tests.unit.agreement.planting import Planting, Truth, largest_difference
+from tests.unit.agreement.random_runs import known_runs, same_every_time
 
 DOUBLE = ("float64", "float64")
 PRECISIONS = (DOUBLE, ("float64", "float32"), ("float32", "float64"), ("loihi", "loihi"))
@@ -31,42 +25,6 @@ PLANS = (
     "too far",
     "parted before",
 )
-
-
-def same_every_time(count: int) -> Callable[[Any], Any]:
-    """Hypothesis with the same examples each time; they are small, and shrinking one takes longer than all of them."""
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    )
-
-
-@st.composite
-def known_runs(draw: Any) -> Known:
-    """A random network of up to three populations that has spikes to judge, with delays, cycles, batches, shapes."""
-    graph = draw(graphs(3))
-    steps, batch = draw(st.integers(2, 12)), draw(st.sampled_from([3, 2, 1]))
-    rng = np.random.default_rng(draw(st.integers(0, 9999)))
-    shapes = {n: node.input_type["input"] for n, node in graph.nodes.items() if isinstance(node, nir.Input)}
-    inputs = {n: (rng.random((steps, batch, *map(int, shape))) < 0.6).astype(float) for n, shape in shapes.items()}
-    known = with_ties_at_thresholds(Known(graph, inputs, **draw(options())), rng)
-    assume(known.seen)
-    return known
-
-
-def with_ties_at_thresholds(known: Known, rng: np.random.Generator) -> Known:
-    """The same graph, where one element of each Threshold node compares with just what arrives in some step."""
-    graph = copy.deepcopy(known.graph)
-    for name, node in known.nodes.items():
-        if isinstance(node, nir.Threshold):
-            seen = Known(graph, known.inputs, **known.options).seen[name]
-            at = tuple(rng.integers(seen.shape))
-            reference.inline(graph)[0][name].threshold[at[2:]] = seen[at]
-    return Known(graph, known.inputs, **known.options)
 
 
 class Planter:
@@ -145,8 +103,8 @@ class Planter:
         self.truth.differing += unrelated
 
 
-@same_every_time(60)
-@given(known_runs())
+@same_every_time(50)
+@given(known_runs(st.integers(2, 12), ties=True))
 def test_what_was_planted_is_found(known: Known) -> None:
     rng = np.random.default_rng(known.shape[0])
     for precisions in PRECISIONS:
