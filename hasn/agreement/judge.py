@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class _Pair:
             a, b = self.one.spikes[node], self.other.spikes[node]
             union += int(np.count_nonzero(a | b))
             both += int(np.count_nonzero(a & b))
-            differ.append((a != b).reshape(*a.shape[:2], -1))
+            differ.append((a != b).reshape(*a.shape[:2], prod(a.shape[2:])))
         samples = [self._sample(n, [d[:, n].copy() for d in differ]) for n in _samples(differ)]
         firsts = [s for s in samples if s.first is not None]
         found = min(firsts or samples, key=lambda s: s.first or s.ties[0], default=None)
@@ -149,7 +150,7 @@ class _Pair:
         step = self.program.by_name[node]
         if not isinstance(step, Neurons | Compare) or step.threshold is None:
             raise TypeError(f"{node} has no threshold")
-        index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape)) if step.shape else ()
+        index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape))
         at = (place.step, place.sample, *index)
         pair = dict(zip(self.labels, (self.one, self.other), strict=True))
         scene = Scene(

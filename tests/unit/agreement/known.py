@@ -124,10 +124,11 @@ class Known:
 
 
 def as_recording(wanted: reference.Reference, dt: float, precision: str = "float64") -> Recording:
-    """The reference's arrays as a backend would hand them back."""
+    """Copies of the reference's arrays, as a backend would hand them back."""
     spikes = {name: array.astype(bool) for name, array in wanted.spikes.items()}
+    outputs, voltages = ({n: a.copy() for n, a in group.items()} for group in (wanted.outputs, wanted.voltages))
     counts = Counts({name: int(array.sum()) for name, array in spikes.items()})
-    return Recording(dict(wanted.outputs), spikes, dict(wanted.voltages), dt, {}, counts, "", precision, batched=True)
+    return Recording(outputs, spikes, voltages, dt, {}, counts, "", precision, batched=True)
 
 
 def held(known: Known, one: Recording, other: Recording, **more: Any) -> Comparison:

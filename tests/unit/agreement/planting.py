@@ -34,8 +34,8 @@ class Planting:
 
     def __init__(self, known: Known, precisions: tuple[str, str] = ("float64", "float64")) -> None:
         self.known, self.precisions = known, precisions
-        self.spikes = [{n: a.copy() for n, a in known.recording().spikes.items()} for _ in range(2)]
-        self.voltages = [{n: a.copy() for n, a in known.recording().voltages.items()} for _ in range(2)]
+        self.spikes = [known.recording().spikes for _ in precisions]
+        self.voltages = [known.recording().voltages for _ in precisions]
         self.rounding = max(ROUNDING[p] for p in precisions) if "loihi" not in precisions else 0.0
 
     def recordings(self) -> tuple[Recording, Recording]:
