@@ -1,21 +1,22 @@
 """Why two recordings part: the first explanation that the data bear out.
 
-The first population whose voltages part is run again on its own, with the inputs that the recording shows, under one
-changed rule after the other: another reset, the other discretisation, no bias, an input that arrives late, rounded
-weights. The rule under which the recorded voltages come out is the cause.
+The first population whose voltages part (of a Threshold: whose spikes) is run again on its own, with the inputs that
+the recording shows, under one changed rule after the other: another reset, the other discretisation, no bias, an input
+that arrives late, rounded weights. The rule under which the recorded voltages come out is the cause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from hasn.agreement.consequences import Bools
 from hasn.agreement.replay import Replay, voltages
 from hasn.program.fuse import Network
-from hasn.program.model import Floats, Neurons, Program
+from hasn.program.model import Compare, Floats, Neurons, Program
 from hasn.recording import Array, Recording
 
 #: Voltages that differ by more than this, relative to the largest of the node, have not merely been rounded otherwise:
@@ -29,10 +30,15 @@ _SHIFTS = (1, 2, 3, -1, -2, -3)
 @dataclass(frozen=True)
 class Cause:
     """A kind ("tie", "float32 rounding", "shift", "late input", "reset", "discretisation", "missing bias",
-    "quantisation", "integer arithmetic", "unknown") and one sentence."""
+    "quantisation", "integer arithmetic", "unknown"), one sentence, and how many steps late the other recording is."""
 
     kind: str
     text: str
+    steps: int = 0
+
+
+#: A cause, and the population and its input under the changed rule.
+Rule: TypeAlias = tuple[Cause, Neurons | Compare, Floats]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Scene:
         one, other: the reference's recording and the other.
         other_method: the Program under the other discretisation, made when asked for; None if it has no meaning.
         node, step, sample: the first differing spike.
+        gap: how far from the threshold the voltages are there, as a part of the node's largest; NaN: not recorded.
+        explained: population -> (T, elements): where ties of this sample explain what differs; none of it is looked at.
     """
 
     program: Program
@@ -55,6 +63,8 @@ class Scene:
     node: str
     step: int
     sample: int
+    gap: float
+    explained: Mapping[str, Bools]
 
     @property
     def tolerance(self) -> float:
@@ -70,30 +80,35 @@ class Scene:
 def cause_of(scene: Scene, tie: bool) -> Cause:
     """Why ``scene.other`` parts from ``scene.one`` at this spike."""
     precisions = (scene.one.precision, scene.other.precision)
-    if "loihi" in precisions:
-        return _integer_cause(scene, precisions[0] == precisions[1])
     float32 = "float32" in precisions
     if tie:
         kind = "float32 rounding" if float32 else "rounding"
         return Cause(
             "tie", f"a tie: the voltage lies within {kind} of the threshold, so the order of summation decides"
         )
+    if "loihi" in precisions:
+        return _integer_cause(scene, precisions[0] == precisions[1])
     origin = _first_apart(scene)
-    if float32 and (origin is None or origin[1] >= scene.step):
+    near = scene.gap <= scene.tolerance
+    if float32 and near and (origin is None or origin[1] >= scene.step):
         text = "float32 rounding has added up: until here the voltages agree to float32, and one crosses the threshold"
         return Cause("float32 rounding", text)
-    if origin is None:
-        text = "the voltages agree up to this step, so only the threshold or the recording of this spike differs"
-        return _shift_cause(scene) or Cause("unknown", text)
-    where, when = origin
     shift = _shift_cause(scene)
-    rule = _changed_rule(scene, where)
-    if rule is not None and not (shift and rule.kind == "late input"):
+    rule = _changed_rule(scene, origin[0]) if origin is not None else None
+    if rule is not None and not (shift is not None and _is_latency(rule, shift)):
         return rule
     if shift is not None:
         return shift
-    place = "at this very step" if (where, when) == (scene.node, scene.step) else f"first at node '{where}' step {when}"
+    if origin is None or isinstance(scene.program.by_name[origin[0]], Compare):
+        text = "the voltages agree up to this step, so only the threshold or the recording of this spike differs"
+        return Cause("unknown", text)
+    place = "at this very step" if origin == (scene.node, scene.step) else "first at node '{}' step {}".format(*origin)
     return Cause("unknown", f"the voltages part {place}; no other reset, method, bias, delay or rounding explains it")
+
+
+def _is_latency(rule: Cause, shift: Cause) -> bool:
+    """Whether it is no late input, but a latency that was not taken out: those behind the first are no less late."""
+    return rule.kind == "late input" and shift.steps / rule.steps >= 1
 
 
 def _integer_cause(scene: Scene, both: bool) -> Cause:
@@ -108,65 +123,85 @@ def _integer_cause(scene: Scene, both: bool) -> Cause:
 def _first_apart(scene: Scene) -> tuple[str, int] | None:
     """The first (node, step) at which voltages differ by more than rounding."""
     found: tuple[str, int] | None = None
-    for step in scene.program.of(Neurons):
-        if step.name not in scene.one.voltages or step.name not in scene.other.voltages:
+    for step in scene.program.of(Neurons, Compare):
+        if isinstance(step, Neurons) and not (step.name in scene.one.voltages and step.name in scene.other.voltages):
             continue
-        a, b = (r.voltages[step.name][: scene.steps, scene.sample] for r in (scene.one, scene.other))
+        a, b = (_shown(scene, step, recording) for recording in (scene.one, scene.other))
         scale = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
-        apart = (np.abs(a - b) > scene.tolerance * scale).reshape(a.shape[0], -1).any(axis=1)
+        apart = ((np.abs(a - b) > scene.tolerance * scale) & ~_explained(scene, step.name)).any(axis=1)
         if apart.any() and (found is None or int(apart.argmax()) < found[1]):
             found = (step.name, int(apart.argmax()))
     return found
 
 
+def _shown(scene: Scene, spec: Neurons | Compare, recording: Recording) -> Floats:
+    """The recorded voltages of a population, or the spikes of a Threshold: (steps, elements)."""
+    array = (recording.voltages if isinstance(spec, Neurons) else recording.spikes)[spec.name]
+    return np.asarray(array[: scene.steps, scene.sample], dtype=np.float64).reshape(scene.steps, -1)
+
+
+def _explained(scene: Scene, node: str) -> Bools:
+    """Where ties explain what differs: (steps, elements), or False for nowhere."""
+    return scene.explained[node][: scene.steps] if node in scene.explained else np.zeros((1, 1), dtype=bool)
+
+
 def _changed_rule(scene: Scene, node: str) -> Cause | None:
     """The changed rule under which the recorded voltages of ``node`` come out, in either recording."""
     spec = scene.program.by_name[node]
-    if not isinstance(spec, Neurons):
+    if not isinstance(spec, Neurons | Compare):
         return None
     for recording, who in ((scene.other, "it"), (scene.one, "the reference")):
-        recorded = np.asarray(recording.voltages[node][: scene.steps, scene.sample], dtype=np.float64)
-        recorded = recorded.reshape(recorded.shape[0], -1)
+        recorded = _shown(scene, spec, recording)
         replay = Replay(scene.network, scene.inputs, recording, scene.sample, scene.steps)
-        if _matches(voltages(spec, replay.arriving(node)), recorded, scene.tolerance):
+        if _matches(scene, spec, replay.arriving(node), recorded):
             continue  # this one did what the Program says
-        for kind, text, changed, current in _rules(scene, spec, replay):
-            if _matches(voltages(changed, current), recorded, scene.tolerance):
-                return Cause(kind, f"{text.format(who=who)} (node '{node}')")
+        for cause, changed, current in _rules(scene, spec, replay):
+            if _matches(scene, changed, current, recorded):
+                steps = cause.steps if recording is scene.other else -cause.steps
+                return Cause(cause.kind, f"{cause.text.format(who=who)} (node '{node}')", steps)
     return None
 
 
-def _matches(trace: Floats, recorded: Floats, tolerance: float) -> bool:
-    scale = float(np.abs(recorded).max(initial=0.0))
-    return bool(np.abs(trace - recorded).max(initial=0.0) <= tolerance * scale)
+def _matches(scene: Scene, spec: Neurons | Compare, current: Floats, recorded: Floats) -> bool:
+    """Whether a population under ``current`` does what was recorded, to rounding."""
+    made = voltages(spec, current) if isinstance(spec, Neurons) else current > spec.threshold.reshape(-1)
+    error = np.where(_explained(scene, spec.name), 0.0, np.abs(made - recorded))
+    return bool(error.max(initial=0.0) <= scene.tolerance * float(np.abs(recorded).max(initial=0.0)))
 
 
-def _rules(scene: Scene, spec: Neurons, replay: Replay) -> Iterator[tuple[str, str, Neurons, Floats]]:
-    """(kind, sentence, population, input) under one changed rule each."""
-    plain = replay.arriving(spec.name)
-    if spec.threshold is not None and spec.jump is not None:
-        other: Literal["zero", "subtract"] = "subtract" if spec.reset == "zero" else "zero"
-        changed = replace(spec, reset=other, jump=spec.threshold - spec.jump)
-        yield "reset", f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'", changed, plain
-        yield "reset", "a different reset: {who} does not reset at all", replace(spec, threshold=None), plain
-    alternative = scene.other_method()
-    if alternative is not None:
-        method = alternative.method
-        text = f"a different discretisation: {{who}} steps by '{method}', the Program by '{scene.program.method}'"
-        neurons = alternative.by_name[spec.name]
-        if isinstance(neurons, Neurons):
-            yield "discretisation", text, neurons, plain
+def _rules(scene: Scene, spec: Neurons | Compare, replay: Replay) -> Iterator[Rule]:
+    """One changed rule after the other."""
+    if isinstance(spec, Neurons):
+        yield from _neuron_rules(scene, spec, replay.arriving(spec.name))
     if scene.network.drives.get(spec.name):
-        yield "missing bias", "a missing bias: {who} ran without it", spec, replay.arriving(spec.name, with_drive=False)
-    if any(row.bias is not None for row in spec.rows):
+        cause = Cause("missing bias", "a missing bias: {who} ran without it")
+        yield cause, spec, replay.arriving(spec.name, with_drive=False)
+    if isinstance(spec, Neurons) and any(row.bias is not None for row in spec.rows):
         silent = replace(spec, rows=tuple(replace(row, bias=None) for row in spec.rows))
-        yield "missing bias", "a missing leak potential: {who} ran without v_leak", silent, plain
+        cause = Cause("missing bias", "a missing leak potential: {who} ran without v_leak")
+        yield cause, silent, replay.arriving(spec.name)
     for late in (1, 2, 3):
         text = f"an input that arrives {late} step(s) late: {{who}} saw it {late} step(s) after the Program"
-        yield "late input", text, spec, replay.arriving(spec.name, inputs_late=late)
+        yield Cause("late input", text, late), spec, replay.arriving(spec.name, inputs_late=late)
     for name, rounding in _ROUNDINGS.items():
-        text = f"quantisation: {{who}} ran with weights rounded to {name}"
-        yield "quantisation", text, spec, replay.arriving(spec.name, rounding=rounding)
+        cause = Cause("quantisation", f"quantisation: {{who}} ran with weights rounded to {name}")
+        yield cause, spec, replay.arriving(spec.name, rounding=rounding)
+
+
+def _neuron_rules(scene: Scene, spec: Neurons, current: Floats) -> Iterator[Rule]:
+    """Another reset, the other discretisation."""
+    if spec.threshold is not None and spec.jump is not None:
+        other: Literal["zero", "subtract"] = "subtract" if spec.reset == "zero" else "zero"
+        text = f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'"
+        yield Cause("reset", text), replace(spec, reset=other, jump=spec.threshold - spec.jump), current
+        cause = Cause("reset", "a different reset: {who} does not reset at all")
+        yield cause, replace(spec, threshold=None), current
+    alternative = scene.other_method()
+    neurons = alternative.by_name[spec.name] if alternative is not None else None
+    if alternative is not None and isinstance(neurons, Neurons):
+        right, wrong = scene.program.method, alternative.method
+        text = f"a different discretisation: {{who}} steps by '{wrong}', the Program by '{right}'"
+        yield Cause("discretisation", text), neurons, current
 
 
 def _shift_cause(scene: Scene) -> Cause | None:
@@ -177,18 +212,22 @@ def _shift_cause(scene: Scene) -> Cause | None:
         return None
     k = shifted[scene.node]
     words = f"the same spikes come {abs(k)} step(s) {'late' if k > 0 else 'early'} at node '{scene.node}'"
-    if len(shifts) > 1 and set(shifts.values()) == {k}:
-        return Cause("late input", f"a shift of all nodes alike, as from an input that arrives late: {words}")
+    if k > 0 and len(shifts) > 1 and set(shifts.values()) == {k}:
+        return Cause("late input", f"a shift of all nodes alike, as from an input that arrives late: {words}", k)
     others = ", ".join(f"'{node}' {late:+d}" for node, late in shifted.items())
-    return Cause("shift", f"a shift: {words} ({others}): an input that arrives late, or a latency not taken out")
+    text = f"a shift: {words} ({others}): an input that arrives late, or a latency not taken out"
+    return Cause("shift", text, k)
 
 
 def _shift(scene: Scene, node: str) -> int:
     """k if ``other`` is ``one`` k steps later (earlier if negative), 0 if it is no shift; both must spike."""
     one, other = (r.spikes[node][:, scene.sample] for r in (scene.one, scene.other))
+    if np.array_equal(one, other):
+        return 0  # also if its spikes come so evenly that a shift would not show
     for k in _SHIFTS:
         a, b = (one[:-k], other[k:]) if k > 0 else (one[-k:], other[:k])
-        if a.size and a.any() and np.array_equal(a, b):
+        from_nowhere = other[: max(k, 0)].any()  # spikes before any that could have been late
+        if a.any() and np.array_equal(a, b) and not from_nowhere:
             return k
     return 0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import nir
+import numpy as np
 
 from hasn.agreement.comparison import Comparison
 from hasn.agreement.judge import judge
@@ -16,7 +18,7 @@ from hasn.errors import BackendUnavailable, HasnError, OptionError, UnsupportedE
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 from hasn.program.model import Program
-from hasn.recording import Recording
+from hasn.recording import Array, Recording
 from hasn.signals import Signals, signals
 
 
@@ -107,12 +109,31 @@ def _run_all(
             progress(label)
         try:
             with compile_graph(graph, name, precision=exactness, **settings, **options) as executable:
-                recordings[label] = executable.run(given.values, record=executable.recordable, steps=given.steps)
+                recording = executable.run(given.values, record=executable.recordable, steps=given.steps)
+                recordings[label] = _with_batch(recording)
         except (BackendUnavailable, UnsupportedError) as error:
             if label == reference:
                 raise
             skipped[label] = _reason(error)
     return recordings, skipped
+
+
+def _with_batch(recording: Recording) -> Recording:
+    """The recording with a batch axis, which that of a graph without Inputs lacks."""
+    if recording.batched:
+        return recording
+
+    def grown(group: dict[str, Array]) -> dict[str, Array]:
+        return {name: array[:, np.newaxis] for name, array in group.items()}
+
+    return replace(
+        recording,
+        outputs=grown(recording.outputs),
+        spikes=grown(recording.spikes),
+        voltages=grown(recording.voltages),
+        currents=grown(recording.currents),
+        batched=True,
+    )
 
 
 def _parse(label: str, precision: str) -> tuple[str, str]:

@@ -55,9 +55,10 @@ class Verdict:
     """One backend against the reference.
 
     Attributes:
-        differing: differing spikes that no tie explains.
+        differing: differing spikes that no tie explains; from a sample's first on, all that still differ in it.
         ties: spikes that differ because a voltage lies within rounding of its threshold.
-        after_ties: differing spikes that a tie can have caused: the same neuron later, or neurons it reaches.
+        after_ties: differing spikes that a tie can have caused: the same neuron later, or neurons that it reaches, from
+            the step on in which its spike can arrive there.
         agreement: spikes that both have, over the spikes that either has (1.0 where neither has any).
         max_voltage_error: largest difference of recorded membrane potentials, in volts; in precision "loihi" of
             currents too, in the chip's units.

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hasn.agreement.cause import Scene, cause_of
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
+from hasn.agreement.consequences import Bools, Consequences
 from hasn.agreement.margin import Margins
 from hasn.program.fuse import Network
 from hasn.program.model import Compare, Neurons, Program
 from hasn.recording import Array, Recording
-
-Bools = NDArray[np.bool_]
 
 
 def judge(
@@ -56,6 +55,25 @@ class Place:
     neuron: int
 
 
+@dataclass
+class _Sample:
+    """The differing spikes of one sample.
+
+    Attributes:
+        differing: how many no tie explains.
+        ties: the ties, in order.
+        after: how many the ties can have caused.
+        first: the first that no tie explains.
+        explained: population -> (T, elements): where ties explain what differs.
+    """
+
+    differing: int = 0
+    ties: list[Place] = field(default_factory=list)
+    after: int = 0
+    first: Place | None = None
+    explained: dict[str, Bools] = field(default_factory=dict)
+
+
 class _Pair:
     """A backend against the reference."""
 
@@ -74,7 +92,7 @@ class _Pair:
         self.one, self.other = recordings[reference], recordings[label]
         self.nodes = list(program.recorded_spikes)
         self.margins = Margins(network, inputs, self.one, self.other)
-        self.downstream = _reach(network)
+        self.consequences = Consequences(network)
 
     def verdict(self) -> Verdict:
         union = both = 0
@@ -83,56 +101,56 @@ class _Pair:
             a, b = self.one.spikes[node], self.other.spikes[node]
             union += int(np.count_nonzero(a | b))
             both += int(np.count_nonzero(a & b))
-            differ.append((a != b).reshape(*a.shape[:2], -1))
-        differing, ties, after, first, first_tie = self._sort(differ)
-        found = first or first_tie
+            differ.append((a != b).reshape(*a.shape[:2], prod(a.shape[2:])))
+        samples = [self._sample(n, [d[:, n].copy() for d in differ]) for n in _samples(differ)]
+        firsts = [s for s in samples if s.first is not None]
+        found = min(firsts or samples, key=lambda s: s.first or s.ties[0], default=None)
         return Verdict(
-            differing,
-            ties,
-            after,
+            sum(s.differing for s in samples),
+            sum(len(s.ties) for s in samples),
+            sum(s.after for s in samples),
             both / union if union else 1.0,
             self._voltage_error(),
-            self._divergence(found, first is None) if found else None,
+            self._divergence(found) if found else None,
         )
 
     def _voltage_error(self) -> float:
         pairs = ((self.one.voltages, self.other.voltages), (self.one.currents, self.other.currents))
         errors = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in a if n in b]
-        return float(max(errors, default=0.0))
+        return float(np.max(errors, initial=0.0))  # NaN, where there is one
 
-    def _sort(self, differ: list[Bools]) -> tuple[int, int, int, Place | None, Place | None]:
-        """(differing, ties, after ties, first that is no tie, first tie)."""
-        differing = ties = after = 0
-        firsts: list[Place] = []
-        first_ties: list[Place] = []
-        samples = np.zeros(0, dtype=int) if not differ else np.flatnonzero(sum(d.any(axis=(0, 2)) for d in differ))
-        for sample in samples:
-            left = [d[:, sample].copy() for d in differ]
-            while (place := _earliest(left, int(sample))) is not None:
-                if not self.margins.is_tie(self.nodes[place.order], place.step, place.sample, place.neuron):
-                    firsts.append(place)
-                    differing += sum(int(d.sum()) for d in left)
-                    break
-                first_ties.append(place)
-                ties += 1
-                after += self._take_out(left, place)
-        return differing, ties, after, min(firsts, default=None), min(first_ties, default=None)
+    def _sample(self, sample: int, left: list[Bools]) -> _Sample:
+        """What the differing spikes of a sample are; takes those that are explained out of ``left``."""
+        found = _Sample()
+        while (place := _earliest(left, sample)) is not None:
+            if not self.margins.is_tie(self.nodes[place.order], place.step, sample, place.neuron):
+                found.first = place
+                found.differing = sum(int(d.sum()) for d in left)
+                break
+            found.ties.append(place)
+            left[place.order][place.step, place.neuron] = False
+            if any(d.any() for d in left):
+                found.after += self._take_out(left, place, found.explained)
+        return found
 
-    def _take_out(self, left: list[Bools], tie: Place) -> int:
-        """Remove a tie and all that it can have caused; how many of the latter there were."""
+    def _take_out(self, left: list[Bools], tie: Place, explained: dict[str, Bools]) -> int:
+        """Remove what a tie can have caused, and note where that is; how many spikes there were."""
+        node, steps = self.nodes[tie.order], left[0].shape[0]
+        for name, felt in self.consequences.of(node, tie.neuron, steps - tie.step).items():
+            explained.setdefault(name, np.zeros((steps, felt.shape[1]), dtype=bool))[tie.step :] |= felt
         before = sum(int(d.sum()) for d in left)
-        left[tie.order][tie.step :, tie.neuron] = False
-        for order, node in enumerate(self.nodes):
-            if node in self.downstream[self.nodes[tie.order]]:
-                left[order][tie.step :] = False
-        return before - sum(int(d.sum()) for d in left) - 1
+        for name, differ in zip(self.nodes, left, strict=True):
+            differ &= ~explained[name]
+        return before - sum(int(d.sum()) for d in left)
 
-    def _divergence(self, place: Place, tie: bool) -> Divergence:
+    def _divergence(self, sample: _Sample) -> Divergence:
+        tie = sample.first is None
+        place = sample.first or sample.ties[0]
         node = self.nodes[place.order]
         step = self.program.by_name[node]
         if not isinstance(step, Neurons | Compare) or step.threshold is None:
             raise TypeError(f"{node} has no threshold")
-        index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape)) if step.shape else ()
+        index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape))
         at = (place.step, place.sample, *index)
         pair = dict(zip(self.labels, (self.one, self.other), strict=True))
         scene = Scene(
@@ -145,6 +163,8 @@ class _Pair:
             node,
             place.step,
             place.sample,
+            self.margins.gap(node, place.step, place.sample, place.neuron),
+            sample.explained,
         )
         cause = cause_of(scene, tie)
         return Divergence(
@@ -162,6 +182,11 @@ class _Pair:
         )
 
 
+def _samples(differ: list[Bools]) -> list[int]:
+    """The samples in which some spike differs."""
+    return sorted({int(n) for d in differ for n in np.flatnonzero(d.any(axis=(0, 2)))})
+
+
 def _earliest(left: list[Bools], sample: int) -> Place | None:
     """The first differing spike of a sample: by step, then by the order of evaluation."""
     found: Place | None = None
@@ -172,21 +197,3 @@ def _earliest(left: list[Bools], sample: int) -> Place | None:
             if found is None or step < found.step:
                 found = Place(step, order, sample, int(differ[step].argmax()))
     return found
-
-
-def _reach(network: Network) -> dict[str, set[str]]:
-    """Population -> populations that it reaches over one projection or more."""
-    after: dict[str, set[str]] = {name: set() for name in network.by_name}
-    for projection in network.projections:
-        after[projection.source].add(projection.target)
-    reach: dict[str, set[str]] = {}
-    for name in after:
-        seen: set[str] = set()
-        stack = list(after[name])
-        while stack:
-            target = stack.pop()
-            if target not in seen:
-                seen.add(target)
-                stack.extend(after[target])
-        reach[name] = seen
-    return reach

@@ -8,7 +8,7 @@ import numpy as np
 
 from hasn.agreement.replay import Replay
 from hasn.program.fuse import Network
-from hasn.program.model import Compare, Neurons
+from hasn.program.model import Compare, Floats, Neurons
 from hasn.recording import Array, Recording
 
 #: A tie is a distance to the threshold of at most this many units of rounding (of the coarser of the two
@@ -29,43 +29,71 @@ class Margins:
         self.one, self.other = one, other
         self.eps = max(_EPS.get(r.precision, _EPS["float64"]) for r in (one, other))
         self._scales: dict[str, float] = {}
-
-    def tolerance(self, node: str) -> float:
-        """Distance from the threshold, in volts, that rounding can explain at this node."""
-        if node not in self._scales:
-            population = self.network.by_name[node]
-            threshold = getattr(population, "threshold", None)
-            largest = 0.0 if threshold is None else float(np.abs(threshold).max(initial=0.0))
-            for recording in (self.one, self.other):
-                if node in recording.voltages:
-                    largest = max(largest, float(np.abs(recording.voltages[node]).max(initial=0.0)))
-            self._scales[node] = largest
-        return TIE_UNITS * self.eps * self._scales[node]
+        self._sums: tuple[tuple[str, int], list[Floats]] | None = None
 
     def is_tie(self, node: str, step: int, sample: int, neuron: int) -> bool:
         """Whether rounding alone explains that one of the two spiked here and the other did not.
 
-        The one that was silent shows its voltage as the threshold saw it; and before this step both must have had the
-        same voltage, to the same rounding.
+        Both voltages must lie at the threshold as far as they are known; and before this step neurons must have had
+        the same voltage, to the same rounding.
         """
         if self.eps == 0.0:
             return False  # integers: nothing is rounded differently
+        near = self.gap(node, step, sample, neuron) <= TIE_UNITS * self.eps
+        if not near or step == 0 or isinstance(self.network.by_name[node], Compare):
+            return near
+        a, b = self._voltages(node, step - 1, sample, neuron)
+        return abs(a - b) <= TIE_UNITS * self.eps * self._scale(node)
+
+    def gap(self, node: str, step: int, sample: int, neuron: int) -> float:
+        """Distance from the threshold at a spike that only one of the two has, as a part of the node's largest voltage.
+
+        Of the two distances the larger. The one that was silent shows its voltage as the threshold saw it; the other
+        shows it but for the jump of a reset by subtraction, and no longer after a reset to a value. Threshold nodes
+        have no voltage: what arrives stands for it, in the sample. NaN where it was not recorded.
+        """
         population = self.network.by_name[node]
-        tolerance = self.tolerance(node)
-        if isinstance(population, Compare):
-            theta = float(population.threshold.reshape(-1)[neuron])
-            arriving = Replay(self.network, self.inputs, self.one, sample, step + 1).arriving(node)
-            return abs(float(arriving[step, neuron]) - theta) <= tolerance
-        if not isinstance(population, Neurons) or population.threshold is None:
-            return False
-        if node not in self.one.voltages or node not in self.other.voltages:
-            return False
+        if not isinstance(population, Compare | Neurons) or population.threshold is None:
+            raise TypeError(f"{node} has no threshold")
         theta = float(population.threshold.reshape(-1)[neuron])
-        a, b = (
-            r.voltages[node][:, sample].reshape(r.voltages[node].shape[0], -1)[:, neuron]
+        if isinstance(population, Compare):
+            sums = self._arriving(node, sample)
+            seen = [float(arriving[step, neuron]) for arriving in sums]
+            scale = max(float(np.abs(values).max()) for values in (population.threshold, *sums))
+        else:
+            seen = self._seen(population, step, sample, neuron)
+            scale = self._scale(node)
+        distance = float(np.max(np.abs(np.subtract(seen, theta))))
+        return distance / scale if scale > 0 else float(np.inf if distance else 0.0)
+
+    def _seen(self, population: Neurons, step: int, sample: int, neuron: int) -> list[float]:
+        """The voltages that the threshold saw, as far as the recordings show them."""
+        after = self._voltages(population.name, step, sample, neuron)
+        fired = bool(self.one.spikes[population.name][step, sample].reshape(-1)[neuron])
+        loud, silent = after if fired else after[::-1]
+        if population.reset == "zero" or population.jump is None:
+            return [silent]
+        return [silent, loud + float(population.jump.reshape(-1)[neuron])]
+
+    def _voltages(self, node: str, step: int, sample: int, neuron: int) -> list[float]:
+        """Membrane potentials of both, after the reset; NaN where none were recorded."""
+        return [
+            float(r.voltages[node][step, sample].reshape(-1)[neuron]) if node in r.voltages else np.nan
             for r in (self.one, self.other)
-        )
-        fired = bool(self.one.spikes[node][step, sample].reshape(-1)[neuron])
-        silent = b if fired else a
-        before = step == 0 or abs(float(a[step - 1]) - float(b[step - 1])) <= tolerance
-        return before and abs(theta - float(silent[step])) <= tolerance
+        ]
+
+    def _scale(self, node: str) -> float:
+        """The largest voltage of a population, its thresholds included."""
+        if node not in self._scales:
+            threshold = getattr(self.network.by_name[node], "threshold", None)
+            recorded = [r.voltages[node] for r in (self.one, self.other) if node in r.voltages]
+            known = [array for array in (threshold, *recorded) if array is not None]
+            self._scales[node] = max(float(np.abs(array).max(initial=0.0)) for array in known)
+        return self._scales[node]
+
+    def _arriving(self, node: str, sample: int) -> list[Floats]:
+        """What arrives at a Threshold node in a sample of both; the last is kept, for ties come in swarms."""
+        if self._sums is None or self._sums[0] != (node, sample):
+            replays = [Replay(self.network, self.inputs, r, sample, r.steps) for r in (self.one, self.other)]
+            self._sums = ((node, sample), [replay.arriving(node) for replay in replays])
+        return self._sums[1]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hasn.program.fuse import Network, Relay
+from hasn.program.fuse import Network, Projection, Relay
+from hasn.program.maps import Matrix
 from hasn.program.model import Floats, Neurons, Source
 from hasn.recording import Array, Recording
 
@@ -19,7 +20,7 @@ class Replay:
     Args:
         network: what ran.
         inputs: Input node -> (T, batch, *shape).
-        recording: with spikes, voltages and a batch axis.
+        recording: with a batch axis; what it does not hold is not known, and reads NaN.
         sample: place in the batch.
         steps: how many steps to look at.
     """
@@ -29,17 +30,7 @@ class Replay:
     ) -> None:
         self.network = network
         self.inputs, self.recording, self.sample, self.steps = inputs, recording, sample, steps
-
-    def sent(self, name: str) -> Floats:
-        """What a population sent: (steps, elements)."""
-        population = self.network.by_name[name]
-        if isinstance(population, Relay):
-            return self.arriving(name)
-        if isinstance(population, Source):
-            array = self.inputs[name]
-        else:
-            array = self.recording.spikes.get(name, self.recording.voltages.get(name, np.zeros(0)))
-        return np.asarray(array[: self.steps, self.sample], dtype=np.float64).reshape(self.steps, -1)
+        self.relays = [p.name for p in network.populations if isinstance(p, Relay) and network.out_of(p.name)]
 
     def arriving(
         self, name: str, *, inputs_late: int = 0, with_drive: bool = True, rounding: Rounding | None = None
@@ -52,21 +43,58 @@ class Replay:
             with_drive: whether biases count.
             rounding: applied to the weights first.
         """
-        size = int(np.prod(self.network.by_name[name].shape))
-        total = np.zeros((self.steps, size))
+        relayed = self._relayed(inputs_late, rounding)
+        total = self._zeros(name)
         for projection in self.network.into(name):
-            late = inputs_late if isinstance(self.network.by_name[projection.source], Source) else 0
-            delay = projection.delay + late
-            weights = projection.weights
-            if rounding is not None:
-                weights = weights.copy()
-                weights.data = rounding(weights.data)
+            delay, weights = self._changed(projection, inputs_late, rounding)
             if delay < self.steps:
-                total[delay:] += (weights @ self.sent(projection.source)[: self.steps - delay].T).T
+                total[delay:] += (weights @ self._sent(projection.source, relayed)[: self.steps - delay].T).T
         if with_drive:
             for onset, value in self.network.drives.get(name, {}).items():
                 total[onset:] += value
         return total
+
+    def _relayed(self, inputs_late: int, rounding: Rounding | None) -> dict[str, Floats]:
+        """What sums without a state pass on: step by step, for they may feed each other and themselves."""
+        values = {name: self._zeros(name) for name in self.relays}
+        ways = {
+            name: [
+                (*self._changed(projection, inputs_late, rounding), self._sent(projection.source, values))
+                for projection in self.network.into(name)
+            ]
+            for name in self.relays
+        }
+        for t in range(self.steps):
+            for name, into in ways.items():
+                for delay, weights, sent in into:
+                    if delay <= t:
+                        values[name][t] += weights @ sent[t - delay]
+                for onset, value in self.network.drives.get(name, {}).items():
+                    if onset <= t:
+                        values[name][t] += value
+        return values
+
+    def _sent(self, name: str, relayed: Mapping[str, Floats]) -> Floats:
+        """What a population sent: (steps, elements)."""
+        if name in relayed:
+            return relayed[name]
+        groups = (self.inputs, self.recording.spikes, self.recording.voltages)
+        array = next((group[name] for group in groups if name in group), None)
+        if array is None:
+            return self._zeros(name) + np.nan
+        return np.asarray(array[: self.steps, self.sample], dtype=np.float64).reshape(self.steps, -1)
+
+    def _changed(self, projection: Projection, inputs_late: int, rounding: Rounding | None) -> tuple[int, Matrix]:
+        """Delay and weights of a projection under the changed rule."""
+        late = inputs_late if isinstance(self.network.by_name[projection.source], Source) else 0
+        weights = projection.weights
+        if rounding is not None:
+            weights = weights.copy()
+            weights.data = rounding(weights.data)
+        return projection.delay + late, weights
+
+    def _zeros(self, name: str) -> Floats:
+        return np.zeros((self.steps, int(np.prod(self.network.by_name[name].shape))))
 
 
 def voltages(spec: Neurons, current: Floats) -> Floats:
