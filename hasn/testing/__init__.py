@@ -7,6 +7,7 @@ Without ``--backend``, all backends that are installed and hasn's own two interp
 
     cases/        networks and inputs as data
     reference     what a graph means, in plain NumPy and without any of hasn's lowering: the judge
+    integers      the same of a graph in the chip's units, in Python's integers: the judge of precision "loihi"
     strategies    random networks for hypothesis: graphs(), inputs_for(graph), options(), trials()
     gaps          what a backend cannot do, with the reason; each is a strict expected failure
     support       docs/support.md, from what passed

@@ -10,9 +10,36 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.program.integers.encode import chip_neuron
-
 DT = 1e-3
+
+
+def chip_node(
+    shape: tuple[int, ...], *, dv: Any, du: Any = None, vth: Any = None, bias: Any = 0, v_init: Any = 0
+) -> Any:
+    """A NIR neuron with these registers, by the table of docs/loihi.md, whose units hasn's own encoding is held to.
+
+    Args:
+        shape: of the population.
+        dv, du, vth: registers, one or one for each neuron; du None: no current; vth None: no spikes.
+        bias: a mantissa times its power of two.
+        v_init: voltage before step 0.
+    """
+
+    def full(value: Any) -> Any:
+        return np.zeros(shape) + np.asarray(value)
+
+    steps = 4096 / np.where(full(dv) == 0, 2.0**-40, full(dv))  # dv = 0: a time constant of 2**52 steps
+    given: dict[str, Any] = {"v_leak": full(bias) * steps}
+    if vth is not None:
+        given |= {"v_threshold": full(vth) * 64, "v_reset": full(0)}
+    if np.any(v_init):
+        given["metadata"] = {"v_init": full(v_init)}
+    if du is None:
+        kind: Any = nir.LI if vth is None else nir.LIF
+        return kind(tau=DT * steps, r=64 * steps, **given)
+    kind = nir.CubaLI if vth is None else nir.CubaLIF
+    steps_u = 4096 / (full(du) + 1)
+    return kind(tau_syn=DT * steps_u, tau_mem=DT * steps, r=steps, w_in=64 * steps_u, **given)
 
 
 def random_chip_graph(seed: int) -> nir.NIRGraph:
@@ -69,9 +96,8 @@ class _Draw:
         def some(low: int, high: int) -> Any:
             return rng.integers(low, high, size) if several else int(rng.integers(low, high))
 
-        return chip_neuron(
+        return chip_node(
             (size,),
-            dt=DT,
             du=some(0, 4096) if rng.random() < 0.6 else None,
             dv=some(0, 4096) if rng.random() < 0.8 else 0,
             vth=some(0, 131072 if self.large else 600) if spiking else None,

@@ -7,7 +7,7 @@ Written to be read, not to be fast, and without any of hasn's lowering, so that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from hasn.testing.layers import STATELESS
+from hasn.testing.structure import NEURONS, Shape, Structure, structure
 
 Array = NDArray[Any]
-Pair = tuple[str, str]
-NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
+Log = dict[str, dict[str, list[Array]]]
+#: A node's behaviour: what arrives (batch, *shape) and its log, to what it sends.
+Cell = Callable[[Array, dict[str, list[Array]]], Array]
 
 
 @dataclass
@@ -39,150 +41,78 @@ class Reference:
 
 def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, reset: str, timing: str) -> Reference:
     """Run a graph on inputs (T, batch, *shape), one array for each Input."""
-    nodes, edges = inline(graph)
-    tops = {
-        kind: sorted(n for n, node in graph.nodes.items() if isinstance(node, kind)) for kind in (nir.Input, nir.Output)
-    }
-    if timing == "hardware":
-        nodes, edges = without_ports(nodes, edges, tops[nir.Input] + tops[nir.Output])
-    late = late_edges(nodes, edges, tops[nir.Input], tops[nir.Output], timing)
-    order = evaluation_order(nodes, [edge for edge in edges if edge not in late])
-    shapes = input_shapes(nodes, edges)
-    batch = next(iter(inputs.values())).shape[1]
-    cells = {name: make_node(nodes[name], (batch, *shapes[name]), dt, method, reset) for name in order}
-    log: dict[str, dict[str, list[Array]]] = {name: defaultdict(list) for name in order}
-    before: dict[str, Array] = {}
+    found = structure(graph, timing)
+    log: Log = {name: defaultdict(list) for name in found.nodes}
     scale = 0.0
-    for t in range(len(next(iter(inputs.values())))):
-        now: dict[str, Array] = {}
-        for name in order:
-            x = np.zeros((batch, *shapes[name]))
-            for source, target in edges:
-                if target == name:
-                    x = x + (before.get(source, 0.0) if (source, target) in late else now[source])
-            now[name] = inputs[name][t].astype(float) if name in inputs else cells[name](x, log[name])
-        for name in tops[nir.Output]:
-            log[name]["output"].append(now[name])
-        before = now
+    steps, batch = next(iter(inputs.values())).shape[:2]
+
+    def neurons(name: str, shape: Shape) -> Cell:
+        return Neurons(found.nodes[name], shape, dt, method, reset)
+
+    for now in walk(found, inputs, log, dt, neurons, steps, batch):
         scale = max(scale, *(float(np.max(np.abs(value))) for value in now.values()))
-
-    def stacked(what: str) -> dict[str, Array]:
-        return {name: np.stack(found[what]) for name, found in log.items() if what in found}
-
     return Reference(
-        stacked("output"),
-        stacked("spikes"),
-        stacked("voltage"),
-        {name: float(min(map(np.min, found["margin"]))) for name, found in log.items() if found["margin"]},
+        stacked(log, "output"),
+        stacked(log, "spikes"),
+        stacked(log, "voltage"),
+        {name: float(min(map(np.min, kept["margin"]))) for name, kept in log.items() if kept["margin"]},
         scale,
     )
 
 
-# --- structure
+def walk(
+    found: Structure,
+    inputs: Mapping[str, Array],
+    log: Log,
+    dt: float,
+    neurons: Callable[[str, Shape], Cell],
+    steps: int,
+    batch: int,
+) -> Iterator[dict[str, Array]]:
+    """What every node sends, step by step; Outputs and whatever the nodes note go to the log.
+
+    Args:
+        found: the graph.
+        inputs: Input -> (T, batch, *shape).
+        log: node -> what -> its arrays (batch, *shape), one a step.
+        dt: seconds a step.
+        neurons: makes a population's behaviour from its name and (batch, *shape).
+        steps, batch: T, and samples.
+    """
+    cells = {
+        name: neurons(name, (batch, *found.shapes[name])) if isinstance(node, NEURONS) else make_node(node, dt)
+        for name, node in found.nodes.items()
+    }
+    before: dict[str, Array] = {}
+    for t in range(steps):
+        now: dict[str, Array] = {}
+        for name in found.nodes:
+            x = np.zeros((batch, *found.shapes[name]))
+            for source, target in found.edges:
+                if target == name:
+                    x = x + (before.get(source, 0.0) if (source, target) in found.late else now[source])
+            now[name] = inputs[name][t].astype(float) if name in inputs else cells[name](x, log[name])
+        for name in found.outputs:
+            log[name]["output"].append(now[name])
+        yield now
+        before = now
 
 
-def inline(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, nir.NIRNode], list[Pair]]:
-    """Nested graphs laid flat as ``outer.inner``; their own Inputs and Outputs pass values on."""
-    nodes: dict[str, nir.NIRNode] = {}
-    edges: list[Pair] = []
-    for name, node in graph.nodes.items():
-        if isinstance(node, nir.NIRGraph):
-            inner_nodes, inner_edges = inline(node, f"{prefix}{name}.")
-            nodes |= inner_nodes
-            edges += inner_edges
-        else:
-            nodes[prefix + name] = node
-
-    def end(name: str, port: type) -> str:
-        node = graph.nodes.get(name)
-        if not isinstance(node, nir.NIRGraph):
-            return prefix + name
-        (only,) = (inner for inner, n in node.nodes.items() if isinstance(n, port))
-        return f"{prefix}{name}.{only}"
-
-    return nodes, edges + [(end(a, nir.Output), end(b, nir.Input)) for a, b in graph.edges]
-
-
-def without_ports(nodes: dict[str, Any], edges: list[Pair], tops: list[str]) -> tuple[dict[str, Any], list[Pair]]:
-    """Hardware has no nodes for the Inputs and Outputs of nested graphs: what enters one leaves it in the same step."""
-    ports = {name for name, node in nodes.items() if isinstance(node, nir.Input | nir.Output) and name not in tops}
-    ports = {name for name in ports if (name, name) not in edges and any(b == name for _, b in edges)}
-    for port in ports:
-        before, after = [a for a, b in edges if b == port], [b for a, b in edges if a == port]
-        edges = [edge for edge in edges if port not in edge] + [(a, b) for a in before for b in after]
-    return {name: node for name, node in nodes.items() if name not in ports}, edges
-
-
-def late_edges(
-    nodes: dict[str, Any], edges: list[Pair], inputs: list[str], outputs: list[str], timing: str
-) -> set[Pair]:
-    """Edges that deliver the value of the step before: feedback, and on "hardware" whatever crosses the network."""
-    hops: set[Pair] = set()
-    if timing == "hardware":
-        fires = (nir.Threshold, *NEURONS)
-        hops = {(a, b) for a, b in edges if (a in inputs or isinstance(nodes[a], fires)) and b not in outputs}
-    feedback: set[Pair] = set()
-    done: set[str] = set()
-
-    def visit(node: str, path: tuple[str, ...]) -> None:
-        for target in sorted(b for a, b in edges if a == node and (a, b) not in hops):
-            if target in (*path, node):
-                feedback.add((node, target))
-            elif target not in done:
-                visit(target, (*path, node))
-        done.add(node)
-
-    for root in [*sorted(inputs), *sorted(nodes)]:
-        if root not in done:
-            visit(root, ())
-    return hops | feedback
-
-
-def evaluation_order(nodes: dict[str, Any], edges: list[Pair]) -> list[str]:
-    """Any order in which sources come before their targets."""
-    order: list[str] = []
-    while len(order) < len(nodes):
-        order += [n for n in sorted(nodes) if n not in order and all(a in order for a, b in edges if b == n)]
-    return order
-
-
-def input_shapes(nodes: dict[str, nir.NIRNode], edges: list[Pair]) -> dict[str, tuple[int, ...]]:
-    """The shape that each node takes: from its parameters, or by sending zeros through its predecessors."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    while len(shapes) < len(nodes):
-        for name in nodes.keys() - shapes.keys():
-            node = nodes[name]
-            if isinstance(node, nir.Affine | nir.Linear):
-                shapes[name] = (*node.weight.shape[:-2], node.weight.shape[-1])
-            elif isinstance(node, NEURONS):
-                shapes[name] = node.r.shape
-            elif isinstance(node, nir.Input | nir.Output):
-                declared = node.input_type["input"] if isinstance(node, nir.Input) else node.output_type["output"]
-                shapes[name] = tuple(int(n) for n in np.atleast_1d(declared))
-            else:
-                for source in (a for a, b in edges if b == name and a in shapes):
-                    zeros = np.zeros((1, *shapes[source]))
-                    shapes[name] = make_node(nodes[source], zeros.shape, 1.0, "euler", "zero")(
-                        zeros, defaultdict(list)
-                    ).shape[1:]
-    return shapes
+def stacked(log: Log, what: str) -> dict[str, Array]:
+    """node -> (T, batch, *shape) of what it noted."""
+    return {name: np.stack(kept[what]) for name, kept in log.items() if what in kept}
 
 
 # --- nodes: each is a function (x, log) -> y with its state inside
 
-Cell = Callable[[Array, dict[str, list[Array]]], Array]
 
-
-def make_node(node: nir.NIRNode, shape: tuple[int, ...], dt: float, method: str, reset: str) -> Cell:
-    """One node's behaviour for inputs of ``shape`` = (batch, *its input shape)."""
-    if isinstance(node, NEURONS):
-        return Neuron(node, shape, dt, method, reset)
+def make_node(node: Any, dt: float) -> Cell:
+    """The behaviour of a node that is no population of neurons."""
     if isinstance(node, nir.Delay):
         return DelayLine(node.delay, dt)
     if isinstance(node, nir.Threshold):
         return lambda x, log: fire(x, node.threshold, log)
-    function = STATELESS[type(node)]
-    return lambda x, log: function(node, x)
+    return lambda x, log: STATELESS[type(node)](node, x)
 
 
 def fire(x: Array, threshold: Array, log: dict[str, list[Array]]) -> Array:
@@ -208,10 +138,10 @@ class DelayLine:
         return y
 
 
-class Neuron:
+class Neurons:
     """The six neurons of NIR; the current ``c`` is there for all and used by Cuba alone."""
 
-    def __init__(self, node: nir.NIRNode, shape: tuple[int, ...], dt: float, method: str, reset: str) -> None:
+    def __init__(self, node: Any, shape: Shape, dt: float, method: str, reset: str) -> None:
         self.node, self.dt = node, dt
         self.reset = node.metadata.get("reset", reset)
         self.c = np.zeros(shape)

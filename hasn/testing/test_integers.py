@@ -1,19 +1,23 @@
 """Precision "loihi": every backend that offers it gives the plain reference's spikes, u and v, bit for bit.
 
-Random graphs in the chip's units; a backend without this precision has no such cases. Floats and their tolerances are
-the other modules' business, and so these outcomes are not in the matrix of what a backend supports.
+Cases and random graphs, all in the chip's units; a backend without this precision has none of them. Floats and their
+tolerances are the other modules' business, and so these outcomes are not in the matrix of what a backend supports.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
+import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hasn.backend import get_backend
-from hasn.integer_executable import IntegerExecutable
+from hasn.executable import Executable
+from hasn.testing.cases.chip import CHIP_CASES
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from hasn.testing.integers import IntegerTraces, interpret
 from hasn.testing.matrix import chosen
@@ -21,113 +25,135 @@ from hasn.testing.runners import INTERPRETERS, make, why_not
 
 PRECISION = "loihi"
 STEPS, BATCH = 20, 2
-#: Graphs for each backend, by what one costs: a Lava run starts a thread a process, Brian2 generates code.
-GRAPHS = {"snntorch": 30, "brian2": 12, "lava": 6}
+#: Random graphs for each backend, by what one costs: a Lava run starts a thread a process, Brian2 generates code.
+GRAPHS = {"snntorch": 30, "brian2": 6, "lava": 2}
 GRAPHS_OF_OTHERS = 12
 #: Lava refuses streams in this precision by name: its integers run on the chip's time, where outputs come later.
-STREAMS = {"snntorch": 10, "brian2": 4, "lava": 0}
+STREAMS = {"snntorch": 10, "brian2": 2, "lava": 0}
+#: Cases that are streams too: all, but on Brian2, where code is generated for each.
+STREAMED = {
+    "snntorch": tuple(CHIP_CASES),
+    "brian2": ("biases_at_the_ends", "loops_with_delays-hardware"),
+    "lava": (),
+}
 #: Seeds that come first: with spikes and with signed integers in turn, currents wrap (with the latter by more than the
 #: one turn that Lava takes, so that they stay beyond 24 bits) and voltages clip.
 LARGE = (2, 8, 29, 11)
 
 
-class Draw(NamedTuple):
-    """Who is judged, and on which random graph."""
+class Trial(NamedTuple):
+    """What is judged: a case's name, or a seed with the kind of input."""
 
     runner: str
-    seed: int
-    graded: bool
+    name: str
 
-    def inputs(self, graph: Any) -> dict[str, NDArray[Any]]:
-        """{Input: (T, batch, n)}."""
-        return random_chip_inputs(graph, self.seed, STEPS, BATCH, self.graded)
+    def compiled(self) -> Executable:
+        """The network, ready to run."""
+        return make(self.runner, graph_of(self.name)[0], {"timing": timing_of(self.name)}, PRECISION)
+
+
+@cache
+def graph_of(name: str) -> tuple[nir.NIRGraph, dict[str, NDArray[np.float64]]]:
+    """The graph, and {Input: (T, batch, *shape)}."""
+    if name in CHIP_CASES:
+        return CHIP_CASES[name].build()
+    seed, kind = name.split("-")
+    graph = random_chip_graph(int(seed))
+    return graph, random_chip_inputs(graph, int(seed), STEPS, BATCH, kind == "graded")
+
+
+def timing_of(name: str) -> str:
+    return CHIP_CASES[name].timing if name in CHIP_CASES else "synchronous"
+
+
+@cache
+def expected(name: str) -> IntegerTraces:
+    """The plain reference's run."""
+    graph, inputs = graph_of(name)
+    return interpret(graph, inputs, timing=timing_of(name))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A draw for each backend that offers the precision; of every two, one has signed integers as inputs."""
-    counts = STREAMS if metafunc.function is test_a_stream_equals_the_run else GRAPHS
-    runners = [name for name in chosen(metafunc.config) if name not in INTERPRETERS]
-    draws = [
-        Draw(runner, seed, i % 2 == 1)
-        for runner in runners
-        if PRECISION in get_backend(runner).precisions
-        for i, seed in enumerate(_seeds(counts.get(runner, GRAPHS_OF_OTHERS)))
+    """Cases and seeds for each backend that offers the precision."""
+    if "trial" not in metafunc.fixturenames:
+        return
+    streamed = metafunc.function is test_a_stream_equals_the_run
+    counts = STREAMS if streamed else GRAPHS
+    trials = [
+        Trial(runner, name)
+        for runner in chosen(metafunc.config)
+        if runner not in INTERPRETERS and PRECISION in get_backend(runner).precisions
+        for name in [
+            *(STREAMED.get(runner, CHIP_CASES) if streamed else CHIP_CASES),
+            *_seeds(counts.get(runner, GRAPHS_OF_OTHERS)),
+        ]
     ]
-    metafunc.parametrize("draw", [_parameter(draw) for draw in draws], indirect=True)
+    metafunc.parametrize("trial", [_parameter(trial) for trial in trials], indirect=True)
 
 
-def _seeds(count: int) -> list[int]:
+def _seeds(count: int) -> list[str]:
+    """Of every two, one has signed integers as inputs."""
     others = [seed for seed in range(count + len(LARGE)) if seed not in LARGE]
-    return [*LARGE, *others][:count]
+    return [f"{seed}-{'graded' if i % 2 else 'spikes'}" for i, seed in enumerate([*LARGE, *others][:count])]
 
 
-def _parameter(draw: Draw) -> Any:
-    marks = [pytest.mark.lava] if draw.runner == "lava" else []
-    name = f"{draw.runner}-{PRECISION}-{draw.seed}-{'graded' if draw.graded else 'spikes'}"
-    return pytest.param(draw, id=name, marks=marks)
+def _parameter(trial: Trial) -> Any:
+    marks = [pytest.mark.lava] if trial.runner == "lava" else []
+    return pytest.param(trial, id=f"{trial.runner}-{PRECISION}-{trial.name}", marks=marks)
 
 
 @pytest.fixture
-def draw(request: pytest.FixtureRequest) -> Draw:
+def trial(request: pytest.FixtureRequest) -> Trial:
     """What is judged; skips what cannot run here with the reason."""
-    found: Draw = request.param
+    found: Trial = request.param
     reason = why_not(found.runner)
     if reason:
         pytest.skip(reason)
     return found
 
 
-def expected(executable: IntegerExecutable, inputs: dict[str, NDArray[Any]]) -> IntegerTraces:
-    """The plain reference on the integer network that was compiled."""
-    flat = {name: value.reshape(STEPS, BATCH, -1).astype(np.int64) for name, value in inputs.items()}
-    return interpret(executable.integers, flat, STEPS, BATCH)
+def test_a_network_is_the_same_bits(trial: Trial) -> None:
+    wanted = expected(trial.name)
+    with trial.compiled() as executable:
+        found = executable.run(graph_of(trial.name)[1], record=("spikes", "voltages", "currents"))
+    assert_bits("u", found.currents, wanted.u)
+    assert_bits("v", found.voltages, wanted.v)
+    assert_bits("spikes", found.spikes, wanted.spikes)
+    assert_bits("Output", found.outputs, wanted.outputs)
 
 
-def test_a_random_network_is_the_same_bits(draw: Draw) -> None:
-    graph = random_chip_graph(draw.seed)
-    inputs = draw.inputs(graph)
-    with make(draw.runner, graph, {}, PRECISION) as executable:
-        assert isinstance(executable, IntegerExecutable)
-        found = executable.run(inputs, record=("spikes", "voltages", "currents"))
-        wanted = expected(executable, inputs)
-        outputs = dict(executable.integers.outputs)
-    assert set(found.spikes) == set(executable.program.recorded_spikes)
-    assert set(found.voltages) == set(found.currents) == set(executable.program.recorded_voltages)
-    groups: tuple[tuple[str, Any, Any], ...] = (
-        ("u", found.currents, wanted.u),
-        ("v", found.voltages, wanted.v),
-        ("spike", found.spikes, wanted.spikes),
-    )
-    for what, arrays, reference in groups:
-        for name, array in arrays.items():
-            assert_bits(f"{what} of {name}", array, reference[name])
-    for name, shown in outputs.items():
-        spiking = executable.integers.populations[shown].spiking
-        assert_bits(f"Output {name}", found.outputs[name], (wanted.spikes if spiking else wanted.v)[shown])
-
-
-def test_a_stream_equals_the_run(draw: Draw) -> None:
-    """The run itself is held against the reference above."""
-    graph = random_chip_graph(draw.seed)
-    inputs, half = draw.inputs(graph), STEPS // 2
+def test_a_stream_equals_the_run(trial: Trial) -> None:
+    """One that is saved half-way, loaded into another executable and goes on there."""
+    inputs = graph_of(trial.name)[1]
+    steps = len(next(iter(inputs.values())))
 
     def feed(executable: Any, first: int, last: int) -> list[dict[str, NDArray[Any]]]:
         return [dict(executable.step({name: x[t] for name, x in inputs.items()})) for t in range(first, last)]
 
-    with make(draw.runner, graph, {}, PRECISION) as one, make(draw.runner, graph, {}, PRECISION) as other:
-        whole = one.run(inputs).outputs
-        begun = feed(one, 0, half)
+    with trial.compiled() as one, trial.compiled() as other:
+        begun = feed(one, 0, steps // 2)
         other.load_state(one.state())
-        ended = feed(other, half, STEPS)
-    for name, wanted in whole.items():
-        assert_bits(f"Output {name}", np.stack([frame[name] for frame in begun + ended]), wanted)
+        ended = feed(other, steps // 2, steps)
+    found = {name: np.stack([frame[name] for frame in begun + ended]) for name in ended[0]}
+    assert_bits("Output", found, expected(trial.name).outputs)
 
 
-def assert_bits(what: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
-    """Equal, and the first difference named if not."""
-    assert found.shape == wanted.shape, what
-    differing = np.argwhere(found != wanted)
-    if differing.size:
-        where = tuple(int(i) for i in differing[0])
-        text = f"the first at (step, sample, neuron) {where}: {found[where]}, wanted {wanted[where]}"
-        pytest.fail(f"{what}: {len(differing)} values differ, {text}")
+def assert_bits(what: str, found: Mapping[str, NDArray[Any]], wanted: dict[str, NDArray[Any]]) -> None:
+    """The same names, each with the same numbers; the first difference named if not."""
+    assert set(found) == set(wanted), what
+    for name, array in wanted.items():
+        assert found[name].shape == array.shape, f"{what} of {name}"
+        differing = np.argwhere(found[name] != array)
+        if differing.size:
+            where = tuple(int(i) for i in differing[0])
+            text = f"the first at (step, sample, neuron) {where}: {found[name][where]}, wanted {array[where]}"
+            pytest.fail(f"{what} of {name}: {len(differing)} values differ, {text}")
+
+
+@pytest.mark.parametrize("name", CHIP_CASES)
+def test_the_case_says_something(name: str) -> None:
+    """Its spiking populations, taken together, fire and do not saturate; no current and no voltage is all zero."""
+    wanted = expected(name)
+    rate = np.mean(np.concatenate([spikes.reshape(-1) for spikes in wanted.spikes.values()]))
+    assert 0.02 <= rate <= 0.9
+    assert all(np.any(v) for v in wanted.v.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,22 @@ def test_backends_do_not_import_each_other(name: str) -> None:
 def test_the_lava_worker_imports_nothing_of_hasn(name: str) -> None:
     """It runs in a Python in which hasn is not installed."""
     assert not {target for target in targets(anywhere(tree(name))) if target.split(".")[0] == "hasn"}
+
+
+#: What backends are judged by, and the graphs that they are judged on.
+ORACLE = ["structure", "layers", "reference", "integers", "graphs", "chip_graphs", "strategies", "wiring", "readable"]
+ORACLE = [f"hasn.testing.{name}" for name in ORACLE]
+ORACLE += [name for name in SOURCES if (name + ".").startswith("hasn.testing.cases.")]
+
+
+@pytest.mark.parametrize("name", ORACLE)
+def test_the_oracle_owes_the_code_nothing(name: str) -> None:
+    """It starts from NIR graphs and imports of hasn only what belongs to the oracle itself."""
+    found = {target for target in targets(anywhere(tree(name))) if target.split(".")[0] == "hasn"}
+    modules = {target if target in SOURCES else target.rpartition(".")[0] for target in found}
+    assert modules <= set(ORACLE)
+    others = {target.split(".")[0] for target in targets(anywhere(tree(name)))} - {"hasn", *sys.stdlib_module_names}
+    assert others <= {"numpy", "scipy", "nir", "hypothesis"}
 
 
 @pytest.mark.parametrize("name", SOURCES)

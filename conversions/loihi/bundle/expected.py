@@ -91,9 +91,7 @@ def _judged(network: QuantisedNetwork, values: dict[str, Any]) -> tuple[dict[str
         return recording.spikes, recording.voltages, "hasn on snnTorch, precision loihi"
     from hasn.testing.integers import interpret
 
-    steps, batch = next(iter(values.values())).shape[:2]
-    flat = {name: x.reshape(steps, batch, -1).astype(np.int64) for name, x in values.items()}
-    traces = interpret(network.integers, flat, steps, batch)
+    traces = interpret(network.graph, values, dt=network.dt, timing=network.timing)
     return traces.spikes, traces.v, "hasn.testing.integers"
 
 

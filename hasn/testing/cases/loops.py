@@ -71,6 +71,24 @@ def three_populations_two_loops(d: Draw) -> nir.NIRGraph:
     return graph(nodes, "input > lin > a > ab > b > bc > c > output", "c > ca > a", "b > ba > a", "c > b")
 
 
+@case(batch=2)
+def loops_entered_from_two_sides(d: Draw) -> nir.NIRGraph:
+    """Which edge comes late is a matter of the alphabet, and the file lists nodes and edges against it.
+
+    Two Inputs and two branches of one lead into the loop of p and q, Inputs go before "a", a nested graph "n" comes
+    after "n b" although "n" would not, and no Input leads to u1 and u2.
+    """
+    pacers = {"u1": d.lif(4, v_leak=[1.7, 1.9, 2.3, 1.5]), "u2": d.lif(4)}
+    weights = ("z_q", "b2", "b1", "za", "v12", "u21", "pq", "qp", "n b", "rs", "sr", "ma", "am")
+    nodes = {"z_in": inp(4), "b_in": inp(4), **{name: d.linear(4, 4, mean=0.2) for name in weights}, **pacers,
+             **{name: d.lif(4) for name in ("s", "r", "q", "p", "m", "a")}, "z_out": out(4), "a_out": out(4),
+             "n": chain(d.lif(4), given=(4,), result=(4,))}  # fmt: skip
+    paths = ("z_in > za > m > ma > a > am > m", "z_in > z_q > q", "b_in > b2 > q > qp > p > pq > q", "b_in > b1 > p",
+             "q > n > r > rs > s > sr > r", "q > n b > s", "u1 > v12 > u2 > u21 > u1", "r > z_out",
+             "s > a_out")  # fmt: skip
+    return graph(dict(sorted(nodes.items(), reverse=True)), *paths)
+
+
 @case()
 @case(suffix="batch", batch=2, reset="subtract")
 def long_feedback_with_delay(d: Draw) -> nir.NIRGraph:
@@ -96,12 +114,15 @@ def loop_without_neurons_with_bias_and_delay(d: Draw) -> nir.NIRGraph:
 
 
 @case()
+@case(suffix="hardware", timing="hardware", batch=2)
 def all_neurons_together(d: Draw) -> nir.NIRGraph:
-    """Each of the six kinds in one net, with a loop around."""
+    """Each of the six kinds in one net, some with an initial voltage, with a loop around."""
     nodes = {"input": inp(6), "l1": d.affine(5, 6), "cuba": d.neuron("CubaLIF", (5,)), "l2": d.linear(4, 5),
-             "li": d.neuron("LI", (4,)), "l3": d.linear(4, 4, mean=0.4), "if": d.neuron("IF", (4,)),
-             "l4": d.linear(3, 4, mean=0.4), "ci": d.neuron("CubaLI", (3,)), "lif": d.lif(3),
-             "l5": d.linear(3, 3), "i": d.neuron("I", (3,), r=20.0), "back": d.linear(5, 3, mean=-0.1),
+             "li": d.neuron("LI", (4,), metadata={"v_init": np.array([0.9, 0.3, -0.7, 1.4])}),
+             "l3": d.linear(4, 4, mean=0.4), "if": d.neuron("IF", (4,), metadata={"v_init": 0.31, "reset": "subtract"}),
+             "l4": d.linear(3, 4, mean=0.4), "ci": d.neuron("CubaLI", (3,), metadata={"v_init": -0.4}), "lif": d.lif(3),
+             "l5": d.linear(3, 3), "i": d.neuron("I", (3,), r=20.0, metadata={"v_init": np.array([0.2, -0.6, 0.5])}),
+             "back": d.linear(5, 3, mean=-0.1),
              "output": out(3)}  # fmt: skip
     return graph(nodes, "input > l1 > cuba > l2 > li > l3 > if > l4 > ci > lif > l5 > i > output", "lif > back > cuba")
 

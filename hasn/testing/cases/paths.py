@@ -109,8 +109,10 @@ def loose_ends(d: Draw) -> nir.NIRGraph:
     """An Output that nothing reaches, a population that reaches none, a node without input, an Input of no use."""
     nodes = {"input": inp(5), "unused": inp(2), "lin": d.affine(4, 5), "n": d.lif(4), "dead": d.lif(4),
              "silent": out(3), "idle": d.affine(4, 2, bias=0.3), "driven": d.lif(4), "output": out(4),
-             "self": out(4)}  # fmt: skip
-    return graph(nodes, "input > lin > n > output", "n > dead", "lin > dead", "idle > driven > self")
+             "self": out(4), "idle_conv": d.conv1d(2, 1, 3, padding=1, input_shape=4, bias=(0.2, 0.4)),
+             "flat": nir.Flatten({"input": np.array([2, 4])}, 0), "far": d.lif(8)}  # fmt: skip
+    return graph(nodes, "input > lin > n > output", "n > dead", "lin > dead", "idle > driven > self",
+                 "idle_conv > flat > far")  # fmt: skip
 
 
 @case()
@@ -128,6 +130,35 @@ def output_of_a_matrix(d: Draw) -> nir.NIRGraph:
     nodes = {"input": inp(5), "lin": d.affine(4, 5), "n": d.lif(4), "read": d.affine(3, 4), "output": out(3),
              "echo": out(5)}  # fmt: skip
     return graph(nodes, "input > lin > n > read > output", "input > echo")
+
+
+@case()
+@case(suffix="hardware", timing="hardware", batch=2)
+def outputs_that_nearly_show_a_population(d: Draw) -> nir.NIRGraph:
+    """In another shape, late, scaled, with a bias, mixed, and after all as it is."""
+    mixed = np.eye(4) + np.diag(d.between(0.2, 0.7, (3,)), 1)
+    nodes = {"input": inp(5), "lin": d.affine(4, 5), "fold": nir.Scale(np.ones(4)), "n": d.lif(4),
+             "again": nir.Affine(np.eye(4), np.array([0.0, 0.3, 0.0, -0.2])), "late": nir.Delay(np.full(4, 2 * DT)),
+             "scaled": nir.Scale(np.array([1.0, 1.0, 2.0, 1.0])), "mixed": nir.Linear(mixed),
+             "same": nir.Affine(np.eye(4), np.zeros(4)), "o1": out(4), "o2": out(4), "o3": out(4), "o4": out(4),
+             "o5": out(4), "square": d.lif(2, 2), "flat": nir.Flatten({"input": np.array([2, 2])}, 0), "o6": out(4),
+             "parts": d.conv2d(2, 1, (1, 1)), "image": inp(1, 2, 1),
+             "turned": nir.Flatten({"input": np.array([2, 2, 1])}, 1)}  # fmt: skip
+    return graph(
+        nodes, "input > lin > fold > n > again > o1", "n > late > o2", "n > scaled > o3", "n > mixed > o4",
+        "n > same > o5", "image > parts > turned > square > flat > o6",
+    )  # fmt: skip
+
+
+@case()
+def flatten_of_parts(d: Draw) -> nir.NIRGraph:
+    """Dimensions from both ends and in the middle, and a part of one dimension, which changes nothing."""
+    nodes = {"input": inp(2, 1, 3, 2)}
+    shapes = {"first": ((0, 1), (2, 3, 2)), "middle": ((1, 2), (2, 3, 2)), "last": ((-2, -1), (2, 1, 6)),
+              "most": ((0, -2), (6, 2)), "one": ((2, 2), (2, 1, 3, 2))}  # fmt: skip
+    for name, ((start, end), shape) in shapes.items():
+        nodes |= {name: nir.Flatten({"input": np.array([2, 1, 3, 2])}, start, end), f"{name}_n": d.lif(*shape, r=20.0)}
+    return graph(nodes, *(f"input > {name} > {name}_n" for name in shapes))
 
 
 @case()

@@ -41,8 +41,9 @@ def delayed_bias(d: Draw) -> nir.NIRGraph:
 
 @case()
 def delay_rounds_to_the_nearest_step(d: Draw) -> nir.NIRGraph:
-    return chain(nir.Delay(np.array([0.0014, 0.0016, 0.0026, 0.00049])), d.linear(4, 4), d.lif(4), given=(4,),
-                 result=(4,))  # fmt: skip
+    """Halves go to the even neighbour."""
+    delays = np.array([0.0014, 0.0016, 0.0026, 0.00049, 0.0005, 0.0015, 0.0025, 0.0035])
+    return chain(nir.Delay(delays), d.linear(4, 8), d.lif(4), given=(8,), result=(4,))
 
 
 @case()

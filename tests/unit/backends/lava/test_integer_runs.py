@@ -29,23 +29,20 @@ def one_worker() -> Iterator[None]:
         yield
 
 
-def judge(executable: Any, inputs: dict[str, Any]) -> IntegerTraces:
-    """Run on Lava, compare with the interpreter, and give its traces."""
+def judge(net: nir.NIRGraph, executable: Any, inputs: dict[str, Any]) -> IntegerTraces:
+    """Run on Lava, compare with the plain reference, and give its traces."""
     recording = executable.run(inputs, record=ALL)
-    flat = {name: x.reshape(STEPS, BATCH, -1).astype(np.int64) for name, x in inputs.items()}
-    expected = interpret(executable.integers, flat, STEPS, BATCH)
-    assert set(recording.currents) == set(executable.program.recorded_voltages)
+    expected = interpret(net, inputs)
+    assert set(recording.currents) == set(expected.u)
     for ours, theirs in (
         (recording.spikes, expected.spikes),
         (recording.voltages, expected.v),
         (recording.currents, expected.u),
     ):
         for name, array in ours.items():
-            np.testing.assert_array_equal(array.reshape(STEPS, BATCH, -1), theirs[name], err_msg=name)
-    for name, of in executable.integers.outputs.items():
-        spiking = executable.integers.populations[of].spiking
-        shown = (expected.spikes if spiking else expected.v)[of]
-        np.testing.assert_array_equal(recording.outputs[name].reshape(STEPS, BATCH, -1), shown, err_msg=name)
+            np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+    for name, shown in expected.outputs.items():
+        np.testing.assert_array_equal(recording.outputs[name], shown, err_msg=name)
     return expected
 
 
@@ -55,7 +52,7 @@ def judge(executable: Any, inputs: dict[str, Any]) -> IntegerTraces:
 def test_random_networks_bit_for_bit(seed: int, graded: bool) -> None:
     net = random_chip_graph(seed)
     executable = hasn.compile(net, "lava", precision="loihi")
-    expected = judge(executable, random_chip_inputs(net, seed, STEPS, BATCH, graded))
+    expected = judge(net, executable, random_chip_inputs(net, seed, STEPS, BATCH, graded))
     assert any(spikes.any() for spikes in expected.spikes.values())
     assert any((u < 0).any() for u in expected.u.values())
     if seed == 91:
@@ -69,7 +66,7 @@ def test_large_matrices_are_sparse_and_the_same(monkeypatch: pytest.MonkeyPatch)
     net = random_chip_graph(51)
     executable = hasn.compile(net, "lava", precision="loihi")
     assert {cell.kind for cell in executable.mapping.cells} == {"lif", "sparse"}
-    judge(executable, random_chip_inputs(net, 51, STEPS, BATCH, graded=True))
+    judge(net, executable, random_chip_inputs(net, 51, STEPS, BATCH, graded=True))
 
 
 def test_a_sample_starts_at_its_own_initial_voltage() -> None:
@@ -86,7 +83,7 @@ def test_a_sample_starts_at_its_own_initial_voltage() -> None:
     net.metadata["dt"] = 1e-3
     executable = hasn.compile(net, "lava", precision="loihi")
     x = (np.random.default_rng(0).random((STEPS, 1, 3)) < 0.5).astype(float)
-    expected = judge(executable, {"input": np.repeat(x, BATCH, axis=1)})
+    expected = judge(net, executable, {"input": np.repeat(x, BATCH, axis=1)})
     assert expected.spikes["a"].any()
     assert expected.v["b"].min() < 0 < expected.v["b"].max()
     with pytest.raises(InputError, match="integers"):
@@ -108,7 +105,7 @@ def test_input_that_would_wrap_a_current_with_a_bias_in_it_is_refused() -> None:
     net.metadata["dt"] = 1e-3
     executable = hasn.compile(net, "lava", precision="loihi")
     assert executable.mapping.onsets["b"].through.any()
-    judge(executable, {"input": np.full((STEPS, BATCH, 1), 3.0)})
+    judge(net, executable, {"input": np.full((STEPS, BATCH, 1), 3.0)})
     with pytest.raises(UnsupportedError, match="could wrap") as error:
         executable.run(np.full((STEPS, 1), 600.0))
     assert error.value.node == "b"

@@ -17,7 +17,7 @@ from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import DECAY_MAX, THRESHOLD_MAX, IntegerPopulation
 from hasn.program.lower import lower
-from hasn.testing.integers import neuron
+from hasn.testing.integers import Registers, step
 from tests.graphs import graph, inp, out
 from tests.unit.backends.lava.nets import needs_lava
 
@@ -65,8 +65,8 @@ def test_the_steps_that_it_runs_late_end_in_its_initial_state(dv: int, bias: int
     assert not start.through.any()
     u, v = 0, int(start.v[0])
     for _ in range(steps):
-        u, v, spike = neuron(p, 0, u, v, 0)
-        assert not spike
+        u, v, spikes, *_ = step(Registers(du=4095, dv=dv, vth=2000, bias=bias), u, v, 0)
+        assert not spikes
     assert (u, v) == (0, v_init)
 
 

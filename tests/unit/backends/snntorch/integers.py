@@ -39,30 +39,23 @@ def compiled(graph: nir.NIRGraph, **options: Any) -> Any:
     return hasn.compile(graph, "snntorch", precision="loihi", **options)
 
 
-def reference(executable: Any, inputs: dict[str, Any], steps: int, batch: int) -> IntegerTraces:
-    """The plain reference on inputs (T, batch, *shape)."""
-    flat = {name: np.asarray(x).reshape(steps, batch, -1).astype(np.int64) for name, x in inputs.items()}
-    return interpret(executable.integers, flat, steps, batch)
-
-
 def assert_bits(found: Recording, wanted: IntegerTraces) -> None:
     """Spikes, u and v of every population, and the types."""
-    lead = found.steps, -1
     for name, u in wanted.u.items():
         for what, array, expected in (
             ("u", found.currents[name], u),
             ("v", found.voltages[name], wanted.v[name]),
         ):
             assert array.dtype == np.int32
-            np.testing.assert_array_equal(array.reshape(*lead, u.shape[-1]), expected, err_msg=f"{what} of {name}")
+            np.testing.assert_array_equal(array.reshape(expected.shape), expected, err_msg=f"{what} of {name}")
         if name in found.spikes:
-            trains = found.spikes[name].reshape(*lead, u.shape[-1])
+            trains = found.spikes[name].reshape(u.shape)
             np.testing.assert_array_equal(trains, wanted.spikes[name], err_msg=f"spikes of {name}")
 
 
-def assert_run(graph: nir.NIRGraph, inputs: dict[str, Any], **options: Any) -> Any:
-    """Run inputs (T, batch, *shape) and compare; the executable."""
+def assert_run(graph: nir.NIRGraph, inputs: dict[str, Any], **options: Any) -> tuple[Any, IntegerTraces]:
+    """Run inputs (T, batch, *shape) and compare; the executable, and what was wanted."""
     executable = compiled(graph, **options)
-    steps, batch = next(iter(inputs.values())).shape[:2]
-    assert_bits(executable.run(inputs, record=RECORD), reference(executable, inputs, steps, batch))
-    return executable
+    wanted = interpret(graph, inputs, timing=options.get("timing", "synchronous"))
+    assert_bits(executable.run(inputs, record=RECORD), wanted)
+    return executable, wanted

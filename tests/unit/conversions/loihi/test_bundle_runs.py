@@ -96,7 +96,7 @@ def test_simulate_gives_what_the_network_means(exported: Path, tmp_path: Path) -
     np.savez(tmp_path / "in.npz", input=x)
     answer = run(exported, "--simulate", tmp_path / "in.npz", "--out", tmp_path / "out.npz")
     assert (answer.code, answer.out.split(":")[0]) == (0, "simulated")
-    traces = interpret(network().integers, {"input": x.reshape(12, 1, 6)}, 12, 1)
+    traces = interpret(network().graph, {"input": x[:, None]})
     assert traces.spikes["hidden"].any()
     with np.load(tmp_path / "out.npz") as found:
         assert set(found) == {"spikes/hidden", "voltages/readout", "outputs/output", "outputs/spikes"}

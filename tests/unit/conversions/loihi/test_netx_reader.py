@@ -61,12 +61,12 @@ class Read:
     built: dict[str, NDArray[Any]]
 
     def trace(self, key: str, population: str) -> NDArray[Any]:
-        """What Lava recorded, in canonical time: (T, samples, n), as the integer network has it."""
+        """What Lava recorded, in canonical time: (T, samples, *shape), as the plain reference has it."""
         raw = self.built[key][self.file.shifts[population] :]
-        samples = self.expected.v[population].shape[1]
+        _, samples, *shape = self.expected.v[population].shape
         raw = raw[: samples * STEPS]
-        flat = (raw.transpose(0, 3, 2, 1) if raw.ndim == 4 else raw).reshape(samples, STEPS, -1)
-        return flat.swapaxes(0, 1)
+        turned = raw.transpose(0, 3, 2, 1) if raw.ndim == 4 else raw
+        return turned.reshape(samples, STEPS, *shape).swapaxes(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,9 @@ def _collect(folder: Path, name: str, network: QuantisedNetwork, file: NetxFile,
     with np.load(folder / f"{name}.out.npz") as found:
         built = dict(found)
     assert built["spikes"].shape[1:] == file.output_shape
-    flat = inputs.reshape(*inputs.shape[:2], -1)[:, : SAMPLES if file.needs_reset else 1]
-    given = dict.fromkeys(network.integers.inputs, flat)
+    given = dict.fromkeys(network.integers.inputs, inputs[:, : SAMPLES if file.needs_reset else 1])
     registers = {population: next(iter(p.registers())) for population, p in network.integers.populations.items()}
-    return Read(file, registers, interpret(network.integers, given, *flat.shape[:2]), built)
+    return Read(file, registers, interpret(network.graph, given, dt=network.dt, timing=network.timing), built)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -16,17 +16,15 @@ def quantised(graph, inputs, **options):
 
 
 def integer_run(network, inputs):
-    """The plain reference's spikes and voltages, {population: (T, batch, n)}."""
+    """The plain reference's spikes and voltages, {population: (T, batch, *shape)}."""
     given = inputs if isinstance(inputs, dict) else {"input": inputs}
-    first = next(iter(given.values()))
-    steps, batch = first.shape[:2]
-    flat = {k: np.asarray(network.inputs({k: v})[k]).reshape(steps, batch, -1).astype(int) for k, v in given.items()}
-    return interpret(network.integers, flat, steps, batch)
+    chip = {k: network.inputs({k: v})[k] for k, v in given.items()}
+    return interpret(network.graph, chip, dt=network.dt, timing=network.timing)
 
 
 def apart(one, other):
     """Spikes that only one has, over those that either has."""
-    a, b = one.swapaxes(1, 2) > 0.5, other
+    a, b = one.swapaxes(1, 2) > 0.5, other.reshape(*other.shape[:2], -1)
     return np.count_nonzero(a != b) / max(np.count_nonzero(a | b), 1)
 
 

@@ -38,8 +38,7 @@ def test_random_networks_run_as_the_reference_does(seed, timing):
     graph = random_chip_graph(seed)
     made = QuantisedNetwork.of_graph(graph, timing=timing)
     inputs = random_chip_inputs(graph, seed, steps=15, batch=2, graded=seed % 2 == 1)
-    flat = {name: x.reshape(15, 2, -1).astype(np.int64) for name, x in inputs.items()}
-    expected = interpret(made.integers, flat, 15, 2)
+    expected = interpret(graph, inputs, timing=timing)
     module = train_network.chip_module(
         made.integers.network.program, made.integers, train_network.spike_gradient("atan")
     )  # fmt: skip
