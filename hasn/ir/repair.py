@@ -11,7 +11,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.errors import GraphError
+from hasn.errors import GraphError, ShapeError
 from hasn.ir.finding import Finding
 from hasn.ir.parameters import RULES, parameter_findings
 from hasn.ir.shapes import Shape, infer_shapes, output_shape, shape_of
@@ -101,9 +101,13 @@ def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
     for _ in range(len(flat.nodes) + 1):
         shapes, _findings = infer_shapes(flat)
         for source, target in flat.edges:
+            if source in shapes and target not in shapes:
+                if _fit_flatten(flat.nodes[target], target, shapes[source][1], None, changes):
+                    break
+                continue
             if source not in shapes or target not in shapes or shapes[source][1] == shapes[target][0]:
                 continue
-            if _fit_flatten(flat.nodes[source], source, shapes[source], shapes[target][0], changes):
+            if _fit_flatten(flat.nodes[source], source, shapes[source][0], shapes[target][0], changes):
                 break
             if _fit(flat.nodes[target], target, shapes[source][1], changes):
                 break
@@ -111,20 +115,26 @@ def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
             return
 
 
-def _fit_flatten(
-    node: nir.NIRNode, name: str, shapes: tuple[Shape, Shape], wanted: Shape, changes: list[Finding]
-) -> bool:
-    """Whether a Flatten gives the wanted shape once its dimensions are no longer counted with the batch."""
-    if not isinstance(node, nir.Flatten) or single(node.start_dim) < 1:
-        return False
-    end = single(node.end_dim)
+def _fit_flatten(node: nir.NIRNode, name: str, given: Shape, wanted: Shape | None, changes: list[Finding]) -> bool:
+    """Whether a Flatten gives the wanted shape once its dimensions are no longer counted with the batch.
+
+    None: any shape, where it has no such dimensions as it stands.
+    """
+    if not isinstance(node, nir.Flatten) or single(node.start_dim) < 1 or single(node.end_dim) == 0:
+        return False  # dimension 0 would be the batch itself
+    old = {"start_dim": single(node.start_dim), "end_dim": single(node.end_dim)}
     moved = copy.copy(node)
-    moved.start_dim, moved.end_dim = single(node.start_dim) - 1, end - 1 if end > 0 else end
-    if output_shape(moved, shapes[0]) != wanted:
+    moved.start_dim, moved.end_dim = (dim - 1 if dim > 0 else dim for dim in old.values())
+    try:
+        if wanted not in (None, output_shape(moved, given)):
+            return False
+    except ShapeError:
         return False
-    text = f"now {moved.start_dim}: it was counted with the batch, as torch does"
-    _change(changes, name, "start_dim", text, single(node.start_dim))
-    node.start_dim, node.end_dim = moved.start_dim, moved.end_dim
+    for parameter, dim in old.items():
+        new = getattr(moved, parameter)
+        if new != dim:
+            setattr(node, parameter, new)
+            _change(changes, name, parameter, f"now {new}: it was counted with the batch, as torch does", dim)
     return True
 
 

@@ -87,6 +87,44 @@ def test_a_flatten_that_counts_the_batch() -> None:
     assert any("shape mismatch" in text for text in errors(changes(rows)[0]))
 
 
+BATCH = "it was counted with the batch, as torch does"
+
+
+@pytest.mark.parametrize(
+    ("dims", "wanted", "mended", "said"),
+    [
+        ((1, 2), (6, 4), (0, 1), [f"start_dim: now 0: {BATCH}; got 1", f"end_dim: now 1: {BATCH}; got 2"]),
+        ((2, -1), (24,), None, []),  # (2, 3, 4) as it stands, (2, 12) counted with the batch
+        ((2, -1), (2, 12), (1, -1), [f"start_dim: now 1: {BATCH}; got 2"]),
+        ((1, -2), (6, 4), (0, -2), [f"start_dim: now 0: {BATCH}; got 1"]),
+        # As they stand there are no such dimensions, so the batch is counted whatever follows.
+        ((1, 3), (24,), (0, 2), [f"start_dim: now 0: {BATCH}; got 1", f"end_dim: now 2: {BATCH}; got 3"]),
+        ((2, 3), (2, 12), (1, 2), [f"start_dim: now 1: {BATCH}; got 2", f"end_dim: now 2: {BATCH}; got 3"]),
+        ((3, 3), (2, 3, 4), (2, 2), [f"start_dim: now 2: {BATCH}; got 3", f"end_dim: now 2: {BATCH}; got 3"]),
+        ((1, 4), (24,), None, []),
+        ((1, 2), (2, 12), (1, 2), []),  # sound as it stands
+        ((0, 2), (24,), (0, 2), []),
+        ((0, 1), (24,), None, []),
+        ((0, 2), (6, 4), None, []),  # from the batch on: torch would flatten the samples into one another
+        ((1, 0), (24,), None, []),
+    ],
+)
+def test_a_flatten_of_some_dimensions(
+    dims: tuple[int, int], wanted: tuple[int, ...], mended: tuple[int, int] | None, said: list[str]
+) -> None:
+    """Of (2, 3, 4), into neurons of the wanted shape; None: no way of counting gives it, and nothing is changed."""
+    flat = nir.Flatten({"input": np.array([2, 3, 4])}, *dims)
+    g = graph(
+        {"input": inp(2, 3, 4), "flat": flat, "lif": Draw(6).lif(*wanted), "output": out(*wanted)},
+        "input > flat > lif > output",
+    )
+    found, changed = changes(g)
+    assert [text for text in changed if "_dim" in text] == [f"node 'flat' {text}" for text in said]
+    assert (int(found.nodes["flat"].start_dim), int(found.nodes["flat"].end_dim)) == (mended or dims)
+    assert bool(errors(found)) == (mended is None)
+    assert (flat.start_dim, flat.end_dim) == dims
+
+
 def test_what_could_be_meant_in_two_ways_is_not_guessed() -> None:
     d = Draw(3)
     wrong = graph({"input": inp(6), "lif": d.lif(3), "output": out(3)}, "input > lif > output")

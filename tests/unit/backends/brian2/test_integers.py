@@ -11,11 +11,11 @@ from hasn.errors import InputError, OptionError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from hasn.testing.integers import interpret
+from tests.edges import HALF, LIMIT, assert_together, inputs_together, together
 from tests.unit.backends.brian2.formulas import DT, graph, lif
 from tests.unit.backends.brian2.networks import loop
 
 T, BATCH = 30, 2
-LIMIT = 2**23
 EVERYTHING = ("spikes", "voltages", "currents")
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler (g++) here")
 
@@ -80,33 +80,9 @@ def one(**registers):
     return made
 
 
-#: 64 * HALF = 2**23: the edge of the range.
-HALF = 131072
-
-#: Input -> u, v after the reset, z, by hand: no current is kept, half of v is, 64 vth = 6400, v starts at -3.
-BY_HAND = [
-    (0, 0, -1, 0),  # -1.5 goes towards 0
-    (0, 0, 0, 0),
-    (100, 6400, 6400, 0),  # the threshold itself does not spike
-    (51, 3264, 0, 1),
-    (HALF, 8388608, 0, 1),  # 2**23 stays
-    (HALF + 1, -8388544, -8388544, 0),  # one more turns round
-    (-HALF, 8388608, 0, 1),  # -2**23 becomes 2**23
-    (1 - HALF, -8388544, -8388544, 0),
-    (-2, -128, -4194400, 0),
-    (1 - HALF, -8388544, -8388607, 0),  # v clips
-    (0, 0, -4194303, 0),
-    (HALF * 5 // 2, 4194304, 0, 1),  # one turn, and that is enough
-    (HALF * 9 // 2, 20971520, 0, 1),  # one turn is not enough, and there is no second
-]
-
-
-def test_edges_by_hand():
-    x, u, v, z = np.array(BY_HAND).T
-    recording = compiled(one(du=4095, dv=2048, vth=100, v_init=-3)).run(x[:, np.newaxis], record=EVERYTHING)
-    assert recording.currents["n"][:, 0].tolist() == u.tolist()
-    assert recording.voltages["n"][:, 0].tolist() == v.tolist()
-    assert recording.output[:, 0].tolist() == z.tolist()
+def test_the_ends_of_the_registers_by_hand():
+    found = compiled(together()).run(inputs_together(), record=EVERYTHING)
+    assert_together(found.currents, found.voltages, found.spikes)
 
 
 def test_steps_are_the_run_and_a_state_continues_elsewhere():

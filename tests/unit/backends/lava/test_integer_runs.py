@@ -15,6 +15,7 @@ from hasn.errors import InputError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from hasn.testing.integers import IntegerTraces, interpret
+from tests.edges import assert_together, inputs_together, together
 from tests.graphs import graph, inp, out
 from tests.unit.backends.lava.nets import needs_lava
 
@@ -59,6 +60,12 @@ def test_random_networks_bit_for_bit(seed: int, graded: bool) -> None:
         assert any((np.abs(v) == 2**23 - 1).any() for v in expected.v.values())
     if seed == 168:
         assert any(start.through.any() for start in executable.mapping.onsets.values())
+
+
+def test_the_ends_of_the_registers_by_hand() -> None:
+    """What the other executors are held to is what Lava's own models do."""
+    found = hasn.compile(together(), "lava", precision="loihi").run(inputs_together(), record=ALL)
+    assert_together(found.currents, found.voltages, found.spikes)
 
 
 def test_large_matrices_are_sparse_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hasn.conversions.loihi import integer_population
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import DT, random_chip_graph, random_chip_inputs
 from hasn.testing.integers import IntegerTraces, interpret
+from tests.edges import CASES, EDGES
 from tests.unit.backends.snntorch.integers import (
     RECORD,
     assert_bits,
@@ -62,6 +63,29 @@ def test_random_graphs_bit_for_bit(graded: bool) -> None:
     if graded:
         assert "ONCE" in ways
         assert found["beyond 24 bits"] > 100  # one turn is not enough there, and Lava takes one
+
+
+#: How the currents of each sequence may be wrapped; all others never leave the range.
+WAYS = {
+    "no current kept, inputs within a turn": "MODULAR",
+    "no current kept, inputs that are the edge itself": "MODULAR",
+    "no current kept, inputs of several turns": "ONCE",
+    "a current kept, inputs within a turn": "MODULAR",
+    "a current kept that meets the lower edge": "MODULAR",
+    "a current kept, inputs of several turns": "ONCE",
+}
+
+
+@pytest.mark.parametrize(("name", "spiking"), CASES)
+def test_the_ends_of_the_registers_by_hand(name: str, spiking: bool) -> None:
+    edge = EDGES[name]
+    executable = compiled(edge.graph(spiking))
+    found = executable.run(edge.inputs, record=RECORD)
+    u, v, z = edge.wanted
+    assert found.currents["n"][:, 0].tolist() == u
+    assert found.voltages["n"][:, 0].tolist() == v
+    assert found.output[:, 0].tolist() == (z if spiking else v)
+    assert arithmetic(executable)["n"].wrap.name == WAYS.get(name, "NEVER")
 
 
 def test_without_a_batch_axis() -> None:

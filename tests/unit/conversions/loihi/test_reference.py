@@ -14,6 +14,7 @@ import pytest
 import hasn
 from hasn.conversions.loihi import integer_population
 from hasn.errors import InputError, ParameterError
+from tests.edges import EDGES
 
 FOLDER = Path(os.environ.get("HASN_FIXTURES", Path(__file__).parents[5] / "shared" / "fixtures"))
 TRACE = FOLDER / "lif_lava_cpu_fixed.csv"
@@ -47,6 +48,15 @@ def test_currents_wrap_and_voltages_clip() -> None:
     u, v, _ = integer_population(x, np.full((1, 40), -200), du=4095, dv=0, vth=131071, weight_exp=3)
     assert u[1, 0] == -(40 * 200 << 3 << 6)
     assert v[1:, 0].tolist() == [-4_096_000, -8_192_000, 1 - 2**23]
+
+
+@pytest.mark.parametrize("name", [n for n, edge in EDGES.items() if not {"bias", "v_init"} & set(edge.registers)])
+def test_the_ends_of_the_registers(name: str) -> None:
+    """Behind one synapse of weight 1, which takes a step."""
+    edge = EDGES[name]
+    found = integer_population(np.vstack([edge.inputs.astype(int), [[0]]]), [[1]], **edge.registers)
+    for values, wanted in zip(found, edge.wanted, strict=True):
+        assert values[:, 0].astype(int).tolist() == [0, *wanted]
 
 
 LAVA = """

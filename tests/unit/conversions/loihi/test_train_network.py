@@ -12,6 +12,7 @@ from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.model import DECAY_BITS
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from hasn.testing.integers import interpret
+from tests.edges import assert_together, inputs_together, together
 from tests.unit.conversions.loihi.nets import DT, chain, cuba, lif, spikes, weights
 
 torch = pytest.importorskip("torch")
@@ -49,6 +50,17 @@ def test_random_networks_run_as_the_reference_does(seed, timing):
             assert np.array_equal(states[name][0], expected.u[name])
         if population.spiking:
             assert np.array_equal(sent[name] > 0, expected.spikes[name])
+
+
+def test_the_ends_of_the_registers_by_hand():
+    made = QuantisedNetwork.of_graph(together())
+    program = made.integers.network.program
+    module = train_network.chip_module(program, made.integers, train_network.spike_gradient("atan"))
+    inputs = {name: x[:, None] for name, x in inputs_together().items()}
+    states, sent = states_of(module, inputs, made.integers.populations)
+    u, v = ({name: found[i][:, 0] for name, found in states.items()} for i in (0, -1))
+    assert_together(u, v, {"n": sent["n"][:, 0]})
+    assert np.array_equal(sent["r"][:, 0], v["r"])
 
 
 def several_inputs():
