@@ -125,6 +125,18 @@ def test_what_cannot_be_saved_leaves_no_file(net: nir.NIRGraph, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_metadata_without_dimensions(tmp_path: Path) -> None:
+    """The graph's own, and a nested graph's: dt may come so from numpy, and check takes it."""
+    inner = chain(Draw(2).lif(3), given=(3,), result=(3,))
+    inner.metadata["note"] = np.array(7)
+    net = chain(inner, given=(3,), result=(3,))
+    net.metadata["dt"] = np.array(1e-3)
+    hasn.save(net, tmp_path / "x.nir")
+    found = hasn.load(tmp_path / "x.nir")
+    assert (found.metadata["dt"], found.nodes["n1"].metadata["note"]) == (1e-3, 7)
+    assert isinstance(net.metadata["dt"], np.ndarray)  # the caller's graph is not changed
+
+
 def test_parameters_without_dimensions(tmp_path: Path) -> None:
     """nir compresses every array, which HDF5 refuses for a single value."""
     lif = nir.LIF(*(np.array(v) for v in (8e-3, 6.0, 0.0, 1.1, 0.0)), metadata={"v_init": np.array(0.25)})

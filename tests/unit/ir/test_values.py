@@ -73,8 +73,9 @@ def test_one_integer_a_dimension(value: Any, dims: int, meant: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize(
-    ("value", "dims"), [([1, 2], 1), ([1, 2, 3], 2), (1.5, 2), ([1, 0.5], 2), ("2", 1), (True, 1), ([], 2), ([[1], [2, 3]], 2)]
-)  # fmt: skip
+    ("value", "dims"),
+    [([1, 2], 1), ([1, 2, 3], 2), (1.5, 2), ([1, 0.5], 2), ("2", 1), (True, 1), ([], 2), ([[1], [2, 3]], 2)],
+)
 def test_what_is_no_integer_a_dimension(value: Any, dims: int) -> None:
     with pytest.raises(ParameterError, match=f"neither one integer nor one for each.*wanted 1 or {dims} integers"):
         pair(value, dims)
