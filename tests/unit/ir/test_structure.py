@@ -120,7 +120,7 @@ def test_a_name_with_dots_is_first_of_all_a_name() -> None:
     assert (node_at(net, "n", True), node_at(net, "i", True)) == ("n.o", "i")
     net.nodes["nn"] = block("c")
     assert (node_at(net, "nn.c", False), node_at(net, "nn", False)) == ("nn.c", "nn.c")
-    with pytest.raises(GraphError, match="there is no such node. The graph has no nodes"):
+    with pytest.raises(GraphError, match=r"there is no such node\. The graph has no nodes"):
         node_at(graph({}), "n", True)
 
 
