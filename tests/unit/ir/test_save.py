@@ -166,9 +166,14 @@ def test_a_whole_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
 def test_a_block_that_fails_leaves_the_old_file_and_its_own_error(error: BaseException, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)) as caught, whole_file(path, force=True) as temporary:
-        temporary.write_bytes(b"half")
-        raise error
+
+    def write() -> None:
+        with whole_file(path, force=True) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        write()
     assert caught.value is error
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -182,7 +187,7 @@ def test_what_the_system_refuses_names_the_file(tmp_path: Path, monkeypatch: pyt
         assert caught.value.parameter == str(path)
     for refused in (OSError(errno.EACCES, "no right"), OSError("no right")):
         monkeypatch.setattr(tempfile, "mkstemp", Mock(side_effect=refused))
-        with pytest.raises(FileError, match="cannot write here: no right$") as caught, whole_file(path):
+        with pytest.raises(FileError, match=r"cannot write here: no right$") as caught, whole_file(path):
             raise AssertionError("the block must not be reached")
         assert caught.value.parameter == str(tmp_path)
 
