@@ -238,36 +238,3 @@ def test_a_broken_heap_of_strings_is_refused_before_hdf5_loops_on_it(offset: int
     nir_file.write_bytes(content)
     with pytest.raises(FileError, match=r"damaged or truncated HDF5 \(its strings are broken\)"):
         hasn.load(nir_file)
-
-
-def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """Some bytes replaced, or a piece cut out, or zeros over a piece."""
-    data = bytearray(content)
-    how = rng.integers(3)
-    if how == 0:
-        for place in rng.integers(0, len(data), size=int(rng.integers(1, 30))):
-            data[place] = int(rng.integers(256))
-    else:
-        start = int(rng.integers(0, len(data)))
-        stop = min(len(data), start + int(rng.integers(1, 400)))
-        data[start:stop] = b"" if how == 1 else bytes(stop - start)
-    return bytes(data)
-
-
-@pytest.mark.parametrize("repair", [False, True])
-def test_damaged_bytes_never_end_in_anything_but_an_error_of_ours(repair: bool, nir_file: Path) -> None:
-    """Seeded damage; the 300 files either load and check, or raise a HasnError: no KeyError from the depths."""
-    content = nir_file.read_bytes()
-    rng = np.random.default_rng(11)
-    refused = 0
-    for _ in range(300):
-        nir_file.write_bytes(damaged(content, rng))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = hasn.load(nir_file, repair=repair)
-                hasn.check(found)
-                hasn.lower(found)
-        except hasn.HasnError:
-            refused += 1
-    assert 50 < refused < 300
