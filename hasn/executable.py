@@ -186,7 +186,7 @@ class Executable(ABC):
 
     def reset(self) -> None:
         """Back to the initial state: the next step is step 0, and may have another batch."""
-        self._batch = None
+        self._batch, self._batched = None, False
         self._end_stream()
 
     def state(self) -> State:

@@ -76,7 +76,7 @@ class Recording:
     @property
     def steps(self) -> int:
         """Number of steps T."""
-        for group in (self.outputs, self.spikes, self.voltages):
+        for group in (self.outputs, self.spikes, self.voltages, self.currents):
             for array in group.values():
                 return int(array.shape[0])
         return 0

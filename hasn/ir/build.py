@@ -8,7 +8,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.errors import FileError, GraphError, HasnError, ParameterError
+from hasn.errors import FileError, GraphError, ParameterError
 from hasn.ir.finding import Finding
 from hasn.ir.hdf5 import first_line
 from hasn.ir.parameters import RULES
@@ -115,8 +115,6 @@ def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: di
     _require_fields(kind, arguments, name)
     try:
         node = kind(**arguments, metadata=dict(metadata))
-    except HasnError:
-        raise
     except Exception as error:  # nir checks with assert, TypeError, IndexError and AttributeError alike
         raise ParameterError(
             f"NIR refuses this {kind.__name__}: {first_line(error)}",

@@ -64,9 +64,10 @@ def _write(content: io.BytesIO, graph: nir.NIRGraph, path: str | Path) -> None:
 def _make_writable(graph: nir.NIRGraph) -> None:
     """Give each Input and Output a shape array, and turn arrays without dimensions into numbers: nir compresses every
     array, which HDF5 refuses for a single value, and has nothing to write for None."""
-    for name, node in graph.nodes.items():
+    for node in (graph, *graph.nodes.values()):
         for holder in (vars(node), node.metadata):
             holder.update({key: v[()] for key, v in holder.items() if isinstance(v, np.ndarray) and v.ndim == 0})
+    for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
             _make_writable(node)
         elif isinstance(node, nir.Input | nir.Output):

@@ -77,9 +77,9 @@ def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Findin
         seen.add(edge)
         yield from _end_findings(graph, edge, top)
     for name, node in graph.nodes.items():
-        if not isinstance(name, str) or not name or "/" in name or name == ".":
+        if not name or "/" in name or name == ".":
             message = "no name that a file can hold: HDF5 takes '/' for a path"
-            yield Finding("error", str(name), "", message, "Rename the node.", got=repr(name))
+            yield Finding("error", name, "", message, "Rename the node.", got=repr(name))
         if isinstance(node, nir.NIRGraph):
             yield from in_graph(name, structure_findings(node, top=False))
         elif type(node) not in PRIMITIVES:  # a subclass may mean something else

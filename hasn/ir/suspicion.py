@@ -59,8 +59,9 @@ def _tau_findings(taus: dict[tuple[str, str], Array], flat: FlatGraph, dt: float
             f"If it counts steps, it means {likely:g} s: multiply every tau by dt; if milliseconds, divide by 1000.",
             f"{found:g} s, {found / dt:g} steps of dt = {dt:g} s",
         )
-    # Below dt/2 an Euler step diverges, so nobody trained a network with it; tau/dt must then be a plausible tau.
-    elif longest < dt / 2 and dt <= shortest / dt and longest / dt <= 2 * _SLOWEST:
+    # Below dt/2 an Euler step diverges, so nobody trained a network with it; tau/dt (under half a second) must then be
+    # a plausible tau, a step at least.
+    elif longest < dt / 2 and dt <= shortest / dt:
         found, likely = float(tau[0]), float(tau[0]) / dt
         yield _finding(
             name,

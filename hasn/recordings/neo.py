@@ -24,8 +24,9 @@ def to_neo(recording: Recording) -> Any:
     except ImportError as error:
         raise BackendUnavailable("neo is not installed: pip install 'hasn[neo]'") from error
     block = neo.Block(name=f"hasn {recording.backend}".strip())
-    samples = _batch(next(iter({**recording.outputs, **recording.spikes, **recording.voltages}.values())), recording)
-    for sample in range(samples.shape[1]):
+    groups = (recording.outputs, recording.spikes, recording.voltages, recording.currents)
+    arrays = [_batch(array, recording) for group in groups for array in group.values()]
+    for sample in range(arrays[0].shape[1] if arrays else 0):
         segment = neo.Segment(name=f"sample {sample}", index=sample)
         for node, spikes in recording.spikes.items():
             segment.spiketrains.extend(_trains(neo, pq, node, _batch(spikes, recording)[:, sample], recording, sample))

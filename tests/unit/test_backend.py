@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import nir
@@ -10,9 +11,11 @@ import pytest
 
 import hasn
 from hasn import backend as module
-from hasn.backend import Backend, get_backend, require_backend
+from hasn.backend import Backend, BackendInfo, get_backend, require_backend
+from hasn.compiler import of_graph
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.executable import Executable
+from hasn.ir.structure import PRIMITIVE_NAMES
 from hasn.program.model import Program
 from hasn.testing.interpreter import ProgramInterpreter
 from tests.graphs import DT
@@ -45,6 +48,31 @@ class Plain(Missing):
     def compile(  # type: ignore[override]
         self, program: Program, graph: nir.NIRGraph, precision: str, *, threads: int = 1, seed: int = 0
     ) -> Executable:
+        return ProgramInterpreter(program)
+
+
+class Bare(Missing):
+    """A backend without options."""
+
+    def why_not(self) -> str:
+        return ""
+
+
+class Noting(Plain):
+    """Notes what it is asked to compile."""
+
+    name = "noting"
+    precisions = ("float64", "float16")
+    latency = 3
+    primitives = ("LIF",)
+
+    def version(self) -> str:
+        return "1.2"
+
+    def compile(  # type: ignore[override]
+        self, program: Program, graph: nir.NIRGraph, precision: str, *, threads: int = 1, seed: int = 0
+    ) -> Executable:
+        self.noted = (program, graph, precision, threads, seed)
         return ProgramInterpreter(program)
 
 
@@ -103,6 +131,73 @@ def test_a_missing_simulator_is_named_with_its_command(net: nir.NIRGraph, monkey
     assert (info.available, info.why_not) == (False, "nowhere to be found; pip install nowhere")
     with pytest.raises(BackendUnavailable, match="cannot run here: nowhere to be found; pip install nowhere"):
         hasn.compile(net, "missing", dt=DT)
+
+
+def test_what_a_backend_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, Point("noting", "b:B", Noting()), Point("missing", "a:B", Missing()))
+    assert list(hasn.list_backends()) == ["missing", "noting"]
+    assert hasn.list_backends()["noting"] == BackendInfo(True, "", "1.2", ("float64", "float16"), 3, ("LIF",))
+    why = "nowhere to be found; pip install nowhere"
+    assert hasn.list_backends()["missing"] == BackendInfo(False, why, "", ("float64",), 0, PRIMITIVE_NAMES)
+    with Missing().session() as nothing:
+        assert nothing is None
+    assert (Missing().options(), Noting().options()) == ((), ("threads", "seed"))
+
+
+def test_every_option_of_compile_arrives(net: nir.NIRGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = Noting()
+    offer(monkeypatch, Point("noting", "b:B", plugin))
+    net.metadata["dt"] = 5e-4
+    net.nodes["n2"].metadata["reset"] = "zero"
+    net.nodes["output"].output_type["output"] = None
+    hasn.compile(net, "noting")
+    program, graph, *others = plugin.noted
+    assert (program.dt, program.method, program.timing, others) == (5e-4, "euler", "synchronous", ["float64", 1, 0])
+    assert program.by_name["n4"].reset == "zero"
+    assert graph.nodes["output"].output_type["output"].tolist() == [3]  # the backend sees shapes, the caller's stay
+    assert net.nodes["output"].output_type["output"] is None
+    options = {"method": "exact", "reset": "subtract", "timing": "hardware", "precision": "float16"}
+    hasn.compile(net, "noting", dt=2e-3, threads=4, seed=5, **options)
+    program, _, *others = plugin.noted
+    assert (program.dt, program.method, program.timing, others) == (2e-3, "exact", "hardware", ["float16", 4, 5])
+    assert (program.by_name["n2"].reset, program.by_name["n4"].reset) == ("zero", "subtract")
+    for wrong in ("method", "reset", "timing"):
+        with pytest.raises(OptionError, match=f"{wrong}: "):
+            hasn.compile(net, "noting", **{wrong: "x"})
+
+
+@pytest.mark.parametrize(
+    ("dt", "timing", "wanted"),
+    [(None, "synchronous", (2e-3, "hardware")), (1e-3, "synchronous", (1e-3, "hardware")),
+     (None, "other", (2e-3, "other"))],
+)  # fmt: skip
+def test_a_quantised_network_brings_its_own_dt_and_timing(
+    dt: float | None, timing: str, wanted: tuple[float, str], net: nir.NIRGraph
+) -> None:
+    quantised = SimpleNamespace(graph=net, dt=2e-3, timing="hardware")
+    assert of_graph(quantised, dt, timing) == (net, *wanted)
+    assert of_graph(net, dt, timing) == (net, dt, timing)
+    other = SimpleNamespace(graph="a text", dt=2e-3, timing="hardware")
+    assert of_graph(other, dt, timing) == (other, dt, timing)
+
+
+def test_what_is_refused_first(net: nir.NIRGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend, its precision, whether it is there, its options; then the graph."""
+    offer(monkeypatch, Point("missing", "a:B", Missing()), Point("plain", "b:B", Plain()))
+    net.nodes["n2"].tau[0] = -1
+    wrong = {"precision": "float16", "speed": 3, "warp": 4}
+    with pytest.raises(OptionError, match="unknown precision for missing; got 'float16'; wanted float64"):
+        hasn.compile(net, "missing", **wrong)
+    with pytest.raises(BackendUnavailable, match=r"^backend: the backend missing cannot run here.*got 'missing'"):
+        hasn.compile(net, "missing", speed=3)
+    with pytest.raises(OptionError, match="speed: plain has no such option; got 3; wanted threads, seed"):
+        hasn.compile(net, "plain", warp=4, speed=3)
+    offer(monkeypatch, Point("bare", "a:B", Bare()))
+    with pytest.raises(OptionError, match="speed: bare has no such option; got 3; wanted no option"):
+        hasn.compile(net, "bare", speed=3)
+    offer(monkeypatch)
+    with pytest.raises(OptionError, match="unknown backend; got 'plain'; wanted none is installed"):
+        hasn.compile(net, "plain")
 
 
 def test_two_plug_ins_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,25 @@ def test_the_text_holds_every_part_in_order(kind: type[HasnError]) -> None:
     assert str(error) == "node 'a.lif' tau: is bad; got -1.5; wanted > 0 s. Mend it."
     assert str(kind("is bad")) == "is bad"
     assert str(kind("is bad", parameter="dt", got=0)) == "dt: is bad; got 0"
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({"node": "n"}, "node 'n': is bad"),
+        ({"node": ""}, "node '': is bad"),
+        ({"got": False}, "is bad; got False"),
+        ({"got": ""}, "is bad; got "),
+        ({"got": None, "wanted": "", "way_out": ""}, "is bad"),
+        ({"wanted": "more"}, "is bad; wanted more"),
+        ({"way_out": "Mend it."}, "is bad. Mend it."),
+    ],
+)
+def test_parts_that_do_not_apply_are_left_out(parts: dict[str, Any], text: str) -> None:
+    error = HasnError("is bad", **parts)
+    assert str(error) == text
+    assert error.message == "is bad"
+    assert [getattr(error, key) for key in PARTS] == [parts.get(key) for key in PARTS]
 
 
 @pytest.mark.parametrize("kind", CLASSES)

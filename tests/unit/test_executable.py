@@ -2,19 +2,183 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
 import hasn
+from hasn import executable as executable_module
 from hasn.errors import InputError, OptionError
-from hasn.executable import State
+from hasn.executable import Executable, Raw, State
+from hasn.program.model import Program, Sink, Source
+from hasn.signals import Signals
 from hasn.testing.cases import CASES
 from hasn.testing.interpreter import NetworkInterpreter, ProgramInterpreter
-from tests.graphs import DT, Draw, graph, inp, out, small_net, spikes
+from tests.graphs import DT, Draw, chain, graph, inp, out, small_net, spikes
 
 X = spikes((6,), 30, batch=4)
+
+
+def threshold(n: int) -> nir.Threshold:
+    """Units that spike where more than 1 arrives."""
+    return nir.Threshold(np.ones(n))
+
+
+class Told(Executable):
+    """Hands back what it was told to, and notes what it is asked."""
+
+    backend, recordable = "told", ("spikes", "voltages", "currents")
+
+    def __init__(self, program: Program, raw: Raw) -> None:
+        super().__init__(program, "float32")
+        self.raw, self.asked, self.refuse = raw, [], False
+
+    def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        self.asked.append((given.steps, given.batch, given.batched, record))
+        return self.raw
+
+    def _start_stream(self, batch: int) -> None:
+        self.asked.append(("start", batch))
+        if self.refuse:
+            raise MemoryError
+
+    def _step(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(("step", {name: x.tolist() for name, x in inputs.items()}))
+        return self.raw.outputs
+
+    def _end_stream(self) -> None:
+        self.asked.append("end")
+
+    def _state(self) -> Any:
+        return "content"
+
+    def _load_state(self, content: Any) -> None:
+        self.asked.append(("load", content))
+
+
+@pytest.fixture
+def told() -> Told:
+    """Two samples, three steps; every signal of its own kind and size."""
+    values = np.arange(6.0).reshape(3, 2, 1)
+    raw = Raw(
+        {"output": values}, {"n2": values / 10, "n4": values}, {"n2": values - 9}, {"n2": 1}, {"n4": values + 100}
+    )
+    draw = Draw(1)
+    net = chain(draw.affine(1, 6), draw.lif(1), draw.linear(1, 1), draw.lif(1), given=(6,), result=(1,))
+    return Told(hasn.lower(net, dt=DT), raw)
+
+
+def test_what_a_backend_hands_back_becomes_a_recording(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spikes are what lies above one half; every other array stays; a batch axis goes if none came in."""
+    clock = iter([10.0, 12.5, 20.0, 20.5])
+    monkeypatch.setattr(executable_module.time, "perf_counter", lambda: next(clock))
+    found = told.run(X[:3, :2], record={"currents", "spikes"})
+    assert told.asked == [(3, 2, True, frozenset({"currents", "spikes"}))]
+    assert found.spikes["n2"].dtype == bool
+    assert not found.spikes["n2"].any()  # 0.5 is none
+    assert found.spikes["n4"][..., 0].tolist() == [[False, True], [True, True], [True, True]]
+    assert found.counts.spikes == {"n2": 0, "n4": 5}
+    for group, name in [("outputs", "output"), ("voltages", "n2"), ("currents", "n4")]:
+        np.testing.assert_array_equal(getattr(found, group)[name], getattr(told.raw, group)[name])
+    assert (found.shifts, found.seconds, found.dt) == ({"n2": 1}, 2.5, DT)
+    assert (found.backend, found.precision, found.batched) == ("told", "float32", True)
+    found = told.run(X[:3, 0], record="voltages")
+    assert told.asked[1:] == [(3, 1, False, frozenset({"voltages"}))]
+    assert (found.seconds, found.batched) == (0.5, False)
+    for group, name in [("outputs", "output"), ("voltages", "n2"), ("currents", "n4"), ("spikes", "n4")]:
+        whole = getattr(told.raw, group)[name][:, 0]
+        np.testing.assert_array_equal(getattr(found, group)[name], whole > 0.5 if group == "spikes" else whole)
+
+
+def test_a_stream_starts_once_and_again_after_a_reset_or_a_failure(told: Told) -> None:
+    told.raw = replace(told.raw, outputs={"output": np.array([[1.0], [2.0]])})
+    told.refuse = True
+    with pytest.raises(MemoryError):
+        told.step(X[0, :2])
+    told.refuse = False
+    assert told.state().batch is None  # nothing runs
+    assert told.step(X[0, :2]).output.tolist() == [[1.0], [2.0]]
+    told.step(X[1, :2])
+    told.reset()
+    assert told.step(X[0, 0]).output.tolist() == [1.0]
+    steps = [("step", {"input": x.tolist()}) for x in (X[0, :2], X[1, :2], X[0, :1])]
+    assert told.asked == [("start", 2), ("start", 2), *steps[:2], "end", ("start", 1), steps[2]]
+    with pytest.raises(InputError, match=r"inputs_t: the batch changes.*got 2 sample\(s\); wanted no batch axis"):
+        told.step(X[0, :2])
+    with pytest.raises(InputError, match=r"got 1 sample\(s\); wanted no batch axis"):
+        told.step(X[0, :1])
+
+
+def test_a_state_says_whose_it_is_and_loads_into_a_fresh_stream(told: Told) -> None:
+    before = told.state()
+    assert before == State("told", told.structure, None, False, None)
+    told.step(X[0, :2])
+    saved = told.state()
+    assert saved == State("told", told.structure, 2, True, "content")
+    other = Told(told.program, told.raw)
+    other.load_state(saved)
+    assert other.asked == ["end", ("start", 2), ("load", "content")]
+    assert other.state() == saved
+    other.load_state(before)
+    assert other.asked[3:] == ["end"]
+    assert other.state() == before
+    for changed in ({"backend": "another"}, {"structure": "another"}):
+        with pytest.raises(InputError, match=f"another network or backend; got .*; wanted told {told.structure[:8]}"):
+            other.load_state(replace(saved, **changed))
+
+
+def test_an_executable_is_closed_at_the_end_of_a_block(told: Told) -> None:
+    with told as same:
+        assert same is told
+        assert told.asked == []
+    assert told.asked == ["end"]
+
+
+def delayed(steps: float = 2.0, **options: Any) -> Program:
+    """A LIF and a CubaLI behind a delay."""
+    draw = Draw(5)
+    neurons = {"n": draw.lif(2), "m": draw.neuron("CubaLI", (2,))}
+    nodes = {"i": inp(2), "d": nir.Delay(np.array([1.0, steps]) * DT), **neurons, "o": out(2)}
+    return hasn.lower(graph(nodes, "i > d > n > m > o", "n > n"), dt=DT, **options)
+
+
+def test_a_structure_tells_networks_apart_and_not_their_coefficients() -> None:
+    """Names, kinds, shapes, states, delays, edges, timing and precision; a state of one is nonsense in another."""
+
+    def structure(program: Program, precision: str = "float64") -> str:
+        made = ProgramInterpreter(program)
+        made.precision = precision
+        return made.structure
+
+    program = delayed()
+    at = {step.name: i for i, step in enumerate(program.steps)}
+
+    def changed(step: str, **fields: Any) -> Program:
+        steps = list(program.steps)
+        steps[at[step]] = replace(steps[at[step]], **fields)
+        return replace(program, steps=tuple(steps))
+
+    others = {
+        "a delay": structure(delayed(3.0)),
+        "a delay less": structure(changed("d", delay=None)),
+        "a name": structure(changed("o", name="p")),
+        "a shape": structure(changed("n", shape=(2, 1))),
+        "a state": structure(changed("m", states=("v",))),
+        "an edge": structure(replace(program, edges=program.edges[1:])),
+        "an edge's delay": structure(replace(program, edges=(replace(program.edges[0], delay=5), *program.edges[1:]))),
+        "the order": structure(replace(program, steps=program.steps[::-1])),
+        "the kind": structure(replace(program, steps=(Sink("i", (2,)), *program.steps[1:]))),
+        "the timing": structure(replace(program, timing="hardware")),
+        "the precision": structure(program, "float32"),
+    }
+    assert program.steps[0] == Source("i", (2,))
+    assert len({structure(program), *others.values()}) == len(others) + 1
+    same = changed("n", threshold=np.full(2, 9.0), reset="subtract")
+    assert structure(same) == structure(delayed(method="exact")) == structure(program)
 
 
 @pytest.fixture
@@ -38,20 +202,26 @@ def test_only_what_is_asked_for_is_recorded(executable: ProgramInterpreter) -> N
     found = executable.run(X, record="voltages")
     assert (found.spikes, set(found.voltages)) == ({}, {"n2", "n4"})
     assert executable.run(X, record=()).spikes == {}
-    for wrong in ("spike", ["spikes", "currents"], None, 3):
-        with pytest.raises(OptionError, match=r"record: .*wanted spikes and/or voltages"):
+    for wrong, got in [("spike", "'spike'"), (["spikes", "currents"], "'currents'"), (None, "None"), (3, "3")]:
+        with pytest.raises(OptionError, match=rf"record: .*got {got}; wanted spikes and/or voltages"):
             executable.run(X, record=wrong)  # type: ignore[arg-type]
 
 
-def test_counts_are_those_of_the_arrays(executable: ProgramInterpreter) -> None:
-    found = executable.run(X)
-    assert found.counts.spikes == {name: int(train.sum()) for name, train in found.spikes.items()}
-    assert found.counts.total_spikes > 50
-    w = small_net().nodes["n3"].weight
-    assert np.all(w != 0)
-    wanted = {"input": int(X.sum()) * 5, "n2": int(found.spikes["n2"].sum()) * 3}
-    assert found.counts.synaptic_operations == wanted
-    assert found.counts.total_synaptic_operations == sum(wanted.values())
+def test_counts_by_hand() -> None:
+    """Spikes of all steps and samples; each event times the synapses that it reaches, whatever they weigh."""
+    weight = np.array([[2.0, 0.0, 0.0], [2.0, -1.0, 0.0]])  # the second input reaches one neuron, the third none
+    nodes = {"i": inp(3), "w": nir.Linear(weight), "n": threshold(2), "u": nir.Linear(np.ones((4, 2))),
+             "m": threshold(4), "o": out(4)}  # fmt: skip
+    net = graph(nodes, "i > w > n > u > m > o")
+    x = np.zeros((3, 2, 3))
+    x[0, 0] = [1, 0, 1]  # both of n, all of m
+    x[1, 1] = [1, 1, 0]  # the first of n alone (2 - 1 is no more than 1), and none of m
+    found = ProgramInterpreter(hasn.lower(net, dt=DT)).run(x)
+    assert found.counts.spikes == {"n": 3, "m": 4}
+    assert found.counts.synaptic_operations == {"i": 2 * 2 + 1, "n": 3 * 4}
+    assert (found.counts.total_spikes, found.counts.total_synaptic_operations) == (7, 17)
+    unrecorded = ProgramInterpreter(hasn.lower(net, dt=DT)).run(x, record=())
+    assert (unrecorded.counts.spikes, unrecorded.counts.synaptic_operations) == ({}, {})
 
 
 def test_a_recording_knows_its_times_and_its_maker(executable: ProgramInterpreter) -> None:
@@ -75,6 +245,7 @@ def test_the_batch_of_a_stream_is_fixed_by_its_first_step(executable: ProgramInt
 def test_a_steps_result_is_an_array_and_a_mapping(executable: ProgramInterpreter) -> None:
     found = executable.step(X[0])
     np.testing.assert_array_equal(np.asarray(found), found["output"])
+    assert np.asarray(found, dtype=np.float32).dtype == np.float32
     two = ProgramInterpreter(hasn.lower(CASES["two_inputs_two_outputs"].graph(), dt=DT)).step(
         {"left": np.ones(4), "right": np.ones((3, 2))}
     )

@@ -11,7 +11,7 @@ import pytest
 import hasn
 from hasn.errors import InputError
 from hasn.program.model import Program
-from hasn.signals import signals
+from hasn.signals import Signals, signals
 from tests.graphs import DT, Draw, graph, inp, out, small_net
 
 D = Draw(1)
@@ -64,6 +64,37 @@ def test_one_step_of_a_stream_has_no_time() -> None:
         signals(ONE, np.ones((7, 4, 6)), time=False)
 
 
+def test_every_input_keeps_its_own_data_and_steps_may_repeat_what_they_say() -> None:
+    a, b = D.between(0, 1, (5, 2)), D.between(0, 1, (5, 3, 2))
+    for given in ({"a": a, "b": b}, {"b": b, "a": a}):
+        for steps in (None, 5, np.int64(5)):
+            found = signals(TWO, given, steps)
+            assert (found.steps, found.batch, found.batched, list(found.values)) == (5, 1, False, ["a", "b"])
+            np.testing.assert_array_equal(found.values["a"][:, 0], a)
+            np.testing.assert_array_equal(found.values["b"][:, 0], b)
+    assert signals(ONE, np.ones((1, 1, 6))).steps == 1
+    assert signals(NONE, {}, 1) == Signals({}, 1, 1, False) == signals(NONE, None, time=False)
+
+
+#: One step of a stream: messages speak of what the user passes, without time.
+STREAM: dict[str, tuple[Program, Any, str]] = {
+    "no axis": (ONE, np.float64(1), "got (); wanted (6) or (batch, 6)"),
+    "time too": (TWO, {"a": np.ones((4, 2)), "b": np.ones((7, 4, 3, 2))}, "node 'b' inputs: the input has the wrong shape; got (7, 4, 3, 2); wanted (3, 2) or (batch, 3, 2)"),
+    "not finite": (ONE, np.array([[1, 1, 1, 1, 1, 1], [1, 1, np.nan, 1, 1, 1]]), "got nan at index (1, 2)"),
+    "another batch": (TWO, {"a": np.ones((4, 2)), "b": np.ones((3, 3, 2))}, "node 'b' inputs: another number of steps or samples than Input 'a' has"),
+    "no sample": (ONE, np.ones((0, 6)), "no step or no sample"),
+    "nothing": (ONE, None, "no input is given"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STREAM)
+def test_a_mistake_in_one_step_of_a_stream(name: str) -> None:
+    program, inputs, text = STREAM[name]
+    with pytest.raises(InputError) as caught:
+        signals(program, inputs, time=False)
+    assert text in str(caught.value)
+
+
 ONES = np.ones((3, 6))
 NOT_FINITE = ONES.copy()
 NOT_FINITE[2, 4] = np.inf
@@ -88,6 +119,14 @@ MISTAKES: dict[str, Mistake] = {
     "another T": (TWO, {"a": np.ones((3, 2)), "b": np.ones((4, 3, 2))}, None, "node 'b' inputs: another number of steps or samples than Input 'a' has; got (4,); wanted (3,)"),
     "a batch for one": (TWO, {"a": np.ones((3, 2)), "b": np.ones((3, 1, 3, 2))}, None, "got (3, 1); wanted (3,)"),
     "steps contradict": (ONE, ONES, 4, "steps: steps contradicts the input; got 4; wanted 3. Leave steps out"),
+    "steps zero": (ONE, ONES, 0, "steps: no such number of steps; got 0; wanted an integer >= 1"),
+    "steps a text": (NONE, None, "9", "got '9'; wanted an integer >= 1"),  # type: ignore[dict-item]
+    "two names wrong": (TWO, {"a": np.ones((3, 2)), "z": 1}, None, "node 'b' inputs: the Input has no data; wanted one array for each of a, b"),
+    "another number of inner axes": (TWO, {"a": np.ones((3, 2)), "b": np.ones((3, 6))}, None, "node 'b' inputs: the input has the wrong shape; got (3, 6); wanted (T, 3, 2) or (T, batch, 3, 2)"),
+    "no step of a batch": (ONE, np.ones((0, 2, 6)), None, "no step or no sample; got (0, 2, 6)"),
+    "minus infinity later": (TWO, {"a": np.ones((3, 2)), "b": np.where(np.arange(18).reshape(3, 3, 2) > 8, -np.inf, 1)}, None, "node 'b' inputs: the input has a value that is not finite; got -inf at index (1, 1, 1)"),
+    "another batch": (TWO, {"a": np.ones((3, 4, 2)), "b": np.ones((3, 5, 3, 2))}, None, "got (3, 5); wanted (3, 4)"),
+    "mapping for none": (NONE, {"i": ONES}, 3, "node 'i' inputs: there is no such Input"),
     "steps negative": (ONE, ONES, -1, "steps: no such number of steps; got -1; wanted an integer >= 1"),
     "steps a fraction": (NONE, None, 2.5, "got 2.5; wanted an integer >= 1"),  # type: ignore[dict-item]
     "steps a truth": (NONE, None, True, "got True"),

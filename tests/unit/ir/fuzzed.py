@@ -74,6 +74,20 @@ JUNK: dict[str, Any] = {
 }
 
 
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """Some bytes replaced, or a piece cut out, or zeros over a piece."""
+    data = bytearray(content)
+    how = rng.integers(3)
+    if how == 0:
+        for place in rng.integers(0, len(data), size=int(rng.integers(1, 30))):
+            data[place] = int(rng.integers(256))
+    else:
+        start = int(rng.integers(0, len(data)))
+        stop = min(len(data), start + int(rng.integers(1, 400)))
+        data[start:stop] = b"" if how == 1 else bytes(stop - start)
+    return bytes(data)
+
+
 def put(group: h5py.Group, name: str, value: Any) -> None:
     """Replace a field, whatever it was."""
     del group[name]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import nir
 import numpy as np
@@ -12,37 +11,10 @@ import pytest
 
 import hasn
 from hasn.errors import OptionError, ParameterError, ShapeError, TimeStepError
+from hasn.ir.check import checked
 from hasn.ir.finding import Finding
-from tests.graphs import DT, Draw, Shape, chain, graph, inp, out
-
-D = Draw(1)
-
-
-def conv(**changes: Any) -> nir.NIRGraph:
-    """A net of one convolution whose fields are set after NIR's own checks."""
-    node = D.conv2d(4, 2, (3, 3))
-    for key, value in changes.items():
-        setattr(node, key, value)
-    return chain(node, given=(2, 5, 5), result=(4, 3, 3))
-
-
-def one(kind: str, **fixed: Any) -> nir.NIRGraph:
-    """A net of one population of three."""
-    return chain(D.neuron(kind, (3,), **fixed), given=(3,), result=(3,))
-
-
-def with_field(net: nir.NIRGraph, **changes: Any) -> nir.NIRGraph:
-    """The net with fields of its node n1 set."""
-    for key, value in changes.items():
-        setattr(net.nodes["n1"], key, value)
-    return net
-
-
-def pool(kernel: Shape = (2, 2), stride: Shape = (2, 2), padding: Shape = (0, 0)) -> nir.NIRGraph:
-    """A net of one pooling."""
-    node = nir.SumPool2d(np.array(kernel), np.array(stride), np.array(padding))
-    return chain(node, given=(2, 4, 4), result=(2, 2, 2))
-
+from tests.graphs import DT, chain, graph, inp, out
+from tests.unit.ir.nets import D, conv, one, pool, with_field
 
 Made = Callable[[], nir.NIRGraph]
 #: name -> (graph, node, parameter, part of the error's text)
@@ -130,6 +102,68 @@ def test_shapes_that_do_not_meet(name: str) -> None:
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["IF", "LIF", "CubaLIF"])
+def test_doubts_about_v_reset_in_every_neuron_that_fires(kind: str) -> None:
+    (found,) = hasn.check(one(kind, v_threshold=1.0, v_reset=[0, 1.001, 0]), dt=DT)
+    assert (found.severity, found.node, found.parameter) == ("warning", "n1", "v_reset")
+    assert "Swap them" in found.repair
+    (found,) = hasn.check(one(kind, metadata={"v_reset_assumed": True}), dt=DT)
+    assert (found.severity, found.node, found.parameter) == ("note", "n1", "v_reset")
+    assert "reset='subtract'" in found.repair
+
+
+def test_all_that_is_wrong_with_a_convolution_and_a_population_is_said_at_once() -> None:
+    found = errors(conv(stride=0, dilation=0, padding="full", groups=3))
+    assert [f.parameter for f in found] == ["stride", "dilation", "groups"]  # padding means nothing without these
+    assert [f.parameter for f in errors(conv(padding="full", groups=3))] == ["groups", "padding"]
+    found = errors(chain(D.lif(3, metadata={"reset": "x", "v_init": np.nan}), given=(3,), result=(3,)))
+    assert [f.parameter for f in found] == ["metadata['reset']", "metadata['v_init']"]
+    both = with_field(one("LIF"), tau=np.full(3, -1.0), r=np.zeros(3))
+    assert [f.parameter for f in errors(both)] == ["tau", "r"]
+    pooled = pool(kernel=(0, 2), stride=(1.5, 1), padding=(0, -1))
+    assert [(f.parameter, f.message[:6]) for f in errors(pooled)] == [
+        ("kernel_size", "is too"), ("stride", "is nei"), ("padding", "is too"),
+    ]  # fmt: skip
+
+
+def test_what_is_judged_after_what() -> None:
+    """Form, then values, then shapes and dt together: each would be nonsense without the one before."""
+    net = chain(D.lif(3, tau=-1.0), D.lif(4), given=(3,), result=(3,))
+    net.metadata["dt"] = -1.0
+    net.edges.append(("n1", "nowhere"))
+    assert [f.node for f in hasn.check(net)] == ["nowhere"]
+    net.edges.pop()
+    assert [(f.node, f.parameter) for f in hasn.check(net)] == [("n1", "tau")]
+    net.nodes["n1"].tau = np.full(3, 0.01)
+    found = hasn.check(net)
+    assert [(f.node, f.parameter) for f in found] == [("n2", ""), ("output", ""), ("", "dt")]
+    assert [f.error for f in found] == [ShapeError, ShapeError, TimeStepError]
+    twice = chain(chain(D.lif(3), given=(3,), result=(3,)), given=(3,), result=(3,))
+    twice.edges.append(("input", "n1.input"))
+    (finding,) = hasn.check(twice)
+    assert (finding.severity, finding.node) == ("error", "n1.input")
+    assert "2 edges lead here" in finding.message
+
+
+def test_what_lowering_takes_is_checked_with_its_own_dt_and_method() -> None:
+    net = chain(D.lif(3, tau=0.7e-3), given=(3,), result=(3,))
+    found = checked(net, dt=1e-3)
+    assert (found.dt, found.shapes["n1"], set(found.flat.nodes)) == (1e-3, ((3,), (3,)), {"input", "n1", "output"})
+    with pytest.raises(TimeStepError, match="diverges"):
+        checked(net, dt=2e-3)
+    assert checked(net, dt=2e-3, method="exact").dt == 2e-3
+    with pytest.raises(
+        TimeStepError, match=r"dt: the time step is not known; wanted seconds\. Pass dt=\.\.\. \(seconds\)"
+    ):
+        checked(net)
+    net.metadata["dt"] = 5e-4
+    assert (checked(net).dt, checked(net, dt=1e-3).dt) == (5e-4, 1e-3)
+    with pytest.raises(OptionError, match="unknown method; got 'rk4'"):
+        checked(net, method="rk4")
+    with pytest.raises(OptionError, match="unknown method"):
+        hasn.check("no graph either", method="rk4")
+
+
 def test_a_good_graph_has_no_findings(net: nir.NIRGraph) -> None:
     assert hasn.check(net, dt=DT) == []
 
@@ -160,11 +194,12 @@ def test_what_is_doubtful_is_a_warning_with_a_way_out(name: str) -> None:
     assert finding.repair
 
 
-def test_errors_come_first() -> None:
-    net = chain(D.lif(3, tau=0.7e-3), D.lif(3, v_reset=2.0, metadata={"reset": "x"}), given=(3,), result=(3,))
-    severities = [finding.severity for finding in hasn.check(net, dt=DT)]
-    assert severities == sorted(severities)
-    assert severities[0] == "error"
+def test_errors_come_first_and_notes_last() -> None:
+    fires = {"v_threshold": 1.0, "v_reset": 2.0, "metadata": {"v_reset_assumed": True, "v_init": np.nan}}
+    net = chain(D.lif(3, metadata={"v_reset_assumed": True}), D.lif(3, **fires), given=(3,), result=(3,))
+    assert [(f.severity, f.node) for f in hasn.check(net, dt=DT)] == [
+        ("error", "n2"), ("warning", "n2"), ("note", "n1"), ("note", "n2"),
+    ]  # fmt: skip
 
 
 def test_nodes_inside_nested_graphs_have_their_outer_name() -> None:

@@ -38,14 +38,13 @@ BYTES = """
 import faulthandler, resource, sys
 from pathlib import Path
 import numpy as np
-from tests.unit.ir.fuzzed import load_both_ways
-from tests.unit.ir.test_load import damaged
+from tests.unit.ir.fuzzed import damaged, load_both_ways
 
 faulthandler.enable()
 resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30,) * 2)
-path, seed = Path(sys.argv[1]), int(sys.argv[2])
-content, rng, errors = path.read_bytes(), np.random.default_rng(seed), []
-for number in range(int(sys.argv[3])):
+path = Path(sys.argv[1])
+content, rng, errors = path.read_bytes(), np.random.default_rng(1), []
+for number in range(120):
     path.write_bytes(damaged(content, rng))
     (path.parent / "last").write_text(str(number))
     load_both_ways(path, errors, f"file {number}")
@@ -67,23 +66,22 @@ def test_the_graph_and_its_file_are_sound(whole: Path) -> None:
     assert not errors
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_damaged_bytes(seed: int, whole: Path) -> None:
-    """120 files each; under 4 GB of memory, and the library of HDF5 must neither crash nor hang."""
+def test_damaged_bytes(whole: Path) -> None:
+    """120 files, twice what runs every line; under 4 GB of memory, and the library of HDF5 must not crash nor hang."""
     done = subprocess.run(
-        [sys.executable, "-c", BYTES, str(whole), str(seed), "120"],
+        [sys.executable, "-c", BYTES, str(whole)],
         cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"after file {(whole.parent / 'last').read_text()}: {done.stderr[-3000:]}"
 
 
 def test_damaged_fields(whole: Path, tmp_path: Path) -> None:
-    """300 drawn pairs of a field and what stands there instead, a group for a value and nothing at all among them."""
+    """120 drawn pairs of a field and what stands there instead, a group for a value and nothing at all among them."""
     content, rng, errors, loaded = whole.read_bytes(), np.random.default_rng(4), [], 0
     with h5py.File(whole) as file:
         known = fields(file)
     kinds = [*JUNK, "nothing", "a group"]
-    for number in range(300):
+    for number in range(120):
         field, kind = known[rng.integers(len(known))], kinds[rng.integers(len(kinds))]
         path = tmp_path / "damaged.nir"
         path.write_bytes(content)
@@ -97,7 +95,7 @@ def test_damaged_fields(whole: Path, tmp_path: Path) -> None:
                 put(file, field, JUNK[kind])
         loaded += load_both_ways(path, errors, f"{number}: {field} <- {kind}")
     assert not errors, "\n".join(errors)
-    assert 20 < loaded < 600
+    assert 20 < loaded < 240
 
 
 def links(file: h5py.File, kind: str) -> None:
@@ -172,18 +170,18 @@ def test_a_shape_without_end_is_not_filled(whole: Path) -> None:
 
 
 def test_malformed_graphs_built_in_python() -> None:
-    """700 drawn pairs of an attribute and what stands there instead."""
+    """400 drawn pairs of an attribute and what stands there instead."""
     rng, errors, passed = np.random.default_rng(6), [], 0
     values = {**JUNK, **ODD}
     count = len(list(places(every_primitive())))
-    for _ in range(700):
+    for _ in range(400):
         net = every_primitive()
         name, replace = list(places(net))[rng.integers(count)]
         kind = list(values)[rng.integers(len(values))]
         replace(values[kind] if callable(values[kind]) else copy.deepcopy(values[kind]))
         passed += survives(partial(copy.copy, net), errors, f"{name} <- {kind}")
     assert not errors, "\n".join(errors)
-    assert 50 < passed < 650
+    assert 50 < passed < 350
 
 
 def test_a_graph_inside_itself_is_refused() -> None:

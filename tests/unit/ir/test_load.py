@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.errors import FileError, GraphError, ParameterError, TimeStepError
+from hasn.errors import FileError, GraphError, ParameterError, RepairWarning, TimeStepError
 from tests.graphs import Draw, chain, graph, inp, out
 
 
@@ -129,6 +129,12 @@ BAD_FIELDS: dict[str, tuple[Callable[[h5py.Group], None], type[Exception], str]]
     "shape is text": (lambda n: put(n["nodes/input"], "shape", "six"), ParameterError, "node 'input' shape: is not a shape; got 'six'"),
     "shape is negative": (lambda n: put(n["nodes/input"], "shape", np.array([-6])), ParameterError, "integers >= 1"),
     "a single node": (lambda n: put(n, "type", "LIF"), FileError, "a single LIF, not a graph.*from_list"),
+    "edges in one row": (lambda n: put(n, "edges", np.array(["n1", "n2"], dtype="S")), GraphError, r"net.nir: its 'edges' is not a list of pairs of names; got .* \(2,\)"),
+    "edges of one": (lambda n: put(n, "edges", np.array([["n1"], ["n2"]], dtype="S")), GraphError, "not a list of pairs"),
+    "a node is data": (lambda n: put(n["nodes"], "n2", 1), GraphError, "net.nir: its 'nodes' is not a group of nodes"),
+    "shape is zero": (lambda n: put(n["nodes/output"], "shape", np.array([3, 0])), ParameterError, r"node 'output' shape: is not a shape; got array\(\[3, 0\]\); wanted integers >= 1"),
+    "type is a number": (lambda n: put(n["nodes/n2"], "type", 3), GraphError, "node 'n2': it has no type"),
+    "no root type": (lambda n: put(n, "type", None), GraphError, "net.nir: it has no type"),
     "unknown root": (lambda n: put(n, "type", "Net"), GraphError, "net.nir: unknown node type"),
 }  # fmt: skip
 
@@ -138,6 +144,70 @@ def test_a_bad_field_names_its_node(name: str, nir_file: Path) -> None:
     edit, error, text = BAD_FIELDS[name]
     with pytest.raises(error, match=text):
         hasn.load(edited(nir_file, edit))
+
+
+#: The same one level down: the node by its whole name, and no file, which the node's name makes needless.
+BAD_INSIDE: dict[str, tuple[Callable[[h5py.Group], None], str]] = {
+    "unknown type": (lambda n: put(n["nodes/n1"], "type", "ALIF"), "^node 'n1.n1': unknown node type"),
+    "edges": (lambda n: put(n, "edges", np.ones(3)), r"^node 'n1': its 'edges' is not a list of pairs of names; got float64 \(3,\)"),
+    "nodes": (lambda n: put(n, "nodes", 1), "^node 'n1': its 'nodes' is not a group"),
+    "metadata": (lambda n: put(n["nodes/n1"], "metadata", 1), "^node 'n1.n1' metadata: is not a group"),
+    "parameter": (lambda n: put(n["nodes/n1"], "tau", None), "^node 'n1.n1' tau: this LIF lacks it"),
+    "edge to nowhere": (lambda n: put(n, "edges", np.array([["input", "n9"]], dtype="S")), "^node 'n1.n9': edge 'input' -> 'n9'"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def nested_file(tmp_path: Path) -> Path:
+    """A LIF population in a graph in a graph."""
+    hasn.save(chain(chain(Draw(2).lif(3), given=(3,), result=(3,)), given=(3,), result=(3,)), tmp_path / "net.nir")
+    return tmp_path / "net.nir"
+
+
+@pytest.mark.parametrize("name", BAD_INSIDE)
+def test_a_bad_field_of_a_nested_graph_has_its_outer_name(name: str, nested_file: Path) -> None:
+    edit, text = BAD_INSIDE[name]
+    with pytest.raises(GraphError, match=text):
+        hasn.load(edited(nested_file, lambda node: edit(node["nodes/n1"])))
+
+
+def test_what_a_file_may_leave_out(nested_file: Path) -> None:
+    """Metadata, a nested graph's edges, v_reset (an older NIR), a graph's nodes."""
+
+    def leave_out(node: h5py.Group) -> None:
+        inner = node["nodes/n1"]
+        put(inner, "edges", np.zeros((0, 2)))
+        put(inner["nodes/n1"], "v_reset", None)
+        put(inner["nodes/output"], "metadata", None)
+
+    found = hasn.load(edited(nested_file, leave_out)).nodes["n1"]
+    assert found.edges == []
+    assert found.nodes["n1"].metadata == {"v_reset_assumed": True}
+    np.testing.assert_array_equal(found.nodes["n1"].v_reset, [0, 0, 0])
+
+
+def test_repairs_of_reading_come_before_those_of_the_graph_and_dt_is_checked(nested_file: Path) -> None:
+    def edit(node: h5py.Group) -> None:
+        put(node["nodes/n1/nodes/n1"], "r", 0.02)
+        put(node, "edges", np.array([["input", "n1"], ["n1", "output"], ["input", "n1"]], dtype="S"))
+
+    edited(nested_file, edit)
+    with pytest.raises(ParameterError, match=r"node 'n1\.n1'"):
+        hasn.load(nested_file)
+    with pytest.warns(RepairWarning, match=r"net\.nir: 2 repair\(s\):\n  node") as caught:
+        found = hasn.load(nested_file, dt=2e-3, repair=True)
+    lines = found.metadata["repairs"].splitlines()
+    assert [line.split(":")[0] for line in lines] == ["node 'n1.n1' r", "node 'n1'"]
+    assert found.metadata["dt"] == 2e-3
+    assert caught[0].filename == __file__  # the caller's line, not ours
+    with pytest.raises(TimeStepError, match=r"got 0\.0"):
+        hasn.load(nested_file, dt=0.0, repair=True)
+
+
+def test_a_sound_file_is_not_repaired(nir_file: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hasn.load(nir_file, repair=True).metadata == {"dt": 1e-3}
 
 
 def test_a_loop_of_hdf5_links_is_no_network(nir_file: Path) -> None:
@@ -168,36 +238,3 @@ def test_a_broken_heap_of_strings_is_refused_before_hdf5_loops_on_it(offset: int
     nir_file.write_bytes(content)
     with pytest.raises(FileError, match=r"damaged or truncated HDF5 \(its strings are broken\)"):
         hasn.load(nir_file)
-
-
-def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """Some bytes replaced, or a piece cut out, or zeros over a piece."""
-    data = bytearray(content)
-    how = rng.integers(3)
-    if how == 0:
-        for place in rng.integers(0, len(data), size=int(rng.integers(1, 30))):
-            data[place] = int(rng.integers(256))
-    else:
-        start = int(rng.integers(0, len(data)))
-        stop = min(len(data), start + int(rng.integers(1, 400)))
-        data[start:stop] = b"" if how == 1 else bytes(stop - start)
-    return bytes(data)
-
-
-@pytest.mark.parametrize("repair", [False, True])
-def test_damaged_bytes_never_end_in_anything_but_an_error_of_ours(repair: bool, nir_file: Path) -> None:
-    """Seeded damage; the 300 files either load and check, or raise a HasnError: no KeyError from the depths."""
-    content = nir_file.read_bytes()
-    rng = np.random.default_rng(11)
-    refused = 0
-    for _ in range(300):
-        nir_file.write_bytes(damaged(content, rng))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = hasn.load(nir_file, repair=repair)
-                hasn.check(found)
-                hasn.lower(found)
-        except hasn.HasnError:
-            refused += 1
-    assert 50 < refused < 300

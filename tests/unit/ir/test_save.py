@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import nir
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 import hasn
 from hasn.errors import FileError, GraphError, OptionError, ShapeError
+from hasn.ir.whole import refuse_existing, umask, whole_file
 from hasn.testing import reference
 from hasn.testing.cases import CASES
 from tests.graphs import Draw, chain, graph, inp, out
@@ -141,6 +144,95 @@ def test_what_cannot_be_saved_leaves_no_file(net: nir.NIRGraph, tmp_path: Path) 
     with pytest.raises(FileError, match="Keep numbers, strings and arrays in metadata"):
         hasn.save(net, path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_type_that_no_shape_reaches_is_refused_by_name(tmp_path: Path) -> None:
+    """HDF5 has nothing to write for None; what can be inferred is filled in."""
+    flat = nir.Flatten({"input": None}, 0, -1)
+    for node, parameter in [
+        (flat, "input_shape"),
+        (Draw(1).conv1d(2, 2, 2), "input_shape"),
+        (nir.Input({"input": None}), "shape"),
+    ]:
+        nested = graph({"x": node, "o": out(3)}, "x > o")
+        with pytest.raises(ShapeError, match="nowhere given, and the file needs it") as caught:
+            hasn.save(nested, tmp_path / "x.nir")
+        assert (caught.value.node, caught.value.parameter) == ("x", parameter)
+    net = chain(flat, Draw(1).lif(6), given=(2, 3), result=(6,))
+    net.nodes["output"].output_type["output"] = None
+    hasn.save(net, tmp_path / "x.nir")
+    found = nir.read(tmp_path / "x.nir")
+    assert found.nodes["n1"].input_type["input"].tolist() == [2, 3]
+    assert found.nodes["output"].output_type["output"].tolist() == [6]
+
+
+def test_a_whole_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    path, before = tmp_path / "x", os.umask(0o027)
+    try:
+        with whole_file(path) as temporary:
+            assert (temporary.parent, temporary.exists(), path.exists()) == (tmp_path, True, False)
+            assert temporary.name.startswith(".x.")
+            temporary.write_bytes(b"new")
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert umask() == umask() == 0o027  # asking for it changes nothing
+    finally:
+        os.umask(before)
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), FileError("is bad"), KeyboardInterrupt()])
+def test_a_block_that_fails_leaves_the_old_file_and_its_own_error(error: BaseException, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with whole_file(path, force=True) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        write()
+    assert caught.value is error
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_system_refuses_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    for error, said in [(OSError(errno.EIO, "broken"), "broken"), (OSError("odd"), "odd")]:
+        with pytest.raises(FileError, match=f"could not be written: {said}") as caught, whole_file(path):
+            raise error
+        assert caught.value.parameter == str(path)
+    for refused in (OSError(errno.EACCES, "no right"), OSError("no right")):
+        monkeypatch.setattr(tempfile, "mkstemp", Mock(side_effect=refused))
+        with pytest.raises(FileError, match=r"cannot write here: no right$") as caught, whole_file(path):
+            raise AssertionError("the block must not be reached")
+        assert caught.value.parameter == str(tmp_path)
+
+
+def test_force_replaces_a_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    assert refuse_existing(tmp_path / "x", force=True) == tmp_path / "x"
+    assert refuse_existing(str(tmp_path / "y"), force=False) == tmp_path / "y"
+    for force in (False, True):
+        with pytest.raises(FileError, match="is a folder") as caught:
+            refuse_existing(tmp_path, force=force)
+        assert caught.value.parameter == str(tmp_path)
+        with pytest.raises(FileError, match="there is no such folder") as caught:
+            refuse_existing(tmp_path / "a/b", force=force)
+        assert caught.value.parameter == str(tmp_path / "a")
+
+
+def test_metadata_without_dimensions(tmp_path: Path) -> None:
+    """The graph's own, and a nested graph's: dt may come so from numpy, and check takes it."""
+    inner = chain(Draw(2).lif(3), given=(3,), result=(3,))
+    inner.metadata["note"] = np.array(7)
+    net = chain(inner, given=(3,), result=(3,))
+    net.metadata["dt"] = np.array(1e-3)
+    hasn.save(net, tmp_path / "x.nir")
+    found = hasn.load(tmp_path / "x.nir")
+    assert (found.metadata["dt"], found.nodes["n1"].metadata["note"]) == (1e-3, 7)
+    assert isinstance(net.metadata["dt"], np.ndarray)  # the caller's graph is not changed
 
 
 def test_parameters_without_dimensions(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -97,7 +99,10 @@ def test_nir_data_that_cannot_be_taken() -> None:
         ({"spikes": events}, {"dt": 0.1}, "outside the recording"),
         ({"v": grid}, {"dt": 0.2}, "different time steps"),
         ({"weather": grid}, {}, "unknown observable"),
-        ({"v": grid}, {"batched": False}, "several samples"),
+        ({"v": grid}, {"batched": False}, r"several samples; got 2; wanted 1\. Pass batched=True"),
+        ({"v": grid, "u": nir.TimeGriddedData(np.zeros((2, 8, 3)), 0.2)}, {}, r"got 0\.1, 0\.2.*Resample them first"),
+        ({}, {}, r"do not say one time step; wanted seconds\. Pass dt="),
+        ({}, {"dt": 0}, "do not say one time step"),
     ]:
         with pytest.raises(InputError, match=words):
             Recording.from_nir(nir.NIRGraphData({"n": nir.NIRNodeData(observables)}), **options)  # type: ignore[arg-type]
@@ -115,8 +120,28 @@ def test_neo() -> None:
     )
     steps = np.rint(train.times.rescale("s").magnitude / 0.1).astype(int)
     assert steps.tolist() == np.flatnonzero(one.spikes["conv.lif"][:, 1, 1, 2]).tolist()
+    assert all(t.annotations["sample"] == segment.index == 1 for t in segment.spiketrains)
+    assert (len(segment.spiketrains), len(segment.analogsignals), block.name) == (2 * 4 + 5, 2, "hasn lava")
+    assert (float(train.t_stop.rescale("s")), train.name) == (pytest.approx(1.2), "conv.lif[1, 2]")
+    conv = next(s for s in segment.analogsignals if s.annotations["node"] == "conv.lif")
+    np.testing.assert_array_equal(conv.magnitude, one.voltages["conv.lif"][:, 1].reshape(12, 8))
+    assert (float(conv.sampling_period.rescale("s")), conv.name) == (0.1, "conv.lif v")
     signal = next(s for s in segment.analogsignals if s.annotations["node"] == "out")
     np.testing.assert_array_equal(signal.rescale("V").magnitude, one.voltages["out"][:, 1])
+
+
+def test_neo_without_a_batch_or_with_little_recorded() -> None:
+    pytest.importorskip("neo", reason="pip install 'hasn[neo]'")
+    one = recording(batched=False)
+    (segment,) = one.to_neo().segments
+    counts = [len(train) for train in segment.spiketrains if train.annotations["node"] == "out"]
+    assert counts == one.spikes["out"].sum(axis=0).tolist()
+    empty: dict[str, Any] = {"outputs": {}, "spikes": {}, "voltages": {}, "backend": ""}
+    nothing = replace(one, **empty).to_neo()
+    assert (len(nothing.segments), nothing.name) == (0, "hasn")
+    for group in ("outputs", "currents"):
+        only = replace(recording(), **{**empty, group: {"n": np.ones((4, 2, 3))}})
+        assert [len(segment.spiketrains) for segment in only.to_neo().segments] == [0, 0]
 
 
 def test_without_neo_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

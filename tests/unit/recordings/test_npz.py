@@ -1,0 +1,85 @@
+"""Recordings in .npz files: every field back, and whatever is damaged or missing a FileError."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hasn.errors import FileError
+from hasn.recording import Counts, Recording
+from tests.unit.recordings.test_travel import recording
+
+
+def test_damaged_bytes_are_a_file_error_whatever_zip_and_zlib_say(tmp_path: Path) -> None:
+    """A hundred files with one byte changed: damage that shows is a FileError, the rest reads."""
+    recording().save(tmp_path / "r.npz")
+    content, rng, refused = (tmp_path / "r.npz").read_bytes(), np.random.default_rng(0), 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(damaged))] ^= int(rng.integers(1, 256))
+        (tmp_path / "x.npz").write_bytes(damaged)
+        try:
+            Recording.load(tmp_path / "x.npz")
+        except FileError:
+            refused += 1
+    assert 60 < refused < 100
+
+
+META: dict[str, Any] = {
+    "format": 1, "dt": 0.1, "shifts": {"n": 2}, "counts": {"spikes": {"n": 3}, "synaptic_operations": {"i": 4}},
+    "backend": "lava", "precision": "loihi", "seconds": 1.5, "batched": True,
+}  # fmt: skip
+
+
+def written(path: Path, meta: Any, **arrays: Any) -> Path:
+    """A file with this as its meta."""
+    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
+    return path
+
+
+def test_every_field_of_the_meta_is_read_and_none_can_be_missing(tmp_path: Path) -> None:
+    found = Recording.load(written(tmp_path / "x.npz", META, **{"voltages/a/b": np.ones((2, 1, 3))}))
+    assert (found.dt, found.shifts, found.backend, found.precision, found.seconds, found.batched) == (
+        0.1, {"n": 2}, "lava", "loihi", 1.5, True,
+    )  # fmt: skip
+    assert found.counts == Counts({"n": 3}, {"i": 4})
+    assert (list(found.voltages), found.steps) == (["a/b"], 2)
+    for key in META:
+        less = {name: value for name, value in META.items() if name != key}
+        with pytest.raises(FileError, match="damaged one"):
+            Recording.load(written(tmp_path / "x.npz", less))
+
+
+@pytest.mark.parametrize(
+    ("meta", "arrays", "words"),
+    [
+        ([1], {}, "damaged one"),
+        ({**META, "format": "one"}, {}, "damaged one"),
+        ({**META, "format": 2}, {}, r"a newer hasn; got format 2; wanted format 1\. Upgrade hasn"),
+        ({**META, "dt": "fast"}, {}, "damaged one"),
+        (META, {"weights/n": np.ones(2)}, "an array of no group; got weights/n"),
+        (META, {"spikes": np.ones(2)}, None),
+        (META, {"spikes/n": np.array([object()])}, "damaged one"),
+    ],
+)
+def test_a_file_that_is_nearly_a_recording(meta: Any, arrays: Any, words: str | None, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.npz", meta, **arrays)
+    if words is None:
+        assert list(Recording.load(path).spikes) == [""]
+        return
+    with pytest.raises(FileError, match=words) as caught:
+        Recording.load(path)
+    assert caught.value.parameter == str(path)
+
+
+def test_an_existing_recording_is_kept_unless_forced(tmp_path: Path) -> None:
+    recording(dt=0.1).save(tmp_path / "r.npz")
+    with pytest.raises(FileError, match="exists and is kept"):
+        recording(dt=0.2).save(tmp_path / "r.npz")
+    assert Recording.load(tmp_path / "r.npz").dt == 0.1
+    recording(dt=0.2).save(tmp_path / "r.npz", force=True)
+    assert Recording.load(tmp_path / "r.npz").dt == 0.2
