@@ -1,4 +1,4 @@
-"""What a training runs on, each by itself: what moves parameters, how much runs at once, what is told, what is checked."""
+"""What a training runs on, each by itself: what moves parameters, how much runs at once, what is told and refused."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -308,21 +308,6 @@ def test_the_worst_of_several() -> None:
 
 
 # --- a group of this process alone, over gloo
-
-
-@pytest.fixture
-def torchrun(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if torchrun had started this process alone."""
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
-        monkeypatch.setenv(name, value)
-    yield
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def test_a_group_that_is_made_is_destroyed(torchrun: None) -> None:
