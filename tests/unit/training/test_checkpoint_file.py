@@ -249,6 +249,15 @@ def test_the_best_epoch() -> None:
     assert up.waited == 1
 
 
+@pytest.mark.parametrize("smaller_is_better", [True, False])
+def test_an_epoch_that_is_no_number_is_not_the_best(smaller_is_better: bool) -> None:
+    """As the first one neither, or no epoch would ever be better."""
+    now = Progress()
+    said = [now.judge(value, smaller_is_better) for value in (float("nan"), 2.0, float("nan"), 2.0)]
+    assert said == [False, True, False, False]
+    assert (now.best, now.waited) == (2.0, 2)
+
+
 def test_the_rate_of_a_step_is_the_mean_of_its_populations() -> None:
     figures: dict[str, Any] = {
         "epoch": 0, "epochs": 1, "step": 1, "batch": 1, "batches": 1, "loss": 1.0, "accuracy": None,
