@@ -221,7 +221,7 @@ def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor, 
     Raises:
         InputError: naming the Input, what came and what is wanted.
     """
-    count, steps = (len(labels) if labels.ndim else 0), len(next(iter(columns.values())))
+    count, steps = (len(labels) if labels.ndim else 0), 0
     for name, value in columns.items():
         shape = shapes[name]
         if value.ndim != 2 + len(shape) or tuple(value.shape[2:]) != shape or not len(value):
@@ -229,6 +229,7 @@ def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor, 
         if value.shape[1] != count:
             way_out = "The batch seems to come first: transpose(0, 1)." if len(value) == count else None
             _refuse(name, what, f"{tuple(value.shape)} and {count} labels", "one label a sample", way_out)
+        steps = steps or len(value)
         if len(value) != steps:
             _refuse(name, what, f"{len(value)} steps", f"{steps}, as the other Inputs have")
 

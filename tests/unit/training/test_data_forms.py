@@ -202,6 +202,7 @@ def changed(**columns: Any) -> dict[str, Any]:
         (changed(also=block(3, 4, 3)), "also", "(3, 4, 3)", "(T, batch, 1, 3), T >= 1", None),
         (changed(also=block(3, 4, 3, 1)), "also", "(3, 4, 3, 1)", "(T, batch, 1, 3), T >= 1", None),
         (changed(also=block(3, 4, 1, 3, 1)), "also", "(3, 4, 1, 3, 1)", "(T, batch, 1, 3), T >= 1", None),
+        (changed(**{"in": 3.0}), "in", "()", "(T, batch, 2), T >= 1", None),
         (changed(**{"in": block(0, 4, 2)}), "in", "(0, 4, 2)", "(T, batch, 2), T >= 1", None),
         (changed(**{"in": block(3, 5, 2)}), "in", "(3, 5, 2) and 4 labels", "one label a sample", None),
         (changed(**{"in": block(4, 3, 2)}), "in", "(4, 3, 2) and 4 labels", "one label a sample",
