@@ -221,20 +221,23 @@ def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor, 
     Raises:
         InputError: naming the Input, what came and what is wanted.
     """
-    count, steps = (len(labels) if labels.ndim else 0), len(next(iter(columns.values())))
+    count, steps = (len(labels) if labels.ndim else 0), 0
     for name, value in columns.items():
         shape = shapes[name]
         if value.ndim != 2 + len(shape) or tuple(value.shape[2:]) != shape or not len(value):
             _refuse(name, what, tuple(value.shape), _layout(shape, "(T, batch{}), T >= 1"))
         if value.shape[1] != count:
-            first = " The batch seems to come first: transpose(0, 1)." if len(value) == count else ""
-            _refuse(name, what, f"{tuple(value.shape)} and {count} labels", "one label a sample" + first)
+            way_out = "The batch seems to come first: transpose(0, 1)." if len(value) == count else None
+            _refuse(name, what, f"{tuple(value.shape)} and {count} labels", "one label a sample", way_out)
+        steps = steps or len(value)
         if len(value) != steps:
             _refuse(name, what, f"{len(value)} steps", f"{steps}, as the other Inputs have")
 
 
-def _refuse(name: str, what: str, got: object, wanted: str) -> None:
-    raise InputError("the inputs have the wrong shape", node=name, parameter=what, got=got, wanted=wanted)
+def _refuse(name: str, what: str, got: object, wanted: str, way_out: str | None = None) -> None:
+    raise InputError(
+        "the inputs have the wrong shape", node=name, parameter=what, got=got, wanted=wanted, way_out=way_out
+    )
 
 
 def _layout(shape: tuple[int, ...], form: str) -> str:

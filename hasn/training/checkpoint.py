@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,9 @@ def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Map
     import torch
 
     try:
+        wrong = zipfile.ZipFile(io.BytesIO(content)).testzip()  # torch reads the checksums and does not compare them
+        if wrong is not None:
+            raise zipfile.BadZipFile(f"{wrong} has another checksum")
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make torch and zipfile raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

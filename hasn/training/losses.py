@@ -184,7 +184,7 @@ def _shown(program: Program, output: str) -> str:
         return "spikes" if source.spiking else "voltages"
     from hasn.program.maps import Identity
 
-    plain = isinstance(source, Sink) or (isinstance(source, Connection) and isinstance(source.map, Identity))
+    plain = isinstance(source, Connection) and isinstance(source.map, Identity)
     return _shown(program, source.name) if plain else "sums"
 
 

@@ -59,7 +59,9 @@ class Progress:
         """Take note of an epoch's monitored value; whether it is the best so far."""
         if value is None:
             return False
-        better = self.best is None or (value < self.best if smaller_is_better else value > self.best)
+        worst = math.inf if smaller_is_better else -math.inf
+        best = worst if self.best is None else self.best
+        better = value < best if smaller_is_better else value > best  # NaN is never
         self.best = value if better else self.best
         self.waited = 0 if better else self.waited + 1
         return better

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
@@ -37,20 +38,43 @@ class Contexts:
 
     def __init__(self, measured: coverage.Coverage) -> None:
         self.measured = measured
-        self.seconds: dict[str, float] = defaultdict(float)
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._now = ""
+        self._uses: dict[str, set[str]] = {}
+        self._shared: dict[str, tuple[str, float]] = {}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Test -> how long it takes on its own, as in the fork of a mutant: with the fixtures that others share."""
+        return {
+            test: took
+            + sum(s for name, (first, s) in self._shared.items() if name in self._uses[test] and test != first)
+            for test, took in self._seconds.items()
+        }
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """The context is the test's name."""
         self.measured.switch_context(item.nodeid)
+        self._now, self._uses[item.nodeid] = item.nodeid, set(getattr(item, "fixturenames", ()))
         try:
             return (yield)
         finally:
             self.measured.switch_context("")
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+        """Take the time of a fixture that several tests share; the first of them is charged for it anyway."""
+        start = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                self._shared[fixturedef.argname] = (self._now, time.monotonic() - start)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up set-up, call and clearing away."""
-        self.seconds[report.nodeid] += report.duration
+        self._seconds[report.nodeid] += report.duration
 
 
 def arguments(tests: list[str]) -> list[str]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from tests.mutants.cover import Contexts
 from tests.mutants.mutant import Mutant
 from tests.mutants.page import Outcome, table, write_page
 from tests.mutants.rooms import ROOT, Room
@@ -78,3 +83,32 @@ def test_the_report_counts_and_shows_survivors(tmp_path: Path) -> None:
     assert "a reason" in page
     assert "slow: 9.0 s" in page
     assert 'class="short"' in page
+
+
+SHARED = """
+import time, pytest
+
+@pytest.fixture(scope="module")
+def dear():
+    time.sleep(0.2)
+
+@pytest.fixture
+def through(dear): pass
+
+def test_first(dear): pass
+def test_second(through): pass
+def test_cheap(): pass
+"""
+
+
+def test_a_fixture_that_tests_share_is_charged_to_each_of_them(tmp_path: Path) -> None:
+    """In the fork of a mutant nobody has made it yet."""
+    (tmp_path / "test_shared.py").write_text(SHARED)
+    measured: Any = SimpleNamespace(switch_context=lambda name: None)
+    contexts = Contexts(measured)
+    assert (
+        pytest.main(["-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)], plugins=[contexts]) == 0
+    )
+    first, second, cheap = contexts.seconds.values()
+    assert min(first, second) >= 0.2
+    assert cheap < 0.1

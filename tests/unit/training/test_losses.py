@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import hasn
-from hasn.errors import InputError, OptionError
 from hasn.training import count, first_spike, membrane, rate
 from tests.unit.training.task import net, readout, samples
 
@@ -44,6 +43,14 @@ def test_count_is_the_squared_distance_to_target_counts() -> None:
     loss = count(correct=0.7, incorrect=0.1)
     assert float(loss.value(z, torch.tensor(LABELS))) == pytest.approx(wanted)
     assert float(loss.value(z, torch.tensor(targets))) == pytest.approx(wanted)
+
+
+def test_the_defaults_of_count_and_first_spike() -> None:
+    z = trains()
+    labels = torch.tensor(LABELS)
+    assert float(count().value(z, labels)) == float(count(correct=0.8, incorrect=0.2).value(z, labels))
+    assert float(first_spike().value(z, labels)) == float(first_spike(1.0).value(z, labels))
+    assert float(count().value(z, labels)) != float(count(correct=0.2, incorrect=0.8).value(z, labels))
 
 
 def test_membrane_is_the_cross_entropy_of_the_peaks() -> None:
@@ -100,39 +107,3 @@ def test_a_function_is_a_loss() -> None:
 
     result = hasn.train(net(), samples(), epochs=8, loss=power, learning_rate=1e-2)
     assert result.losses[-1] < 0.5 * result.losses[0]
-
-
-@pytest.mark.parametrize(
-    ("loss", "last", "words"),
-    [
-        ("membrane", None, "node 'out' loss: the loss 'membrane' reads voltages, and this Output shows spikes"),
-        ("rate", readout(3), "node 'out' loss: the loss 'rate' reads spikes, and this Output shows voltages"),
-        ("hinge", None, "loss: no such loss; got 'hinge'; wanted rate, count, membrane, first-spike"),
-        (lambda outputs, labels: outputs.sum(0), None, "loss: the loss is no scalar tensor"),
-        (lambda outputs, labels: torch.tensor(1.0), None, "loss: the loss does not depend on the parameters"),
-    ],
-)
-def test_losses_that_do_not_fit(loss: Any, last: nir.NIRNode | None, words: str) -> None:
-    with pytest.raises(OptionError, match=words):
-        hasn.train(net(last=last), samples(), epochs=1, loss=loss)
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ([0] * 47 + [3], "data labels: no such class, at sample 47; got 3; wanted .batch,. of integers 0..2"),
-        ([-1] + [0] * 47, "data labels: no such class, at sample 0; got -1"),
-        (np.zeros(48), "data labels: no classes; got torch.float64 .48,."),
-        (np.zeros((48, 1), int), "data labels: no classes"),
-    ],
-)
-def test_labels_out_of_range(labels: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        hasn.train(net(), (samples(48)[0], labels), epochs=1)
-
-
-def test_an_output_that_shows_a_sum_has_no_spikes_to_read() -> None:
-    graph = net()
-    graph.edges = [*graph.edges, ("w2", "out")]
-    with pytest.raises(OptionError, match="reads spikes, and this Output shows sums"):
-        hasn.train(graph, samples(), epochs=1)
