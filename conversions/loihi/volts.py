@@ -19,7 +19,8 @@ def in_volts(graph: nir.NIRGraph, scales: Mapping[str, Scale], input_scales: Map
     """Divide every voltage by its scale.
 
     With ``v = v_chip / scale + offset`` the update of v keeps its time constants; R is divided by the scale, the
-    threshold and v_leak are mapped as voltages are. An Input whose data was scaled gets a Scale behind it.
+    threshold and v_leak are mapped as voltages are. An Input whose data was scaled gets a Scale behind it, but for
+    Outputs that show it.
 
     Args:
         graph: in the chip's units; not changed.
@@ -34,8 +35,12 @@ def in_volts(graph: nir.NIRGraph, scales: Mapping[str, Scale], input_scales: Map
         if factor != 1.0:
             shape = np.asarray(made.nodes[name].input_type["input"])
             behind = f"{name}_scale"
+            while behind in made.nodes:
+                behind += "_"
             made.nodes[behind] = nir.Scale(np.full(tuple(shape.tolist()), factor))
-            made.edges = [(behind if a == name else a, b) for a, b in made.edges] + [(name, behind)]
+            weighted = [a == name and not isinstance(made.nodes[b], nir.Output) for a, b in made.edges]
+            edges = zip(weighted, made.edges, strict=True)
+            made.edges = [(behind if scaled else a, b) for scaled, (a, b) in edges] + [(name, behind)]
     return made
 
 

@@ -51,13 +51,18 @@ def greedy(problem: Problem, spikes: Integers) -> State | None:
 
 
 def _ends(problem: Problem, axons: Integers, cores: int) -> list[int] | None:
-    """Behind the last neuron of each core, or None if the cores are too few. More neurons never need less of a core."""
+    """Behind the last neuron of each core, or None if the cores are too few. More neurons never need less of a core.
+
+    A neuron that is over a limit only because of the out-axons that the last filling showed has a core to itself.
+    """
     ends: list[int] = []
     first = 0
+    least = np.zeros(problem.neurons, dtype=np.int64)  # out-axons of a neuron all of whose targets are on one core
+    least[np.unique(problem.into.indices[problem.into.indices < problem.neurons])] = 1
     while first < problem.neurons:
         if len(ends) == cores:
             return None
-        check_alone(problem, first, used_by(problem, axons, first, first + 1))
+        check_alone(problem, first, used_by(problem, least, first, first + 1))
         fits, over = first + 1, min(problem.neurons, first + int(problem.limits[COMPARTMENTS])) + 1
         while over - fits > 1:
             middle = (fits + over) // 2

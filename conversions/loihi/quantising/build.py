@@ -30,10 +30,12 @@ class Draft:
     """A graph under construction.
 
     Attributes:
+        taken: names of the float graph, which only its own nodes get.
         nodes, edges: as NIR has them.
         weights: node -> what its weights were made from.
     """
 
+    taken: frozenset[str]
     nodes: dict[str, Any] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     weights: dict[str, Weights] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def build(
         outputs: Output -> population that it shows.
         chip: in the chip's units, or in volts.
     """
-    draft = Draft()
+    draft = Draft(frozenset(program.by_name))
     for step in program.steps:
         if isinstance(step, Source):
             draft.add(step.name, nir.Input(np.array(step.shape, dtype=int)))
@@ -153,7 +155,7 @@ def _in_place(
 
 
 def _free(draft: Draft, name: str) -> str:
-    while name in draft.nodes:
+    while name in draft.nodes or name in draft.taken:
         name += "_"
     return name
 

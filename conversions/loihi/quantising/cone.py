@@ -29,12 +29,10 @@ class Path:
     Attributes:
         source: population or Input.
         steps: Connections on the way, in order.
-        late: whether a Delay or a feedback edge lies on the way.
     """
 
     source: str
     steps: tuple[Connection, ...]
-    late: bool
 
     @property
     def weighted(self) -> list[Connection]:
@@ -137,13 +135,13 @@ def _has_dangling(program: Program, target: str, paths: list[Path]) -> bool:
 def _paths(program: Program, target: str) -> Iterator[Path]:
     steps = program.by_name
     into = {name: program.edges_into(name) for name in steps}
-    stack: list[tuple[str, tuple[Connection, ...], bool]] = [(target, (), False)]
+    stack: list[tuple[str, tuple[Connection, ...]]] = [(target, ())]
     while stack:
-        name, behind, late = stack.pop()
+        name, behind = stack.pop()
         for edge in into[name]:
-            step, later = steps[edge.source], late or edge.delay > 0
+            step = steps[edge.source]
             if not isinstance(step, Connection):
-                yield Path(edge.source, behind, later)
+                yield Path(edge.source, behind)
             elif step in behind:
                 raise UnsupportedError(
                     "a loop of stateless nodes: the chip has no such thing",
@@ -151,7 +149,7 @@ def _paths(program: Program, target: str) -> Iterator[Path]:
                     way_out="Put a neuron into the loop.",
                 )
             else:
-                stack.append((step.name, (step, *behind), later or step.delay is not None))
+                stack.append((step.name, (step, *behind)))
 
 
 def _why_composed(paths: list[Path], gain: Floats, input_scales: dict[str, float]) -> str:
