@@ -7,9 +7,9 @@ import pytest
 import hasn
 from hasn.errors import OptionError, RetimingError
 from tests.graphs import DT, Draw, graph, inp, out
-from tests.unit.backends.lava.nets import LIF, agree, kinds, loop, needs_lava, not_on_chip, recurrent, some_spikes
+from tests.unit.backends.lava.nets import LIF, agree, kinds, loop, not_on_chip, recurrent, some_spikes
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 
 
 @pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
