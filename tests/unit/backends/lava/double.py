@@ -380,7 +380,8 @@ class _Runtime:
 
     def run(self, steps: int) -> None:
         """Every step: all processes, then Vars are read and written."""
-        for self.time in range(self.time + 1, self.time + steps + 1):
+        for _ in range(steps):
+            self.time += 1
             ports = [port for process in self.processes for port in process.ports]
             for port in ports:
                 port.sent = None
