@@ -1,8 +1,8 @@
 """A double of Brian2's network (:class:`hasn.backends.brian2.live.Live`): a Plan in plain NumPy.
 
-It reads a population's code as Brian2's documentation says (abstract code, condition, reset), delivers by the levels and
-delays of the Plan, and knows no units: in milliseconds it shows what a Plan and its codes mean. The same tests run on it
-and on Brian2 (``conftest.py``).
+It reads a population's code as Brian2's documentation says (abstract code, condition, reset), delivers by the levels
+and delays of the Plan, and knows no units: in milliseconds it shows what a Plan and its codes mean. The same tests run
+on it and on Brian2 (``conftest.py``).
 """
 
 from __future__ import annotations
