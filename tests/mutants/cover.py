@@ -1,4 +1,4 @@
-"""Which test runs which line, and how long it takes: ``python -m tests.mutants.cover OUT.json TESTS ...`` in a tree.
+"""Which test runs which line, and how long it takes: ``python -m tests.mutants.cover OUT MARKS TESTS ...`` in a tree.
 
 Tests that fail without any slip end this with an error: nothing can be said of mutants then.
 """
@@ -18,7 +18,7 @@ import coverage
 import pytest
 
 #: How pytest is run here and on mutants: no cache, no other plug-in's order.
-PLAIN = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "-m", "not slow")
+PLAIN = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header")
 
 
 #: What tests import and hasn does not change.
@@ -77,12 +77,18 @@ class Contexts:
         self._seconds[report.nodeid] += report.duration
 
 
-def arguments(tests: list[str]) -> list[str]:
+def arguments(tests: list[str], marks: str) -> list[str]:
     """What pytest is given for these: the conformance suite runs on one backend."""
-    return [*PLAIN, *(["--backend", "snntorch"] if any(t.startswith("hasn/testing") for t in tests) else []), *tests]
+    return [
+        *PLAIN,
+        "-m",
+        marks,
+        *(["--backend", "snntorch"] if any(t.startswith("hasn/testing") for t in tests) else []),
+        *tests,
+    ]
 
 
-def main(out: str, *tests: str) -> int:
+def main(out: str, marks: str, *tests: str) -> int:
     """Run the tests and write {"seconds": {test: s}, "lines": {file: {line: [test, ...]}}}."""
     load()
     measured = coverage.Coverage(
@@ -90,7 +96,7 @@ def main(out: str, *tests: str) -> int:
     )
     measured.start()
     contexts = Contexts(measured)
-    status = pytest.main(arguments(list(tests)), plugins=[contexts])
+    status = pytest.main(arguments(list(tests), marks), plugins=[contexts])
     measured.stop()
     if status:
         return int(status)

@@ -23,6 +23,7 @@ class Room:
         tests: files and folders of tests that judge it.
         target: per cent of its mutants, equivalent ones apart, that tests must notice.
         sample: how many mutants are drawn.
+        marks: which of the tests, as pytest's -m takes it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Room:
     tests: tuple[str, ...]
     target: float
     sample: int
+    marks: str = "not slow"
 
 
 def rooms() -> dict[str, Room]:
@@ -39,7 +41,8 @@ def rooms() -> dict[str, Room]:
         files = {path for pattern in entry["files"] for path in ROOT.glob(pattern)}
         left = {path for pattern in entry.get("without", ()) for path in ROOT.glob(pattern)}
         names = tuple(sorted(str(path.relative_to(ROOT)) for path in files - left))
-        found[entry["name"]] = Room(entry["name"], names, tuple(entry["tests"]), entry["target"], entry["sample"])
+        rest = {key: entry[key] for key in ("target", "sample", "marks") if key in entry}
+        found[entry["name"]] = Room(entry["name"], names, tuple(entry["tests"]), **rest)
     return found
 
 

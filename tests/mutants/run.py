@@ -39,11 +39,13 @@ class Cover:
         seconds: test -> how long it takes.
         lines: file -> line -> tests.
         digest: of the tests' files.
+        marks: which of the tests, as pytest's -m takes it.
     """
 
     seconds: dict[str, float]
     lines: dict[str, dict[int, list[str]]]
     digest: str
+    marks: str
 
     def tests(self, mutant: Mutant) -> list[str]:
         """The tests of this mutant, fastest first; of code that only imports run, all of them."""
@@ -65,24 +67,24 @@ class TestsFail(Exception):
     """The tests fail without any slip."""
 
 
-def covered(tests: tuple[str, ...], tree: Path) -> Cover:
+def covered(tests: tuple[str, ...], tree: Path, marks: str) -> Cover:
     """What the tests of a room run, measured where they or the code have changed since the last time.
 
     Raises:
         TestsFail: one of them fails.
     """
-    parts = [_covered_by(name, tree) for name in tests]
+    parts = [_covered_by(name, tree, marks) for name in tests]
     lines: dict[str, dict[int, list[str]]] = {}
     for part in parts:
         for file, by_line in part["lines"].items():
             for line, names in by_line.items():
                 lines.setdefault(file, {}).setdefault(int(line), []).extend(names)
     seconds = {name: took for part in parts for name, took in part["seconds"].items()}
-    return Cover(seconds, lines, "".join(part["digest"] for part in parts))
+    return Cover(seconds, lines, "".join(part["digest"] for part in parts), marks)
 
 
-def _covered_by(tests: str, tree: Path) -> dict[str, Any]:
-    kept = BUILD / "cover" / (tests.replace("/", "-") + ".json")
+def _covered_by(tests: str, tree: Path, marks: str) -> dict[str, Any]:
+    kept = BUILD / "cover" / (f"{tests} {marks}".replace("/", "-") + ".json")
     code = [
         n for n in tracked() if n.endswith((".py", ".c", ".h", ".toml")) and not n.startswith(("tests/", "benchmarks/"))
     ]
@@ -95,7 +97,7 @@ def _covered_by(tests: str, tree: Path) -> dict[str, Any]:
     lay(tree)
     kept.parent.mkdir(parents=True, exist_ok=True)
     out = kept.with_suffix(".new")
-    command = [sys.executable, "-m", "tests.mutants.cover", str(out), tests]
+    command = [sys.executable, "-m", "tests.mutants.cover", str(out), marks, tests]
     done = subprocess.run(command, cwd=tree, env=_environment(tree), capture_output=True, text=True)
     if done.returncode:
         raise TestsFail(f"{tests} fails without any slip:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
@@ -159,7 +161,7 @@ class _Server:
         """What became of a mutant."""
         tests = cover.tests(mutant)
         seconds = 10.0 + 3.0 * sum(cover.seconds[test] for test in tests)
-        job = {"file": mutant.file, "code": mutant.code, "tests": tests, "seconds": seconds, "log": "mutant.log"}
+        job = {"file": mutant.file, "code": mutant.code, "tests": tests, "marks": cover.marks, "seconds": seconds}
         if not tests:
             return {"status": "no test", "test": "", "seconds": 0.0}
         if self.process.stdin is None or self.process.stdout is None:

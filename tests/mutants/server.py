@@ -105,11 +105,11 @@ def _child(job: dict[str, Any], write: int) -> None:
     code = 70
     resource.setrlimit(resource.RLIMIT_CPU, (int(job["seconds"]), int(job["seconds"]) + 1))
     try:
-        with Path(job["log"]).open("wb") as log:
+        with Path("mutant.log").open("wb") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         files = sorted({name.split("::")[0] for name in job["tests"]})
-        code = int(pytest.main(["-x", *arguments(files)], plugins=[chosen]))
+        code = int(pytest.main(["-x", *arguments(files, job["marks"])], plugins=[chosen]))
         sys.stdout.flush()
         os.write(write, chosen.failed.encode())
     finally:

@@ -25,7 +25,7 @@ def mutant(old: str, new: str, file: str = "hasn/errors.py", line: int = 1) -> M
 
 
 def cover() -> Cover:
-    return Cover({TEST: 1.0}, {"hasn/errors.py": {1: [TEST]}}, "digest")
+    return Cover({TEST: 1.0}, {"hasn/errors.py": {1: [TEST]}}, "digest", "not slow")
 
 
 def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
@@ -36,7 +36,7 @@ def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
         if line.startswith("def test")
     }
     tests = {f"{TEST}::{name}": 0.1 for name in names}
-    there = Cover(tests, {"hasn/errors.py": {1: list(tests)}}, "digest")
+    there = Cover(tests, {"hasn/errors.py": {1: list(tests)}}, "digest", "not slow")
     broken = mutant("class HasnError(Exception)", "class HasnError(BaseException)")
     same = mutant("class HasnError(Exception)", "class HasnError(  Exception)")
     gone = mutant("from __future__ import annotations", "import what_is_not_there")
@@ -48,7 +48,7 @@ def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
 
 def test_the_tests_of_a_line_come_fastest_first_and_slow_ones_not_at_all() -> None:
     seconds = {"a": 3.0, "b": 0.1, "c": 99.0, "d": 0.2}
-    there = Cover(seconds, {"hasn/errors.py": {7: ["a", "b", "c"], 9: ["d"]}}, "digest")
+    there = Cover(seconds, {"hasn/errors.py": {7: ["a", "b", "c"], 9: ["d"]}}, "digest", "not slow")
     slip = mutant("class", "klass", line=7)
     assert there.tests(slip) == ["b", "a"]
     assert there.tests(Mutant(**{**vars(slip), "line": 9, "statement": 7})) == ["b", "d", "a"]

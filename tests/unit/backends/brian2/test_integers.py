@@ -17,6 +17,7 @@ from tests.unit.backends.brian2.networks import loop
 
 T, BATCH = 30, 2
 EVERYTHING = ("spikes", "voltages", "currents")
+both = pytest.mark.usefixtures("brian2")
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler (g++) here")
 
 
@@ -43,6 +44,7 @@ def run_and_reference(made, x, **options):
     return executable, recording, reference
 
 
+@both
 @pytest.mark.parametrize(
     ("seed", "graded", "reaches"),
     [
@@ -80,11 +82,13 @@ def one(**registers):
     return made
 
 
+@both
 def test_the_ends_of_the_registers_by_hand():
     found = compiled(together()).run(inputs_together(), record=EVERYTHING)
     assert_together(found.currents, found.voltages, found.spikes)
 
 
+@both
 def test_steps_are_the_run_and_a_state_continues_elsewhere():
     made = random_chip_graph(4)
     x = random_chip_inputs(made, 4, T, BATCH, graded=True)
@@ -103,6 +107,7 @@ def test_steps_are_the_run_and_a_state_continues_elsewhere():
         np.testing.assert_array_equal(seen[name], value)
 
 
+@both
 def test_hardware_timing_and_a_batch_in_parts():
     made = random_chip_graph(7)  # two readouts, drives, delays
     x = random_chip_inputs(made, 7, T, 3)
@@ -112,6 +117,7 @@ def test_hardware_timing_and_a_batch_in_parts():
     assert recording.counts.total_spikes > 50
 
 
+@both
 def test_outputs_of_an_input_of_a_readout_and_of_nothing():
     rng = np.random.default_rng(3)
     nodes = {
@@ -137,6 +143,7 @@ def test_outputs_of_an_input_of_a_readout_and_of_nothing():
 
 
 @needs_compiler
+@pytest.mark.compiles
 @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
 def test_compiled_targets(target):
     """One neuron, for each piece of code is compiled: u wraps, v clips, both signs."""
@@ -148,6 +155,7 @@ def test_compiled_targets(target):
     assert np.any(reference.v["n"] == 1 - LIMIT)
 
 
+@both
 def test_a_current_that_leaves_32_bits_is_refused():
     """A turn a step takes less than comes in; the reference, whose integers have no end, says when it is too much."""
     made = one(du=0, dv=0, vth=131071)
@@ -169,6 +177,7 @@ def test_a_current_that_leaves_32_bits_is_refused():
     assert executable.run(x[:fits]).output.shape == (fits, 1)  # a refused run leaves nothing behind
 
 
+@both
 def test_refusals():
     with pytest.raises(UnsupportedError, match="register") as error:
         compiled(graph({"in": 1, "n": lif(1), "out": 1}, [("in", "n"), ("n", "out")]), dt=DT)

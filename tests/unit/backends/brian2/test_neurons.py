@@ -6,6 +6,8 @@ import pytest
 import hasn
 from tests.unit.backends.brian2.formulas import Cell, graph, lif, node, spikes
 
+pytestmark = pytest.mark.usefixtures("brian2")
+
 T = 60
 KINDS = ("I", "LI", "CubaLI", "IF", "LIF", "CubaLIF")
 # Both sides are float64; they order the same few sums differently, 60 times over.

@@ -11,6 +11,8 @@ from hasn.errors import InputError, OptionError, UnsupportedError
 from tests.unit.backends.brian2.formulas import DT, Cell, graph, lif, spikes
 from tests.unit.backends.brian2.networks import T, inputs, loop
 
+pytestmark = pytest.mark.usefixtures("brian2")
+
 EVERYTHING = ("spikes", "voltages")
 
 
@@ -127,6 +129,7 @@ def test_float32_rounds_as_numpy_does():
         assert voltages[t] == v
 
 
+@pytest.mark.parametrize("brian2", ["brian2"], indirect=True)
 def test_long_runs_do_not_drift():
     """Times k*dt are not exact in binary; the spike of step k belongs to step k all the same."""
     steps, dt = 3000, 1.1e-4

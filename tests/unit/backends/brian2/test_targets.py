@@ -44,11 +44,13 @@ def agree(one, other):
 
 
 @needs_compiler
+@pytest.mark.compiles
 def test_cython_is_numpy():
     agree(run("numpy"), run("cython"))
 
 
 @needs_compiler
+@pytest.mark.compiles
 def test_standalone_is_numpy(tmp_path):
     before = brian2.get_device()
     agree(run("numpy"), run("cpp_standalone", build_dir=str(tmp_path / "project")))

@@ -2,9 +2,12 @@
 
 import nir
 import numpy as np
+import pytest
 
 import hasn
 from tests.unit.backends.brian2.formulas import DT, Cell, graph, lif, node, spikes
+
+pytestmark = pytest.mark.usefixtures("brian2")
 
 T = 80
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # float64 on both sides, sums in another order

@@ -6,9 +6,9 @@ import pytest
 
 import hasn
 from tests.graphs import DT, Draw, graph, inp, out
-from tests.unit.backends.lava.nets import LIF, feed_forward, loop, needs_lava, recurrent, some_spikes
+from tests.unit.backends.lava.nets import LIF, feed_forward, loop, recurrent, some_spikes
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 
 
 def delayed_net():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import nir
@@ -10,24 +9,16 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.backends.lava import BACKEND
 from hasn.errors import InputError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from hasn.testing.integers import IntegerTraces, interpret
 from tests.edges import assert_together, inputs_together, together
 from tests.graphs import graph, inp, out
-from tests.unit.backends.lava.nets import needs_lava
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 ALL = ("spikes", "voltages", "currents")
 STEPS, BATCH = 20, 2
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_worker() -> Iterator[None]:
-    with BACKEND.session():
-        yield
 
 
 def judge(net: nir.NIRGraph, executable: Any, inputs: dict[str, Any]) -> IntegerTraces:

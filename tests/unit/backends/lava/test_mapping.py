@@ -4,10 +4,11 @@ import nir
 import numpy as np
 import pytest
 
-from hasn.backends.lava.bundle import write_bundle
+from hasn.backends.lava.bundle import manifest, write_bundle
 from hasn.backends.lava.connections import LONGEST_DELAY
-from hasn.backends.lava.mapping import map_network
+from hasn.backends.lava.mapping import Cell, Entry, Mapping, Place, map_network
 from hasn.backends.lava.worker.lava_network import Bundle
+from hasn.errors import RetimingError
 from hasn.program.fuse import fuse
 from hasn.program.lower import lower
 from tests.graphs import DT, Draw
@@ -20,6 +21,72 @@ def mapped(net, *, delivery="auto", stock=True, **options):
 
 def cell_of(mapping, node):
     return next(cell for cell in mapping.cells if cell.node == node)
+
+
+def test_names_wires_and_times_by_hand():
+    """input > a > b: each connection takes a step, so a runs one step late and b two."""
+    net = feed_forward()
+    net.nodes["shallow"] = nir.Output({"output": np.array([8])})
+    mapping = mapped(nir.NIRGraph(net.nodes, [*net.edges, ("a", "shallow")], type_check=False))
+    assert [(cell.name, cell.node) for cell in mapping.cells] == [
+        ("p0", "a"), ("p1", "b"), ("c0", "a -> b"), ("c1", "input -> a"),
+    ]  # fmt: skip
+    assert set(mapping.wires) == {("c0", "p1"), ("p0", "c0"), ("c1", "p0")}
+    assert mapping.inputs == {"input": Entry(6, 0, ("c1",))}
+    assert mapping.populations == {"a": Place(("p0",), 8, 1), "b": Place(("p1",), 5, 2)}
+    assert (mapping.delivery, mapping.precision, mapping.longest) == ("retimed", "float64", 2)
+    assert mapping.shifts == {"input": 0, "a": 1, "b": 2}
+    connection = mapping.cells[2]
+    assert (connection.size_in, connection.size_out) == (8, 5)
+    assert (connection.settings["source"], connection.settings["target"]) == ("a", "b")
+    assert connection.settings["graded"] is False
+
+
+def test_when_each_way_of_delivery_is_taken():
+    assert mapped(loop()).delivery == "in-step"
+    assert set(mapped(loop()).shifts.values()) == {0}
+    assert mapped(feed_forward(), delivery="in-step").delivery == "in-step"
+    assert mapped(feed_forward(), delivery="retimed").longest == 2
+    with pytest.raises(RetimingError):
+        mapped(loop(), delivery="retimed")
+    in_step = {cell.node: cell.kind for cell in mapped(loop()).cells}
+    assert in_step == {"a": "lif", "b": "lif", "a -> b": "instant", "b -> a": "dense", "input -> a": "instant"}
+
+
+def test_the_manifest_says_everything():
+    made = Mapping(
+        (
+            Cell("p0", "a", "lif", True, "", 2, 2, {"du": 0.5, "onset": 4}, {"v": np.zeros(2)}),
+            Cell("c0", "x -> a", "delayed", False, "why", 3, 2, {"delays": [1, 2]}, {"w": np.zeros((2, 3))}),
+        ),
+        (("c0", "p0"),),
+        {"x": Entry(3, 1, ("c0",))},
+        {"a": Place(("p0",), 2, 4)},
+        "retimed",
+        {"x": 1, "a": 4},
+        "loihi",
+    )
+    p0 = {"name": "p0", "node": "a", "kind": "lif", "stock": True, "why_not": "", "size_in": 2, "size_out": 2}
+    c0 = {
+        "name": "c0",
+        "node": "x -> a",
+        "kind": "delayed",
+        "stock": False,
+        "why_not": "why",
+        "size_in": 3,
+        "size_out": 2,
+    }
+    assert manifest(made) == {
+        "format": 2,
+        "precision": "loihi",
+        "delivery": "retimed",
+        "cells": [{**p0, "du": 0.5, "onset": 4}, {**c0, "delays": [1, 2]}],
+        "wires": [["c0", "p0"]],
+        "inputs": {"x": {"size": 3, "shift": 1, "targets": ("c0",)}},
+        "populations": {"a": {"cells": ("p0",), "size": 2, "shift": 4}},
+    }
+    assert made.longest == 4
+    assert Mapping((), (), {}, {}, "retimed", {}).longest == 0
 
 
 def test_cuba_lif_by_hand():

@@ -6,9 +6,9 @@ import pytest
 
 import hasn
 from tests.graphs import DT, Draw, graded, graph, inp, out, spikes
-from tests.unit.backends.lava.nets import CUBA, LIF, agree, feed_forward, kinds, needs_lava, not_on_chip, some_spikes
+from tests.unit.backends.lava.nets import CUBA, LIF, agree, feed_forward, kinds, not_on_chip, some_spikes
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 
 
 @pytest.mark.parametrize("kind", ["IF", "LIF", "CubaLIF"])

@@ -6,10 +6,10 @@ import pytest
 import hasn
 from hasn.errors import InputError
 from tests.graphs import DT
-from tests.unit.backends.lava.nets import ROUNDING, feed_forward, loop, needs_lava, recurrent, some_spikes
+from tests.unit.backends.lava.nets import ROUNDING, feed_forward, loop, recurrent, some_spikes
 from tests.unit.backends.lava.test_batches import delayed_net
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("lava")
 
 
 @pytest.mark.parametrize(

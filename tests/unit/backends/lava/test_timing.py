@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.errors import OptionError, RetimingError
+from hasn.errors import RetimingError
 from tests.graphs import DT, Draw, graph, inp, out
-from tests.unit.backends.lava.nets import LIF, agree, kinds, loop, needs_lava, not_on_chip, recurrent, some_spikes
+from tests.unit.backends.lava.nets import LIF, agree, kinds, loop, not_on_chip, recurrent, some_spikes
 
-pytestmark = needs_lava
+pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 
 
 @pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
@@ -103,11 +103,3 @@ def test_synapses_of_several_delays_between_the_same_neurons_need_a_process_of_o
         agree(net, some_spikes(), executable)
         assert kinds(executable)["input -> a"] == "delayed"
         assert "several synapses" in not_on_chip(executable)["input -> a"]
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("delivery", "soon"), ("time_limit", 0), ("time_limit", float("nan")), ("time_limit", "1")]
-)
-def test_options_without_meaning_are_refused_by_name(option, value):
-    with pytest.raises(OptionError, match=option):
-        hasn.compile(loop(), "lava", dt=DT, **{option: value})

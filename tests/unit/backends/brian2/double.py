@@ -1,0 +1,160 @@
+"""A double of Brian2's network (:class:`hasn.backends.brian2.live.Live`): a Plan in plain NumPy.
+
+It reads a population's code as Brian2's documentation says (abstract code, condition, reset), delivers by the levels
+and delays of the Plan, and knows no units: in milliseconds it shows what a Plan and its codes mean. The same tests run
+on it and on Brian2 (``conftest.py``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from hasn.backends.brian2.code import PEAK
+from hasn.backends.brian2.monitors import Recorded
+from hasn.backends.brian2.plan import size
+from hasn.program.model import Source
+
+#: What abstract code may use.
+WORDS = {
+    "sign": np.sign, "floor": np.floor, "abs": np.abs, "clip": np.clip, "volt": 1, "amp": 1, "ohm": 1, "siemens": 1,
+    "int": lambda x: np.asarray(x).astype(np.int64), "__builtins__": {},
+}  # fmt: skip
+
+
+class Live:
+    """``copies`` samples of a Plan, sample after sample in one axis."""
+
+    def __init__(self, plan: Any, copies: int, wanted: Any) -> None:
+        self.plan, self.copies, self.wanted = plan, copies, wanted
+        self.populations = plan.network.by_name
+        self.lengths = {name: size(p) for name, p in self.populations.items()}
+        self.constants = {
+            name: {key: self._tiled(value) for key, (_, value) in code.constants.items()}
+            for name, code in plan.codes.items()
+        }
+        self.fired = {name: np.zeros(n * copies, bool) for name, n in self.lengths.items()}
+        self.t = 0
+        self.values_of: dict[str, dict[str, Any]] = {}
+        for name, code in plan.codes.items():
+            kept = {key: np.zeros(self.lengths[name] * copies, plan.dtype) for key in code.variables}
+            for key, value in code.initial.items():
+                kept[key] = self._tiled(value)
+            self.values_of[name] = kept
+        # Line: age first, then (sample, neuron).
+        self.lines = {n: np.zeros((old + 1, copies, self.lengths[n]), plan.dtype) for n, old in plan.lines.items()}
+        self.due: dict[tuple[int, int], list[Any]] = defaultdict(list)
+        self.fresh = self.state()
+
+    def _tiled(self, value: Any) -> Any:
+        return np.tile(np.asarray(value, self.plan.dtype), self.copies)
+
+    # --- a step
+
+    def _move(self, feed: dict[str, Any]) -> None:
+        for level in range(self.plan.depth):
+            here = [name for name, of in self.plan.levels.items() if of == level]
+            for name in here:
+                self._update(name, feed)
+            for i, link in enumerate(self.plan.links):
+                if self.plan.levels[link.source] == level:
+                    self._deliver(i, link)
+            for name in here:
+                self._reset(name)
+        self.t += 1
+
+    def _update(self, name: str, feed: dict[str, Any]) -> None:
+        code, kept = self.plan.codes[name], self.values_of[name]
+        if isinstance(self.populations[name], Source) and name in feed:
+            kept["sent"] = np.asarray(feed[name], self.plan.dtype).reshape(-1)
+        space = {**WORDS, **self.constants[name], **kept, "t_in_timesteps": self.t}
+        exec(code.update, space)
+        for key in kept:
+            kept[key] = np.broadcast_to(np.asarray(space[key], self.plan.dtype), kept[key].shape).copy()
+        if name in self.lines:
+            line = self.lines[name]
+            line[1:] = line[:-1].copy()
+            line[0] = kept[code.value].reshape(self.copies, -1)
+        condition = "False" if code.condition is None else code.condition
+        self.fired[name] = np.broadcast_to(
+            eval(condition, {**WORDS, **self.constants[name], **kept}), self.fired[name].shape
+        )
+
+    def _deliver(self, i: int, link: Any) -> None:
+        source, code = link.source, self.plan.codes[link.source]
+        if link.from_line:
+            sent = self.lines[source].transpose(1, 0, 2).reshape(self.copies, -1)
+        else:
+            sent = self.fired[source].reshape(self.copies, -1)
+            sent = sent * self.values_of[source][code.value].reshape(sent.shape) if code.value else sent * 1.0
+        for pre, post, w, steps in zip(link.pre, link.post, link.weights, link.steps, strict=True):
+            if np.any(sent[:, pre]):
+                self.due[i, self.t + int(steps)].append((post, np.asarray(w, self.plan.dtype) * sent[:, pre]))
+        summed = self.values_of[link.target]["summed"].reshape(self.copies, -1)
+        for post, amounts in self.due.pop((i, self.t), []):
+            summed[:, post] += amounts.astype(self.plan.dtype)
+
+    def _reset(self, name: str) -> None:
+        code, where, kept = self.plan.codes[name], self.fired[name], self.values_of[name]
+        if code.reset:
+            space = {**WORDS, **{k: v[where] for k, v in {**self.constants[name], **kept}.items()}}
+            exec(code.reset, space)
+            for key in kept:
+                kept[key][where] = space[key]
+
+    # --- what Live gives
+
+    def run(self, feed: Any, steps: int) -> Recorded:
+        """All steps, from the initial state."""
+        self.load(self.fresh)
+        wanted = self.wanted
+        spikes: dict[str, Any] = {name: [] for name in wanted.spikes}
+        states: dict[tuple[str, str], Any] = {key: [] for key in wanted.states}
+        for t in range(steps):
+            self._move({name: values[t] for name, values in feed.items()})
+            for name, rows in spikes.items():
+                rows.append(self.spikes(name))
+            for (name, variable), rows in states.items():
+                rows.append(self._shaped(name, self.values_of[name][variable]))
+        return Recorded(
+            {name: np.array(rows) for name, rows in spikes.items()},
+            {key: np.array(rows) for key, rows in states.items()},
+            self.peaks(),
+        )
+
+    def step(self, inputs: Any) -> None:
+        """One step."""
+        self._move(inputs)
+
+    def _shaped(self, name: str, value: Any) -> Any:
+        return np.array(value).reshape(self.copies, *self.populations[name].shape)
+
+    def spikes(self, name: str) -> Any:
+        """Of the last step."""
+        return self._shaped(name, self.fired[name])
+
+    def values(self, name: str) -> Any:
+        """What is shown, since the last step."""
+        return self._shaped(name, self.values_of[name][self.plan.codes[name].shown])
+
+    def peaks(self) -> dict[str, float]:
+        """The largest, where there is one."""
+        return {name: float(np.max(kept[PEAK])) for name, kept in self.values_of.items() if PEAK in kept}
+
+    def state(self) -> dict[str, Any]:
+        """A copy."""
+        return {
+            "t": self.t,
+            "values": {name: {k: v.copy() for k, v in kept.items()} for name, kept in self.values_of.items()},
+            "lines": {name: line.copy() for name, line in self.lines.items()},
+            "due": {key: list(events) for key, events in self.due.items()},
+        }
+
+    def load(self, state: Any) -> None:
+        """A copy put back."""
+        self.t = state["t"]
+        self.values_of = {name: {k: v.copy() for k, v in kept.items()} for name, kept in state["values"].items()}
+        self.lines = {name: line.copy() for name, line in state["lines"].items()}
+        self.due = defaultdict(list, {key: list(events) for key, events in state["due"].items()})
