@@ -57,14 +57,11 @@ typedef struct {
                 active[count] = (int32_t)i;                                                                            \
                 count += x[i] != 0; /* true of NaN */                                                                  \
             }                                                                                                          \
-            const int64_t work = count * job->outputs / SHARE;                                                         \
-            const int parts = work < threads ? (int)(work > 1 ? work : 1) : threads;                                   \
-            const int64_t share = (job->outputs + parts - 1) / parts;                                                  \
+            const int64_t n = job->outputs, work = count * n / SHARE, most = work < threads ? work : threads;          \
+            const int parts = most > 1 ? (int)most : 1;                                                                \
             PARALLEL                                                                                                   \
-            for (int p = 0; p < parts; p++) {                                                                          \
-                const int64_t from = p * share, end = from + share;                                                    \
-                NAME##_part(job, x, active, count, from, end < job->outputs ? end : job->outputs, y);                  \
-            }                                                                                                          \
+            for (int p = 0; p < parts; p++)                                                                            \
+                NAME##_part(job, x, active, count, n * p / parts, n * (p + 1) / parts, y);                             \
         }                                                                                                              \
     }
 

@@ -105,7 +105,8 @@ static PyObject *scan(PyObject *self, PyObject *args) {
     job.v_end = (void *)(uintptr_t)v_end, job.c_end = (void *)(uintptr_t)c_end, job.out = (void *)(uintptr_t)out;
     job.before = (void *)(uintptr_t)before, job.after = (void *)(uintptr_t)after;
     work = steps * batch * neurons / SHARE;
-    threads = work < threads ? (int)(work > 1 ? work : 1) : threads;
+    threads = work < threads ? (int)work : threads;
+    threads = threads > 1 ? threads : 1;
     Py_BEGIN_ALLOW_THREADS
     if (is_double)
         run_double(&job, is_backward, threads);

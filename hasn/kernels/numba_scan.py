@@ -49,7 +49,7 @@ def scan(
     """As ``scan`` of ``_scan.c``: arrays (x, v, c, v_end, c_end, out, before, after) are addresses, 0 for none."""
     real, _, terms = _TYPES[is_double]
     state, all_steps = batch * neurons, steps * batch * neurons
-    start = neurons if shared and not is_backward else state
+    start = neurons if shared else state
     lengths = (all_steps, start, start, state, state, all_steps, all_steps, all_steps)
     k = _memory(coefficients, len(COEFFICIENTS) * neurons, real)
     given = tuple(_memory(address, length, real) for address, length in zip(arrays, lengths, strict=True))

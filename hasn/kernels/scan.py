@@ -132,7 +132,10 @@ def scan_backward(scan: Scan, coefficients: int, gradient: int, states: States, 
 
     Raises:
         RuntimeError: there is no implementation.
+        ValueError: ``before`` is missing, or the states are shared.
     """
+    if states.shared:
+        raise ValueError("the way back starts at the end, and every sample has final states of its own")
     if before == 0 and scan.reset is not Reset.NONE:
         raise ValueError("the way back through a reset needs v before it")
     _call(True, scan, coefficients, gradient, states, (out, before, 0))()

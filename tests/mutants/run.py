@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.mutants.kernels import CALLERS
 from tests.mutants.mutant import Mutant
 from tests.mutants.rooms import ROOT, digest, tracked
 from tests.mutants.tree import lay
@@ -48,9 +49,10 @@ class Cover:
     marks: str
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """The tests of this mutant, fastest first; of code that only imports run, all of them."""
-        of_file = self.lines.get(mutant.file, {})
-        found = {test for line in range(mutant.statement, mutant.line + 1) for test in of_file.get(line, ())}
+        """The tests of this mutant, fastest first; of code that imports alone run, those of its file."""
+        of_file = self.lines.get(CALLERS.get(mutant.file, mutant.file), {})
+        lines = range(mutant.statement, mutant.line + 1) if mutant.file not in CALLERS else ()
+        found = {test for line in lines for test in of_file.get(line, ())}
         if not found:
             found = {test for tests in of_file.values() for test in tests} or set(self.seconds)
         chosen: list[str] = []

@@ -28,7 +28,7 @@ class Spike(torch.autograd.Function):
             Slope.ATAN: lambda: p / 2 / (1 + (torch.pi / 2 * p * u) ** 2),
             Slope.FAST_SIGMOID: lambda: 1 / (p * u.abs() + 1) ** 2,
             Slope.SIGMOID: lambda: p * torch.sigmoid(p * u) * torch.sigmoid(-p * u),
-            Slope.TRIANGULAR: lambda: torch.where(u >= 0, -p, p),
+            Slope.TRIANGULAR: lambda: p - 2 * p * (u >= 0).to(u.dtype),
             Slope.STRAIGHT_THROUGH: lambda: torch.ones_like(u),
         }[slope]()
         return gradient * d.to(u.dtype), None, None

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hasn.kernels import Product, product, product_available
+from hasn.kernels import Implementation, Product, product, product_available
+from hasn.kernels.implementation import built
 
 Floats = NDArray[np.float32]
 
@@ -198,10 +199,54 @@ def test_nothing_outside_the_operands_is_touched(at_end: bool) -> None:
 
 
 def test_sizes_and_parts_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="sizes are not negative: m = 1, n = -2"):
-        Product(1, -2, 3)
-    with pytest.raises(ValueError, match="1 or 2 bf16 parts, not 3"):
-        replace(Product(1, 2, 3), parts=3)
+    for sizes, said in (((-1, 2, 3), "m = -1"), ((1, -2, 3), "n = -2"), ((1, 2, -3), "k = -3")):
+        with pytest.raises(ValueError, match=f"sizes are not negative: .*{said}"):
+            Product(*sizes)
+    assert Product(0, 0, 0).parts == 2
+    for parts in (0, 3):
+        with pytest.raises(ValueError, match=f"1 or 2 bf16 parts, not {parts}"):
+            replace(Product(1, 2, 3), parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("k", "parts", "additions"),  # 18, one for each 32 k's and kind of product, one for each 2048 k's
+    [(0, 2, 18), (1, 2, 22), (32, 2, 22), (33, 2, 25), (2048, 2, 211), (2049, 2, 215), (33, 1, 21), (2049, 1, 85)],
+)
+def test_the_bound_by_hand(k: int, parts: int, additions: int) -> None:
+    kept = {1: 0.0078125 + 0.0000152587890625, 2: 0.000030517578125 + 5.82e-11}[parts]
+    assert Product(3, 3, k, parts=parts).error_bound == pytest.approx(kept + additions * 1.02 / 16777216, rel=1e-5)
+
+
+def test_every_argument_arrives_where_c_expects_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, why = built("_product", MODULE.INTERFACE)
+    if module is None:
+        pytest.skip(f"no C was built here: {why}")
+    calls: list[tuple[int, ...]] = []
+    other = ModuleType("other")
+    other.__dict__.update(product=lambda *given: calls.append(given), openmp=0, why_not="")
+    monkeypatch.setattr(MODULE, "_extension", lambda: (other, ""))
+    monkeypatch.delenv("HASN_KERNELS", raising=False)
+    product(Product(2, 3, 5, False, True, 1, 7), 11, 13, 17, 19)
+    product(Product(2, 3, 5, True), 11, 13, 17)
+    assert product_available() == Implementation("c", False, ("amx-bf16",))
+    names = module.product.__doc__.partition("(")[2].partition(")")[0].split(", ")
+    first, second = (dict(zip(names, call, strict=True)) for call in calls)
+    assert first == {
+        "m": 2, "n": 3, "k": 5, "transpose_a": False, "transpose_b": True, "parts": 1, "threads": 7,
+        "a": 11, "b": 13, "c": 17, "bias": 19,
+    }  # fmt: skip
+    assert second == first | {"transpose_a": True, "transpose_b": False, "parts": 2, "threads": 1, "bias": 0}
+
+
+@pytest.mark.skipif(bool(product_available()), reason="this processor has the instructions")
+def test_c_refuses_by_itself_what_the_processor_cannot() -> None:
+    module, why = built("_product", MODULE.INTERFACE)
+    if module is None:
+        pytest.skip(f"no C was built here: {why}")
+    assert module.why_not
+    room = np.zeros(1, np.float32).ctypes.data
+    with pytest.raises(RuntimeError, match=module.why_not):
+        module.product(1, 1, 1, False, False, 2, 1, room, room, room, 0)
 
 
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def plain(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None) -> np.nda
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("batch", "inputs", "outputs"), [(1, 1, 1), (1, 784, 1000), (3, 7, 33), (2, 130, 17), (1, 5, 0)]
+    ("batch", "inputs", "outputs"), [(1, 1, 1), (1, 784, 1001), (3, 7, 33), (2, 130, 17), (1, 5, 0)]
 )
 @pytest.mark.parametrize("rate", [0.0, 0.2, 1.0])
 def test_it_is_the_sum_in_the_order_of_the_inputs(
@@ -43,13 +43,24 @@ def test_it_is_the_sum_in_the_order_of_the_inputs(
     weights, bias = (draw.normal(size=shape).astype(dtype) for shape in ((inputs, outputs), outputs))
     x = ((draw.random((batch, inputs)) < rate) * draw.normal(size=(batch, inputs))).astype(dtype)
     for given in (bias, None):
-        found = product(x, weights, given)
-        np.testing.assert_array_equal(found, plain(x, weights, given))
-        np.testing.assert_array_equal(found, product(x, weights, given, threads=2))
+        wanted = plain(x, weights, given)
+        for threads in (1, 2, 3, 0):  # none is one
+            np.testing.assert_array_equal(product(x, weights, given, threads), wanted)
+
+
+def test_threads_share_few_outputs() -> None:
+    """Ten by eight threads: a share of two each would end before the last threads begin."""
+    draw = np.random.default_rng(0)
+    x, weights = draw.normal(size=(2, 40000)), draw.normal(size=(40000, 10))
+    wanted = np.add.accumulate(x[:, :, np.newaxis] * weights, axis=1)[:, -1]  # one after the other
+    for threads in (1, 4, 7, 8, 100):
+        np.testing.assert_array_equal(product(x, weights, threads=threads), wanted)
 
 
 def test_what_is_not_finite_is_not_lost() -> None:
     weights = np.array([[1.0, 2.0], [np.inf, 3.0], [5.0, np.nan]])
     assert np.isnan(product(np.array([[np.nan, 0, 0]]), weights)).all()
     np.testing.assert_array_equal(product(np.array([[0.0, 1, 0]]), weights), [[np.inf, 3]])
-    np.testing.assert_array_equal(product(np.array([[1.0, 0, 0]]), weights), [[1, 2]])  # what is silent is not read
+    for silent in (0.0, -0.0):  # what is silent is not read
+        np.testing.assert_array_equal(product(np.array([[1.0, silent, silent]]), weights), [[1, 2]])
+    np.testing.assert_array_equal(product(np.array([[5e-324, 0, 0]]), weights), [[5e-324, 1e-323]])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hasn.errors import OptionError
-from hasn.kernels import Reset, Rows, Scan, States, available, events, implementation, scan_forward
+from hasn.kernels import Reset, Rows, Scan, States, available, bf16, events, implementation, scan_forward
+from hasn.kernels.implementation import built
 
 ROOT = Path(__file__).parents[3]
 
@@ -103,7 +104,9 @@ def test_where_there_is_a_compiler_the_kernels_are_there(monkeypatch: pytest.Mon
     found = available()
     assert found.name == "c", found.why
     assert "default" in found.targets
+    assert found.openmp or sys.platform != "linux"
     assert events.events_available()
+    assert built("_product", bf16.INTERFACE)[1] == ""
 
 
 def test_an_old_or_missing_event_product_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from hasn.kernels.events import events_available
 from tests.mutants.cover import Contexts
 from tests.mutants.mutant import Mutant
 from tests.mutants.page import Outcome, table, write_page
 from tests.mutants.rooms import ROOT, Room
-from tests.mutants.run import Cover, tried
+from tests.mutants.run import BUILD, Cover, tried
 from tests.mutants.verdicts import Verdict, Verdicts
 
 TEST = "tests/unit/test_errors.py"
+EVENTS, KERNELS = "hasn/kernels/_events.c", "tests/unit/kernels/test_events.py"
 
 
 def mutant(old: str, new: str, file: str = "hasn/errors.py", line: int = 1) -> Mutant:
@@ -29,6 +31,7 @@ def cover() -> Cover:
 
 
 def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
+    """In C too, where only the kernel that the file is part of is built, and the old one comes back."""
     before = (ROOT / "hasn/errors.py").read_bytes()
     names = {
         line.split("(")[0].removeprefix("def ")
@@ -36,14 +39,27 @@ def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
         if line.startswith("def test")
     }
     tests = {f"{TEST}::{name}": 0.1 for name in names}
-    there = Cover(tests, {"hasn/errors.py": {1: list(tests)}}, "digest", "not slow")
-    broken = mutant("class HasnError(Exception)", "class HasnError(BaseException)")
     same = mutant("class HasnError(Exception)", "class HasnError(  Exception)")
     gone = mutant("from __future__ import annotations", "import what_is_not_there")
-    found = {m.new: result for m, result in tried([broken, same, gone], there, 1)}
-    assert found[same.new]["status"] == "survived"
-    assert found[gone.new]["status"] == "killed"
+    lost, wrong = (mutant("count += x[i] != 0;", new, EVENTS) for new in ("count += x[i] > 0;", "count += x[i] != no;"))
+    events = f"{KERNELS}::test_what_is_not_finite_is_not_lost"
+    lines = {"hasn/errors.py": {1: list(tests)}, "hasn/kernels/events.py": {1: [events]}}
+    there = Cover({**tests, events: 0.1}, lines, "digest", "not slow")
+    kernels = BUILD / "tree-0/hasn/kernels"
+    wanted = {same: "survived", gone: "killed", wrong: "killed"} | ({lost: "killed"} if events_available() else {})
+    found = dict(tried(list(wanted), there, 1))
+    assert {slip: result["status"] for slip, result in found.items()} == wanted
+    assert found[wrong]["test"] == "(the compiler)"
+    assert not events_available() or found[lost]["test"] == events
     assert (ROOT / "hasn/errors.py").read_bytes() == before
+    for built in (ROOT / "hasn/kernels").glob("*.so"):
+        assert (kernels / built.name).read_bytes() == built.read_bytes()
+
+
+def test_of_what_no_line_is_seen_the_tests_of_its_caller_are_run() -> None:
+    lines = {"hasn/kernels/events.py": {3: ["b"]}, "hasn/errors.py": {1: ["a"]}}
+    slip = mutant("SHARE", "Share", "hasn/kernels/_events.c")
+    assert Cover({"a": 1.0, "b": 1.0}, lines, "digest", "not slow").tests(slip) == ["b"]
 
 
 def test_the_tests_of_a_line_come_fastest_first_and_slow_ones_not_at_all() -> None:
