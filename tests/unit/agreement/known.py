@@ -19,6 +19,7 @@ from hasn.program.model import Program
 from hasn.recording import Counts, Recording
 from hasn.testing import reference
 from hasn.testing.readable import readable
+from hasn.testing.structure import inline
 
 Array = NDArray[Any]
 #: dt and the meaning of a call that says nothing else.
@@ -41,7 +42,7 @@ class Known:
     def __init__(self, graph: nir.NIRGraph, inputs: dict[str, Array], **options: Any) -> None:
         self.graph, self.inputs = graph, inputs
         self.options = {**PLAIN, **options}
-        self.nodes = reference.inline(graph)[0]
+        self.nodes = inline(graph)[0]
 
     def __repr__(self) -> str:
         return f"Known {self.shape} {self.options}\n{readable(self.graph)}"

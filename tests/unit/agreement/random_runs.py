@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 
-from hasn.testing import reference
 from hasn.testing.strategies import graphs, options
+from hasn.testing.structure import inline
 from tests.unit.agreement.known import Known
 
 
@@ -54,5 +54,5 @@ def with_ties_at_thresholds(known: Known, rng: np.random.Generator) -> Known:
         if isinstance(node, nir.Threshold):
             seen = Known(graph, known.inputs, **known.options).seen[name]
             at = tuple(rng.integers(seen.shape))
-            reference.inline(graph)[0][name].threshold[at[2:]] = seen[at]
+            inline(graph)[0][name].threshold[at[2:]] = seen[at]
     return Known(graph, known.inputs, **known.options)

@@ -13,7 +13,7 @@ from hasn.agreement import Divergence
 from hasn.errors import TimeStepError
 from hasn.program.lower import lower
 from hasn.program.model import Program
-from hasn.testing import reference
+from hasn.testing.structure import inline
 from tests.unit.agreement.known import Known, held
 from tests.unit.agreement.random_runs import known_runs, same_every_time
 
@@ -36,7 +36,7 @@ def changed(known: Known, rule: str) -> Known:
     if rule in ("reset", "method"):
         options[rule] = OTHER[options[rule]]
     elif rule.startswith("no "):
-        for node in reference.inline(graph)[0].values():
+        for node in inline(graph)[0].values():
             if hasattr(node, rule[3:]):
                 setattr(node, rule[3:], np.zeros_like(getattr(node, rule[3:])))
     else:
