@@ -146,8 +146,9 @@ class Neurons:
         self.reset = node.metadata.get("reset", reset)
         self.c = np.zeros(shape)
         self.v = np.zeros(shape) + node.metadata.get("v_init", 0.0)
-        self.advance = self.exact if method == "exact" else self.euler
-        self.transition = transition(node, dt)
+        self.advance = self.euler
+        if method == "exact":
+            self.advance, self.transition = self.exact, transition(node, dt)
 
     def euler(self, x: Array) -> None:
         node, dt = self.node, self.dt
