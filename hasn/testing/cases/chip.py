@@ -257,11 +257,15 @@ def windows_of_spikes() -> Made:
 
 @case()
 def integrators() -> Made:
-    """IF and I, which keep all of v; a larger R is a larger weight."""
+    """IF and I, which keep all of v; a larger R is a larger weight. The last population's bias starts from above its
+    threshold, had it acted before step 0.
+    """
     r = np.array([64, 128, 32]) / DT
     nodes = {
-        "input": inp(4), "w": matrix(26, 3, 4), "w2": matrix(27, 3, 3), "out": out(3), "shown": out(3),
+        "input": inp(4), "w": matrix(26, 3, 4), "w2": matrix(27, 3, 3), "out": out(3), "shown": out(3), "o2": out(3),
         "if": nir.IF(r, np.array([10.0, 20.0, 100.0]) * 64, v_reset=np.zeros(3)),
-        "i": nir.I(r, metadata={"v_init": np.array([5.0, 0, -900])}),
+        "i": nir.I(r, metadata={"v_init": np.array([5.0, 0, -900])}), "w3": matrix(28, 3, 3),
+        "late": chip_node((3,), dv=[0, 200, 0], vth=3, bias=[-1000, -640, 7]),
     }  # fmt: skip
-    return graph(nodes, "input > w > if > w2 > i > shown", "if > out", dt=DT), {"input": spikes((4,), 16, 2, seed=10)}
+    paths = ("input > w > if > w2 > i > shown", "if > out", "if > w3 > late > o2")
+    return graph(nodes, *paths, dt=DT), {"input": spikes((4,), 16, 2, seed=10)}
