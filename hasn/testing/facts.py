@@ -7,12 +7,10 @@ from functools import cache
 
 import nir
 
-import hasn
 from hasn.ir.structure import PRIMITIVE_NAMES
-from hasn.program.feedback import feedback_edges
-from hasn.program.model import Program
 from hasn.testing.cases import CASES
 from hasn.testing.cases.case import Case
+from hasn.testing.structure import structure
 
 #: Row -> whether a case belongs to it.
 FEATURES: dict[str, Callable[[Case], bool]] = {
@@ -65,6 +63,4 @@ def count(case: Case, kind: type[nir.NIRNode]) -> int:
 
 def recurrent(case: Case) -> bool:
     """Whether some signal comes back to where it was."""
-    program: Program = hasn.lower(case.graph(), **{**case.options(), "timing": "synchronous"})
-    edges = [(edge.source, edge.target) for edge in program.edges]
-    return bool(feedback_edges(program.by_name, edges, ()))
+    return bool(structure(case.graph(), "synchronous").late)

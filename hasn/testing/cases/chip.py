@@ -80,8 +80,9 @@ def currents_that_turn_round() -> Made:
 
 @case()
 def currents_that_do_not_come_back() -> Made:
-    """One turn is too little for this input; what is left of u grows."""
-    rows = [[3 * HALF, 2 * HALF], [3 * HALF, 2 * HALF + 1], [-5 * HALF, 4 * HALF], [9, 5 * HALF], [-HALF, 1]]
+    """One turn is too little for this input; what is left of u grows, and turns round in steps without input too."""
+    rows = [[HALF, -HALF], [3 * HALF, 2 * HALF], [3 * HALF, 2 * HALF + 1], [-5 * HALF, 4 * HALF], [0, 0], [2, -1],
+            [9, 5 * HALF], [-HALF, 1]]  # fmt: skip
     return fed(rows, pop=chip_node((2,), du=[1500, 3000], dv=[0, 300], vth=131071), bare=chip_node((2,), dv=1))
 
 
@@ -156,12 +157,13 @@ def biases_at_the_ends() -> Made:
     nodes = {
         "input": inp(6), "w": matrix(1, 6, 6), "plain": chip_node((6,), dv=300, vth=9000, bias=ends),
         "fits": nir.Affine(np.eye(6) * 8, fits), "taken": chip_node((6,), dv=200, vth=9000, bias=ends),
-        "odd": nir.Affine(np.eye(6) * 8, np.array([4097, 1, -1, -4098, 65, 2.0])),
-        "through": chip_node((6,), dv=100, vth=9000, bias=ends), "current": chip_node((6,), du=900, dv=99, vth=800),
+        "odd": nir.Affine(np.eye(6) * 8, np.array([4097, 1, -1, -40_001, 65, 9000.0])),
+        "through": chip_node((6,), dv=100, vth=9000, bias=ends), "current": chip_node((6,), du=0, dv=99, vth=90_000),
         "late": late, "behind": chip_node((6,), dv=77, vth=700, bias=5), "out": out(6), "o2": out(6), "o3": out(6),
+        "o4": out(6), "o5": out(6),
     }  # fmt: skip
     paths = ["input > w > plain > out", "input > fits > taken > o2", "input > odd > through > o3"]
-    paths += ["input > odd > current", "input > odd > late > behind"]
+    paths += ["input > odd > current > o4", "input > odd > late > behind > o5"]
     return graph(nodes, *paths, dt=DT), {"input": spikes((6,), 16, 2, seed=4)}
 
 
@@ -255,11 +257,15 @@ def windows_of_spikes() -> Made:
 
 @case()
 def integrators() -> Made:
-    """IF and I, which keep all of v: R dt = 64."""
-    r = np.full(3, 64 / DT)
+    """IF and I, which keep all of v; a larger R is a larger weight. The last population's bias starts from above its
+    threshold, had it acted before step 0.
+    """
+    r = np.array([64, 128, 32]) / DT
     nodes = {
-        "input": inp(4), "w": matrix(26, 3, 4), "w2": matrix(27, 3, 3), "out": out(3), "shown": out(3),
+        "input": inp(4), "w": matrix(26, 3, 4), "w2": matrix(27, 3, 3), "out": out(3), "shown": out(3), "o2": out(3),
         "if": nir.IF(r, np.array([10.0, 20.0, 100.0]) * 64, v_reset=np.zeros(3)),
-        "i": nir.I(r, metadata={"v_init": np.array([5.0, 0, -900])}),
+        "i": nir.I(r, metadata={"v_init": np.array([5.0, 0, -900])}), "w3": matrix(28, 3, 3),
+        "late": chip_node((3,), dv=[0, 200, 0], vth=3, bias=[-1000, -640, 7]),
     }  # fmt: skip
-    return graph(nodes, "input > w > if > w2 > i > shown", "if > out", dt=DT), {"input": spikes((4,), 16, 2, seed=10)}
+    paths = ("input > w > if > w2 > i > shown", "if > out", "if > w3 > late > o2")
+    return graph(nodes, *paths, dt=DT), {"input": spikes((4,), 16, 2, seed=10)}

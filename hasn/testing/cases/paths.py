@@ -64,9 +64,12 @@ def nested_two_deep(d: Draw) -> nir.NIRGraph:
 
 @case()
 def nested_with_named_ports(d: Draw) -> nir.NIRGraph:
+    """Two deep, with the same names at every level."""
     nodes = {"a": inp(4), "b": inp(5), "la": d.linear(4, 4), "lb": d.linear(4, 5), "lif": d.lif(4),
              "sum": out(4), "graded": out(4)}  # fmt: skip
-    block = graph(nodes, "a > la > lif > sum", "b > lb > lif", "lb > graded")
+    core = graph(nodes, "a > la > lif > sum", "b > lb > lif", "lb > graded")
+    ends = [("a", "lif.a"), ("b", "lif.b"), ("lif.sum", "sum"), ("lif.graded", "graded")]
+    block = nir.NIRGraph({**{n: nodes[n] for n in ("a", "b", "sum", "graded")}, "lif": core}, ends, type_check=False)
     nodes = {"x": inp(4), "y": inp(5), "block": block, "o1": out(4), "n": d.lif(4), "o2": out(4)}
     edges = [("x", "block.a"), ("y", "block.b"), ("block.sum", "o1"), ("block.graded", "n"), ("n", "o2")]
     return nir.NIRGraph(nodes, edges, type_check=False)
@@ -110,9 +113,9 @@ def loose_ends(d: Draw) -> nir.NIRGraph:
     nodes = {"input": inp(5), "unused": inp(2), "lin": d.affine(4, 5), "n": d.lif(4), "dead": d.lif(4),
              "silent": out(3), "idle": d.affine(4, 2, bias=0.3), "driven": d.lif(4), "output": out(4),
              "self": out(4), "idle_conv": d.conv1d(2, 1, 3, padding=1, input_shape=4, bias=(0.2, 0.4)),
-             "flat": nir.Flatten({"input": np.array([2, 4])}, 0), "far": d.lif(8)}  # fmt: skip
+             "flat": nir.Flatten({"input": np.array([2, 4])}, 0), "mix": d.linear(4, 8), "far": d.lif(4)}  # fmt: skip
     return graph(nodes, "input > lin > n > output", "n > dead", "lin > dead", "idle > driven > self",
-                 "idle_conv > flat > far")  # fmt: skip
+                 "idle_conv > flat > mix > far")  # fmt: skip
 
 
 @case()

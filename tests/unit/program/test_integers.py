@@ -166,6 +166,34 @@ def test_weights_off_the_grid_and_sums_beyond_32_bits():
         integers(nir.Linear(np.full((2, 3), 1e6)), good)
 
 
+@pytest.mark.parametrize("bias", [4095, -4096, 4096, 4095 << 7, -(4096 << 7), 4094 << 6, 8192, 3 << 9])
+def test_a_bias_is_a_mantissa_that_13_bits_hold_and_the_smallest_exponent(bias):
+    p = integers(WEIGHTS, chip_neuron((2,), dt=DT, dv=100, vth=10, bias=[bias, 1])).populations["n1"]
+    assert (p.bias_mant << p.bias_exp).tolist() == [bias, 1]
+    assert p.bias_mant.min() >= -4096
+    assert p.bias_mant.max() <= 4095
+    smallest = next(e for e in range(8) if bias % 2**e == 0 and -4096 <= bias >> e <= 4095)
+    assert p.bias_exp.tolist() == [smallest, 0]
+
+
+@pytest.mark.parametrize("bias", [4096 << 7, -(4097 << 7), 4097, -4097, (4095 << 7) + 64])
+def test_a_bias_beyond_the_register_is_refused(bias):
+    with pytest.raises(UnsupportedError, match="bias of v"):
+        integers(WEIGHTS, chip_neuron((2,), dt=DT, dv=100, vth=10, bias=bias))
+
+
+def test_the_largest_sum_of_32_bits_counts_constant_inputs():
+    """1024 synapses of 32512 are all that 32 bits hold beside u, and 1 more is too much."""
+    node = chip_neuron((1,), dt=DT, du=100, dv=100, vth=10)
+
+    def made(bias):
+        return integers(nir.Affine(np.full((1, 1024), 32512.0), np.array([bias])), node, inputs=1024)
+
+    assert made(0.0).largest_activation({"input": 1}) == {"n1": ((1 << 31) - (1 << 24)) // 64}
+    with pytest.raises(UnsupportedError, match="32 bits"):
+        made(1.0)
+
+
 def test_resets_and_methods_that_the_chip_does_not_have():
     good = chip_neuron((2,), dt=DT, dv=100, vth=10)
     with pytest.raises(UnsupportedError, match="resets to 0"):

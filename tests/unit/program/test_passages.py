@@ -7,6 +7,7 @@ import numpy as np
 
 import hasn
 from hasn.program.fuse import fuse
+from hasn.testing import reference
 from hasn.testing.graphs import DT, Draw, graph, inp, out, spikes
 
 
@@ -24,6 +25,21 @@ def test_a_nested_graph_takes_no_steps_of_its_own() -> None:
     assert one.outputs["output"].any()
     for name in ("output", "probe"):
         np.testing.assert_array_equal(one.outputs[name], other.outputs[name])
+
+
+def test_an_output_inside_that_adds_up_over_time_takes_its_input_after_a_step() -> None:
+    """It has a loop of its own, and so stays a node; only the graph's own Outputs are read out within the step."""
+    d = Draw(4)
+    inner = graph({"in": inp(3), "lif": d.lif(3), "out": out(3)}, "in > lif > out")
+    inner.edges.append(("out", "out"))
+    net = graph({"input": inp(3), "w": d.linear(3, 3), "g": inner, "output": out(3)}, "input > w > g > output")
+    x = spikes((3,), 30, 2)
+    found = hasn.compile(net, "snntorch", dt=DT, timing="hardware").run(x)
+    wanted = reference.run(net, {"input": x}, DT, "euler", "zero", "hardware")
+    spikes_before = np.cumsum(wanted.spikes["g.lif"], axis=0)[:-1]
+    assert spikes_before.max() > 5
+    np.testing.assert_array_equal(wanted.outputs["output"][1:], spikes_before)
+    np.testing.assert_array_equal(found.outputs["output"], wanted.outputs["output"])
 
 
 def test_a_chain_of_a_thousand_stateless_nodes() -> None:
