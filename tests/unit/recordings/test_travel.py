@@ -108,7 +108,7 @@ def test_events_keep_the_step_that_nirs_own_grid_loses() -> None:
 
 @pytest.mark.parametrize(("t_max", "dt", "steps"), [(0.3, 0.1, 3), (0.7, 0.1, 7), (0.0029, 1e-4, 29), (2.1, 0.3, 7)])
 def test_events_end_at_the_step_nearest_to_t_max(t_max: float, dt: float, steps: int) -> None:
-    """0.3 / 0.1 = 2.9999999999999996, 0.7 / 0.1 = 6.999999999999999, 2.1 / 0.3 = 7.000000000000001: none of these is the whole number itself."""
+    """0.3 / 0.1 = 2.9999999999999996 and 2.1 / 0.3 = 7.000000000000001: none of these is the whole number itself."""
     assert t_max / dt != steps
     when = (steps - 1) * dt
     events = nir.EventData(np.array([[1, 0, -1]]), np.array([[0.0, when, np.inf]]), 2, t_max)
