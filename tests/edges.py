@@ -96,9 +96,13 @@ EDGES = {
             (3 * HALF + 1, LIMIT + 64, 0, 1),  # one turn is not enough, and there is no second
             (-3 * HALF, -LIMIT, 1 - LIMIT, 0),  # nor one back
             (-3 * HALF - 1, -LIMIT - 64, 1 - LIMIT, 0),
+            (HALF, LIMIT, 0, 1),  # the edge as above
+            (-HALF, LIMIT, 0, 1),
+            (HALF + 1, 64 - LIMIT, 64 - LIMIT, 0),
+            (1 - HALF, 64 - LIMIT, 1 - LIMIT, 0),
         ],
-        wraps=7,
-        clips=4,
+        wraps=9,
+        clips=6,
     ),
     "a current kept, inputs within a turn": Edge(
         _KEEPS,
@@ -135,6 +139,24 @@ EDGES = {
         ],
         wraps=3,
         clips=1,
+    ),
+    "a current kept that meets both edges, and an input of several turns": Edge(
+        _KEEPS,
+        [
+            (HALF, LIMIT, 0, 1),
+            (HALF // 2, LIMIT, 0, 1),
+            (-HALF // 2 * 3, LIMIT, 0, 1),  # 2**22 - 3 * 2**22 = -2**23 becomes 2**23
+            (3 * HALF + 1, LIMIT // 2 * 3 + 64, 0, 1),
+            (-3 * HALF, 32 - LIMIT // 4, 32 - LIMIT // 4, 0),  # 3 * 2**21 + 32 - 3 * 2**23, and one turn
+        ],
+        wraps=3,
+        clips=4,
+    ),
+    "a current kept, inputs that one turn might bring back but for what is kept": Edge(
+        _KEEPS,
+        [(HALF, LIMIT, 0, 1), (3 * HALF, LIMIT // 2 * 3, 0, 1), (-3 * HALF, -LIMIT // 4, -LIMIT // 4, 0)],
+        wraps=2,
+        clips=2,
     ),
     "a current that halves goes towards 0": Edge(
         _KEEPS,

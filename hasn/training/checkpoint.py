@@ -15,30 +15,32 @@ import numpy as np
 from hasn.errors import FileError, GraphError, OptionError
 from hasn.ir.structure import flatten
 from hasn.ir.whole import whole_file
-from hasn.program.model import Program
+from hasn.program.model import Neurons, Program
 from hasn.training.learnable import PARAMETERS
 
 if TYPE_CHECKING:
     import nir
     from torch import Tensor
 
-FORMAT = "hasn training 2"
+FORMAT = "hasn training 3"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale"}
 
 
 def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:
-    """A hash of what training keeps: nodes, shapes, edges, dt and every parameter that is not trained.
+    """A hash of what training keeps: nodes, shapes, edges, dt, resets, initial voltages and what else is not trained.
 
     So a resumed training may start from other random weights, which the checkpoint replaces; not from another graph.
     """
     trained = _TRAINED.union(*(PARAMETERS[kind] for kind in learn))
     digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
     flat = flatten(graph)
-    resets = {step.name: getattr(step, "reset", None) for step in program.steps}
+    lowered = {step.name: step for step in program.of(Neurons)}
     for name in sorted(flat.nodes):
         node = flat.nodes[name]
-        digest.update(f"\n{name} {type(node).__name__} {resets.get(name)}".encode())
+        digest.update(f"\n{name} {type(node).__name__}".encode())
+        if name in lowered:  # what metadata or an option says of it
+            digest.update(f" {lowered[name].reset} {lowered[name].initial['v'].tolist()}".encode())
         for parameter, value in sorted(vars(node).items()):
             if parameter in ("input_type", "output_type", "metadata", "input_shape"):
                 continue
@@ -158,12 +160,13 @@ def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Map
             wanted=f"{fingerprint_[:8]}: the same nodes, edges, dt and untrained parameters",
             way_out="Pass the graph that it was trained from, or another checkpoint path.",
         )
-    for name, value in settings.items():
-        if state["settings"].get(name) != value:
+    kept = state["settings"]
+    for name in sorted({*settings, *kept}):  # an option of the backend may have been given then, or now, alone
+        if kept.get(name) != settings.get(name):
             raise OptionError(
                 "the checkpoint is of a training with another value, so it would not continue to the same result",
                 parameter=name,
-                got=value,
-                wanted=state["settings"].get(name),
+                got=settings.get(name, "the default"),
+                wanted=kept.get(name, "the default"),
             )
     return state

@@ -69,19 +69,10 @@ class Options:
         if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
             name = "resume" if self.resume else "checkpoint_every"
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
-        names: tuple[str, ...] = (
-            "loss",
-            "optimizer",
-            "learning_rate",
-            "shuffle",
-            "batch_size",
-            "budget",
-            "accumulate",
-            "apply_after",
-            "clip",
-            "amp",
-        )
-        names += ("learn", "regularisers", "seed", "precision")
+        names = (
+            "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
+            "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
+        )  # fmt: skip
         known = {name: _text(getattr(self, name)) for name in names}
         known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
         object.__setattr__(self, "settings", known)
@@ -89,7 +80,7 @@ class Options:
     @property
     def course(self) -> dict[str, str]:
         """What workers must agree on beside the settings, or one of them stops before the others."""
-        names = ("epochs", "patience", "monitor", "keep_best", "recompute", "schedule", "checkpoint_every", "resume")
+        names = ("epochs", "patience", "keep_best", "recompute", "checkpoint_every", "resume")
         return {name: _text(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
 
     def _check_threshold(self) -> None:

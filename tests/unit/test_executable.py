@@ -14,7 +14,7 @@ import hasn
 from hasn import executable as executable_module
 from hasn.errors import InputError, OptionError
 from hasn.executable import Executable, Raw, State
-from hasn.program.model import Program, Sink, Source
+from hasn.program.model import Edge, Neurons, Program, Sink, Source
 from hasn.signals import Signals
 from hasn.testing.cases import CASES
 from hasn.testing.interpreter import NetworkInterpreter, ProgramInterpreter
@@ -300,6 +300,81 @@ def test_a_graph_without_output_still_records() -> None:
     assert found.steps == 30
     with pytest.raises(KeyError, match="0 Outputs"):
         _ = found.output
+
+
+def structure(program: Program, precision: str = "float64") -> str:
+    executable = ProgramInterpreter(program)
+    executable.precision = precision
+    return executable.structure
+
+
+def late_loop() -> Program:
+    """A Delay, a feedback edge and a population with a current."""
+    d = Draw(4)
+    nodes = {"input": inp(3), "w": d.linear(4, 3), "late": nir.Delay(np.array([0, 1, 2, 3]) * DT),
+             "n": d.neuron("CubaLIF", (4,)), "back": d.linear(4, 4), "output": out(4)}  # fmt: skip
+    return hasn.lower(graph(nodes, "input > w > late > n > output", "n > back > n"), dt=DT)
+
+
+def with_step(which: str, **changed: Any) -> Program:
+    program = late_loop()
+    return replace(program, steps=tuple(replace(s, **changed) if s.name == which else s for s in program.steps))
+
+
+def test_each_part_of_the_structure_tells_states_apart() -> None:
+    program = late_loop()
+    looped = next(edge for edge in program.edges if edge.delay)
+    loop, rest = replace(looped, delay=2), [edge for edge in program.edges if edge != looped]
+    place = [step.name for step in program.steps].index("output")
+    others = {
+        "a name": structure(with_step("output", name="shown")),
+        "a kind": structure(replace(program, steps=(*program.steps[:place], Source("output", (4,))))),
+        "a shape": structure(with_step("n", shape=(2, 2))),
+        "the states": structure(with_step("n", states=("v",))),
+        "a delay": structure(with_step("late", delay=np.array([0, 1, 3, 3]))),
+        "no delay": structure(with_step("late", delay=None)),
+        "an edge's delay": structure(replace(program, edges=(*rest, loop))),
+        "an edge less": structure(replace(program, edges=tuple(rest))),
+        "an edge elsewhere": structure(replace(program, edges=(*rest, Edge("n", "w", 1)))),
+        "the timing": structure(replace(program, timing="hardware")),
+        "the precision": structure(program, "float32"),
+    }
+    assert structure(program) not in others.values()
+    assert len(set(others.values())) == len(others)
+
+
+def test_other_coefficients_are_the_same_structure() -> None:
+    """A state may go on in a network whose weights have changed."""
+    program, n = late_loop(), late_loop().step("n")
+    assert isinstance(n, Neurons)
+    same = with_step("n", threshold=np.full(4, 9.0), rows=n.rows[::-1], initial={})
+    assert structure(same) == structure(program)
+    assert structure(replace(program, metadata={"remark": 1})) == structure(program)
+
+
+@pytest.mark.parametrize("backend", ["snntorch", "brian2"])
+def test_a_state_of_another_precision_timing_or_network_is_refused(backend: str) -> None:
+    """One number type's voltages would be rounded, or not, without a word."""
+    one = hasn.compile(small_net(), backend, dt=DT, precision="float32")
+    one.step(X[0])
+    saved = one.state()
+    one.load_state(saved)
+    for options in ({"precision": "float64"}, {"timing": "hardware"}):
+        other = hasn.compile(small_net(), backend, dt=DT, **{"precision": "float32", **options})
+        with pytest.raises(InputError, match=f"of another network or backend; got {backend}"):
+            other.load_state(saved)
+
+
+def test_each_field_of_a_state_is_looked_at(executable: ProgramInterpreter) -> None:
+    executable.step(X[0])
+    saved = executable.state()
+    for changed in ({"backend": "other"}, {"structure": "0" * 64}):
+        with pytest.raises(InputError, match="of another network or backend"):
+            executable.load_state(replace(saved, **changed))
+    executable.load_state(saved)
+    with pytest.raises(InputError, match="the batch changes"):  # the batch has come back with it
+        executable.step(X[1, 0])
+    assert executable.step(X[1]).output.shape == (4, 3)
 
 
 def test_the_same_network_read_back_has_the_same_structure(tmp_path: Path) -> None:

@@ -77,9 +77,15 @@ def test_the_rest_of_the_graph_stays_and_the_callers_graph_too(tmp_path: Path) -
     given = base()
     given.metadata["source"] = "a test"
     given.nodes["hidden"].metadata["reset"] = "subtract"
+    given.nodes["input"].metadata["unit"] = "nA"
+    given.nodes["output"].metadata["labels"] = "digits"
     before = (list(given.nodes), list(given.edges), given.nodes["input"].input_type["input"].tolist())
     new = with_projection(given, 7, name="analogue")
     assert (list(given.nodes), list(given.edges), given.nodes["input"].input_type["input"].tolist()) == before
+    for name, node in given.nodes.items():
+        assert new.nodes[name].metadata == node.metadata, name
+        assert new.nodes[name].metadata is not node.metadata
+    assert new.metadata is not given.metadata
     hasn.save(new, tmp_path / "new.nir")
     read = nir.read(tmp_path / "new.nir")
     assert set(read.nodes) == {*given.nodes, "analogue"}
@@ -87,7 +93,9 @@ def test_the_rest_of_the_graph_stays_and_the_callers_graph_too(tmp_path: Path) -
     assert ("analogue", "fc1") in read.edges
     assert ("input", "fc1") not in read.edges
     assert (float(read.metadata["dt"]), str(read.metadata["source"])) == (1e-3, "a test")
-    assert hasn.load(tmp_path / "new.nir").nodes["hidden"].metadata["reset"] == "subtract"
+    loaded = hasn.load(tmp_path / "new.nir").nodes
+    assert loaded["hidden"].metadata["reset"] == "subtract"
+    assert loaded["input"].metadata["unit"] == "nA"
     assert not [finding for finding in hasn.check(new) if finding.severity == "error"]
 
 
@@ -138,8 +146,22 @@ def test_scores_are_what_they_say(kind: Any) -> None:
     np.testing.assert_array_equal(np.asarray(scores(kind(VOLTS), "max")), VOLTS.max(0))
     np.testing.assert_allclose(np.asarray(scores(kind(VOLTS), "mean")), VOLTS.sum(0) / 6, rtol=1e-14, atol=1e-16)
     np.testing.assert_array_equal(np.asarray(scores(kind(VOLTS), "last")), VOLTS[5])
-    many = scores(torch.ones(400, 1, 2, dtype=torch.bfloat16))  # which counts to 256
-    assert many.tolist() == [[400.0, 400.0]]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, np.float16])
+def test_scores_of_narrow_types_are_exact(kind: Any) -> None:
+    """bfloat16 has 8 bits and float16 11: neither holds 4,001 spikes, nor the mean of 4,001 steps' voltages."""
+    if isinstance(kind, torch.dtype):
+        shown: Any = torch.ones(4001, 1, 2, dtype=kind)
+    else:
+        shown = np.ones((4001, 1, 2), dtype=kind)
+    shown[:, 0, 1] = 0.0
+    shown[4000, 0, 1] = 1.0
+    assert scores(shown).tolist() == [[4001.0, 1.0]]
+    # One in 4001, to float32's rounding of 2^-24.
+    assert scores(shown, "mean").tolist()[0] == pytest.approx([1.0, 1 / 4001], rel=1e-6)
+    assert scores(shown, "max").tolist() == scores(shown, "last").tolist() == [[1.0, 1.0]]
+    assert probabilities(shown, temperature=4000.0).tolist()[0] == pytest.approx([1 / (1 + np.e**-1), 1 / (1 + np.e)])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ def recording(batched: bool = True, dt: float = 0.1) -> Recording:
     spikes = {"conv.lif": rng.random((*lead, 2, 4)) < 0.3, "out": rng.random((*lead, 5)) < 0.2}
     voltages = {name: rng.normal(size=array.shape) for name, array in spikes.items()}
     counts = Counts({name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77})
+    currents = {"out": rng.integers(-(2**23), 2**23, spikes["out"].shape, dtype=np.int32)}
     return Recording(
         {"output": spikes["out"].astype(float)},
         spikes,
@@ -32,15 +33,30 @@ def recording(batched: bool = True, dt: float = 0.1) -> Recording:
         "float64",
         1.5,
         batched,
+        currents,
     )
 
 
 def same(one: Recording, other: Recording) -> None:
-    for group in ("outputs", "spikes", "voltages"):
+    for group in ("outputs", "spikes", "voltages", "currents"):
         assert getattr(one, group).keys() == getattr(other, group).keys()
         for name, array in getattr(one, group).items():
+            assert array.any()
+            assert getattr(other, group)[name].dtype == array.dtype
             np.testing.assert_array_equal(getattr(other, group)[name], array)
     assert (one.dt, one.batched, one.counts.spikes) == (other.dt, other.batched, other.counts.spikes)
+
+
+def test_every_field_comes_back_from_npz(tmp_path: Path) -> None:
+    """Each with a value that is not its default."""
+    one = recording()
+    assert all(getattr(one, field.name) != field.default for field in fields(one) if field.default is not MISSING)
+    one.save(tmp_path / "r.npz")
+    other = Recording.load(tmp_path / "r.npz")
+    same(one, other)
+    plain = {f.name for f in fields(one)} - {"outputs", "spikes", "voltages", "currents"}
+    assert {name: getattr(other, name) for name in plain} == {name: getattr(one, name) for name in plain}
+    assert plain == {"dt", "shifts", "counts", "backend", "precision", "seconds", "batched"}
 
 
 @pytest.mark.parametrize("batched", [True, False])
@@ -91,12 +107,42 @@ def test_events_keep_the_step_that_nirs_own_grid_loses() -> None:
     np.testing.assert_array_equal(Recording.from_nir(data, dt=0.1, batched=False).spikes["lif"], spikes)
 
 
+@pytest.mark.parametrize(("t_max", "dt", "steps"), [(0.3, 0.1, 3), (0.7, 0.1, 7), (0.0029, 1e-4, 29), (2.1, 0.3, 7)])
+def test_events_end_at_the_step_nearest_to_t_max(t_max: float, dt: float, steps: int) -> None:
+    """0.3 / 0.1 = 2.9999999999999996 and 2.1 / 0.3 = 7.000000000000001: none of these is the whole number itself."""
+    assert t_max / dt != steps
+    when = (steps - 1) * dt
+    events = nir.EventData(np.array([[1, 0, -1]]), np.array([[0.0, when, np.inf]]), 2, t_max)
+    valued = nir.ValuedEventData(np.array([[1, 0]]), np.array([[0.0, when]]), 2, t_max, np.array([[-2.5, 4.0]]))
+    data = nir.NIRGraphData({"n": nir.NIRNodeData({"spikes": events, "v": valued})})
+    found = Recording.from_nir(data, dt=dt, batched=False)
+    assert found.steps == steps
+    assert np.argwhere(found.spikes["n"]).tolist() == [[0, 1], [steps - 1, 0]]
+    assert found.voltages["n"][[0, -1]].tolist() == [[0, -2.5], [4.0, 0]]
+    assert np.count_nonzero(found.voltages["n"]) == 2
+    assert (found.dt, found.counts.spikes) == (dt, {"n": 2})
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.3, 1e-4])
+def test_events_come_back_whatever_the_step(dt: float) -> None:
+    for steps in range(1, 40):
+        one = np.zeros((steps, 2, 3), dtype=bool)
+        one[-1, 0, 2] = one[0, 1, 0] = one[steps // 2, 1, 1] = True
+        made = Recording({}, {"n": one}, {}, dt, {}, Counts({"n": int(one.sum())}), batched=True)
+        back = Recording.from_nir(made.to_nir("event"), dt=dt)
+        np.testing.assert_array_equal(back.spikes["n"], one)
+
+
 def test_nir_data_that_cannot_be_taken() -> None:
     events = nir.EventData(np.array([[7]]), np.array([[0.3]]), 3, 0.8)
     grid = nir.TimeGriddedData(np.zeros((2, 8, 3)), 0.1)
     for observables, options, words in [
         ({"spikes": events}, {}, "do not say one time step"),
         ({"spikes": events}, {"dt": 0.1}, "outside the recording"),
+        ({"spikes": nir.EventData(np.array([[0]]), np.array([[0.8]]), 3, 0.8)}, {"dt": 0.1}, "step 0..7, neuron 0..2"),
+        ({"spikes": nir.EventData(np.array([[0]]), np.array([[-0.1]]), 3, 0.8)}, {"dt": 0.1}, "outside the recording"),
+        ({"spikes": nir.EventData(np.array([[-2]]), np.array([[0.1]]), 3, 0.8)}, {"dt": 0.1}, "outside the recording"),
+        ({"spikes": nir.EventData(np.array([[3]]), np.array([[0.1]]), 3, 0.8)}, {"dt": 0.1}, "outside the recording"),
         ({"v": grid}, {"dt": 0.2}, "different time steps"),
         ({"weather": grid}, {}, "unknown observable"),
         ({"v": grid}, {"batched": False}, r"several samples; got 2; wanted 1\. Pass batched=True"),
@@ -136,7 +182,7 @@ def test_neo_without_a_batch_or_with_little_recorded() -> None:
     (segment,) = one.to_neo().segments
     counts = [len(train) for train in segment.spiketrains if train.annotations["node"] == "out"]
     assert counts == one.spikes["out"].sum(axis=0).tolist()
-    empty: dict[str, Any] = {"outputs": {}, "spikes": {}, "voltages": {}, "backend": ""}
+    empty: dict[str, Any] = {"outputs": {}, "spikes": {}, "voltages": {}, "currents": {}, "backend": ""}
     nothing = replace(one, **empty).to_neo()
     assert (len(nothing.segments), nothing.name) == (0, "hasn")
     for group in ("outputs", "currents"):

@@ -11,6 +11,7 @@ import torch
 
 import hasn
 from hasn.training import count, first_spike, membrane, rate
+from hasn.training.losses import LOSSES
 from tests.unit.training.task import net, readout, samples
 
 
@@ -82,6 +83,41 @@ def test_the_gradient_of_the_first_spike_is_that_of_its_product() -> None:
             low, high = z.detach().clone(), z.detach().clone()
             low[t, 1, i], high[t, 1, i] = 0, 1
             assert float(z.grad[t, 1, i]) == float((scores(high) - scores(low))[1, i])
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("steps", [401, 4001])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_as_exact_in_narrow_types(name: str, steps: int, kind: torch.dtype) -> None:
+    """bfloat16 has 8 bits and float16 11, so neither holds 4,001 spikes, and bfloat16 not 401; times likewise.
+
+    Spikes are 0 and 1, and voltages numbers of 8 bits, which both types hold: all that is summed is exact in float32,
+    and what is left are some roundings of its 24 bits.
+    """
+    shown = torch.full((steps, 2, 3), -1.0 if name == "membrane" else 0.0, dtype=torch.float64)
+    peaks = [[127 / 64, 0.25, -0.5], [1.0, -0.25, 65 / 64]]
+    if name == "membrane":
+        shown[steps // 2] = torch.tensor(peaks)
+    else:
+        shown[:, 0, 0] = shown[-1, 0, 1] = shown[steps // 2 :, 1, 1] = 1
+    loss, labels = LOSSES[name](), torch.tensor([1, 2])  # what is wrong costs much
+    assert loss.scores is not None
+    scores = loss.scores(shown.to(kind))
+    assert scores.dtype is torch.float32
+    counts = [[steps, 1, 0], [0, steps // 2 + 1, 0]]
+    times = [[0, steps - 1, steps], [steps, steps // 2, steps]]
+    wanted = {"membrane": peaks, "first-spike": [[-tau for tau in row] for row in times]}.get(name, counts)
+    assert scores.tolist() == wanted
+    found, exact = loss.value(shown.to(kind), labels), loss.value(shown, labels)
+    assert float(exact) > 0.5
+    assert float(found) == pytest.approx(float(exact), rel=1e-6)
+
+
+def test_target_counts_are_as_exact_as_the_counts() -> None:
+    """Three quarters of 4,001 steps, which float16 holds in twos: (4001 - 3000.75)^2 for each neuron."""
+    always = torch.ones(4001, 1, 2, dtype=torch.float16)
+    found = count(correct=0.75, incorrect=0.75).value(always, torch.tensor([0]))
+    assert float(found) == pytest.approx(1000.25**2, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hasn.conversions.loihi import integer_population
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import DT, random_chip_graph, random_chip_inputs
 from hasn.testing.integers import IntegerTraces, interpret
-from tests.edges import CASES, EDGES
+from tests.edges import CASES, EDGES, assert_together, inputs_together, together
 from tests.unit.backends.snntorch.integers import (
     RECORD,
     assert_bits,
@@ -73,6 +73,8 @@ WAYS = {
     "a current kept, inputs within a turn": "MODULAR",
     "a current kept that meets the lower edge": "MODULAR",
     "a current kept, inputs of several turns": "ONCE",
+    "a current kept that meets both edges, and an input of several turns": "ONCE",
+    "a current kept, inputs that one turn might bring back but for what is kept": "ONCE",
 }
 
 
@@ -86,6 +88,12 @@ def test_the_ends_of_the_registers_by_hand(name: str, spiking: bool) -> None:
     assert found.voltages["n"][:, 0].tolist() == v
     assert found.output[:, 0].tolist() == (z if spiking else v)
     assert arithmetic(executable)["n"].wrap.name == WAYS.get(name, "NEVER")
+
+
+def test_the_ends_of_the_registers_side_by_side() -> None:
+    """Neurons of one population that keep a current and others that do not."""
+    found = compiled(together()).run(inputs_together(), record=RECORD)
+    assert_together(found.currents, found.voltages, found.spikes)
 
 
 def test_without_a_batch_axis() -> None:

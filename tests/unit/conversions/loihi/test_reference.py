@@ -147,6 +147,38 @@ def test_what_no_register_holds(change: dict[str, Any], words: str) -> None:
         integer_population([[1, 0]], call.pop("weights"), **call)
 
 
+@pytest.mark.parametrize(
+    ("register", "lowest", "highest"),
+    [("du", 0, 4095), ("dv", 0, 4095), ("vth", 0, 131071), ("weight_exp", -8, 7), ("bias_mant", -4096, 4095),
+     ("bias_exp", 0, 7)],
+)  # fmt: skip
+def test_registers_hold_their_ends_and_nothing_beyond(register: str, lowest: int, highest: int) -> None:
+    good: dict[str, Any] = {"du": 0, "dv": 0, "vth": 10}
+    for value in (lowest, highest):
+        assert len(integer_population([[1]], [[4]], **{**good, register: value})[0]) == 1
+    for value in (lowest - 1, highest + 1):
+        with pytest.raises(ParameterError, match=f"{register}: .*got {value}; wanted integers {lowest}..{highest}"):
+            integer_population([[1]], [[4]], **{**good, register: value})
+
+
+@pytest.mark.parametrize(("weights", "wrong"), [
+    ([0, 255], [0, 256]), ([-255, 0], [-256, 0]), ([-256, 254], [-258, 254]), ([-256, 254], [-256, 256]),
+    ([-2, 4], [-2, 3]), ([-2, 4], [-1, 4]),
+])  # fmt: skip
+def test_weights_of_one_sign_and_of_both(weights: list[int], wrong: list[int]) -> None:
+    u, _, _ = integer_population([[1, 0], [0, 1], [0, 0]], [weights], du=4095, dv=0, vth=131071)
+    assert u[:, 0].tolist() == [0, 64 * weights[0], 64 * weights[1]]
+    with pytest.raises(ParameterError, match="weights"):
+        integer_population([[1, 0]], [wrong], du=4095, dv=0, vth=131071)
+
+
+def test_exponents_shift_sums_to_either_side() -> None:
+    """A right shift rounds the sum of the connection down: -5 >> 1 = -3."""
+    for exponent, shifted in ((0, -5), (1, -10), (7, -640), (-1, -3), (-2, -2), (-8, -1)):
+        u, _, _ = integer_population([[1, 1], [0, 0]], [[-2, -3]], du=4095, dv=0, vth=9, weight_exp=exponent)
+        assert u[1, 0] == 64 * shifted
+
+
 def test_inputs_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="do not fit the weights"):
         integer_population([[1, 0, 1]], [[4, 2]], du=0, dv=0, vth=10)
