@@ -58,12 +58,13 @@ class FlatGraph:
     metadata: dict[str, Any]
 
 
-def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Finding]:
+def structure_findings(graph: nir.NIRGraph) -> Iterator[Finding]:
     """Unknown node types, edges to nowhere, edges listed twice, ambiguous ends; nested graphs included."""
-    malformed = list(_form_findings(graph, ())) if top else []
-    if malformed:
-        yield from malformed
-        return
+    malformed = list(_form_findings(graph, ()))
+    yield from malformed or _meaning_findings(graph, top=True)
+
+
+def _meaning_findings(graph: nir.NIRGraph, top: bool) -> Iterator[Finding]:
     seen: set[Edge] = set()
     for edge in map(tuple, graph.edges):
         if edge in seen:
@@ -81,7 +82,7 @@ def structure_findings(graph: nir.NIRGraph, top: bool = True) -> Iterator[Findin
             message = "no name that a file can hold: HDF5 takes '/' for a path"
             yield Finding("error", name, "", message, "Rename the node.", got=repr(name))
         if isinstance(node, nir.NIRGraph):
-            yield from in_graph(name, structure_findings(node, top=False))
+            yield from in_graph(name, _meaning_findings(node, top=False))
         elif type(node) not in PRIMITIVES:  # a subclass may mean something else
             yield Finding(
                 "error",

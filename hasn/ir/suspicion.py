@@ -17,14 +17,9 @@ import numpy as np
 from hasn.errors import ParameterError
 from hasn.ir.finding import Finding
 from hasn.ir.structure import FlatGraph
+from hasn.ir.timestep import TAUS
 
 Array = np.ndarray[Any, Any]
-_LEAKY = {
-    nir.LI: ("tau",),
-    nir.LIF: ("tau",),
-    nir.CubaLI: ("tau_syn", "tau_mem"),
-    nir.CubaLIF: ("tau_syn", "tau_mem"),
-}
 #: Membranes and synapses decay within milliseconds to about a second; all of them slower than this is suspected ...
 _SLOWEST = 1.0
 #: ... where it is also this many steps (a simulation with such a coarse dt may be about something slower) ...
@@ -38,7 +33,7 @@ def suspicion_findings(flat: FlatGraph, dt: float) -> Iterator[Finding]:
     taus = {
         (name, parameter): np.asarray(getattr(node, parameter), dtype=float).reshape(-1)
         for name, node in flat.nodes.items()
-        for parameter in _LEAKY.get(type(node), ())
+        for parameter in TAUS.get(type(node), ())
         if np.size(getattr(node, parameter))
     }
     if taus:
@@ -74,9 +69,9 @@ def _tau_findings(taus: dict[tuple[str, str], Array], flat: FlatGraph, dt: float
 
 def _knows_dt(flat: FlatGraph, dt: float) -> bool:
     """Whether ``r = tau/dt`` throughout: then whoever wrote the graph reckoned with this dt."""
-    membranes = [node for node in flat.nodes.values() if type(node) in _LEAKY]
+    membranes = [node for node in flat.nodes.values() if type(node) in TAUS]
     return all(
-        np.allclose(np.asarray(node.r, dtype=float) * dt, getattr(node, _LEAKY[type(node)][-1]), rtol=1e-3)
+        np.allclose(np.asarray(node.r, dtype=float) * dt, getattr(node, TAUS[type(node)][-1]), rtol=1e-3)
         for node in membranes
     )
 

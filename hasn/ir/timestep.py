@@ -12,7 +12,8 @@ from hasn.errors import TimeStepError
 from hasn.ir.finding import Finding
 from hasn.ir.structure import FlatGraph
 
-_TAUS = {
+#: Time constants by neuron type; the membrane's last.
+TAUS: dict[type[nir.NIRNode], tuple[str, ...]] = {
     nir.LI: ("tau",),
     nir.LIF: ("tau",),
     nir.CubaLI: ("tau_syn", "tau_mem"),
@@ -90,7 +91,7 @@ def dt_findings(flat: FlatGraph, dt: float | None, method: str) -> Iterator[Find
         return
     for name, node in flat.nodes.items():
         if method == "euler":
-            for parameter in _TAUS.get(type(node), ()):
+            for parameter in TAUS.get(type(node), ()):
                 yield from _euler_findings(name, parameter, np.asarray(getattr(node, parameter), dtype=float), dt)
         if isinstance(node, nir.Delay):
             yield from _delay_findings(name, np.asarray(node.delay, dtype=float), dt)

@@ -40,9 +40,9 @@ def single(value: Any) -> int:
         ParameterError: it is not one whole number.
     """
     array = array_of(value)
-    if array is None or array.size != 1 or array.dtype.kind not in "iuf" or float(array.reshape(-1)[0]) % 1 != 0:
+    if array is None or array.size != 1 or array.dtype.kind not in "iuf" or float(array.item()) % 1 != 0:
         raise ParameterError("is not one whole number", got=repr(value), wanted="an integer")
-    return int(array.reshape(-1)[0])
+    return int(array.item())
 
 
 def pair(value: Any, dims: int) -> tuple[int, ...]:

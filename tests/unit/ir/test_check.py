@@ -195,10 +195,10 @@ def test_what_is_doubtful_is_a_warning_with_a_way_out(name: str) -> None:
 
 
 def test_errors_come_first_and_notes_last() -> None:
-    fires = {"v_threshold": 1.0, "v_reset": 2.0, "metadata": {"v_reset_assumed": True, "v_init": np.nan}}
-    net = chain(D.lif(3, metadata={"v_reset_assumed": True}), D.lif(3, **fires), given=(3,), result=(3,))
+    doubted = D.lif(3, v_threshold=1.0, v_reset=2.0, metadata={"v_reset_assumed": True})
+    net = chain(doubted, D.lif(3, metadata={"v_init": np.nan}), doubted, given=(3,), result=(3,))
     assert [(f.severity, f.node) for f in hasn.check(net, dt=DT)] == [
-        ("error", "n2"), ("warning", "n2"), ("note", "n1"), ("note", "n2"),
+        ("error", "n2"), ("warning", "n1"), ("warning", "n3"), ("note", "n1"), ("note", "n3"),
     ]  # fmt: skip
 
 

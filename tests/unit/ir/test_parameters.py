@@ -79,6 +79,13 @@ def test_a_parameter_without_dimensions_names_no_index() -> None:
     assert (found.message, found.got, found.wanted) == ("is not numeric", "list", "a finite time constant > 0 s")
 
 
+def test_everything_that_is_no_number_is_said() -> None:
+    net = with_field(one("LIF"), tau="fast", v_leak=None, v_threshold=np.full(3, np.nan))
+    assert [(f.parameter, f.message) for f in errors(net)] == [
+        ("tau", "is not numeric"), ("v_leak", "is not numeric"), ("v_threshold", "has a value with no meaning"),
+    ]  # fmt: skip
+
+
 #: What a node says itself is judged before anything is made of it. name -> (graph, parameter, message, got, wanted)
 SAID: dict[str, tuple[Made, str, str, object, str]] = {
     "an Input without types": (lambda: with_types(inp(3), "input", None), "input_type", "does not say a shape", "None", "{'input': shape}"),

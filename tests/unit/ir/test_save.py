@@ -136,6 +136,11 @@ def test_what_cannot_be_saved_leaves_no_file(net: nir.NIRGraph, tmp_path: Path) 
     path = tmp_path / "net.nir"
     with pytest.raises(OptionError, match=r"got str; wanted nir\.NIRGraph"):
         hasn.save("net", path)
+    for field in ("nodes", "edges"):
+        malformed = chain(Draw(1).lif(3), given=(3,), result=(3,))
+        setattr(malformed, field, None)
+        with pytest.raises(GraphError, match=f"^{field}: is not a"):
+            hasn.save(malformed, path)
     with pytest.raises(GraphError, match="no such node"):
         hasn.save(graph({"i": inp(2)}, "i > nowhere"), path)
     with pytest.raises(ShapeError, match="node 'c' input_shape: its input shape is nowhere given"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hasn
+from tests.graphs import Draw, chain
 
 
 def graph(*nodes: nir.NIRNode, dt: float) -> nir.NIRGraph:
@@ -156,3 +157,13 @@ def test_an_integrator_with_one_resistance_of_its_own_is_not_suspected() -> None
     assert hasn.check(graph(other, dt=1e-3)) == []
     found = hasn.check(graph(node, integrator(1.0), dt=1e-3))
     assert [f.node for f in found] == ["n1"]
+
+
+@pytest.mark.parametrize("kind", ["IF", "LIF"])
+def test_populations_of_no_neuron_are_not_suspected(kind: str) -> None:
+    """Their shapes do not meet; that is said, and there is no smallest of nothing."""
+    found = hasn.check(chain(Draw(1).neuron(kind, (0,)), given=(2,), result=(2,)), dt=1e-3)
+    assert {f.message for f in found} == {
+        "shape mismatch along the edge from 'input'",
+        "shape mismatch along the edge from 'n1'",
+    }

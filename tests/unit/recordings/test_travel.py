@@ -185,9 +185,10 @@ def test_neo_without_a_batch_or_with_little_recorded() -> None:
     empty: dict[str, Any] = {"outputs": {}, "spikes": {}, "voltages": {}, "currents": {}, "backend": ""}
     nothing = replace(one, **empty).to_neo()
     assert (len(nothing.segments), nothing.name) == (0, "hasn")
-    for group in ("outputs", "currents"):
+    for group, held in {"outputs": (0, 0), "spikes": (3, 0), "voltages": (0, 1), "currents": (0, 0)}.items():
         only = replace(recording(), **{**empty, group: {"n": np.ones((4, 2, 3))}})
-        assert [len(segment.spiketrains) for segment in only.to_neo().segments] == [0, 0]
+        found = [(len(segment.spiketrains), len(segment.analogsignals)) for segment in only.to_neo().segments]
+        assert found == [held] * 2
 
 
 def test_without_neo_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
