@@ -90,6 +90,23 @@ def test_every_generator_goes_on_from_where_it_was() -> None:
         assert drawn() == wanted
 
 
+def test_the_generators_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept where there are GPUs, and put back where both the checkpoint and the machine have some."""
+    put: list[Any] = []
+    plain = random_states()
+    assert plain["cuda"] == [] or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: ["one", "two"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", put.append)
+    states = random_states()
+    assert states["cuda"] == ["one", "two"]
+    set_random_states(states)
+    set_random_states({**states, "cuda": []})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    set_random_states(states)
+    assert put == [["one", "two"]]
+
+
 def test_states_hold_tensors_numbers_and_texts_alone(tmp_path: Path) -> None:
     """So that a checkpoint is read without executing a thing."""
     torch.manual_seed(1)
