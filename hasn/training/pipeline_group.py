@@ -21,7 +21,7 @@ def processes() -> int:
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
-        return int(dist.get_world_size())
+        return dist.get_world_size()
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
         raise OptionError(
             "a pipeline runs in one process for each stage, and this is one alone",
@@ -65,7 +65,7 @@ class Workers:
             dist.init_process_group(kind, timeout=patience)
             # Not when a pipeline is closed: a second one's groups would find the first one's addresses in the store.
             atexit.register(_end)
-        self.rank = int(dist.get_rank())
+        self.rank = dist.get_rank()
         self.values: Any = dist.new_group(backend=kind, timeout=patience)
         self._messages: Any = dist.new_group(backend="gloo", timeout=patience)
 
@@ -90,7 +90,7 @@ class Workers:
         """Every process's value, in their order; the error of one is raised in all of them."""
         import torch.distributed as dist
 
-        found: list[Any] = [None] * int(dist.get_world_size())
+        found: list[Any] = [None] * dist.get_world_size()
         said = value if failed is None else _portable(failed, self.rank)
         with self.together():
             dist.all_gather_object(found, said, group=self._messages)

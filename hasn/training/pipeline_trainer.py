@@ -95,7 +95,7 @@ class Pipeline:
         batch = self._given(inputs, labels)
         self._part.zero()
         losses, _ = self._run(batch, training=True)
-        loss = float(sum(part.detach().double() for part in losses)) if losses else 0.0
+        loss = float(sum(part.item() for part in losses))
         failed = self._stage.failed or self._judge.failed
         said = self._workers.everyone(None if failed else (loss, *self._part.norm()), failed)
         total = math.fsum(value for value, _, _ in said)

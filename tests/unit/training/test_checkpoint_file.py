@@ -7,15 +7,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 import torch
 
 from hasn.errors import FileError, GraphError, OptionError
+from hasn.program.lower import lower
 from hasn.training.checkpoint import (
     FORMAT,
     bytes_of,
     digest_of,
+    fingerprint,
     random_states,
     read_checkpoint,
     set_random_states,
@@ -23,6 +26,7 @@ from hasn.training.checkpoint import (
 )
 from hasn.training.progress import Progress, Tally
 from hasn.training.result import Epoch, Step
+from tests.unit.training.task import net
 
 # --- digests
 
@@ -42,6 +46,19 @@ def test_a_digest_tells_parameters_apart_bit_for_bit() -> None:
     assert len(set(digests)) == len(digests)
     again = {"b": torch.zeros(2, requires_grad=True), "w": base["w"].clone()}
     assert digest_of(again) == digests[0]  # in whatever order, and with gradients
+
+
+def test_a_graph_is_known_whatever_order_it_was_written_in() -> None:
+    """And by every process: nodes, edges, parameters of a node."""
+    graph = net()
+    print_ = fingerprint(graph, lower(graph), ("tau",))
+    other = nir.NIRGraph(dict(reversed(graph.nodes.items())), graph.edges[::-1], metadata=graph.metadata)
+    for node in other.nodes.values():
+        attributes = list(vars(node).items())
+        vars(node).clear()
+        vars(node).update(reversed(attributes))
+    assert fingerprint(other, lower(other), ("tau",)) == print_
+    assert fingerprint(graph, lower(graph), ()) != print_
 
 
 # --- generators
@@ -71,6 +88,23 @@ def test_every_generator_goes_on_from_where_it_was() -> None:
     for _ in range(2):  # the states are no generators themselves
         set_random_states(states)
         assert drawn() == wanted
+
+
+def test_the_generators_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept where there are GPUs, and put back where both the checkpoint and the machine have some."""
+    put: list[Any] = []
+    plain = random_states()
+    assert plain["cuda"] == [] or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: ["one", "two"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", put.append)
+    states = random_states()
+    assert states["cuda"] == ["one", "two"]
+    set_random_states(states)
+    set_random_states({**states, "cuda": []})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    set_random_states(states)
+    assert put == [["one", "two"]]
 
 
 def test_states_hold_tensors_numbers_and_texts_alone(tmp_path: Path) -> None:

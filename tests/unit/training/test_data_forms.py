@@ -219,6 +219,11 @@ def test_shapes_that_are_not_the_inputs(
     assert (str(error.got), error.wanted, error.way_out) == (got, wanted, way_out)
 
 
+def test_a_batch_of_one_label_that_is_no_array() -> None:
+    error = refusal([(block(3, 1, 2), 5)])
+    assert (error.node, error.got) == ("in", "(3, 1, 2) and 0 labels")
+
+
 def test_inputs_of_several_lengths() -> None:
     given = {"in": block(3, 4, 2), "also": block(5, 4, 1, 3)}
     error = refusal((given, [0] * 4), TWO)

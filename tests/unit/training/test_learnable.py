@@ -12,7 +12,7 @@ import torch
 import hasn
 from hasn.errors import OptionError
 from hasn.training.network import TrainedNetwork
-from tests.unit.training.task import DT, HIDDEN, lif, net, samples, weights
+from tests.unit.training.task import DT, HIDDEN, lif, net, readout, samples, weights
 
 
 def cuba(count: int) -> nir.CubaLIF:
@@ -65,6 +65,45 @@ def test_the_graph_that_comes_back_is_the_network_that_was_trained(
     changed = {key for key in before if not np.array_equal(before[key], after[key])}
     assert {key.split(".")[1] for key in changed} >= {"v_threshold"}
     assert any("tau" in key for key in changed)
+
+
+def started(node: nir.NIRNode) -> nir.NIRNode:
+    """With a voltage to begin with."""
+    node.metadata["v_init"] = np.linspace(0.1, 0.4, HIDDEN)
+    return node
+
+
+#: Nodes of other kinds, and what can be learned of them.
+OTHERS: dict[str, tuple[nir.NIRNode, nir.NIRNode, tuple[str, ...]]] = {
+    "IF and LI": (nir.IF(np.full(HIDDEN, 180.0), np.full(HIDDEN, 0.97)), readout(3), ("tau", "threshold")),
+    "CubaLI": (cuba(HIDDEN), nir.CubaLI(*(np.full(3, v) for v in (3.3e-3, 6.1e-3, 2.0, 0.1, 3.0))), ("tau",)),
+    "a LIF that starts elsewhere": (started(lif(HIDDEN, v_reset=0.02)), lif(3), ("tau", "threshold")),
+    "Threshold": (lif(HIDDEN), nir.Threshold(np.array([0.3, 0.5, 0.4])), ("threshold",)),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize(("method", "reset"), [("euler", "zero"), ("exact", "subtract")])
+def test_nodes_of_every_kind_come_back_as_they_were_trained(case: str, method: str, reset: str) -> None:
+    """In float32, where numpy's and torch's exponentials of float64 round alike."""
+    hidden, last, learn = OTHERS[case]
+    network = made(net(hidden=hidden, last=last), dict.fromkeys(learn, "neuron"), method, reset, "float32")
+    inputs = samples(24)[0]
+    with torch.no_grad():
+        for raw in network.learnable.parameters.values():
+            raw += 0.3 * torch.randn(raw.shape, dtype=raw.dtype, generator=torch.Generator().manual_seed(1))
+        activity = network.forward({"in": torch.as_tensor(inputs)})
+    graph = network.to_graph()
+    recording = hasn.compile(graph, precision="float32", method=method, reset=reset).run(inputs)
+    np.testing.assert_array_equal(activity.outputs.numpy(), recording.output)
+    assert recording.output.std() > 0.01
+    for name, counts in activity.counts.items():
+        np.testing.assert_array_equal(counts.numpy(), recording.spikes[name].sum(axis=0))
+    before = weights(net(hidden=hidden, last=last)) | {"last.threshold": getattr(last, "threshold", None)}
+    after = weights(graph) | {"last.threshold": getattr(graph.nodes["last"], "threshold", None)}
+    moved = [key for key in after if not np.array_equal(before[key], after[key])]
+    changed = {kind for kind in ("tau", "threshold") if any(kind in key for key in moved)}
+    assert changed == set(learn)
 
 
 @pytest.mark.parametrize("method", ["euler", "exact"])

@@ -21,7 +21,7 @@ from hasn.training.board import Board, writer_of
 from hasn.training.memory import Room, is_out_of_memory
 from hasn.training.moving import Moving, optimizer_of
 from hasn.training.network import TrainedNetwork
-from hasn.training.nonfinite import first_non_finite
+from hasn.training.nonfinite import first_non_finite, stop_at_gradient, stop_at_loss
 from tests.unit.training.task import HIDDEN, INPUTS, net, readout, samples
 from tests.unit.training.test_option_values import options
 
@@ -176,6 +176,35 @@ def test_the_first_node_and_step_whose_state_is_not_finite(name: str, place: tup
     assert first_non_finite(network, sound) is None
 
 
+def test_what_is_said_of_numbers_that_are_none() -> None:
+    """The node where there is one, of the first batch that has it; else the loss, or the parameters."""
+    network = made(net(last=readout(3)))
+    sound = Batch({"in": torch.zeros(6, 2, INPUTS)}, torch.zeros(2, dtype=torch.int64), 2)
+    inputs = torch.zeros(6, 2, INPUTS)
+    inputs[4, 1, 2] = np.inf
+    broken = Batch({"in": inputs}, sound.labels, 2)
+    for call, what, got in (
+        (lambda b: stop_at_loss(network, b, 7, 3.0), "loss", 3.0),
+        (lambda b: stop_at_gradient(network, b, 7), "gradient", None),
+    ):
+        with pytest.raises(TrainingError, match="at time step 4") as caught:
+            call([sound, broken, sound])
+        error = caught.value
+        assert (error.node, error.parameter, error.got) == ("in", what, got)
+        assert f"the {what} is not finite at step 7" in error.message
+        assert "clip=1.0" in str(error.way_out)
+    loss = stop_at_loss(network, [sound], 7, float("inf"))
+    assert (loss.node, loss.parameter, loss.got) == (None, "loss", float("inf"))
+    assert "loss function" in str(loss.way_out)
+    first, second, *_ = network.parameters.values()
+    first.grad, second.grad = torch.ones_like(first), torch.full_like(second, np.nan)
+    gradient = stop_at_gradient(network, [sound], 7)
+    assert gradient.parameter == list(network.parameters)[1]
+    assert "loss function" in str(gradient.way_out)
+    first.grad[0] = np.inf
+    assert stop_at_gradient(network, [sound], 7).parameter == ", ".join(list(network.parameters)[:2])
+
+
 # --- how much runs at once
 
 
@@ -270,6 +299,10 @@ def test_figures_as_text() -> None:
     assert figures(step()) == "loss 0.1235, accuracy 78.9%, 0.150 spikes a neuron and step"
     assert figures(step(accuracy=None, rates={})) == "loss 0.1235"
     assert figures(step(accuracy=0.0, rates={"a": 0.0})) == "loss 0.1235, accuracy 0.0%, 0.000 spikes a neuron and step"
+
+
+def test_the_bar_writes_to_stderr() -> None:
+    assert ProgressBar()._bar.console.stderr
 
 
 @pytest.mark.parametrize(("batches", "wanted"), [(3, (5, 12)), (None, (2, None))])

@@ -163,11 +163,13 @@ def test_a_worker_that_is_gone(run: Any) -> None:
     def work(group: Group) -> Any:
         if group.rank == 1:
             return "gone"
-        return group.exchange("an update", 1)
+        with group.together():
+            return group.exchange("an update", 1)
 
     work.dies = (1,)  # type: ignore[attr-defined]
     error, gone = run(2, work)
     assert gone == "gone"
+    assert len(run.calls) == 1  # nothing more is said to whom nobody hears
     assert isinstance(error, TrainingError)
     assert error.message == "the workers have lost each other: Connection closed by peer"
     assert error.parameter == "worker 0"

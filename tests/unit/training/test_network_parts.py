@@ -260,6 +260,10 @@ def test_the_accuracy_is_not_there_where_labels_are_no_classes() -> None:
     targets = torch.zeros((4, 3))
     assert np.isnan(float(scorer(net(), "count")(Batch(inputs, targets, 4), 1.0)[1][1]))
     assert not np.isnan(float(scorer(net(), "count")(Batch(inputs, torch.zeros(4, dtype=torch.int64), 4), 1.0)[1][1]))
+    several = hasn.training.Loss(
+        "several", lambda o, y: (o.sum(0) - y).square().mean(), lambda o: o.sum(0), classes=False
+    )
+    assert np.isnan(float(scorer(net(), several)(Batch(inputs, targets.long(), 4), 1.0)[1][1]))
     mine = hasn.training.Loss("mine", rate().value, None)
     assert np.isnan(float(scorer(net(), mine)(Batch(inputs, torch.zeros(4, dtype=torch.int64), 4), 1.0)[1][1]))
 

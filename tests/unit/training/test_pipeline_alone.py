@@ -154,10 +154,19 @@ def test_the_first_process_has_a_batch(inputs: Any, labels: Any, pipe: tuple[Pip
     assert caught.value.parameter == "data"
 
 
-def test_a_pipeline_that_is_closed(pipe: tuple[Pipeline, Changing]) -> None:
+def test_a_pipeline_that_is_closed(pipe: tuple[Pipeline, Changing], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves the groups that it made, once, and not the one that was there."""
     made, _ = pipe
+    left: list[Any] = []
+    own = [made._workers.values, made._workers._messages]
+    destroy = torch.distributed.destroy_process_group
+    monkeypatch.setattr(
+        torch.distributed, "destroy_process_group", lambda *group: left.extend(group) or destroy(*group)
+    )
     made.close()
     made.close()
+    assert left == own
+    assert torch.distributed.is_initialized()
     for call in (made.to_graph, lambda: made.step(*batches()[0]), lambda: made.evaluate(*batches()[0])):
         with pytest.raises(OptionError, match="the pipeline is closed"):
             call()

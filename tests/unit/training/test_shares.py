@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from hasn.training.batches import Batch, Data
 from hasn.training.gradients import Gradients
 from hasn.training.threshold import Waiting
 from hasn.training.update import Said, _check_data, added
-from hasn.training.workers import Workers, open_workers, rank
+from hasn.training.workers import Workers, _joined, open_workers, rank
 
 
 class Fake(Workers):
@@ -321,3 +323,26 @@ def test_a_process_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
         tensor = torch.ones(2)
         workers.sum([tensor])
         assert tensor.tolist() == [1, 1]
+
+
+def lost() -> bool:
+    raise AttributeError("torch.distributed was built without it")
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        (None, False),
+        (SimpleNamespace(), False),
+        (SimpleNamespace(distributed=SimpleNamespace(is_available=lambda: False, is_initialized=lost)), False),
+        (SimpleNamespace(distributed=SimpleNamespace(is_available=lambda: True, is_initialized=lambda: False)), False),
+        (SimpleNamespace(distributed=SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True)), True),
+    ],
+)
+def test_whether_somebody_has_made_a_group(module: Any, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without torch nobody has, nor where torch came without torch.distributed."""
+    if module is None:
+        monkeypatch.delitem(sys.modules, "torch")
+    else:
+        monkeypatch.setitem(sys.modules, "torch", module)
+    assert _joined() is wanted

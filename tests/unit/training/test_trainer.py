@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -206,6 +207,53 @@ def test_the_best_parameters_come_back_and_only_if_wanted() -> None:
         np.testing.assert_array_equal(weights(best.graph)[key], value)
     assert (weights(last.graph)["w1.weight"] != weights(first.graph)["w1.weight"]).any()
     assert best.stopped == last.stopped == "the last epoch is done"
+
+
+def test_the_best_is_not_asked_for_when_a_training_goes_on(tmp_path: Path) -> None:
+    """Its parameters stand in the checkpoint, and stay there."""
+    options_: dict[str, Any] = {"batch_size": 16, "learning_rate": 3.0, "validation": samples(24, 5)}
+    path = tmp_path / "at.pt"
+    hasn.train(net(), samples(16), epochs=1, checkpoint=path, keep_best=True, **options_)
+    again = hasn.train(net(), samples(16), epochs=2, checkpoint=path, resume=True, **options_)
+    last = hasn.train(net(), samples(16), epochs=2, **options_)
+    for key, value in weights(last.graph).items():
+        np.testing.assert_array_equal(weights(again.graph)[key], value)
+
+
+def test_without_a_best_epoch_the_last_one_counts() -> None:
+    """Target counts have no accuracy, so no epoch is the best."""
+    targets = np.eye(3, dtype=np.float32)[samples(8)[1]]
+    result = hasn.train(
+        net(), (samples(8)[0], targets), epochs=2, loss="count", monitor="accuracy", keep_best=True, patience=1
+    )
+    assert result.steps == 2
+    assert result.history[1].accuracy is None
+
+
+def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> None:
+    """A checkpoint in mid-epoch knows the seconds so far; those after it are added."""
+    path = tmp_path / "at.pt"
+
+    def stop(step: Step) -> None:
+        sleep(0.02)
+        if step.step == 2:
+            raise ZeroDivisionError
+
+    options_: dict[str, Any] = {"epochs": 1, "batch_size": 8, "checkpoint": path, "checkpoint_every": 1, "resume": True}
+    with pytest.raises(ZeroDivisionError):
+        hasn.train(net(), samples(24), **options_, progress=stop)
+    state = torch.load(path, weights_only=True)
+    assert 0 < state["progress"]["tally"]["seconds"] < 60
+    assert state["progress"]["tally"]["batch"] == 8
+    state["progress"]["tally"]["seconds"] = 1000.0
+    torch.save(state, path)
+
+    def slow(epoch: int) -> Any:
+        sleep(0.05)
+        return samples(4)
+
+    done = hasn.train(net(), samples(24), **options_, validation=slow).history[0]
+    assert 1000.05 <= done.seconds < 1060
 
 
 # --- what is made of a call
