@@ -184,7 +184,7 @@ def _factor(step: Connection) -> float:
     if isinstance(step.map, Pooling):
         return 1.0 / float(np.prod(step.map.kernel)) if step.map.mean else 1.0
     if isinstance(step.map, Scaling):
-        return float(np.asarray(step.map.scale).reshape(-1)[0])
+        return float(np.ravel(step.map.scale)[0])
     return 1.0
 
 

@@ -133,7 +133,7 @@ def _candidates(e: Equation, connections: Mapping[str, Floats], limit: float) ->
     theta = np.ones(1) if e.threshold is None else e.threshold
     if e.threshold is not None and theta.size and np.all(theta == theta[0]) and theta[0] > 0:
         mantissas = np.unique(np.floor(scales * theta[0] / UNIT))
-        scales = mantissas[mantissas > 0] * UNIT / theta[0] if np.any(mantissas > 0) else scales
+        scales = mantissas * UNIT / theta[0] if mantissas[-1] > 0 else scales
     found = [scales]
     for values in connections.values():
         unit = UNIT / float(np.abs(values).max())  # the scale at which the largest weight is 1

@@ -65,12 +65,12 @@ def test_a_matrix_for_a_population_with_several_dimensions() -> None:
 
 
 def test_a_matrix_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = chain((3,), lin(4, 3), lin(3, 4, 2), lif(3))
-    monkeypatch.setattr(connect, "MOST_ENTRIES", 9)
-    hasn.quantise(twice, calibrate=spikes(3))
-    monkeypatch.setattr(connect, "MOST_ENTRIES", 8)
-    e = refused(twice)
-    assert (e.node, e.got, e.wanted) == ("n2", (3, 3), "at most 8 entries")
+    twice = chain((5,), lin(4, 5), lin(3, 4, 2), lif(3))
+    monkeypatch.setattr(connect, "MOST_ENTRIES", 15)
+    hasn.quantise(twice, calibrate=spikes(5))
+    monkeypatch.setattr(connect, "MOST_ENTRIES", 14)
+    e = refused(twice, spikes(5))
+    assert (e.node, e.got, e.wanted) == ("n2", (3, 5), "at most 14 entries")
     assert "weights are multiplied with weights: n0, n1" in e.message
 
 
