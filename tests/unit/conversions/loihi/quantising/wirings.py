@@ -133,6 +133,8 @@ TOPOLOGIES: dict[str, tuple[nir.NIRGraph, Any]] = {
     "direct into two": (net({"input": inp(3), "a": lif(3), "b": lif(3, r=9.0), **ENDS}, "input > a > oa",
         "input > b > ob",
                             "a > b"), real(3)),
+    "a scale into two": (net({"input": inp(3), "s": nir.Scale(np.full(3, 0.5)), "a": lif(3), "b": lif(3, r=9.0),
+                              **ENDS}, "input > s > a > oa", "s > b > ob"), real(3)),
     "direct, name taken": (net({"input": inp(3), "input_a": lin(3, 3), "a": lif(3), "oa": out(3)},
                                "input > a > oa", "a > input_a > a"), spikes(3)),
     "two inputs of one kind": (net({"i": inp(3), "j": inp(3), "w": lin(3, 3), "x": lin(3, 3, 2),
