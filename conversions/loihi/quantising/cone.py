@@ -190,5 +190,5 @@ def _factor(step: Connection) -> float:
 
 def uniform(values: Any) -> bool:
     """Whether all are the same."""
-    flat = np.asarray(values).reshape(-1)
-    return bool(np.all(flat == flat[0])) if flat.size else True
+    flat = np.ravel(values)
+    return bool(np.all(flat == flat[0]))

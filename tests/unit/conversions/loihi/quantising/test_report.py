@@ -121,7 +121,6 @@ def test_weights() -> None:
         ([-255, -1], [-255.0, -1.5], 8, 0.0, 0.5 / np.sqrt(255**2 + 2.25)),
         ([64, -64], [64.0, -60.0], 6, 0.0, 4 / np.sqrt(64**2 + 60**2)),
         ([1, 0], [1.0, 0.25], 1, 0.5, 0.25 / np.sqrt(1.0625)),
-        ([0, 0], [0.0, 0.0], 0, 0.0, 0.0),
     ],
 )
 def test_bits_and_losses(integers: list[int], exact: list[float], bits: int, zeroed: float, error: float) -> None:
