@@ -154,8 +154,8 @@ def _population(r: Registers, floats: Trace, integers: Trace) -> PopulationRepor
         bias,
         float(integers.current.max()) / STATE_LIMIT,
         float(integers.voltage.max()) / STATE_LIMIT,
-        np.count_nonzero(one) if spiking else 0,
-        np.count_nonzero(other) if spiking else 0,
+        int(one.sum()) if spiking else 0,
+        int(other.sum()) if spiking else 0,
         np.count_nonzero(one != other) / either if either else 0.0,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_the_tables_show_all_of_it() -> None:
     # names to the left, numbers to the right
     assert next(line for line in plain if "in -> n" in line).startswith("│ in -> n │ n ")
     assert next(line for line in plain if "256" in line).count("          256 │") == 1
-    found = made.to_dict()
+    found = json.loads(json.dumps(made.to_dict()))
     assert found["populations"][0]["drift"] == 0.6
     assert found["weights"][1]["node"] == "in -> n"
     assert found["input_scales"] == {"input": 3.0}
