@@ -199,7 +199,7 @@ def _composed(draft: Draft, s: Synapses, dt: float, chip: bool) -> None:
         end = source
         if size.size != 1:
             flat = _free(draft, f"{source}_flat_{s.target}")
-            draft.add(flat, nir.Flatten({"input": size.astype(int)}, start_dim=0, end_dim=-1))
+            draft.add(flat, nir.Flatten({"input": size.astype(int)}, start_dim=0))
             draft.edge(source, flat)
             end = flat
         name = _free(draft, f"{source}_{s.target}")

@@ -184,11 +184,11 @@ def _factor(step: Connection) -> float:
     if isinstance(step.map, Pooling):
         return 1.0 / float(np.prod(step.map.kernel)) if step.map.mean else 1.0
     if isinstance(step.map, Scaling):
-        return float(np.asarray(step.map.scale).reshape(-1)[0])
+        return float(np.ravel(step.map.scale)[0])
     return 1.0
 
 
 def uniform(values: Any) -> bool:
     """Whether all are the same."""
-    flat = np.asarray(values).reshape(-1)
-    return bool(np.all(flat == flat[0])) if flat.size else True
+    flat = np.ravel(values)
+    return bool(np.all(flat == flat[0]))

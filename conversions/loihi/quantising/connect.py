@@ -119,7 +119,7 @@ def real_weights(
             found["node", step.name, 0] = _of_node(step, equation.gain, share, path.factor_behind, keep_bias)
         else:
             to_volts = equation.gain.reshape(equation.shape) * share
-            found["direct", path.end, 0] = Real(to_volts.copy(), to_volts)
+            found["direct", path.end, 0] = Real(to_volts, to_volts)
     return found
 
 

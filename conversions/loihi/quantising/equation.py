@@ -73,27 +73,26 @@ def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
     Raises:
         UnsupportedError: a reset by subtraction, a threshold below v_reset, or an update that is not the chip's.
     """
-    size = int(np.prod(p.shape))
 
     def flat(value: Any) -> Floats:
         return np.broadcast_to(np.asarray(value, dtype=np.float64), p.shape).reshape(-1)
 
     if isinstance(p, Compare):  # a voltage that keeps nothing
-        zero, one = np.zeros(size), np.ones(size)
+        zero, one = flat(0.0), flat(1.0)
         bias = zero if drive is None else drive
         return Equation(
             p.name, p.shape, None, zero, one, None, bias, zero, _above(p, flat(p.threshold), zero), zero, one
         )
     _refuse_subtract(p)
-    offset = np.zeros(size) if p.threshold is None else flat(p.jump)
+    offset = flat(0.0 if p.threshold is None else p.jump)
     threshold = None if p.threshold is None else _above(p, flat(p.threshold), offset)
     keep_c, voltage, gain, rate = _rows(p, flat)
     keep_v = flat(voltage.terms[0][1])
-    bias = (np.zeros(size) if voltage.bias is None else flat(voltage.bias)) - (1.0 - keep_v) * offset
+    bias = flat(0.0 if voltage.bias is None else voltage.bias) - (1.0 - keep_v) * offset
     if drive is not None:
         bias = bias + gain * drive
     initial = flat(p.initial["v"]) - offset
-    return Equation(p.name, p.shape, keep_c, keep_v, gain, rate, bias, offset, threshold, initial, np.ones(size))
+    return Equation(p.name, p.shape, keep_c, keep_v, gain, rate, bias, offset, threshold, initial, flat(1.0))
 
 
 def _rows(p: Neurons, flat: Any) -> tuple[Floats | None, Any, Floats, tuple[Floats, Floats] | None]:

@@ -47,7 +47,7 @@ def input_scales(given: Signals, chip: Profile, bits: int) -> dict[str, float]:
                 got=float(value[(value != 0) & (value != 1)][0]),
                 way_out="Encode the input as spikes, or quantise for loihi2.",
             )
-        whole = bool(np.all(value == np.rint(value))) and float(np.abs(value).max(initial=0.0)) < 2 ** (most - 1)
+        whole = bool(np.all(value == np.rint(value))) and np.abs(value).max() < 2 ** (most - 1)
         scales[name] = 1.0 if spikes or whole else (2 ** (bits - 1) - 1) / float(np.abs(value).max())
     return scales
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hasn.conversions.loihi.quantising.cone import uniform
 from hasn.conversions.loihi.quantising.equation import Equation
 from hasn.conversions.loihi.quantising.rounding import LARGEST_BIAS, Rounding, biases, decays, grid, largest_weight
 from hasn.conversions.loihi.quantising.simulate import Trace
@@ -106,10 +107,10 @@ def _limit(
             limits.append(most / value)
 
     reached = np.maximum(trace.current, trace.voltage) / e.volts
-    within(headroom * float(reached.max(initial=0.0)), STATE_LIMIT - 1)
-    within(float(np.abs(e.initial).max(initial=0.0)), STATE_LIMIT - 1)
-    within(float(np.abs(e.bias).max(initial=0.0)), LARGEST_BIAS)
-    within(0.0 if e.threshold is None else float(e.threshold.max(initial=0.0)), THRESHOLD_MAX * UNIT)
+    within(headroom * float(reached.max()), STATE_LIMIT - 1)
+    within(float(np.abs(e.initial).max()), STATE_LIMIT - 1)
+    within(float(np.abs(e.bias).max()), LARGEST_BIAS)
+    within(0.0 if e.threshold is None else float(e.threshold.max()), THRESHOLD_MAX * UNIT)
     for values in connections.values():
         within(float(np.abs(values).max()), largest_weight(rounding.weight_bits, rounding.largest_exponent) * UNIT)
     return min(limits, default=UNIT)
@@ -130,10 +131,9 @@ def _candidates(e: Equation, connections: Mapping[str, Floats], limit: float) ->
     the two is a simple one, both.
     """
     scales = limit * 2.0 ** -np.linspace(0.0, 1.0, CANDIDATES, endpoint=False)
-    theta = np.ones(1) if e.threshold is None else e.threshold
-    if e.threshold is not None and theta.size and np.all(theta == theta[0]) and theta[0] > 0:
-        mantissas = np.unique(np.floor(scales * theta[0] / UNIT))
-        scales = mantissas[mantissas > 0] * UNIT / theta[0] if np.any(mantissas > 0) else scales
+    if e.threshold is not None and uniform(e.threshold) and e.threshold[0] > 0:
+        mantissas = np.unique(np.floor(scales * e.threshold[0] / UNIT))
+        scales = mantissas * UNIT / e.threshold[0] if mantissas[-1] > 0 else scales
     found = [scales]
     for values in connections.values():
         unit = UNIT / float(np.abs(values).max())  # the scale at which the largest weight is 1

@@ -136,43 +136,43 @@ def _population(r: Registers, floats: Trace, integers: Trace) -> PopulationRepor
     e = r.equation
     kept = [(1.0 - e.keep_v, r.dv)] + ([] if e.keep_c is None or r.du is None else [(1.0 - e.keep_c, r.du + 1)])
     unity = float(1 << DECAY_BITS)
-    decay = max(float(np.max(np.abs(d / unity - lost) / np.maximum(lost, 1 / unity), initial=0.0)) for lost, d in kept)
+    decay = max(float(np.max(np.abs(d / unity - lost) / np.maximum(lost, 1 / unity))) for lost, d in kept)
     exact = e.bias * r.scale
-    bias = float(np.abs(r.bias - exact).max(initial=0.0) / max(np.abs(exact).max(initial=0.0), 1e-300))
+    largest = np.abs(exact).max()
+    bias = float(np.abs(r.bias - exact).max() / largest) if largest else 0.0
     vth = r.vth if r.vth is not None else np.full_like(r.dv, THRESHOLD_MAX)
     du = r.du if r.du is not None else np.zeros_like(r.dv)
     one, other = floats.output > 0.5, integers.output > 0.5
     spiking = r.vth is not None
-    either = int(np.count_nonzero(one | other)) if spiking else 0
+    either = np.count_nonzero(one | other) if spiking else 0
     return PopulationReport(
         e.name,
-        float(r.units_a_volt.max(initial=0.0)),
+        float(r.units_a_volt.max()),
         len(np.unique(np.stack([du, r.dv, vth], axis=1), axis=0)),
-        int(r.vth.max(initial=0)).bit_length() if r.vth is not None else 0,
+        int(r.vth.max()).bit_length() if r.vth is not None else 0,
         decay,
         bias,
-        float(integers.current.max(initial=0.0)) / STATE_LIMIT,
-        float(integers.voltage.max(initial=0.0)) / STATE_LIMIT,
-        int(np.count_nonzero(one)) if spiking else 0,
-        int(np.count_nonzero(other)) if spiking else 0,
-        int(np.count_nonzero(one != other)) / either if either else 0.0,
+        float(integers.current.max()) / STATE_LIMIT,
+        float(integers.voltage.max()) / STATE_LIMIT,
+        int(one.sum()) if spiking else 0,
+        int(other.sum()) if spiking else 0,
+        np.count_nonzero(one != other) / either if either else 0.0,
     )
 
 
 def _weights(node: str, w: Weights, target: str, composed: str) -> WeightReport:
     error = w.integers - w.exact
-    there = w.exact != 0
-    square = float(np.square(w.exact).mean())
+    there = w.exact != 0  # not nowhere: a node whose weights are all 0 is refused
     return WeightReport(
         node,
         target,
         w.exponent,
-        (int(np.abs(w.integers).max(initial=0)) >> w.exponent).bit_length()
+        (int(np.abs(w.integers).max()) >> w.exponent).bit_length()
         - bool(np.any(w.integers > 0) and np.any(w.integers < 0)),
         len(np.unique(w.integers)),
-        float(np.sqrt(np.square(error).mean() / square)) if square else 0.0,
-        float(np.abs(error).max(initial=0.0)) / max(float(np.abs(w.exact).max(initial=0.0)), 1e-300),
-        int(np.count_nonzero(there & (w.integers == 0))) / max(int(np.count_nonzero(there)), 1),
+        float(np.sqrt(np.square(error).mean() / np.square(w.exact).mean())),
+        float(np.abs(error).max() / np.abs(w.exact).max()),
+        np.count_nonzero(there & (w.integers == 0)) / np.count_nonzero(there),
         composed,
     )
 

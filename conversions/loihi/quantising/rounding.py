@@ -79,7 +79,7 @@ def grid(values: Any, bits: int = 8) -> tuple[int, int, int]:
     Mantissas of both signs are even. Rounding may clip the largest weight by at most half a quantum.
     """
     both = bool(np.any(values > 0) and np.any(values < 0))
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = float(np.abs(values).max())
     step = (1 << (8 - bits)) * (2 if both else 1)
     most = (MIXED_MAX if both else SIGNED_MAX) // step * step
     exponent = 0

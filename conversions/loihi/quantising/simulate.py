@@ -40,8 +40,8 @@ class Trace:
 
     def reach(self, current: Any, voltage: Any) -> None:
         """Note a step's current and voltage (n, batch)."""
-        self.current = np.maximum(self.current, np.abs(current).max(axis=1, initial=0.0))
-        self.voltage = np.maximum(self.voltage, np.abs(voltage).max(axis=1, initial=0.0))
+        self.current = np.maximum(self.current, np.abs(current).max(axis=1))
+        self.voltage = np.maximum(self.voltage, np.abs(voltage).max(axis=1))
 
 
 class _Run(ABC):

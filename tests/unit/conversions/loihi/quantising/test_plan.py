@@ -93,6 +93,8 @@ def test_the_error_weighs_every_connection_and_the_threshold_alike() -> None:
     both = {**lone, "v": np.array([-7.0, 4.0])}  # of both signs: even, so -7 becomes -8 (or -6)
     assert plan._error(equation(threshold=None), both, 64.0, 8) == pytest.approx(0.0625 / 114.0625 + 1 / 65)
     assert plan._error(equation(threshold=0 * ONE), lone, 64.0, 8) == pytest.approx(0.0625 / 114.0625)
+    one = equation(threshold=np.array([1.5, 0.0]))
+    assert plan._error(one, lone, 64.0, 8) == pytest.approx(0.0625 / 114.0625 + 0.25 / 2.25)
     clipped = {"w": np.array([255.5, 1.0])}
     assert plan._error(equation(threshold=None), clipped, 64.0, 8) == pytest.approx(0.25 / (255.5**2 + 1))
     coarse = {"w": np.array([240.0, 9.0])}  # steps of 16
@@ -128,6 +130,33 @@ def test_candidates_lie_within_the_octave_and_hold_the_whole_numbers_of_the_thre
     assert plan._candidates(equation(threshold=0 * ONE), {}, 64.0) == plan._candidates(
         equation(threshold=None), {}, 64.0
     )
+
+
+def test_scales_at_which_the_largest_weight_is_whole() -> None:
+    """1 V at up to 100 units a volt: 64 .. 100 units, and below that halves, of which there are as many an octave."""
+    several = equation(threshold=np.array([1.0, 2.0]))
+    even = set(plan._candidates(several, {}, 100.0 * 64))
+    found = set(plan._candidates(several, {"w": np.array([-1.0, 0.25])}, 100.0 * 64))
+    assert found - even == {64.0 * k for k in range(64, 101)} - even | {32.0 * k for k in range(101, 128)} - even
+    assert {64.0 * 100, 32.0 * 101} <= found
+
+
+@pytest.mark.parametrize(
+    ("values", "bits", "lost"),
+    [
+        ([0.49, 0.1], 8, True), ([0.5, 0.1], 8, False), ([-0.99, 0.3], 8, True), ([-1.0, 0.3], 8, False),
+        ([7.9, 1.0], 4, True), ([8.0, 1.0], 4, False),
+    ],
+)  # fmt: skip
+def test_weights_are_lost_where_not_even_the_largest_is_half_a_quantum(
+    values: list[float], bits: int, lost: bool
+) -> None:
+    given = {"w": np.array(values)}
+    if not lost:
+        plan._refuse_lost(equation(), given, 64.0, Rounding(weight_bits=bits))
+        return
+    with pytest.raises(ParameterError, match="its weights are lost beside"):
+        plan._refuse_lost(equation(), given, 64.0, Rounding(weight_bits=bits))
 
 
 def test_registers_at_the_scale() -> None:

@@ -65,12 +65,12 @@ def test_a_matrix_for_a_population_with_several_dimensions() -> None:
 
 
 def test_a_matrix_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = chain((3,), lin(4, 3), lin(3, 4, 2), lif(3))
-    monkeypatch.setattr(connect, "MOST_ENTRIES", 9)
-    hasn.quantise(twice, calibrate=spikes(3))
-    monkeypatch.setattr(connect, "MOST_ENTRIES", 8)
-    e = refused(twice)
-    assert (e.node, e.got, e.wanted) == ("n2", (3, 3), "at most 8 entries")
+    twice = chain((5,), lin(4, 5), lin(3, 4, 2), lif(3))
+    monkeypatch.setattr(connect, "MOST_ENTRIES", 15)
+    hasn.quantise(twice, calibrate=spikes(5))
+    monkeypatch.setattr(connect, "MOST_ENTRIES", 14)
+    e = refused(twice, spikes(5))
+    assert (e.node, e.got, e.wanted) == ("n2", (3, 5), "at most 14 entries")
     assert "weights are multiplied with weights: n0, n1" in e.message
 
 
@@ -93,17 +93,26 @@ def test_a_loop_without_a_neuron() -> None:
     assert e.way_out == "Put a neuron into the loop."
 
 
-def test_delays_that_a_composed_matrix_would_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths of two delays through one composed node become two matrices; so nothing is refused that need not be."""
+def test_delays_that_composed_matrices_would_change() -> None:
+    """The Input's own matrix comes before ``w`` in the order of names, so the loop would be cut at another edge."""
     nodes = {
-        "input": inp(3),
-        "x": lin(4, 3),
-        "y": lin(3, 4, 2),
-        "d": nir.Delay(np.full(3, 2 * DT)),
-        "n": lif(3),
-        "o": out(3),
-    }
-    made = hasn.quantise(net(nodes, "input > x > y > n > o", "y > d > n"), calibrate=spikes(3))
+        "input": inp(3), "w": lin(3, 3), "a": lif(3), "x": lin(4, 3), "y": lin(3, 4, 2), "b": lif(3),
+        "z": lin(3, 3, 5), "o": out(3),
+    }  # fmt: skip
+    e = refused(net(nodes, "input > w > a > x > y > b > o", "input > x", "b > z > a"))
+    assert e.message == "composing its connections would change their delays"
+    assert (e.node, e.parameter, e.got) == ("b", "connection from a", "0 step(s)")
+    assert e.way_out == "Put neurons between the nodes that lead into it."
+    # A name that comes before it keeps the order.
+    kept = {"c" if name == "w" else name: node for name, node in nodes.items()}
+    made = hasn.quantise(net(kept, "input > c > a > x > y > b > o", "input > x", "b > z > a"), calibrate=spikes(3))
+    found = {(p.source, p.target): p.delay for p in made.integers.projections}
+    assert found == {("input", "a"): 0, ("input", "b"): 0, ("a", "b"): 0, ("b", "a"): 1}
+
+
+def test_ways_of_two_delays_become_two_matrices() -> None:
+    nodes = {"input": inp(3), "x": lin(4, 3), "y": lin(3, 4, 2), "d": nir.Delay(np.full(3, 2 * DT)), "n": lif(3)}
+    made = hasn.quantise(net({**nodes, "o": out(3)}, "input > x > y > n > o", "y > d > n"), calibrate=spikes(3))
     assert sorted(p.delay for p in made.integers.projections) == [0, 2]
 
 

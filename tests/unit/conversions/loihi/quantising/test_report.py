@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -121,7 +122,6 @@ def test_weights() -> None:
         ([-255, -1], [-255.0, -1.5], 8, 0.0, 0.5 / np.sqrt(255**2 + 2.25)),
         ([64, -64], [64.0, -60.0], 6, 0.0, 4 / np.sqrt(64**2 + 60**2)),
         ([1, 0], [1.0, 0.25], 1, 0.5, 0.25 / np.sqrt(1.0625)),
-        ([0, 0], [0.0, 0.0], 0, 0.0, 0.0),
     ],
 )
 def test_bits_and_losses(integers: list[int], exact: list[float], bits: int, zeroed: float, error: float) -> None:
@@ -146,7 +146,7 @@ def test_the_tables_show_all_of_it() -> None:
     # names to the left, numbers to the right
     assert next(line for line in plain if "in -> n" in line).startswith("│ in -> n │ n ")
     assert next(line for line in plain if "256" in line).count("          256 │") == 1
-    found = made.to_dict()
+    found = json.loads(json.dumps(made.to_dict()))
     assert found["populations"][0]["drift"] == 0.6
     assert found["weights"][1]["node"] == "in -> n"
     assert found["input_scales"] == {"input": 3.0}

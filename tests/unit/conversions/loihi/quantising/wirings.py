@@ -71,6 +71,13 @@ CHAINS: dict[str, tuple[nir.NIRGraph, Any]] = {
                              spikes(5)),
     "scale of each": (chain((3,), nir.Scale(N3 - 2.2), lif(3)), real(3)),
     "scale of each, gains of their own": (chain((3,), nir.Scale(N3), lif(3, tau=9e-3 * N3, r=4.0)), spikes(3)),
+    "scale of each, sums, gains of their own": (
+        chain((1, 4, 4), nir.Scale(np.linspace(0.5, 2.0, 16).reshape(1, 4, 4)), pool(nir.SumPool2d),
+              lif((1, 2, 2), tau=np.linspace(5e-3, 30e-3, 4).reshape(1, 2, 2), r=5.0)), spikes((1, 4, 4))),
+    "scale of each, sums, flat, gains of their own": (
+        chain((1, 4, 4), nir.Scale(np.linspace(0.5, 2.0, 16).reshape(1, 4, 4)), pool(nir.SumPool2d), flat(1, 2, 2),
+              lif(4, tau=np.linspace(5e-3, 30e-3, 4), r=5.0)), spikes((1, 4, 4))),
+    "one neuron, one scale": (chain((1,), nir.Scale(np.array([2.5])), lin(1, 1), lif(1)), spikes(1)),
     "direct": (chain((3,), lif(3, tau=9e-3 * N3, r=4.0)), real(3)),
     "direct through a scale": (chain((3,), nir.Scale(np.full(3, 0.4)), lif(3)), spikes(3)),
     "grid of neurons": (chain((2, 3), lif((2, 3), tau=np.linspace(5e-3, 30e-3, 6).reshape(2, 3), r=5.0)), real((2, 3))),
@@ -126,6 +133,8 @@ TOPOLOGIES: dict[str, tuple[nir.NIRGraph, Any]] = {
     "direct into two": (net({"input": inp(3), "a": lif(3), "b": lif(3, r=9.0), **ENDS}, "input > a > oa",
         "input > b > ob",
                             "a > b"), real(3)),
+    "a scale into two": (net({"input": inp(3), "s": nir.Scale(np.full(3, 0.5)), "a": lif(3), "b": lif(3, r=9.0),
+                              **ENDS}, "input > s > a > oa", "s > b > ob"), real(3)),
     "direct, name taken": (net({"input": inp(3), "input_a": lin(3, 3), "a": lif(3), "oa": out(3)},
                                "input > a > oa", "a > input_a > a"), spikes(3)),
     "two inputs of one kind": (net({"i": inp(3), "j": inp(3), "w": lin(3, 3), "x": lin(3, 3, 2),
