@@ -23,7 +23,6 @@ from hasn.backends.lava.worker.serve import Server
 from hasn.backends.lava.worker_process import MAIN
 from tests.unit.backends.lava import double
 
-
 #: In place of the process, a thread ends by SystemExit.
 ends_by_exit = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
