@@ -56,6 +56,7 @@ class Live:
     def run(self, feed: Feed, steps: int) -> Recorded:
         """Run ``steps`` steps from the initial state."""
         self.load(self._fresh)
+        self._network.t_ = 0.0  # where this run begins; steps of a stream do not ask the network
         self._monitors.clear()
         self._feed = dict(feed)
         # Half a step less: Brian2 rounds the end up to a whole step, and dt * steps may be a hair above one.
@@ -114,7 +115,6 @@ class Live:
         clock = self.parts.clock
         clock.variables["timestep"].set_value(state["step"])
         clock.variables["t"].set_value(state["step"] * clock.dt_)
-        self._network.t_ = state["step"] * clock.dt_
 
     def _changing(self) -> list[tuple[Any, list[str]]]:
         """Groups and the variables that change in them."""
