@@ -116,7 +116,5 @@ class Brian2Integers(_OnBrian2, IntegerExecutable):
         return super()._run(given, record)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
-        batch = self._batch or 1
-        now = {name: value[np.newaxis] for name, value in inputs.items()}
-        self._integer_inputs(Signals(now, 1, batch, self._batched))
+        self._integer_inputs(Signals(inputs, 1, 1, self._batched))  # as above; in which shape is all one
         return super()._step(inputs)

@@ -61,7 +61,7 @@ class Plan:
     @property
     def depth(self) -> int:
         """Number of levels."""
-        return max(self.levels.values(), default=0) + 1
+        return max(self.levels.values()) + 1
 
     @property
     def synapses(self) -> int:

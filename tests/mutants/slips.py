@@ -111,9 +111,16 @@ def keyword(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
                 yield node.with_changes(args=_without(node.args, i))
 
 
+#: Functions for which the order of their arguments is all one.
+_SYMMETRIC = {"min", "max", "minimum", "maximum"}
+
+
 def neighbours(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Two arguments in a row have changed places."""
     if isinstance(node, cst.Call):
+        name = node.func.attr if isinstance(node.func, cst.Attribute) else node.func
+        if isinstance(name, cst.Name) and name.value in _SYMMETRIC:
+            return
         plain = [not (a.keyword or a.star) for a in node.args]
         for i in range(len(node.args) - 1):
             a, b = node.args[i], node.args[i + 1]

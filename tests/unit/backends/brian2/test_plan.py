@@ -19,15 +19,17 @@ from tests.unit.backends.brian2.formulas import DT, Cell, graph, lif
 from tests.unit.backends.brian2.networks import loop
 
 
-def plan_of(made):
+def plan_of(made, dtype="float64"):
     network = fuse(lower(made, dt=DT))
-    return make_plan(network, codes(network), "float64")
+    return make_plan(network, codes(network), dtype)
 
 
 def test_a_pair_of_populations_is_one_list_of_synapses_whatever_its_delays():
     plan = plan_of(loop())
     links = {(link.source, link.target): link for link in plan.links}
-    assert plan.levels["in"] < plan.levels["a"] < plan.levels["b"] < plan.levels["slow"]
+    assert plan.levels == {"in": 0, "a": 1, "b": 2, "slow": 3, "outslow": 4}
+    assert plan.depth == 5
+    assert [name for name in plan.levels if plan.sends(name)] == ["in", "a", "b", "slow"]
     back = links["b", "a"]
     # b is evaluated after a, so its spike arrives a step late anyway: the feedback edge's step is not Brian2's to add.
     # Neurons of b are delayed by 0, 2, 1, 3 steps.

@@ -11,6 +11,7 @@ has sent already in this step stays as it was. Where nobody can go on, the netwo
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import json
 import sys
 import tempfile
@@ -335,6 +336,35 @@ class Monitor(Process):
         return {of.name: {name: np.array(self.rows)}}
 
 
+class Adapter(Process):
+    """``lava.proc.embedded_io.spike.PyToNxAdapter``."""
+
+    def __init__(self, *, shape: Any, num_message_bits: int = 0) -> None:
+        super().__init__()
+        self.graded = num_message_bits > 0
+        self.inp, self.out = Port(shape), Port(shape)
+
+    def begin(self, fixed: bool) -> None:
+        """Integers."""
+        self.inp.kind = self.out.kind = np.int64
+        self.held = np.zeros(self.out.shape, np.int64)
+
+    def step(self) -> None:
+        """Passed on; spikes without a value are 1."""
+        x = self.inp.recv()
+        self.out.send(x if self.graded else x != 0)
+
+
+class LateAdapter(Adapter):
+    """``lava.proc.embedded_io.spike.NxToPyAdapter``."""
+
+    def step(self) -> None:
+        """Passed on a step later."""
+        x = self.inp.recv()
+        self.out.send(self.held)
+        self.held = x
+
+
 # --- running
 
 
@@ -457,24 +487,32 @@ _WORKER = "hasn.backends.lava.worker"
 _ON_LAVA = (f"{_WORKER}.build", f"{_WORKER}.processes", f"{_WORKER}.processes.element", f"{_WORKER}.processes.host")
 
 
+#: What Intel's extension brings: a chip's spike adapters; the one out of the chip takes a step.
+_CHIP: dict[str, dict[str, Any]] = {
+    "lava.proc.embedded_io.spike": {"PyToNxAdapter": Adapter, "NxToPyAdapter": LateAdapter},
+    "lava.utils.loihi": {"is_installed": lambda: True},
+}
+
+
 @contextmanager
-def lava() -> Iterator[None]:
-    """``import lava`` gives the double within the block."""
+def lava(chip: bool = False) -> Iterator[dict[str, ModuleType]]:
+    """``import lava`` gives the double within the block, with a chip on request; the modules."""
     made: dict[str, ModuleType] = {}
-    for name, content in _MODULES.items():
+    for name, content in (_MODULES | (_CHIP if chip else {})).items():
         parts = name.split(".")
         for i in range(1, len(parts) + 1):
             parent = ".".join(parts[:i])
             if parent not in made:
                 made[parent] = ModuleType(parent)
                 made[parent].__path__ = []  # type: ignore[attr-defined]
+                made[parent].__spec__ = importlib.machinery.ModuleSpec(parent, None)
         vars(made[name]).update(content)
     kept = {name: module for name, module in sys.modules.items() if name == "lava" or name.startswith("lava.")}
     for name in (*kept, *_ON_LAVA):
         sys.modules.pop(name, None)
     sys.modules.update(made)
     try:
-        yield
+        yield made
     finally:
         for name in (*made, *_ON_LAVA):
             sys.modules.pop(name, None)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +14,16 @@ from hasn.errors import BackendUnavailable
 
 SAYS_310 = "#!/bin/sh\necho 3.10\n"
 SAYS_311 = "#!/bin/sh\necho 3.11\n"
+#: A Python 3.10 with a pip and a Lava: writes down how it is called, and in which environment pip is.
+INSTALLS = """#!/bin/sh
+echo "$@" >> {log}
+case "$2" in
+  *version_info*) echo 3.10 ;;
+  venv) mkdir -p "$3/bin"; /bin/cp "$0" "$3/bin/python" ;;
+  pip) /usr/bin/env > {log}.env ;;
+  *importlib.metadata*) echo 'Lava says hello'; echo '{{"python": "3.10.7", "lava-nc": "0.10.0"}}' ;;
+esac
+"""
 SHIM = "#!/bin/sh\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n"
 
 
@@ -197,3 +208,192 @@ def test_a_lost_interpreter_is_noticed(machine):
     (machine / "env").mkdir()
     (machine / "env" / environment.MARKER).write_text("{}")
     assert "--force" in BACKEND.why_not()
+
+
+# --- made, once and again
+
+
+@pytest.fixture
+def installs(machine):
+    """A Python that can install; gives the file of its calls."""
+    program(machine / "path/python3.10", INSTALLS.format(log=machine / "log"))
+    return machine / "log"
+
+
+def calls(log):
+    """Of one line each, the check of the version apart."""
+    return [line for line in log.read_text().splitlines() if line.startswith("-m")]
+
+
+def test_setup_makes_installs_imports_and_then_marks(machine, installs, monkeypatch):
+    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_CONSTRAINT", "KEPT"):
+        monkeypatch.setenv(name, "mine")
+    heard = []
+    made = environment.set_up(tell=heard.append)
+    assert made == environment.Status(True, str(machine / "env"), "", {"python": "3.10.7", "lava-nc": "0.10.0"})
+    assert environment.status() == made
+    assert environment.lava_python() == machine / "env/bin/python"
+    assert [line.split()[0] for line in heard] == ["looking", "making", "installing", "importing"]
+    assert calls(installs) == [
+        f"-m venv {machine / 'env'}",
+        "-m pip install --quiet --disable-pip-version-check lava-nc==0.10.0 numpy==1.26.4 scipy==1.15.3"
+        " networkx==2.8.7",
+    ]
+    seen = dict(line.split("=", 1) for line in (machine / "log.env").read_text().splitlines() if "=" in line)
+    assert seen["KEPT"] == "mine"
+    assert not {"PYTHONPATH", "VIRTUAL_ENV", "PIP_CONSTRAINT", "PYTHONHOME"} & set(seen)
+    assert not (machine / "env" / environment.MAKING).exists()
+    before = installs.read_text()
+    assert environment.set_up() == made
+    assert installs.read_text() == before
+
+
+def test_force_makes_it_anew(machine, installs):
+    environment.set_up()
+    (machine / "env/old").touch()
+    environment.set_up(force=True)
+    assert not (machine / "env/old").exists()
+    assert environment.status().installed
+    assert len(calls(installs)) == 4
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("no room")])
+def test_what_is_half_made_is_removed(machine, installs, error):
+    def interrupt(text):
+        if text.startswith("importing"):
+            raise error
+
+    with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else environment.SetupFailed) as failed:
+        environment.set_up(tell=interrupt)
+    assert not (machine / "env").exists()
+    if error is not KeyboardInterrupt:
+        assert f"{machine / 'env'} cannot be written: no room" in str(failed.value)
+        assert failed.value.search.python == machine / "path/python3.10"
+
+
+def test_an_empty_folder_is_used_and_a_file_is_not(machine, installs):
+    (machine / "env").mkdir()
+    assert environment.set_up().installed
+    (machine / "env" / environment.MARKER).unlink()
+    with pytest.raises(environment.SetupFailed, match="is left as it is"):
+        environment.set_up()
+    assert (machine / "env/bin/python").exists()
+
+
+def test_a_file_in_its_place_is_kept(machine, installs):
+    (machine / "env").write_text("the only copy")
+    with pytest.raises(environment.SetupFailed, match="is left as it is"):
+        environment.set_up(force=True)
+    assert (machine / "env").read_text() == "the only copy"
+
+
+def test_the_end_of_what_a_failed_command_said(machine):
+    program(
+        machine / "path/python3.10",
+        '#!/bin/sh\n[ "$1" = -c ] && echo 3.10 && exit 0\n'
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do echo said $i; done\nexit 9\n",
+    )
+    with pytest.raises(environment.SetupFailed) as failed:
+        environment.set_up()
+    lines = str(failed.value).splitlines()
+    assert lines[0] == f"{machine / 'path/python3.10'} -m venv {machine / 'env'} ... failed with exit status 9:"
+    assert lines[1:] == [f"said {i}" for i in range(3, 18)]
+
+
+def test_a_command_that_never_ends_is_ended(machine, monkeypatch):
+    monkeypatch.setattr(environment, "PIP_SECONDS", 0.2)
+    program(machine / "path/python3.10", '#!/bin/sh\n[ "$1" = -c ] && echo 3.10 && exit 0\nexec /bin/sleep 60\n')
+    with pytest.raises(environment.SetupFailed, match=r"-m venv .* did not finish"):
+        environment.set_up()
+    assert not (machine / "env").exists()
+
+
+def test_netx_is_installed_once_without_what_it_needs_itself(machine, installs):
+    with pytest.raises(environment.SetupFailed, match="hasn lava setup"):
+        environment.add_netx()
+    environment.set_up()
+    heard = []
+    made = environment.add_netx(heard.append)
+    wanted = {"python": "3.10.7", "lava-nc": "0.10.0", "lava-dl": "0.6.0", "h5py": "3.16.0"}
+    assert made.versions == environment.status().versions == wanted
+    assert calls(installs)[-1] == (
+        "-m pip install --quiet --disable-pip-version-check --no-deps lava-dl==0.6.0 h5py==3.16.0"
+    )
+    assert len(heard) == 1
+    before = calls(installs)
+    assert environment.add_netx(heard.append) == made
+    assert (calls(installs), len(heard)) == (before, 1)
+
+
+def test_a_lost_interpreter_is_no_environment(machine):
+    (machine / "env").mkdir()
+    (machine / "env" / environment.MARKER).write_text('{"lava-nc": "0.10.0"}')
+    found = environment.status()
+    assert (found.installed, found.folder, found.versions) == (False, str(machine / "env"), {})
+    assert found.as_dict() == {"installed": False, "folder": found.folder, "why_not": found.why_not, "versions": {}}
+    with pytest.raises(BackendUnavailable) as error:
+        environment.lava_python()
+    assert (error.value.parameter, error.value.got) == ("backend", "'lava'")
+
+
+def test_where_the_environment_is_named_from(machine, monkeypatch):
+    monkeypatch.setenv("HOME", str(machine))
+    monkeypatch.setenv("HASN_LAVA_ENV", "~/mine")
+    assert environment.environment_folder() == machine / "mine"
+    monkeypatch.chdir(machine)
+    monkeypatch.setenv("HASN_LAVA_ENV", "here")
+    assert environment.environment_folder() == machine / "here"
+
+
+# --- one candidate after the other
+
+
+def test_what_each_place_had_is_told(machine):
+    program(machine / "pyenv/versions/3.10.4/bin/python3.10", SAYS_311)
+    found = program(machine / "path/python3.10", SAYS_310)
+    search = pythons.find_python()
+    assert search.python == found
+    assert search.tried == (
+        f"pyenv: {machine}/pyenv/versions/3.10.4/bin/python3.10: is Python 3.11",
+        f"PATH: {found}: Python 3.10",
+    )
+    found.unlink()
+    assert pythons.find_python().tried[1:] == ("PATH: none", "uv: none")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SAYS_310, ""), ("#!/bin/sh\necho 3.1\n", "is Python 3.1"),
+        ("#!/bin/sh\nexit 7\n", "does not run (exit status 7)"),
+        ("#!/bin/sh\necho one >&2; echo two >&2; exit 7\n", "does not run (one)"), ("#!/no/such\n", "does not run ("),
+    ],
+)  # fmt: skip
+def test_what_is_no_python_310(machine, text, words):
+    found = pythons.problem_with(program(machine / "python", text))
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+
+
+def test_a_python_that_never_answers_is_passed_over(machine, monkeypatch):
+    monkeypatch.setattr(pythons, "RUN_SECONDS", 0.2)
+    assert "timed out" in pythons.problem_with(program(machine / "python", "#!/bin/sh\nexec /bin/sleep 60\n"))
+
+
+def test_pyenv_s_folder(machine, monkeypatch):
+    monkeypatch.setenv("HOME", str(machine))
+    here = program(machine / ".pyenv/versions/3.10.4/bin/python3.10", SAYS_310)
+    (machine / ".pyenv/versions/3.10.5/bin").mkdir(parents=True)  # without a Python
+    for value in (None, ""):
+        monkeypatch.delenv("PYENV_ROOT") if value is None else monkeypatch.setenv("PYENV_ROOT", value)
+        assert pythons.pyenv_versions() == [here]
+
+
+@pytest.mark.parametrize("uv", ["echo /a/python; exit 1", "echo; exit 0", "exec /bin/sleep 60"])
+def test_a_uv_that_fails_has_none(machine, monkeypatch, uv):
+    monkeypatch.setattr(pythons, "RUN_SECONDS", 0.2)
+    monkeypatch.setattr(pythons, "INSTALL_SECONDS", 0.2)
+    program(machine / "path/uv", f'#!/bin/sh\necho "$@" >> {machine / "log"}\n{uv}\n')
+    assert pythons.find_python().tried[-1] == "uv: none"
+    find = "python find --python-preference only-managed 3.10"
+    assert Path(machine / "log").read_text().splitlines() == [find, "python install 3.10", find]

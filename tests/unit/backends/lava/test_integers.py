@@ -7,10 +7,12 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import hasn
 from hasn.backends.lava.integers import map_integers
-from hasn.backends.lava.onset import onset
+from hasn.backends.lava.mapping import Entry, Place
+from hasn.backends.lava.onset import onset, without_wrap
 from hasn.errors import OptionError, RetimingError, UnsupportedError
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
@@ -94,7 +96,174 @@ def test_what_cannot_start_late_is_refused(wrong: dict[str, int], words: str) ->
     onset(population(**{"dv": 0, **wrong}), 0)
 
 
+def test_each_neuron_starts_in_its_own_way() -> None:
+    """The first can wait with its bias of -20; the second takes its -1000 from a neuron that fires from then on."""
+    p = IntegerPopulation(
+        "pop", (2,), *(np.array(x) for x in ((DECAY_MAX, DECAY_MAX), (0, 0), (1, 1), (-5, -1000), (2, 0), (0, 0))),
+        {}, {}, True,
+    )  # fmt: skip
+    start = onset(p, 2)
+    assert start.through.tolist() == [0, -16]
+    assert start.bias_mant.tolist() == [-5, 24]
+    assert start.bias_exp.tolist() == [2, 0]
+    assert start.v.tolist() == [40, -48]
+
+
+def test_the_smallest_voltage_that_decays_to_the_initial_one_and_the_edges_of_its_range() -> None:
+    """dv = 2048 halves towards 0: 5 comes from 10, and two steps before, from 20. The range ends at 2**23 - 1."""
+    assert onset(population(2048, 0, v_init=5), 2).v.tolist() == [20]
+    assert onset(population(2048, 0, v_init=-5), 2).v.tolist() == [-20]
+    assert onset(population(2048, 0, v_init=4194303, vth=THRESHOLD_MAX), 1).v.tolist() == [8388606]
+    with pytest.raises(UnsupportedError):
+        onset(population(2048, 0, v_init=4194304, vth=THRESHOLD_MAX), 1)
+    assert onset(population(0, 0, v_init=6400, vth=100), 2).v.tolist() == [6400]  # the threshold itself does not spike
+    with pytest.raises(UnsupportedError) as error:
+        onset(population(0, 0, v_init=6401, vth=100), 2)
+    assert (error.value.parameter, error.value.got) == ("v_init", 6401)
+    with pytest.raises(UnsupportedError, match="neuron 0 runs 2 step") as error:
+        onset(population(0, -1000, vth=1, du=100), 2)
+    assert (error.value.parameter, error.value.got) == ("bias of v", -1000)
+
+
+def test_what_the_always_firing_neuron_and_the_input_may_bring_together() -> None:
+    """16 units of its own: 2**17 in all reach 2**23, where a current wraps."""
+    start = onset(population(0, -1000, vth=1), 2)
+    assert without_wrap(start, 2**17 - 17)
+    assert not without_wrap(start, 2**17 - 16)
+    assert without_wrap(onset(population(0, 0), 2), 2**30)
+
+
 # --- processes
+
+
+def test_registers_wires_and_names_by_hand() -> None:
+    made = mapped(net(chip_neuron((2,), dt=DT, du=7, dv=3, vth=40, bias=[3 << 12, -5], v_init=[9, 0])))
+    (cell, connection) = made.cells
+    assert (cell.name, cell.node, cell.kind, cell.size_in, cell.size_out) == ("p0g0", "pop", "lif", 2, 2)
+    assert cell.settings == {"du": 7, "dv": 3, "vth": 40, "onset": 1, "drives": []}
+    bias, (v,) = cell.arrays["bias_mant"].astype(int) << cell.arrays["bias_exp"], cell.arrays["v"][np.newaxis]
+    assert bias.tolist() == [3 << 12, -5]
+    assert [int(x) * 4093 // 4096 if x > 0 else -(-int(x) * 4093 // 4096) for x in v] == [9 - (3 << 12), 5]
+    assert {name: array.dtype for name, array in cell.arrays.items()} == {
+        "bias_mant": np.int16, "bias_exp": np.int16, "v": np.int32, "members": np.int32,
+    }  # fmt: skip
+    assert (connection.name, connection.node, connection.kind) == ("c0", "input -> pop", "dense")
+    assert (connection.size_in, connection.size_out) == (3, 2)
+    assert connection.settings == {"source": "input", "target": "pop", "graded": False, "weight_exp": 0}
+    np.testing.assert_array_equal(connection.arrays["weights"], W)
+    assert made.wires == (("c0", "p0g0"),)
+    assert made.inputs == {"input": Entry(3, 0, ("c0",))}
+    assert made.populations == {"pop": Place(("p0g0",), 2, 1)}
+    assert (made.delivery, made.precision, made.shifts) == ("retimed", "loihi", {"input": 0, "pop": 1})
+
+
+def cut_net() -> nir.NIRGraph:
+    """input > pop (2 kinds) > other (2 kinds), recurrent; pop's first kind reaches other's second alone."""
+    plain = net(chip_neuron((3,), dt=DT, du=7, dv=[3, 5, 3], vth=40), 2.0 * np.arange(1, 10).reshape(3, 3))
+    plain.nodes["output"] = out(2)
+    nodes = {
+        **plain.nodes,
+        "there": nir.Linear(np.array([[0.0, 400, 0], [6, -8, 10]])),
+        "other": chip_neuron((2,), dt=DT, du=7, dv=3, vth=[40, 50]),
+        "back": nir.Linear(2.0 * np.eye(2)),
+    }
+    edges = [("input", "w"), ("w", "pop"), ("pop", "there"), ("there", "other"), ("other", "back"), ("back", "other")]
+    return nir.NIRGraph(nodes, [*edges, ("other", "output")], metadata=plain.metadata, type_check=False)
+
+
+def test_connections_between_kinds_of_neuron_add_up_to_the_weights() -> None:
+    made = mapped(cut_net())
+    cells = {cell.name: cell for cell in made.cells}
+    members = {cell.name: cell.arrays["members"] for cell in made.cells if cell.kind == "lif"}
+    assert {name: place.cells for name, place in made.populations.items()} == {
+        "pop": ("p0g0", "p0g1"), "other": ("p1g0", "p1g1"),
+    }  # fmt: skip
+    assert [members[name].tolist() for name in ("p0g0", "p0g1", "p1g0", "p1g1")] == [[0, 2], [1], [0], [1]]
+    total = {"pop -> other": np.zeros((2, 3)), "other -> other": np.zeros((2, 2))}
+    for name, cell in cells.items():
+        if cell.node in total:
+            (of,) = [a for a, b in made.wires if b == name]
+            (to,) = [b for a, b in made.wires if a == name]
+            weights = cell.arrays["weights"].astype(int) << cell.settings["weight_exp"]
+            assert weights.any(), "a connection without a synapse"
+            total[cell.node][np.ix_(members[to], members[of])] += weights
+    np.testing.assert_array_equal(total["pop -> other"], [[0, 400, 0], [6, -8, 10]])
+    np.testing.assert_array_equal(total["other -> other"], 2 * np.eye(2))
+    assert not [cell for cell in made.cells if cell.node == "pop -> other" and cell.size_in == 2 and cell.size_out == 0]
+    assert len(made.inputs["input"].targets) == 2
+    assert len({cell.name for cell in made.cells}) == len(made.cells)
+
+
+def test_constant_inputs_share_a_neuron_that_fires_from_the_right_step_on() -> None:
+    """A bias of the synaptic input acts from step 0 on, behind a Delay later: pop runs a step late, other two."""
+    nodes = {
+        "input": inp(2), "w": nir.Affine(2.0 * np.eye(2), np.array([6.0, 0.0])),
+        "pop": chip_neuron((2,), dt=DT, du=7, dv=3, vth=40), "w2": nir.Affine(4.0 * np.eye(2), np.array([0.0, 8.0])),
+        "other": chip_neuron((2,), dt=DT, du=7, dv=3, vth=40), "w3": nir.Affine(0.0 * np.eye(2), np.array([2.0, 4.0])),
+        "late": nir.Delay(np.array([DT, DT])), "output": out(2),
+    }  # fmt: skip
+    made = mapped(graph(nodes, "input > w > pop > w2 > other > output", "input > w3 > late > pop"))
+    assert made.shifts == {"input": 0, "pop": 1, "other": 2}
+    always = {cell.name: cell for cell in made.cells if cell.name.startswith("always")}
+    assert set(always) == {"always0", "always1"}
+    for fires, cell in enumerate(always.values()):
+        assert cell.settings == {"du": 4095, "dv": 0, "vth": 0, "onset": 0, "drives": []}
+        assert (cell.arrays["bias_mant"].tolist(), cell.arrays["v"].tolist()) == ([1], [-fires])
+        assert (cell.kind, cell.stock, cell.why_not, cell.size_in, cell.size_out) == ("lif", True, "", 1, 1)
+        assert cell.node == f"(a neuron that fires at every step from step {fires} on)"
+    cells = {cell.name: cell for cell in made.cells}
+    brought = []
+    for source, name in made.wires:
+        if source in always:
+            (to,) = [b for a, b in made.wires if a == name]
+            assert cells[name].settings["source"] == always[source].node
+            brought.append((source, cells[to].node, cells[name].arrays["weights"].ravel().tolist()))
+    # What starts with canonical step 1 of pop, and with step 0 of other, fires a step before: in step 1.
+    assert sorted(brought) == [("always0", "pop", [6, 0]), ("always1", "other", [0, 8]), ("always1", "pop", [2, 4])]
+
+
+def test_spikes_alone_that_could_wrap_a_current_with_a_bias_in_it_are_refused() -> None:
+    """254 * 2**7 from each of several spikes."""
+    neurons = chip_neuron((2,), dt=DT, dv=0, vth=1, bias=[-1024, 0])
+
+    def waiting(weight: float) -> nir.NIRGraph:
+        nodes = {
+            "input": inp(5), "w": nir.Linear(np.full((2, 5), 2.0)), "a": chip_neuron((2,), dt=DT, dv=3, vth=40),
+            "w2": nir.Linear(np.zeros((2, 2)) + 2.0), "w3": nir.Linear(np.full((2, 5), weight)), "b": neurons,
+            "output": out(2),
+        }  # fmt: skip
+        return graph(nodes, "input > w > a > w2 > b > output", "input > w3 > b")
+
+    assert mapped(waiting(254.0)).onsets["b"].through.any()
+    with pytest.raises(UnsupportedError, match="could wrap") as error:
+        mapped(waiting(254.0 * 128))
+    assert (error.value.node, error.value.parameter) == ("b", "bias of v")
+
+
+@pytest.mark.parametrize("most", [11, 12])
+def test_as_many_processes_as_lava_can_run(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mapped(cut_net())
+    assert len(made.cells) == 12
+    monkeypatch.setattr("hasn.backends.lava.integers.MOST_PROCESSES", most)
+    if most == 12:
+        assert mapped(cut_net()).cells[0].name == "p0g0"
+    else:
+        with pytest.raises(UnsupportedError, match="more processes") as error:
+            mapped(cut_net())
+        assert (error.value.node, error.value.parameter) == ("pop", "(du, dv, vth)")
+        assert str(error.value.got) == "12 processes; this population alone has 2 kinds of neuron"
+
+
+def test_large_matrices_are_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = net(chip_neuron((2,), dt=DT, du=7, dv=3, vth=40))
+    monkeypatch.setattr("hasn.backends.lava.integers.DENSE_ENTRIES", 6)
+    assert mapped(made).cells[1].kind == "dense"
+    monkeypatch.setattr("hasn.backends.lava.integers.DENSE_ENTRIES", 5)
+    cell = mapped(made).cells[1]
+    assert cell.kind == "sparse"
+    parts = (cell.arrays[f"weights.{part}"] for part in ("data", "indices", "indptr"))
+    np.testing.assert_array_equal(csr_array(tuple(parts), shape=cell.arrays["weights.shape"]).toarray(), W)
+    assert cell.arrays["weights.data"].dtype == np.int16
 
 
 def test_one_process_for_each_kind_of_neuron_and_cut_connections() -> None:

@@ -102,15 +102,6 @@ def test_an_error_in_the_worker_comes_with_its_last_words(executable):
     assert gone(worker.pid, worker.folder)
 
 
-def test_what_the_worker_writes_to_stderr_is_quoted(executable, monkeypatch, tmp_path):
-    script = tmp_path / "main.py"
-    script.write_text("import sys; sys.stderr.write('the disk is on fire\\n'); sys.exit(3)")
-    monkeypatch.setattr("hasn.backends.lava.worker_process.MAIN", script)
-    other = hasn.compile(feed_forward(), "lava", dt=DT)
-    with pytest.raises(WorkerError, match=r"(?s)exit status 3.*the disk is on fire"):
-        other.run(some_spikes(5))
-
-
 def test_a_failed_stream_is_not_silently_restarted(executable):
     executable.step(np.ones(6))
     os.killpg(executable._worker.pid, signal.SIGKILL)
