@@ -77,8 +77,17 @@ def test_the_plan_is_made_once_for_many_streams(planned: list[Any]) -> None:
 def test_dense_connections_read_active_inputs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     monkeypatch.setattr(streams, "event_product", lambda sizes, *at: lambda: calls.append(sizes))
-    compiled("snnTorch's own neurons").step(spikes((12,), 1, 1)[0])
-    assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(12, 20), (20, 8), (8, 3)]
+    for batch in (1, 4, 5):  # for more samples than four, one product that reads all weights once is faster
+        compiled("snnTorch's own neurons").step(spikes((12,), 1, batch)[0])
+        assert [(sizes.inputs, sizes.outputs) for sizes in calls] == ([(12, 20), (20, 8), (8, 3)] if batch < 5 else [])
+        assert all((sizes.batch, sizes.double) == (batch, True) for sizes in calls)
+        calls.clear()
+    compiled("snnTorch's own neurons", precision="float32", matmul="bf16").step(spikes((12,), 1, 1)[0])
+    assert not calls
+    hooked = compiled("snnTorch's own neurons")
+    hooked.module.node("n1").register_forward_hook(lambda *_: None)
+    hooked.step(spikes((12,), 1, 1)[0])
+    assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(20, 8), (8, 3)]
 
 
 def test_weights_thresholds_neurons_and_hooks_that_change_underway_are_noticed() -> None:
