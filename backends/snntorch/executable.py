@@ -194,7 +194,6 @@ def spike_gradient(surrogate: Any) -> Surrogate:
         "straight_through_estimator",
         "spike_rate_escape",
         "SFS",
-        "LSO",
     )
     if surrogate not in known:
         raise OptionError(

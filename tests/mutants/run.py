@@ -38,7 +38,7 @@ class Cover:
 
     Attributes:
         seconds: test -> how long it takes.
-        lines: file -> line -> tests.
+        lines: file -> line -> tests; "" where it is run outside of them too.
         digest: of the tests' files.
         marks: which of the tests, as pytest's -m takes it.
     """
@@ -49,20 +49,25 @@ class Cover:
     marks: str
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """The tests of this mutant, fastest first; of code that imports alone run, those of its file."""
+        """The tests of this mutant, fastest first; then, of code that collecting tests runs too, all of its file's."""
         of_file = self.lines.get(CALLERS.get(mutant.file, mutant.file), {})
         lines = range(mutant.statement, mutant.line + 1) if mutant.file not in CALLERS else ()
         found = {test for line in lines for test in of_file.get(line, ())}
-        if not found:
-            found = {test for tests in of_file.values() for test in tests} or set(self.seconds)
+        others: set[str] = set()
+        if not found or "" in found:  # what a cache keeps from then on, every test reads
+            others = {test for tests in of_file.values() for test in tests} - {""} or set(self.seconds)
+        found.discard("")
         chosen: list[str] = []
         total = 0.0
-        for test in sorted(found, key=lambda name: (self.seconds[name], name)):
+        for test in [*self._sorted(found), *self._sorted(others - found)]:
             total += self.seconds[test]
             if self.seconds[test] > SLOWEST or total > ENOUGH:
                 break
             chosen.append(test)
         return chosen
+
+    def _sorted(self, tests: set[str]) -> list[str]:
+        return sorted(tests, key=lambda name: (self.seconds[name], name))
 
 
 class TestsFail(Exception):

@@ -48,6 +48,10 @@ def test_it_is_the_sum_in_the_order_of_the_inputs(
             np.testing.assert_array_equal(product(x, weights, given, threads), wanted)
 
 
+def test_float32_on_one_thread_is_what_nobody_has_to_say() -> None:
+    assert EventProduct(2, 3, 4) == EventProduct(2, 3, 4, double=False, threads=1)
+
+
 def test_threads_share_few_outputs() -> None:
     """Ten by eight threads: a share of two each would end before the last threads begin."""
     draw = np.random.default_rng(0)

@@ -220,6 +220,12 @@ def test_the_sigmoids_slope_is_exact_where_it_counts_and_nothing_far_away(dtype:
     assert (made[abs(8 * u) <= last] > 0).all()
 
 
+def test_what_nobody_has_to_say() -> None:
+    scan = Scan(1, 2, 3, Rows.ONE, Reset.ZERO)
+    assert (scan.double, scan.threads, scan.slope, scan.parameter) == (False, 1, Slope.ATAN, 2.0)
+    assert States() == States(v=0, c=0, v_end=0, c_end=0, shared=False)
+
+
 def test_the_way_back_wants_what_it_needs_and_no_more() -> None:
     with pytest.raises(ValueError, match="needs v before it"):
         scan_backward(Scan(1, 1, 1, Rows.ONE, Reset.ZERO), 1, 1, States(), 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
 import pytest
 
 import hasn
+from hasn import kernels
 from hasn.errors import OptionError
-from hasn.kernels import Product, product_available
+from hasn.kernels import Implementation, Product, product_available
 from tests.graphs import DT, Draw, chain, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
@@ -30,9 +32,31 @@ def matrices(form: str, binary: bool, seed: int = 0) -> tuple[Any, Any]:
     return left, right
 
 
-@pytest.fixture(params=["0", "1"], ids=["no kernels", "kernels"])
+def emulated(sizes: Product, a: int, b: int, c: int, bias: int = 0) -> None:
+    """What :func:`hasn.kernels.product` says it does, on the same addresses."""
+
+    def at(address: int, rows: int, columns: int) -> Any:
+        room = (ctypes.c_float * (rows * columns)).from_address(address)
+        return torch.from_numpy(np.frombuffer(room, np.float32)).reshape(rows, columns)
+
+    left = at(a, sizes.k, sizes.m).T if sizes.transpose_a else at(a, sizes.m, sizes.k)
+    right = at(b, sizes.n, sizes.k).T if sizes.transpose_b else at(b, sizes.k, sizes.n)
+    (high, low), (other_high, other_low) = (
+        (x.bfloat16().double(), (x - x.bfloat16()).bfloat16().double()) for x in (left, right)
+    )
+    made = high @ other_high
+    if sizes.parts == 2:
+        made += torch.nan_to_num(low @ other_high, nan=0.0) + torch.nan_to_num(high @ other_low, nan=0.0)
+    at(c, sizes.m, sizes.n).copy_(made + (at(bias, 1, sizes.n).double() if bias else 0))
+
+
+@pytest.fixture(params=["0", "1", "emulated"], ids=["no kernels", "kernels", "emulated"])
 def _kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By torch's products, and by the kernel where the processor has its instructions."""
+    """By torch's products, by the kernel where the processor has its instructions, and by one as it is described."""
+    if request.param == "emulated":
+        monkeypatch.setattr(kernels, "product", emulated)
+        monkeypatch.setattr(kernels, "product_available", lambda: Implementation("c"))
+        return
     monkeypatch.setenv("HASN_KERNELS", request.param)
     if request.param == "1" and not product_available():
         pytest.skip(f"no such kernel here: {product_available().why}")
@@ -59,6 +83,59 @@ def test_what_is_not_finite_stays_so() -> None:
     assert torch.isnan(found[1]).all()
     assert (found[2] == b[2].bfloat16() + (b[2] - b[2].bfloat16()).bfloat16().float()).all()
     assert (products.product(a, -b, 2)[0] == -torch.inf).all()
+
+
+@pytest.mark.usefixtures("_kernels")
+@pytest.mark.parametrize("parts", [1, 2])
+def test_gradients_are_those_of_a_linear_layer(parts: int) -> None:
+    """By x (T, batch, n), weight and bias, each only where it is wanted; a layer in float64 says what they are."""
+    torch.manual_seed(1)
+    layer = torch.nn.Linear(20, 7)
+    x, to_y = torch.randn(5, 3, 20, requires_grad=True), torch.randn(5, 3, 7)
+    made = products.dense(layer, x, parts)
+    plain = torch.nn.Linear(20, 7).double()
+    plain.load_state_dict(layer.state_dict())
+    given = x.detach().double().requires_grad_()
+    expected = plain(given)
+    within = {1: 2.0**-6, 2: 2.0**-13}[parts]  # the bound, of sums of 20 terms that cancel
+    torch.testing.assert_close(made.double(), expected, rtol=0, atol=4 * within)
+    wanted = torch.autograd.grad((expected * to_y).sum(), [given, plain.weight, plain.bias])
+    found = torch.autograd.grad((made * to_y).sum(), [x, layer.weight, layer.bias])
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=4 * within)
+    layer.weight.requires_grad_(False)
+    by_bias = torch.autograd.grad((products.dense(layer, x.detach(), parts) * to_y).sum(), layer.bias)[0]
+    torch.testing.assert_close(by_bias, to_y.sum((0, 1)))
+    bare = torch.nn.Linear(20, 7, bias=False)
+    torch.testing.assert_close(products.dense(bare, x, parts), bare(x), rtol=0, atol=4 * within)
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_products_of_nothing() -> None:
+    for m, k, n in ((0, 3, 2), (3, 0, 2), (3, 2, 0)):
+        assert torch.equal(products.product(torch.ones(m, k), torch.ones(k, n), 2), torch.zeros(m, n))
+    assert torch.equal(
+        products.product(torch.ones(3, 0), torch.ones(0, 2), 1, torch.tensor([1.0, 2])), torch.tensor([[1.0, 2]] * 3)
+    )
+
+
+def test_rows_of_a_larger_matrix_are_laid_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel takes contiguous memory, or the transpose of it, and nothing else."""
+    seen: list[Product] = []
+    monkeypatch.setattr(kernels, "product", lambda sizes, *at: (seen.append(sizes), emulated(sizes, *at)))
+    monkeypatch.setattr(kernels, "product_available", lambda: Implementation("c"))
+    a, b = torch.arange(48.0).reshape(6, 8), torch.arange(24.0).reshape(4, 6)
+    for left, right, turned in (
+        (a[:, :4], b[:, :3], (False, False)),
+        (a[:4].t(), b[:, :5], (True, False)),
+        (a[::2, :4], b.contiguous(), (False, False)),
+        (a[:, :6].t()[:, :4], b[:, ::2], (False, False)),
+        (a[:1, :4], b, (False, False)),
+    ):
+        assert torch.equal(products.product(left, right, 1), left @ right)
+        assert (seen[-1].transpose_a, seen[-1].transpose_b) == turned
+        assert (seen[-1].m, seen[-1].k, seen[-1].n) == (*left.shape, right.shape[1])
+        assert seen[-1].threads == torch.get_num_threads()
 
 
 def net() -> Any:

@@ -77,8 +77,17 @@ def test_the_plan_is_made_once_for_many_streams(planned: list[Any]) -> None:
 def test_dense_connections_read_active_inputs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     monkeypatch.setattr(streams, "event_product", lambda sizes, *at: lambda: calls.append(sizes))
-    compiled("snnTorch's own neurons").step(spikes((12,), 1, 1)[0])
-    assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(12, 20), (20, 8), (8, 3)]
+    for batch in (1, 4, 5):  # for more samples than four, one product that reads all weights once is faster
+        compiled("snnTorch's own neurons").step(spikes((12,), 1, batch)[0])
+        assert [(sizes.inputs, sizes.outputs) for sizes in calls] == ([(12, 20), (20, 8), (8, 3)] if batch < 5 else [])
+        assert all((sizes.batch, sizes.double) == (batch, True) for sizes in calls)
+        calls.clear()
+    compiled("snnTorch's own neurons", precision="float32", matmul="bf16").step(spikes((12,), 1, 1)[0])
+    assert not calls
+    hooked = compiled("snnTorch's own neurons")
+    hooked.module.node("n1").register_forward_hook(lambda *_: None)
+    hooked.step(spikes((12,), 1, 1)[0])
+    assert [(sizes.inputs, sizes.outputs) for sizes in calls] == [(20, 8), (8, 3)]
 
 
 def test_weights_thresholds_neurons_and_hooks_that_change_underway_are_noticed() -> None:
@@ -129,23 +138,26 @@ def test_what_is_written_past_torchs_count_is_noticed_when_the_stream_starts_aga
         np.testing.assert_array_equal(found[-1], streamed(steps, x)["output"])
 
 
-def test_a_stream_goes_on_from_a_state_and_in_another_engine() -> None:
-    x = spikes(net("delays")[2], STEPS, 1)
-    executable = compiled("delays")
+@pytest.mark.parametrize("name", ["delays", "recurrent", "snnTorch's own neurons", "two states, exact"])
+def test_a_stream_goes_on_from_a_state_and_in_another_engine(name: str) -> None:
+    x = spikes(net(name)[2], STEPS, 1)
+    executable, other = compiled(name), compiled(name)
     whole = executable.run(x).outputs
     executable.reset()
     first = [executable.step(now) for now in x[:5]]
     kept = executable.state()
     for now in x[5:]:
         executable.step(now)
-    executable.load_state(kept)
-    second = [executable.step(now) for now in x[5:9]]
-    executable.module.engine = "steps"
-    third = [executable.step(now) for now in x[9:12]]
-    executable.module.engine = "fused"
-    last = [executable.step(now) for now in x[12:]]
-    for name, array in whole.items():
-        np.testing.assert_array_equal(np.stack([s[name] for s in (*first, *second, *third, *last)]), array)
+    for goes_on in (executable, other):
+        goes_on.load_state(kept)
+        second = [goes_on.step(now) for now in x[5:9]]
+        goes_on.module.engine = "steps"
+        third = [goes_on.step(now) for now in x[9:12]]
+        goes_on.module.engine = "fused"
+        last = [goes_on.step(now) for now in x[12:]]
+        for output, array in whole.items():
+            steps = (*first, *second, *third, *last)
+            np.testing.assert_array_equal(np.stack([s[output] for s in steps]), array)
 
 
 def test_results_are_the_callers_own() -> None:

@@ -1,0 +1,119 @@
+"""What a scan overwrites, keeps and leaves to the step loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hasn import kernels
+from hasn.kernels import available
+from tests.graphs import spikes
+
+torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
+pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
+from hasn.backends.snntorch import scan_places  # noqa: E402
+from hasn.backends.snntorch.scan import Scanner  # noqa: E402
+from tests.unit.backends.snntorch.test_engine import compiled, given, outputs  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The arguments of every forward call of the kernel."""
+    seen: list[dict[str, Any]] = []
+    forward = kernels.scan_forward
+
+    def call(*given: Any) -> None:
+        seen.append(dict(zip(("scan", "k", "x", "states", "out", "before", "after"), given, strict=True)))
+        forward(*given)
+
+    monkeypatch.setattr(kernels, "scan_forward", call)
+    return seen
+
+
+def test_what_nobody_else_reads_is_overwritten(calls: list[dict[str, Any]]) -> None:
+    """A product's memory takes the spikes, or v before the reset where gradients want it."""
+    x = given("two states", dtype=torch.float64)
+    with torch.no_grad():
+        outputs(compiled("two states", "fused"), x)
+    assert [call["out"] == call["x"] for call in calls] == [True, True]
+    assert not any(call["before"] or call["after"] for call in calls)
+    calls.clear()
+    outputs(compiled("two states", "fused"), x)
+    assert [(call["before"] == call["x"], call["out"] == call["x"]) for call in calls] == [(True, False)] * 2
+    calls.clear()
+    hooked = compiled("two states", "fused")
+    hooked.module.node("n1").register_forward_hook(lambda *_: None)
+    with torch.no_grad():
+        outputs(hooked, x)
+    assert [call["out"] == call["x"] for call in calls] == [False, True]
+
+
+def test_what_others_read_stays(calls: list[dict[str, Any]]) -> None:
+    """ "w" is read by two populations and an Output; "sum" and "last" by nodes that have sums of their own."""
+    executable = compiled("shared", "fused")
+    with torch.no_grad():
+        outputs(executable, given("shared", dtype=torch.float64))
+    names = [name for group in executable.module.layers.order for name in group]
+    order = [name for name in names if name in executable.program.recorded_voltages]
+    taken = dict(zip(order, (call["out"] == call["x"] for call in calls), strict=True))
+    assert taken == {"alone": True, "one": False, "two": False, "sum": True, "last": True}
+
+
+def test_one_step_of_what_trains_goes_by_the_loop(calls: list[dict[str, Any]]) -> None:
+    module = compiled("two states", "fused").module.node("n2")
+    x, states = torch.rand(2, 3, 140, dtype=torch.float64), module.initial(3)
+    Scanner(module)(x[:1], states)
+    assert len(calls) == 1
+    module.neuron.threshold.requires_grad_()
+    Scanner(module)(x[:1], states)
+    assert len(calls) == 1
+    Scanner(module)(x, states)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("name", ["two states", "two states, exact", "readout, reset to zero"])
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_voltages_states_and_outputs_are_the_loops(name: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = compiled(name, "fused").module.node("n2")
+    size = module.spec.shape[0]
+    x = torch.tensor(np.random.default_rng(1).normal(0.4, 1.0, (steps, 3, size)))
+    found = []
+    for switch in ("1", "0"):
+        monkeypatch.setenv("HASN_KERNELS", switch)
+        with torch.no_grad():
+            output, states, voltages = Scanner(module)(x.clone(), module.initial(3), voltages=True)
+        found.append((output, voltages, *states))
+        assert Scanner(module)(x.clone(), module.initial(3)).voltages is None
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours, theirs)
+    assert found[0][0].shape == found[0][1].shape == x.shape
+
+
+def test_which_tensors_a_kernel_reads() -> None:
+    x = torch.zeros(2)
+    assert scan_places.possible()
+    assert scan_places.reads(x, x)
+    assert not scan_places.reads(x, torch.nn.Parameter(x))
+    assert not scan_places.reads(torch.nn.Parameter(x), x)
+    assert not scan_places.reads(x, torch.zeros(2, device="meta"))
+    assert not scan_places.reads(torch.zeros(2, device="meta"))
+
+
+def test_switched_off_nothing_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASN_KERNELS", "0")
+    assert not scan_places.possible()
+    assert not scan_places.reads(torch.zeros(2))
+    module = compiled("two states", "fused").module.node("n2")
+    assert Scanner(module)._found is None
+
+
+def test_a_run_gives_spikes_of_its_precision() -> None:
+    for precision, dtype in (("float32", np.float32), ("float64", np.float64)):
+        found = compiled("two states", "fused", precision=precision).run(spikes((12,), 5, 2), record=("voltages",))
+        assert found.output.dtype == dtype
+        assert {v.dtype for v in found.voltages.values()} == {np.dtype(dtype)}
+        assert not found.spikes
