@@ -47,7 +47,6 @@ class Live:
     def run(self, feed: Feed, steps: int) -> Recorded:
         """Run ``steps`` steps from the initial state."""
         self.load(self._fresh)
-        self._network.t_ = 0.0  # where this run begins; steps of a stream do not ask the network
         self._monitors.clear()
         for t in range(steps):
             self.step({name: values[t] for name, values in feed.items()})

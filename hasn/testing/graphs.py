@@ -38,9 +38,9 @@ class Draw:
     def conv1d(self, outputs: int, inputs: int, kernel: int, **how: Any) -> nir.Conv1d:
         """A Conv1d node; options as in torch."""
         options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "input_shape": None, **how}
-        bias = options.pop("bias", (-0.02, 0.1))
+        low, high = options.pop("bias", (-0.02, 0.1))
         weight = self.weight(outputs, inputs // options["groups"], kernel)
-        return nir.Conv1d(weight=weight, bias=self.between(*bias, (outputs,)), **options)
+        return nir.Conv1d(weight=weight, bias=self.between(low, high, (outputs,)), **options)
 
     def conv2d(self, outputs: int, inputs: int, kernel: Shape, **how: Any) -> nir.Conv2d:
         """A Conv2d node; options as in torch."""
