@@ -59,7 +59,7 @@ class Margins:
         if isinstance(population, Compare):
             sums = self._arriving(node, sample)
             seen = [float(arriving[step, neuron]) for arriving in sums]
-            scale = max(float(np.abs(values).max()) for values in (population.threshold, *sums))
+            scale = max(float(np.abs(values).max()) for values in sums)
         else:
             seen = self._seen(population, step, sample, neuron)
             scale = self._scale(node)

@@ -70,6 +70,12 @@ def in_half_precision(weight: Array, bias: Array) -> tuple[Array, Array]:
     return weight.astype(np.float16).astype(float), bias
 
 
+def with_a_negative_one(weight: Array, bias: Array) -> tuple[Array, Array]:
+    """The largest weight of all inhibits."""
+    weight[0, 0] = -1.5
+    return weight, bias
+
+
 def first_of(found: Comparison) -> Divergence:
     first = found.first_divergence("b")
     assert first is not None
@@ -95,6 +101,12 @@ MADE: dict[str, tuple[str, Known, Known, str]] = {
     "late 3": ("late input", RIGHT, ran(network(), late(X, 3)), "saw it 3 step(s) after the Program"),
     "float16": ("quantisation", ran(network(), MORE), ran(network(in_half_precision), MORE), "float16"),
     "8 bits": ("quantisation", RIGHT, ran(network(on_grid(127))), "8 bits"),
+    "8 bits of inhibition": (
+        "quantisation",
+        ran(network(with_a_negative_one)),
+        ran(network(lambda w, b: on_grid(127)(*with_a_negative_one(w, b)))),
+        "8 bits",
+    ),
     "with an exponent": ("quantisation", RIGHT, ran(network(in_sixty_fourths)), "8 bits and an exponent"),
     "4 bits": ("quantisation", RIGHT, ran(network(on_grid(7))), "4 bits"),
 }
@@ -122,6 +134,57 @@ def test_a_changed_rule_is_named(name: str, who: str) -> None:
     what = "leak potential" if "leak" in name else "bias"
     said = SENTENCES[kind].format(who=who, does=does, what=what, steps=name[-1])
     assert (first.kind, first.cause) == (kind, f"{said} (node 'lif1')")
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(0.5, "reset"), (2.0, "unknown")])
+def test_a_rule_must_explain_the_voltages_to_rounding(factor: float, kind: str) -> None:
+    """1e-9 of the largest voltage, at one neuron in one step."""
+    one, other = RIGHT.recording(), ran(network(), reset="subtract").recording()
+    first = first_of(held(RIGHT, one, other))
+    largest = np.abs(other.voltages["lif1"][:, first.sample]).max()
+    other.voltages["lif1"][first.step, first.sample, 0] += factor * 1e-9 * largest
+    assert first_of(held(RIGHT, one, other)).kind == kind
+
+
+def test_weights_that_cancel_have_no_grid() -> None:
+    """A second Input whose two ways to the neuron cancel, so that its weight is 0."""
+    nodes: dict[str, nir.NIRNode] = dict(network().nodes)
+    nodes |= {"in2": graphs.inp(1), "u": nir.Linear(np.array([[1.0], [-1.0]])), "v": nir.Linear(np.ones((10, 2)))}
+    paths = ("input > fc1 > lif1 > fc2 > lif2 > output", "in2 > u > v > lif1")
+    inputs = {"input": X, "in2": X[..., :1]}
+    rounded = {**nodes, "fc1": network(on_grid(127)).nodes["fc1"]}
+    right, wrong = Known(graphs.graph(nodes, *paths), inputs), Known(graphs.graph(rounded, *paths), inputs)
+    first = first_of(held(right, right.recording(), wrong.recording()))
+    assert first.cause == "quantisation: it ran with weights rounded to 8 bits (node 'lif1')"
+
+
+def threshold(weight: float = -0.5, bias: float = 1.5, steps: int = 0) -> Known:
+    """A Threshold of 1 V that inputs silence, come ``steps`` late. They are of quarters: some sums are just 1 V."""
+    nodes = {"input": graphs.inp(1), "w": nir.Affine(np.array([[weight]]), np.array([bias]))}
+    nodes |= {"t": nir.Threshold(np.array([1.0])), "output": graphs.out(1)}
+    x = np.random.default_rng(3).integers(0, 7, (30, 2, 1)) / 4
+    return Known(graphs.graph(nodes, "input > w > t > output"), {"input": late(x, steps) if steps else x})
+
+
+THRESHOLD: dict[str, tuple[Known, str]] = {
+    "missing bias": (threshold(bias=0.0), "a missing bias: it ran without it (node 't')"),
+    "late input": (
+        threshold(steps=2),
+        "an input that arrives 2 step(s) late: it saw it 2 step(s) after the Program (node 't')",
+    ),
+    "unknown": (
+        threshold(weight=-0.25),
+        "the voltages agree up to this step, so only the threshold or the recording of this spike differs",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", THRESHOLD)
+def test_a_threshold_is_replayed_by_its_spikes(kind: str) -> None:
+    right, (wrong, said) = threshold(), THRESHOLD[kind]
+    assert (right.seen["t"] == 1.0).any()
+    first = first_of(held(right, right.recording(), wrong.recording()))
+    assert (first.kind, first.cause) == (kind, said)
 
 
 def test_the_first_population_that_parts_is_replayed_not_where_the_first_spike_differs() -> None:

@@ -84,6 +84,16 @@ def test_a_difference_is_shown_before_an_earlier_tie() -> None:
     assert place(found) == ("c", 4, 2, 1)
 
 
+def test_of_two_samples_differences_the_earlier_is_shown_whatever_ties_come_before() -> None:
+    """Sample 0 ties in step 1 and differs in step 4; sample 1 only differs, in step 3."""
+    known = world()
+    one, other = known.recording(), flipped(known.recording(), ("a", 1, 0, 0), ("c", 4, 0, 1), ("c", 3, 1, 1))
+    one.voltages["a"][1, 0, 0] = 1.0
+    found = held(known, one, other)
+    assert (found.ties["b"], found.differing["b"]) == (1, 2)
+    assert place(found) == ("c", 3, 1, 1)
+
+
 def test_of_several_ties_the_first_is_shown() -> None:
     known = world()
     one, other = known.recording(), flipped(known.recording(), ("b", 3, 0, 0), ("c", 2, 2, 1), ("a", 4, 1, 0))
@@ -152,6 +162,7 @@ def test_a_voltage_that_is_no_number_is_no_small_error(node: str) -> None:
         other.voltages[name][0] = 0.5
     other.voltages[node][3, 1, 0] = np.nan
     assert np.isnan(held(known, known.recording(), other).max_voltage_error["b"])
+    assert held(known, other, known.recording()).max_voltage_error["a"] == 0.0  # the reference agrees with itself
 
 
 def test_only_what_both_have_recorded_is_compared() -> None:

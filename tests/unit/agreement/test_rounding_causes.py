@@ -80,6 +80,17 @@ def test_within_1e_4_of_the_threshold_it_may_be_float32() -> None:
     assert near(1.01e-4, "float32").kind == "unknown"
 
 
+def test_the_distance_is_that_of_the_sample_that_differs() -> None:
+    """In sample 1 the silent voltage is near the threshold, in sample 0 it is not; and the other way round."""
+    for sample, cause in ((1, ADDED_UP), (0, f"the voltages part at this very step; {UNEXPLAINED}")):
+        known = Known(world().graph, {"input": np.full((8, 2, 2), 0.125)})
+        a, b = known.recording("float32"), known.recording()
+        b.voltages["if"][3, 1, 0] = 1 - 5e-5
+        a.voltages["if"][3, :, 0] = 0.0
+        a.spikes["if"][3, sample, 0] = True
+        assert first(a, b, known).cause == cause
+
+
 def test_in_float64_nothing_adds_up_so_far() -> None:
     assert near(0.99e-4, "float64").kind == "unknown"
     assert near(1e-9, "float64").kind == "unknown"
@@ -117,6 +128,15 @@ def test_voltages_part_when_they_differ_by_more_than_rounding(precision: str, to
         assert first(a, changed(world().recording(precision), flip={(5, 1): 1}, volts={(2, 0): v})).cause == cause
 
 
+@pytest.mark.parametrize("loud", [0, 1])
+def test_rounding_is_relative_to_the_largest_voltage_of_either(loud: int) -> None:
+    """One of the two shows -4 V in step 7; 3e-9 V are then rounding, 5e-9 V are not."""
+    for difference, step in ((3e-9, 7), (5e-9, 2)):
+        both = [world().recording(), changed(world().recording(), flip={(5, 1): 1}, volts={(2, 0): 0.375 - difference})]
+        both[loud].voltages["if"][7, 0, 0] = -4.0
+        assert first(*both).cause == f"the voltages part first at node 'if' step {step}; {UNEXPLAINED}"
+
+
 def test_they_part_at_the_first_step_and_there_at_the_first_node_in_order() -> None:
     draw = graphs.Draw(2)
     nodes = [draw.linear(3, 4), draw.lif(3), draw.linear(2, 3), draw.lif(2), draw.linear(2, 2), draw.lif(2)]
@@ -125,6 +145,7 @@ def test_they_part_at_the_first_step_and_there_at_the_first_node_in_order() -> N
         ({"n2": 7, "n4": 4, "n6": 4}, "node 'n4' step 4"),
         ({"n2": 4, "n4": 4, "n6": 9}, "node 'n2' step 4"),
         ({"n4": 5, "n6": 3}, "node 'n6' step 3"),
+        ({"n4": 12}, "node 'n4' step 12"),  # the step of the spike, in another node
     ):
         a, b = known.recording(), known.recording()
         for node, step in places.items():
@@ -198,6 +219,16 @@ def test_what_a_tie_explains_is_not_where_voltages_part() -> None:
     known, a, b = with_a_tie()
     found = first(a, changed(b, flip={(5, 1): 1}), known)
     assert (found.step, found.index, found.tie, found.cause) == (5, (1,), False, AGREE)
+
+
+def test_nor_what_an_earlier_tie_explains() -> None:
+    """Both neurons of three have tied, one after the other; the third differs."""
+    known = world(40, 3)
+    a = changed(known.recording(), volts={(2, 0): 1.0, (4, 1): 1.0})
+    apart = {(step, n): 0.0625 for n, start in ((0, 2), (1, 4)) for step in range(start, 40)}
+    b = changed(known.recording(), flip={(2, 0): 1, (4, 1): 1, (5, 2): 1}, volts=apart)
+    found = first(a, b, known)
+    assert (found.step, found.index, found.cause) == (5, (2,), AGREE)
 
 
 def test_after_a_tie_the_other_neurons_rule_is_still_found() -> None:

@@ -118,6 +118,12 @@ def test_one_more_spike_is_no_shift() -> None:
     assert first(known(**TRAINS), q=late(TRAINS["q"], 1)[:-1] + "1").kind == "unknown"
 
 
+def test_of_two_shifts_that_fit_the_late_one_is_told() -> None:
+    """Every other step: a step late, or a step early."""
+    found = first(known(p="101010101010"), p="010101010101")
+    assert "come 1 step(s) late at node 'p' ('p' +1)" in found.cause
+
+
 def test_the_other_samples_trains_do_not_count() -> None:
     """Sample 0 is silent in both, and flipped nowhere: the shift is sample 1's."""
     world = known(**TRAINS)
