@@ -19,9 +19,8 @@ from tests import graphs
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command gave."""
+    """What a command gave; its exit status has been looked at."""
 
-    code: int
     out: str
     err: str
 
@@ -36,14 +35,15 @@ Hasn = Callable[..., Answer]
 
 @pytest.fixture
 def hasn(monkeypatch: pytest.MonkeyPatch) -> Hasn:
-    """``hasn("info", path)``."""
+    """``hasn("info", path)``: the exit status must be 0, or ``status``."""
     monkeypatch.delenv("HASN_DEBUG", raising=False)
 
-    def call(*arguments: object) -> Answer:
+    def call(*arguments: object, status: int = 0) -> Answer:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Answer(result.exit_code, result.stdout, result.stderr)
+        assert result.exit_code == status, result.output
+        return Answer(result.stdout, result.stderr)
 
     return call
 

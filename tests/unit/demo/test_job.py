@@ -1,0 +1,130 @@
+"""The demo's job on a few digits, untrained: what it says where backends agree, and where they do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hasn
+from hasn.demo import job
+from hasn.demo.digits import SIDE, Digits
+from hasn.demo.job import run_demo
+from hasn.demo.network import digit_network
+from hasn.executable import Executable
+from hasn.recording import Recording
+
+LABELS = ("snntorch", "snntorch:float32")
+
+
+@contextmanager
+def quiet(title: str) -> Any:
+    yield lambda done, total, text: None
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six digits, no training, snnTorch in two precisions."""
+    pytest.importorskip("torch")
+    images = np.random.default_rng(1).random((6, SIDE * SIDE)) * 0.8
+    labels = np.arange(6)
+
+    def saved(digits: Digits, path: Path, *rest: Any) -> None:
+        hasn.save(digit_network(seed=3), path)
+
+    def pair(graph: Any, spikes: Any, *, backends: Any, reference: str, progress: Any) -> Any:
+        assert (backends, reference) == (("brian2", "snntorch", "snntorch:float32", "lava"), "brian2")
+        return hasn.compare(graph, spikes, backends=LABELS, reference="snntorch", progress=progress)
+
+    def page(result: Any, digits: Any, said: Any, counts: Any, path: Path, epochs: int, force: bool) -> None:
+        path.write_text(f"accuracy {result.test_accuracy}")
+
+    monkeypatch.setattr(job, "load_digits", lambda seed: Digits(images, labels, images, labels))
+    monkeypatch.setattr(job, "_train", saved)
+    monkeypatch.setattr(job, "compare", pair)
+    monkeypatch.setattr(job, "_write_report", page)  # drawn in the tests of hasn.report, and in those of the system
+
+
+def made(out: Path, compared: int = 6) -> Any:
+    return run_demo(out, quiet, compared=compared, steps=15)
+
+
+def changed_in_float32(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """``change(spikes of the readout, voltages of it, outputs)`` of the run in float32."""
+    run = Executable.run
+
+    def wrong(self: Executable, *arguments: Any, **options: Any) -> Recording:
+        found = run(self, *arguments, **options)
+        if found.precision != "float32":
+            return found
+        spikes, voltages, outputs = (
+            {name: array.copy() for name, array in group.items()}
+            for group in (found.spikes, found.voltages, found.outputs)
+        )
+        (readout,) = (name for name, array in spikes.items() if array.shape[-1] == 10)
+        change(spikes[readout], voltages[readout], next(iter(outputs.values())))
+        return dataclasses.replace(found, spikes=spikes, voltages=voltages, outputs=outputs)
+
+    monkeypatch.setattr(Executable, "run", wrong)
+
+
+@pytest.mark.usefixtures("small")
+def test_backends_that_agree(tmp_path: Path) -> None:
+    result = made(tmp_path)
+    assert result.ok
+    assert result.same_predictions
+    figures = json.loads((tmp_path / "demo.json").read_text())
+    assert figures["ok"] is True
+    assert set(figures["backends"]) == set(LABELS)
+    assert figures["backends"]["snntorch:float32"]["spikes"] > 100
+    # The class of most spikes, the first of equal ones; the test digits are the compared ones.
+    spikes = job.encode(np.random.default_rng(1).random((6, SIDE * SIDE)) * 0.8, 15, 1)
+    counts = hasn.compile(hasn.load(tmp_path / "model.nir"), "snntorch").run(spikes).output.sum(axis=0)
+    right = float(np.mean([int(row.argmax()) == digit for digit, row in enumerate(counts)]))
+    assert result.accuracy == dict.fromkeys(LABELS, right)
+    assert result.test_accuracy == right
+    assert (tmp_path / "report.html").read_text() == f"accuracy {right}"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_spike_that_differs_is_told_though_the_predictions_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flip(spikes: Any, voltages: Any, outputs: Any) -> None:
+        spikes[9, 2, 4] = not spikes[9, 2, 4]
+        voltages[8:, 2, 4] += 0.05  # no tie
+
+    changed_in_float32(monkeypatch, flip)
+    result = made(tmp_path)
+    assert (result.ok, result.same_predictions) == (False, True)
+    figures = json.loads((tmp_path / "demo.json").read_text())
+    assert (figures["ok"], figures["same_predictions"]) == (False, True)
+    assert figures["backends"]["snntorch:float32"]["differing"] == 1
+    assert "step 9" in figures["backends"]["snntorch:float32"]["first_divergence"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_prediction_that_differs_is_told_though_the_spikes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shout(spikes: Any, voltages: Any, outputs: Any) -> None:
+        outputs[:, 5, 7] += 100  # the last digit alone
+
+    changed_in_float32(monkeypatch, shout)
+    result = made(tmp_path)
+    assert result.comparison.ok
+    assert (result.ok, result.same_predictions) == (False, False)
+    assert json.loads((tmp_path / "demo.json").read_text())["ok"] is False
+
+
+@pytest.mark.usefixtures("small")
+def test_fewer_digits_are_compared_than_tested(tmp_path: Path) -> None:
+    result = made(tmp_path, compared=2)
+    assert {r.output.shape[1] for r in result.comparison.recordings.values()} == {2}
+    assert result.test_accuracy == made(tmp_path / "all").test_accuracy
+    assert result.accuracy["snntorch"] in (0.0, 0.5, 1.0)
