@@ -37,9 +37,8 @@ class HasnError(Exception):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        where = " ".join(
-            part for part in (f"node '{self.node}'" if self.node is not None else "", self.parameter or "") if part
-        )
+        node = None if self.node is None else f"node '{self.node}'"
+        where = " ".join(part for part in (node, self.parameter) if part)
         clauses = [f"{where}: {self.message}" if where else self.message]
         if self.got is not None:
             clauses.append(f"got {self.got}")

@@ -45,7 +45,7 @@ def to_nir_data(recording: Recording, form: Literal["gridded", "event"] = "gridd
 
 def _samples_first(array: Array, batched: bool) -> Array:
     batch = array if batched else array[:, np.newaxis]
-    return np.ascontiguousarray(batch.reshape(*batch.shape[:2], -1).swapaxes(0, 1))
+    return batch.reshape(*batch.shape[:2], -1).swapaxes(0, 1)
 
 
 def _events(grid: Array, dt: float) -> nir.EventData:

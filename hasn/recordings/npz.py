@@ -17,7 +17,7 @@ _GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 1
 
 
-def save_npz(recording: Recording, path: str | Path, *, force: bool = False) -> None:
+def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
     """Write a recording.
 
     Raises:

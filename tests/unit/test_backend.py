@@ -134,7 +134,7 @@ def test_a_missing_simulator_is_named_with_its_command(net: nir.NIRGraph, monkey
 
 
 def test_what_a_backend_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, Point("noting", "b:B", Noting()), Point("missing", "a:B", Missing()))
+    offer(monkeypatch, Point("noting", "a:B", Noting()), Point("missing", "b:B", Missing()))
     assert list(hasn.list_backends()) == ["missing", "noting"]
     assert hasn.list_backends()["noting"] == BackendInfo(True, "", "1.2", ("float64", "float16"), 3, ("LIF",))
     why = "nowhere to be found; pip install nowhere"
@@ -201,7 +201,7 @@ def test_what_is_refused_first(net: nir.NIRGraph, monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_plug_ins_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, Point("plain", "a:B", Plain()), Point("plain", "c:D", Plain()))
+    offer(monkeypatch, Point("plain", "c:D", Plain()), Point("plain", "a:B", Plain()))
     with pytest.raises(
         OptionError, match=r"two plug-ins offer a backend of this name; got a:B and c:D\. Uninstall one"
     ):
