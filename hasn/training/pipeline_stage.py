@@ -177,7 +177,7 @@ class Runs:
         index, count = self.place
         stage = torch_pipelining.PipelineStage(
             self.module, index, count, self.module.like.device,
-            input_args=self._like(first, size, training and index > 0), output_args=self._like(last, size, training),
+            input_args=self._like(first, size, training), output_args=self._like(last, size, training),
             group=self.group,
         )  # fmt: skip
         spec = torch_pipelining.microbatch.TensorChunkSpec

@@ -266,6 +266,7 @@ def test_sequences_of_two_inputs_go_together() -> None:
     [
         (([{"a": 1}], [0]), "in"),
         ((block(3, 2, 2), ["a", "b"]), "validation labels"),
+        ((block(3, 2, 2), [[0], [0, 1]]), "validation labels"),
         ([(block(3, 2, 2), ["a", "b"])], "validation labels"),
         ([(np.array(["a"]), [0])], "in"),
     ],

@@ -308,5 +308,11 @@ def test_regularisers_by_hand() -> None:
     assert float(RateTarget(0.2)(activity)) == pytest.approx(term)
     assert float(RateTarget(0.2, 3.0)(activity)) == pytest.approx(3 * term)
     assert float(RateTarget({"b": 0.4})(activity)) == pytest.approx(((0.1) ** 2 + 0.6**2) / 2)
+    counts["a"].requires_grad_()
+    (gradient,) = torch.autograd.grad(RateTarget({"a": 0.2}, 3.0)(activity), counts["a"])
+    slopes = [3 * 2 * (r - 0.2) / 2 / (10 * 2) for r in a]  # of (r - 0.2)^2 / 2, with r the sum over T |p| = 20
+    np.testing.assert_allclose(gradient.numpy(), np.repeat(slopes, 2).reshape(2, 2), rtol=1e-6)
+    (gradient,) = torch.autograd.grad(SynapticCost(0.5)(activity), counts["a"])
+    assert gradient.tolist() == [[0.5 * 3 / 2, 0.5 * 1 / 2]] * 2
     operations = [4 * 3 + 2 * 1 + 5 * 2, 0 * 3 + 2 * 1 + 10 * 2]
-    assert float(SynapticCost(0.5)(activity)) == pytest.approx(0.5 * sum(operations) / 2)
+    assert float(SynapticCost(0.5)(activity).detach()) == pytest.approx(0.5 * sum(operations) / 2)

@@ -302,6 +302,46 @@ def test_a_writer_of_the_callers_stays_open(monkeypatch: pytest.MonkeyPatch) -> 
     assert made.closed
 
 
+def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No two of a kind have the same value."""
+    from hasn.training import network
+
+    seen: list[Any] = []
+    monkeypatch.setattr(api, "_check", lambda graph, options, validation: seen.append(options))
+
+    def optimizer(groups: Any) -> Any: ...
+    def schedule(optimizer_: Any) -> Any: ...
+    def term(activity: Any) -> Any: ...
+    def progress(step: Step) -> None: ...
+
+    class Made(network.TrainedNetwork):
+        def __init__(self, *given: Any) -> None:
+            seen.append(given)
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(network, "TrainedNetwork", Made)
+    call: dict[str, Any] = {
+        "epochs": 2, "loss": "count", "optimizer": optimizer, "learning_rate": 0.5, "schedule": schedule,
+        "shuffle": False, "batch_size": 3, "budget": 4, "accumulate": 5, "apply_after": 6, "clip": 0.25, "amp": "bf16",
+        "recompute": 7, "patience": 8, "monitor": "accuracy", "keep_best": True, "checkpoint_every": 9, "resume": True,
+        "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
+    }  # fmt: skip
+    lowering = {"dt": 2e-3, "method": "exact", "reset": "subtract", "timing": "hardware"}
+    graph = net()
+    with pytest.raises(ZeroDivisionError):
+        hasn.train(
+            graph, samples(2), **call, **lowering, learn=("tau",), regularisers=[term],
+            checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
+        )  # fmt: skip
+    found, given = seen
+    wanted = {
+        **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
+        "backend": {"surrogate": "sigmoid"},
+    }  # fmt: skip
+    assert {name: value for name, value in vars(found).items() if name != "settings"} == wanted
+    assert given == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
+
+
 def test_the_monitor_follows_the_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default the loss of what there is."""
     seen: list[str] = []
