@@ -135,7 +135,7 @@ class WorkerProcess:
                     self._buffer += data
                     continue
             if ready or self._process.poll() is not None:
-                self._process.poll() if not ready else self._wait()
+                self._wait()
                 raise self._failure(f"the Lava worker died{self._status()}", operation)
         return message
 

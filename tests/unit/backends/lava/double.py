@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 
 _MODELS: dict[type, type] = {}
+#: What runs, and has not been stopped.
+RUNNING: list[Any] = []
 
 
 class NotYet(BaseException):
@@ -132,6 +134,7 @@ class Process:
                     found.append(other)
                     left.append(other)
         runtime = _Runtime(found, run_cfg.select_tag)
+        RUNNING.append(runtime)
         for process in found:
             process.runtime = runtime
 
@@ -143,6 +146,7 @@ class Process:
 
     def stop(self) -> None:
         """For good."""
+        RUNNING.remove(self.runtime)
         for process in self.runtime.processes:
             process.runtime = None
 
@@ -518,6 +522,7 @@ def lava(chip: bool = False) -> Iterator[dict[str, ModuleType]]:
             sys.modules.pop(name, None)
         sys.modules.update(kept)
         _MODELS.clear()
+        RUNNING.clear()
 
 
 class InProcess:

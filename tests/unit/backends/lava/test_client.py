@@ -20,6 +20,7 @@ from hasn.program.integers.encode import chip_neuron
 from hasn.program.model import Compare, Source
 from hasn.signals import Signals
 from tests.graphs import DT, graph, inp, out
+from tests.unit.backends.lava import double
 from tests.unit.backends.lava.nets import feed_forward, loop, some_spikes
 
 Workers = list[Any]
@@ -100,6 +101,7 @@ def test_a_worker_is_started_with_the_first_run_and_kept(workers: Workers) -> No
     made = compiled()
     assert workers == []
     made.run(some_spikes(5))
+    assert double.RUNNING == []  # a run's processes are stopped
     (bundle,) = workers[0].folder.glob("bundle-*")
     (bundle / "manifest.json").touch()
     before = (bundle / "manifest.json").stat().st_mtime_ns
@@ -275,8 +277,10 @@ def test_the_end_of_a_stream_stops_it_and_removes_its_files(workers: Workers) ->
     made.step(some_spikes(1, None)[0])
     (folder,) = workers[0].folder.glob("stream-*")
     assert workers[0].server.stream is not None
+    assert len(double.RUNNING) == 1
     made.reset()
     assert workers[0].server.stream is None
+    assert double.RUNNING == []
     assert not folder.exists()
     made.step(some_spikes(1, None)[0])
     workers[0].alive = False  # nobody can be asked then

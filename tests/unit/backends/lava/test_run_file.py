@@ -101,6 +101,7 @@ def test_the_self_test_says_what_it_compared(chip: Path, run: Run) -> None:
         "self-test passed in Lava's bit-accurate simulation (no hardware)",
     ]
     assert answer.code == 0
+    assert double.RUNNING == []
     assert answer.err.splitlines() == ["sample 1 of 2, 15 steps", "sample 2 of 2, 15 steps"]
 
 
@@ -335,6 +336,21 @@ def test_what_is_not_to_be_done_is_said(
     assert not (tmp_path / "o.npz").exists()
 
 
+def test_help_says_what_each_option_is(chip: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(chip, "--help")
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "Runs the network of this folder on Lava", "python run.py --simulate INPUT.npz --out FILE.npz",
+        "--self-test compare with expected.npz, bit for bit",
+        "--simulate INPUT run this .npz on Lava's bit-accurate models",
+        "--hardware [INPUT] run it on a chip", "--out FILE where to write what came out (.npz)",
+        "--lag LAG hardware: steps that the spike adapters take together",
+    ):  # fmt: skip
+        assert words in said
+
+
 # --- inputs
 
 
@@ -380,6 +396,7 @@ ONE = np.ones((4, 2, 3))
         ({"a": GRADED}, {"a": ONE * 1j}, "not of integers"),
         ({"a": ENTRY}, {"a": -ONE}, "takes spikes, 0 or 1 (it was exported so); got values up to 1"),
         ({"a": ENTRY}, {"a": 3 * ONE}, "got values up to 3"),
+        ({"a": ENTRY}, {"a": np.arange(24).reshape(4, 2, 3) // 8}, "got values up to 2"),
         ({"a": GRADED}, {"a": 51 * ONE}, "has values up to 51; this network holds its sums up to 50"),
         ({"a": GRADED}, {"a": -51 * ONE}, "has values up to 51"),
         ({"a": ENTRY, "b": ENTRY}, {"a": ONE, "b": ONE[:3]}, "different steps or samples: [(3,), (4,)]"),

@@ -136,6 +136,7 @@ def test_silence_ends_it(worker: WorkerProcess) -> None:
         worker.ask({"op": "nothing"})
     assert 0.3 <= time.monotonic() - start < 10
     assert "longer time_limit" in str(caught.value)
+    assert "last words" not in str(caught.value)
     assert caught.value.parameter == "nothing"
     assert ended(worker)
 
