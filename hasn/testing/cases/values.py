@@ -65,10 +65,13 @@ def shifted_neurons_must_not_run_ahead(d: Draw) -> nir.NIRGraph:
 
 
 @case(graded=True, rate=-0.3)
+@case(suffix="exact-batch", graded=True, rate=-0.3, method="exact", batch=2)
 def negative_resistance(d: Draw) -> nir.NIRGraph:
-    """Negative R turns inhibition into excitation."""
-    return chain(d.affine(5, 6), d.lif(5, r=[-8.1, 6.3, -4.7, -9.2, 7.4]), d.linear(4, 5),
-                 d.neuron("IF", (4,)), given=(6,), result=(4,))  # fmt: skip
+    """Negative R and w_in turn inhibition into excitation."""
+    cuba = d.neuron("CubaLIF", (5,), r=[-8.1, 9.3, -7.7, -9.2, 7.4], w_in=[-1.2, 1.1, 0.9, -0.8, -1.3])
+    return chain(d.affine(5, 6), d.lif(5, r=[-8.1, 6.3, -4.7, -9.2, 7.4]), d.linear(5, 5, mean=0.1), cuba,
+                 d.linear(4, 5), d.neuron("IF", (4,), r=[-310.0, 290.0, 350.0, -270.0]), given=(6,),
+                 result=(4,))  # fmt: skip
 
 
 @case(graded=True)

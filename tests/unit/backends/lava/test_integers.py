@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -45,6 +46,9 @@ def mapped(made: nir.NIRGraph) -> Any:
     return map_integers(to_integers(fuse(lower(made, dt=DT))))
 
 
+REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp", "v_init")
+
+
 def population(dv: int, bias: int, v_init: int = 0, vth: int = 2000, du: int = DECAY_MAX) -> IntegerPopulation:
     def one(x: int) -> Any:
         return np.array([x])
@@ -79,6 +83,15 @@ def test_a_spike_on_the_way_moves_the_bias_to_a_neuron_that_always_fires() -> No
     assert (int(start.through[0]), int(start.bias_mant[0]), int(start.bias_exp[0])) == (-16, 24, 0)
     assert int(start.v[0]) == -48
     assert not onset(p, 1).through.any()  # of one step, only the end is compared with the threshold
+
+
+def test_only_the_neurons_that_need_it_get_their_bias_from_there() -> None:
+    one, other = population(0, -1000, vth=1), population(0, 640, vth=1)
+    arrays = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in REGISTERS}
+    start = onset(replace(one, shape=(2,), **arrays), 2)
+    assert start.through.tolist() == [-16, 0]
+    assert (start.bias_mant << start.bias_exp).tolist() == [24, 640]
+    assert start.v.tolist() == [-48, -1280]
 
 
 @pytest.mark.parametrize(

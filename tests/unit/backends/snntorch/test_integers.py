@@ -255,6 +255,8 @@ def test_products_stay_exact_where_torch_may_round(relaxed: str) -> None:
         if relaxed == "precision":
             torch.set_float32_matmul_precision("medium")
         with torch.autocast("cpu", enabled=relaxed == "autocast"):
-            assert_run(graph, {"in": spikes(2, 8, 4, 256)})
+            executable, _ = assert_run(graph, {"in": spikes(2, 8, 4, 256)})
+        if relaxed == "precision":  # not every processor rounds when it may
+            assert arithmetic(executable)["pop"].dtype == torch.float64
     finally:
         torch.set_float32_matmul_precision(before)
