@@ -176,6 +176,18 @@ def test_a_worker_that_is_gone(run: Any) -> None:
     assert isinstance(error.__cause__, RuntimeError)
 
 
+def test_a_worker_that_is_gone_without_a_word() -> None:
+    group = Group.__new__(Group)
+    group.rank, group._open = 3, True
+    with (
+        pytest.raises(TrainingError, match="the workers have lost each other: RuntimeError") as caught,
+        group._contact(),
+    ):
+        raise RuntimeError
+    assert caught.value.parameter == "worker 3"
+    assert not group._open
+
+
 # --- sums
 
 
@@ -397,6 +409,16 @@ def test_a_stage_that_is_gone(run: Any) -> None:
     error, _ = run(2, work, stage)
     assert isinstance(error, TrainingError)
     assert error.message == "stage 0 cannot go on: Connection closed by peer"
+
+
+def test_leaving_where_there_is_no_group_any_more(torchrun: None) -> None:
+    """As at the end of a process, where torch's groups may have gone before."""
+    made = pipeline_group.Workers("cpu", 10.0)
+    assert made.rank == 0
+    pipeline_group._end()
+    assert not torch.distributed.is_initialized()
+    made.leave()
+    pipeline_group._end()
 
 
 def test_what_a_stages_error_says() -> None:
