@@ -295,6 +295,9 @@ def test_a_stage_that_fails_gives_zeros_with_a_gradient() -> None:
     assert isinstance(stage.failed, ZeroDivisionError)
     assert all(y.requires_grad and y.shape == z.shape and not y.any() for y, z in zip(broken, sound, strict=True))
     hook.remove()
+    hook = stage.network.register_forward_pre_hook(lambda *given: [][0])
     assert not stage(x)[0].any()  # until the step has ended
+    assert isinstance(stage.failed, ZeroDivisionError)  # the first error stays
+    hook.remove()
     stage.failed = None
     assert torch.equal(stage(x)[0], sound[0])
