@@ -153,7 +153,7 @@ def _paths(program: Program, target: str) -> Iterator[Path]:
 
 
 def _why_composed(paths: list[Path], gain: Floats, input_scales: dict[str, float]) -> str:
-    factors: dict[str, set[tuple[float, float]]] = {}
+    factors: dict[str, set[float]] = {}
     ends: dict[str, set[bool]] = {}
     for path in paths:
         weighted = path.weighted
@@ -162,7 +162,7 @@ def _why_composed(paths: list[Path], gain: Floats, input_scales: dict[str, float
         if not uniform(gain) and not _takes_rows(path):
             return "the neurons weigh their input differently, and its weights are shared between neurons"
         name = weighted[0].name if weighted else path.end
-        factors.setdefault(name, set()).add((path.factor / input_scales.get(path.source, 1.0), path.factor_behind))
+        factors.setdefault(name, set()).add(path.factor / input_scales.get(path.source, 1.0))
         ends.setdefault(path.end, set()).add(bool(weighted))
     for name, several in factors.items():
         if len(several) > 1:

@@ -65,7 +65,7 @@ def test_limits_are_kept_and_greedy_is_never_better(seed: int) -> None:
     assert placement.baseline is None or placement.traffic <= placement.baseline.traffic
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_graphs_with_delays_recurrence_and_constants_keep_the_limits(seed: int) -> None:
     graph = random_chip_graph(seed)
     network, inputs = QuantisedNetwork.of_graph(graph), random_chip_inputs(graph, seed, 10, 2)

@@ -76,11 +76,13 @@ def quantised(graph: nir.NIRGraph, inputs: Any, **options: Any) -> QuantisedNetw
     """``hasn.quantise``, and its result checked."""
     made = hasn.quantise(graph, calibrate=inputs, **options)
     lowering = {key: options[key] for key in ("dt", "method", "timing") if key in options}
-    wanted = updates(fuse(lower(graph, **lowering)), made.input_scales)
-    check_integers(made, wanted)
+    network = fuse(lower(graph, **lowering))
+    check_integers(made, updates(network, made.input_scales))
     check_volts(made)
     check_volts(replace(made, floating=None))  # as after a file, which keeps the integers and their scales
-    sources = {p.name: p.shape for p in fuse(lower(graph, **lowering)).populations if isinstance(p, Source)}
+    assert made.integers.outputs == network.outputs
+    assert fuse(lower(made.dequantised(), timing=made.timing)).outputs == network.outputs
+    sources = {p.name: p.shape for p in network.populations if isinstance(p, Source)}
     assert {name: i.shape for name, i in made.integers.inputs.items()} == sources
     return made
 

@@ -120,6 +120,9 @@ def test_candidates_lie_within_the_octave_and_hold_the_whole_numbers_of_the_thre
     assert {51 * 64.0, 77 * 64.0, 100 * 64.0} <= set(found)
     # so that the largest weight is whole: 1/2 V is 26 .. 50 units
     assert {52 * 64.0, 100 * 64.0} <= set(found)
+    assert plan._candidates(e, {}, 100.7 * 64) == [64.0 * k for k in range(51, 101)]
+    low = equation(threshold=np.array([0.5, 0.5]))
+    assert plan._candidates(low, {}, 100.7 * 64) == [128.0 * k for k in range(26, 51)]
     several = plan._candidates(equation(threshold=np.array([1.0, 2.0])), {}, 100.7 * 64)
     assert len(several) == plan.CANDIDATES
     assert several == sorted(several)

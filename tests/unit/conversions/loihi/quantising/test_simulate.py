@@ -137,6 +137,12 @@ def test_wraps_and_clips_are_counted_for_every_sample_and_neuron() -> None:
     assert under.output[0].tolist() == [[-8_320_000, 8_320_000], [2**24 - 16_640_000, 0]]
 
 
+def test_a_voltage_at_the_threshold_does_not_spike() -> None:
+    for weight, sent in ((5.0, [0, 0]), (6.0, [1, 0])):
+        network = integers(one(chip_neuron((1,), dt=DT, dv=4095, vth=5), weight))
+        assert run_integers(network, column(1, 0))["n"].output.ravel().tolist() == sent
+
+
 def test_decays_round_towards_0_on_both_sides() -> None:
     """du = 1023 and dv = 1024 keep 3/4: 5 * 64 = 320, 240, 180, 135, 101 and not 101.25."""
     network = integers(one(chip_neuron((1,), dt=DT, du=1023, dv=1024), 5.0))

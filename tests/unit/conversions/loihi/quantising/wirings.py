@@ -58,7 +58,7 @@ CHAINS: dict[str, tuple[nir.NIRGraph, Any]] = {
     "readout": (chain((5,), nir.Affine(weights(3, 5), N3 / 9), li(3, v_leak=0.3)), real(5)),
     "cuba": (chain((5,), lin(3, 5), cuba(3, w_in=1.7, r=0.6, leak=0.2)), spikes(5)),
     "cuba with a bias": (chain((5,), nir.Affine(weights(3, 5), N3 / 5), cuba(3, w_in=1.7, r=0.6)), spikes(5)),
-    "cuba, gains of its own": (chain((5,), nir.Affine(weights(3, 5), N3 / 5), nir.CubaLIF(
+    "cuba, gains of its own": (chain((5,), nir.Affine(weights(3, 5), np.array([0.2, 0.0, 0.6])), nir.CubaLIF(
         tau_syn=4e-3 * N3 + 2e-3, tau_mem=20e-3 * N3, w_in=N3[::-1].copy(), r=N3 + 1, v_leak=np.zeros(3),
         v_threshold=np.ones(3), v_reset=np.zeros(3))), spikes(5)),
     "cuba readout": (chain((5,), lin(3, 5), nir.CubaLI(
