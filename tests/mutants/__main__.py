@@ -64,7 +64,7 @@ def main(
 
 def _room(room: Room, seed: int, jobs: int, again: bool) -> Outcome:
     found, there_are = _drawn(room, seed, jobs)
-    cover = covered(room.tests, BUILD / "tree-0", room.marks)
+    cover = covered(room, BUILD / "tree-0")
     kept = Verdicts(BUILD / "verdicts" / (room.name.replace("/", "-") + ".json"))
     same = equivalents()
     files = {name: digest([name]) for name in {m.file for m in found}}

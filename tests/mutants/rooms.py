@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,6 +24,7 @@ class Room:
         target: per cent of its mutants, equivalent ones apart, that tests must notice.
         sample: how many mutants are drawn.
         marks: which of the tests, as pytest's -m takes it.
+        judges: file -> files of tests that run what is in it in another process, where no line is seen to be run.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Room:
     target: float
     sample: int
     marks: str = "not slow"
+    judges: dict[str, list[str]] = field(default_factory=dict)
 
 
 def rooms() -> dict[str, Room]:
@@ -41,7 +43,7 @@ def rooms() -> dict[str, Room]:
         files = {path for pattern in entry["files"] for path in ROOT.glob(pattern)}
         left = {path for pattern in entry.get("without", ()) for path in ROOT.glob(pattern)}
         names = tuple(sorted(str(path.relative_to(ROOT)) for path in files - left))
-        rest = {key: entry[key] for key in ("target", "sample", "marks") if key in entry}
+        rest = {key: entry[key] for key in ("target", "sample", "marks", "judges") if key in entry}
         found[entry["name"]] = Room(entry["name"], names, tuple(entry["tests"]), **rest)
     return found
 

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.mutants.kernels import CALLERS
 from tests.mutants.mutant import Mutant
-from tests.mutants.rooms import ROOT, digest, tracked
+from tests.mutants.rooms import ROOT, Room, digest, tracked
 from tests.mutants.tree import lay
 
 BUILD = ROOT / "build" / "mutants"
@@ -40,13 +40,14 @@ class Cover:
         seconds: test -> how long it takes.
         lines: file -> line -> tests; "" where it is run outside of them too.
         digest: of the tests' files.
-        marks: which of the tests, as pytest's -m takes it.
+        marks, judges: as in :class:`tests.mutants.rooms.Room`.
     """
 
     seconds: dict[str, float]
     lines: dict[str, dict[int, list[str]]]
     digest: str
     marks: str
+    judges: dict[str, list[str]] = field(default_factory=dict)
 
     def tests(self, mutant: Mutant) -> list[str]:
         """The tests of this mutant, fastest first; then, of code that collecting tests runs too, all of its file's."""
@@ -55,7 +56,9 @@ class Cover:
         found = {test for line in lines for test in of_file.get(line, ())}
         others: set[str] = set()
         if not found or "" in found:  # what a cache keeps from then on, every test reads
-            others = {test for tests in of_file.values() for test in tests} - {""} or set(self.seconds)
+            judges = self.judges.get(mutant.file, ())
+            others = {test for test in self.seconds if test.split("::")[0] in judges}
+            others = others or {test for tests in of_file.values() for test in tests} - {""} or set(self.seconds)
         found.discard("")
         chosen: list[str] = []
         total = 0.0
@@ -74,20 +77,20 @@ class TestsFail(Exception):
     """The tests fail without any slip."""
 
 
-def covered(tests: tuple[str, ...], tree: Path, marks: str) -> Cover:
+def covered(room: Room, tree: Path) -> Cover:
     """What the tests of a room run, measured where they or the code have changed since the last time.
 
     Raises:
         TestsFail: one of them fails.
     """
-    parts = [_covered_by(name, tree, marks) for name in tests]
+    parts = [_covered_by(name, tree, room.marks) for name in room.tests]
     lines: dict[str, dict[int, list[str]]] = {}
     for part in parts:
         for file, by_line in part["lines"].items():
             for line, names in by_line.items():
                 lines.setdefault(file, {}).setdefault(int(line), []).extend(names)
     seconds = {name: took for part in parts for name, took in part["seconds"].items()}
-    return Cover(seconds, lines, "".join(part["digest"] for part in parts), marks)
+    return Cover(seconds, lines, "".join(part["digest"] for part in parts), room.marks, room.judges)
 
 
 def _covered_by(tests: str, tree: Path, marks: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Job:
         self.folder: str | None = request.get("folder")
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
-        self.clock: Callable[[], Clock] = lambda: Clock(int(request["period"]), control)
+        self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
         self.states = {
             var: {name: _open(path, "r+") for name, path in of.items()} for var, of in request["states"].items()
         }

@@ -48,7 +48,7 @@ class Clock:
     @property
     def last(self) -> bool:
         """Whether this is the last step of a sample."""
-        return self.period > 0 and self.t == self.period - 1
+        return self.t == self.period - 1
 
     def place(self, array: Any, shift: int) -> Any:
         """The part of ``array`` (T, samples, ...) for this step of a population that runs ``shift`` late, or None."""

@@ -92,6 +92,13 @@ def test_what_is_known_is_not_tried_again(tmp_path: Path) -> None:
     assert again.known(alive, "tests 2", "file 1") is None
 
 
+def test_code_that_runs_in_another_process_is_judged_by_the_tests_that_are_named() -> None:
+    seconds, lines = {"t/a.py::one": 1.0, "t/b.py::two": 0.5}, {"hasn/errors.py": {7: ["t/b.py::two"]}}
+    there = Cover(seconds, lines, "digest", "not slow", {"hasn/errors.py": ["t/a.py"]})
+    found = [there.tests(Mutant("hasn/errors.py", "", line, line, "", "", "", 0, "")) for line in (7, 9)]
+    assert found == [["t/b.py::two"], ["t/a.py::one"]]
+
+
 def test_the_report_counts_and_shows_survivors(tmp_path: Path) -> None:
     room = Room("hasn/x", ("hasn/errors.py",), (TEST,), 90, 10)
     killed, alive, same = mutant("class", "klass"), mutant("import", "<export>"), mutant("def", "fed")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -343,9 +343,13 @@ class Monitor(Process):
 class Adapter(Process):
     """``lava.proc.embedded_io.spike.PyToNxAdapter``."""
 
+    #: All that were made.
+    made: ClassVar[list[Any]] = []
+
     def __init__(self, *, shape: Any, num_message_bits: int = 0) -> None:
         super().__init__()
-        self.graded = num_message_bits > 0
+        self.bits, self.graded = num_message_bits, num_message_bits > 0
+        self.made.append(self)
         self.inp, self.out = Port(shape), Port(shape)
 
     def begin(self, fixed: bool) -> None:
@@ -523,6 +527,7 @@ def lava(chip: bool = False) -> Iterator[dict[str, ModuleType]]:
         sys.modules.update(kept)
         _MODELS.clear()
         RUNNING.clear()
+        Adapter.made.clear()
 
 
 class InProcess:

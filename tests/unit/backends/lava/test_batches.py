@@ -6,13 +6,13 @@ import pytest
 
 import hasn
 from tests.graphs import DT, Draw, graph, inp, out
-from tests.unit.backends.lava.nets import LIF, feed_forward, loop, recurrent, some_spikes
+from tests.unit.backends.lava.nets import LIF, feed_forward, kinds, loop, recurrent, some_spikes
 
 pytestmark = pytest.mark.usefixtures("one_worker", "lava")
 
 
 def delayed_net():
-    """Stock DelayDense and Dense, and a process of ours behind a delay line of ours."""
+    """Stock LIF behind a delay line of ours, and a population of ours behind stock DelayDense."""
     draw = Draw(5)
     nodes = {
         "input": inp(6),
@@ -21,10 +21,19 @@ def delayed_net():
         "w2": draw.linear(5, 8),
         "delay": nir.Delay(np.array([0, 3, 1, 2, 4]) * DT),
         "b": draw.lif(5, **{**LIF, "v_leak": 0.1}),
-        "fast": draw.linear(5, 8),
+        "skip": draw.linear(5, 6),
+        "slow": draw.linear(8, 6),
+        "wait": nir.Delay(np.full(8, 4 * DT)),
         "output": out(5),
     }
-    return graph(nodes, "input > w1 > a > w2 > delay > b > output", "a > fast > b")
+    return graph(nodes, "input > w1 > a > w2 > delay > b > output", "input > skip > b", "input > slow > wait > a")
+
+
+def test_the_net_with_delays_has_what_it_says():
+    with hasn.compile(delayed_net(), "lava", dt=DT) as executable:
+        assert kinds(executable) == {
+            "a": "lif", "b": "neurons", "input -> a": "delayed", "a -> b": "delay_dense", "input -> b": "delay_dense",
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,10 @@ def test_the_smallest_voltage_that_decays_to_the_initial_one_and_the_edges_of_it
     assert onset(population(0, 0, v_init=6400, vth=100), 2).v.tolist() == [6400]  # the threshold itself does not spike
     with pytest.raises(UnsupportedError) as error:
         onset(population(0, 0, v_init=6401, vth=100), 2)
-    assert (error.value.parameter, error.value.got) == ("v_init", 6401)
+    assert (error.value.parameter, error.value.got, type(error.value.got)) == ("v_init", 6401, int)
     with pytest.raises(UnsupportedError, match="neuron 0 runs 2 step") as error:
         onset(population(0, -1000, vth=1, du=100), 2)
-    assert (error.value.parameter, error.value.got) == ("bias of v", -1000)
+    assert (error.value.parameter, error.value.got, type(error.value.got)) == ("bias of v", -1000, int)
 
 
 def test_what_the_always_firing_neuron_and_the_input_may_bring_together() -> None:

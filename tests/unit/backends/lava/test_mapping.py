@@ -151,8 +151,9 @@ def test_a_gain_of_zero_under_the_longest_delay_does_not_confuse_the_buffer():
 @pytest.mark.parametrize("stock", [True, False])
 def test_a_bundle_reads_back_as_it_was_written(net, stock, tmp_path):
     mapping = mapped(net, stock=stock)
-    write_bundle(mapping, tmp_path / "bundle")
-    read = Bundle(tmp_path / "bundle")
+    write_bundle(mapping, tmp_path / "in" / "bundle")
+    write_bundle(mapping, tmp_path / "in" / "bundle")  # again, over itself
+    read = Bundle(tmp_path / "in" / "bundle")
     assert [tuple(wire) for wire in read.manifest["wires"]] == list(mapping.wires)
     for cell, stored in zip(mapping.cells, read.manifest["cells"], strict=True):
         assert (stored["name"], stored["kind"]) == (cell.name, cell.kind)

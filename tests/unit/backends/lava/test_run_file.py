@@ -250,6 +250,8 @@ def test_graded_inputs_keep_their_values_on_a_chip(two: Path, run: Run) -> None:
             bundle.cells[cell]["vth"] = 3000
         inputs = {"input": X[:, 0].reshape(15, 6), "level": 40 * LEVEL[:, 0]}
         simulated, real = (lava_network.play(bundle, inputs, 15, hardware, hardware) for hardware in (False, True))
+        bits = {adapter.inp.shape: adapter.bits for adapter in double.Adapter.made if type(adapter) is double.Adapter}
+        assert bits == {(6,): 0, (2,): 24}
     assert simulated.keys() == real.keys() == {"spikes/hidden", "spikes/readout"}
     assert simulated["spikes/readout"].any()
     np.testing.assert_array_equal(simulated["spikes/readout"], real["spikes/readout"])

@@ -218,16 +218,16 @@ def test_an_answer_is_whole_however_little_the_pipe_takes(monkeypatch: pytest.Mo
     assert unpack(bytearray(taken.getvalue())) == {"done": {"text": "x" * 50}}
 
 
+LOGS = "import logging, warnings; logging.warning('beware'); logging.info('no'); warnings.warn('odd')"
 STUB = "print('Lava prints'); import sys; __version__ = str(sys.stdin.read() == '')"
 
 
 def test_it_starts_by_its_path_with_nothing_but_frames_on_its_pipes(tmp_path: Path) -> None:
     """A package of the name ``lava`` that prints and reads: its words go elsewhere, and stdin is empty for it."""
     (tmp_path / "stub/lava").mkdir(parents=True)
-    (tmp_path / "stub/lava/__init__.py").write_text(STUB)
     # A module of Lava's dependencies that is named like one in the worker's folder.
     (tmp_path / "stub/frames.py").write_text("theirs = True")
-    (tmp_path / "stub/lava/__init__.py").write_text(f"{STUB}\nimport frames; assert frames.theirs")
+    (tmp_path / "stub/lava/__init__.py").write_text(f"{STUB}\nimport frames; assert frames.theirs\n{LOGS}")
     (tmp_path / "shared").mkdir()
     with subprocess.Popen(
         [sys.executable, str(MAIN), str(tmp_path / "shared")],
@@ -245,7 +245,8 @@ def test_it_starts_by_its_path_with_nothing_but_frames_on_its_pipes(tmp_path: Pa
         process.stdin.write(pack({"op": "quit"}))
         process.stdin.flush()
         assert process.wait(20) == 0
-        assert "Lava prints" in process.stderr.read().decode()
+        said = process.stderr.read().decode()
+    assert said.splitlines() == ["Lava prints", "WARNING:root:beware"]
     assert not (tmp_path / "shared").exists()
 
 
