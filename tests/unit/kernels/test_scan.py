@@ -205,7 +205,9 @@ def test_v_before_the_reset_may_take_the_inputs_place_and_samples_may_share_a_st
 @pytest.mark.parametrize(("dtype", "last"), [("float32", 60.0), ("float64", 600.0)])
 def test_the_sigmoids_slope_is_exact_where_it_counts_and_nothing_far_away(dtype: str, last: float) -> None:
     """8 u is exact, so what is left is exp's own error; snnTorch's formula overflows, and gives NaN, far below."""
-    u = np.concatenate([np.linspace(-last, last, 4001) / 8, np.array([-0.0, last + 0.5, -last - 0.5, 1e4, -1e4])])
+    u = np.concatenate(
+        [np.linspace(-last, last, 4001) / 8, np.array([-0.0, (last + 0.5) / 8, -(last + 0.5) / 8, 1e4, -1e4])]
+    )
     u = np.round(u * 64) / 64
     given = case(1, 1, len(u), getattr(torch, dtype))
     given["k"][:], given["to_v"][:], given["to_out"][:] = 0.0, 0.0, 1.0
