@@ -19,7 +19,7 @@ from hasn.demo.network import digit_network
 from hasn.executable import Executable
 from hasn.recording import Recording
 
-LABELS = ("snntorch", "snntorch:float32")
+LABELS, STEPS = ("snntorch", "snntorch:float32"), 15
 
 
 @contextmanager
@@ -29,10 +29,11 @@ def quiet(title: str) -> Any:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six digits, no training, snnTorch in two precisions."""
+    """Six digits, no training, snnTorch in two precisions; the network is right on the first two and the fourth."""
     pytest.importorskip("torch")
     images = np.random.default_rng(1).random((6, SIDE * SIDE)) * 0.8
-    labels = np.arange(6)
+    shown = hasn.compile(digit_network(seed=3), "snntorch").run(job.encode(images, STEPS, 1)).output
+    labels = (shown.sum(axis=0).argmax(axis=-1) + np.array([0, 0, 1, 0, 1, 1])) % 10
 
     def saved(digits: Digits, path: Path, *rest: Any) -> None:
         hasn.save(digit_network(seed=3), path)
@@ -51,7 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(out: Path, compared: int = 6) -> Any:
-    return run_demo(out, quiet, compared=compared, steps=15)
+    return run_demo(out, quiet, compared=compared, steps=STEPS)
 
 
 def changed_in_float32(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
@@ -82,13 +83,9 @@ def test_backends_that_agree(tmp_path: Path) -> None:
     assert figures["ok"] is True
     assert set(figures["backends"]) == set(LABELS)
     assert figures["backends"]["snntorch:float32"]["spikes"] > 100
-    # The class of most spikes, the first of equal ones; the test digits are the compared ones.
-    spikes = job.encode(np.random.default_rng(1).random((6, SIDE * SIDE)) * 0.8, 15, 1)
-    counts = hasn.compile(hasn.load(tmp_path / "model.nir"), "snntorch").run(spikes).output.sum(axis=0)
-    right = float(np.mean([int(row.argmax()) == digit for digit, row in enumerate(counts)]))
-    assert result.accuracy == dict.fromkeys(LABELS, right)
-    assert result.test_accuracy == right
-    assert (tmp_path / "report.html").read_text() == f"accuracy {right}"
+    assert result.accuracy == dict.fromkeys(LABELS, 0.5)
+    assert result.test_accuracy == 0.5
+    assert (tmp_path / "report.html").read_text() == "accuracy 0.5"
 
 
 @pytest.mark.usefixtures("small")
@@ -126,5 +123,5 @@ def test_a_prediction_that_differs_is_told_though_the_spikes_are_the_same(
 def test_fewer_digits_are_compared_than_tested(tmp_path: Path) -> None:
     result = made(tmp_path, compared=2)
     assert {r.output.shape[1] for r in result.comparison.recordings.values()} == {2}
-    assert result.test_accuracy == made(tmp_path / "all").test_accuracy
-    assert result.accuracy["snntorch"] in (0.0, 0.5, 1.0)
+    assert result.accuracy == dict.fromkeys(LABELS, 1.0)
+    assert result.test_accuracy == 0.5
