@@ -168,5 +168,6 @@ def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Map
                 parameter=name,
                 got=settings.get(name, "the default"),
                 wanted=kept.get(name, "the default"),
+                way_out="Pass that value, or another checkpoint path for a training of its own.",
             )
     return state

@@ -59,7 +59,7 @@ def test_a_slip_is_noticed_or_not_and_the_checkout_stays_as_it_is() -> None:
 def test_what_collecting_tests_runs_too_is_judged_by_all_tests_of_its_file() -> None:
     """A function with a cache is run once, and every test reads what it gave."""
     lines = {"hasn/errors.py": {7: ["", "b"], 8: ["a"], 9: ["c"]}, "hasn/signals.py": {1: ["d"]}}
-    there = Cover({"a": 0.1, "b": 0.5, "c": 0.2, "d": 0.1}, lines, "digest")
+    there = Cover({"a": 0.1, "b": 0.5, "c": 0.2, "d": 0.1}, lines, "digest", "not slow")
     assert there.tests(mutant("class", "klass", line=7)) == ["b", "a", "c"]
     assert there.tests(mutant("class", "klass", line=9)) == ["c"]
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hasn.program.fuse import fuse
-from hasn.program.integers.lower import to_integers
-from hasn.program.lower import lower
 from hasn.testing.integers import interpret
 from tests.edges import CASES, EDGES
 
@@ -14,10 +11,8 @@ from tests.edges import CASES, EDGES
 @pytest.mark.parametrize(("name", "spiking"), CASES)
 def test_the_ends_of_the_registers(name: str, spiking: bool) -> None:
     edge = EDGES[name]
-    network = to_integers(fuse(lower(edge.graph(spiking))))
-    x = edge.inputs.astype(int)
-    found = interpret(network, {"in": x[:, None]}, len(x), 1)
+    found = interpret(edge.graph(spiking), {"in": edge.inputs[:, None]})
     u, v, z = edge.wanted
     assert found.u["n"][:, 0, 0].tolist() == u
     assert found.v["n"][:, 0, 0].tolist() == v
-    assert found.spikes["n"][:, 0, 0].astype(int).tolist() == z
+    assert found.resets["n"][:, 0, 0].astype(int).tolist() == z

@@ -115,11 +115,11 @@ def test_gradients_that_wait() -> None:
 SETTINGS: dict[str, Any] = {
     "loss": "count", "optimizer": "sgd", "learning_rate": 1e-2, "shuffle": False, "batch_size": 31, "budget": 100,
     "accumulate": 2, "apply_after": {"w1": 2}, "clip": 1.0, "amp": "bf16", "learn": {"tau": "neuron"},
-    "regularisers": (RateTarget(0.1),), "seed": 1, "precision": "float64",
+    "regularisers": (RateTarget(0.1),), "seed": 1, "precision": "float64", "monitor": "accuracy", "schedule": halving,
 }  # fmt: skip
 #: The same for what workers must agree on beside those, and not a checkpoint: a training may go on for longer.
 COURSE: dict[str, Any] = {
-    "epochs": 4, "patience": 2, "monitor": "accuracy", "keep_best": True, "recompute": 5, "schedule": halving,
+    "epochs": 4, "patience": 2, "keep_best": True, "recompute": 5,
     "checkpoint_every": 3, "resume": True,
 }  # fmt: skip
 

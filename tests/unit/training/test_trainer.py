@@ -240,6 +240,7 @@ def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> Non
             raise ZeroDivisionError
 
     options_: dict[str, Any] = {"epochs": 1, "batch_size": 8, "checkpoint": path, "checkpoint_every": 1, "resume": True}
+    options_["monitor"] = "loss"
     with pytest.raises(ZeroDivisionError):
         hasn.train(net(), samples(24), **options_, progress=stop)
     state = torch.load(path, weights_only=True)

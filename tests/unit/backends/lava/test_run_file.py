@@ -83,8 +83,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def expected(net: Any, **inputs: Any) -> Any:
     """What the network means."""
-    steps, batch = next(iter(inputs.values())).shape[:2]
-    return interpret(net.integers, {name: x.reshape(steps, batch, -1) for name, x in inputs.items()}, steps, batch)
+    return interpret(net.graph, inputs, dt=net.dt, timing=net.timing)
 
 
 # --- self-test
