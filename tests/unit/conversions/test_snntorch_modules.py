@@ -181,7 +181,7 @@ def test_a_graph_of_another_tool_becomes_a_module_with_its_spikes(name: str) -> 
         got = by_hand(module, x) if sequential else module(x).numpy() > 0
     assert np.array_equal(got, wanted)
     if not sequential:
-        with pytest.raises(UnsupportedError):
+        with pytest.raises(UnsupportedError, match="Leave sequential out"):
             to_snntorch(graph, sequential=True)
 
 

@@ -72,7 +72,7 @@ def test_repair_evens_out_single_values_to_the_largest_shape(kind: str) -> None:
             assert (change.severity, change.node, change.parameter) == ("note", "n", name)
             assert (change.message, change.got) == ("one value for all: brought to shape (2, 3)", np.shape(single))
             if name != "w_in":  # which NIR evens out itself
-                with pytest.raises(ParameterError):
+                with pytest.raises(ParameterError, match="All parameters must have the same shape"):
                     built(kind, **{**fields, name: single})
     changes = []
     built(kind, changes, **{key: np.full(1, VALUES[key]) for key in NEURONS[kind]})

@@ -18,6 +18,7 @@ from hasn.report.digits import digits_section
 from hasn.report.figure import figure_html, new_figure
 from hasn.report.html import report_html, write_report
 from hasn.report.section import Section
+from hasn.report.select import MOST_NEURONS
 from tests import graphs
 from tests.unit.report.made import FLIPS, LABELS, comparison, sparse
 
@@ -175,6 +176,11 @@ def test_a_large_and_busy_recording_stays_under_3_megabytes() -> None:
         recordings[label] = dataclasses.replace(recording, spikes=busy)
     text = report_html(dataclasses.replace(found, recordings=recordings))
     assert len(text.encode()) < 3_000_000
+    assert f"up to {MOST_NEURONS} neurons" in text
+    assert "data:image/png" in text  # so many marks are drawn as a picture
+    places = re.search(r"([\d,]+) places in red circles", text)
+    assert places is not None
+    assert int(places[1].replace(",", "")) > 1000
 
 
 def test_a_network_without_spikes_or_voltages_has_a_page_too() -> None:

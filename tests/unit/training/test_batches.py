@@ -109,7 +109,12 @@ def test_two_inputs() -> None:
     graph.nodes["w3"] = nir.Linear(np.full((16, 2), 0.1))
     graph.edges = [*graph.edges, ("also", "w3"), ("w3", "hidden")]
     inputs, labels = samples(16)
-    hasn.train(graph, ({"in": inputs, "also": np.ones((10, 16, 2))}, labels), epochs=1)
+    losses = [
+        hasn.train(graph, ({"in": inputs, "also": np.full((10, 16, 2), level)}, labels), epochs=1).losses
+        for level in (0.0, 1.0)
+    ]
+    assert losses[0] == hasn.train(net(), (inputs, labels), epochs=1).losses  # nothing comes in there
+    assert losses[1] != losses[0]
     with pytest.raises(InputError, match="data: the inputs are not those of the graph; got one array; wanted also, in"):
         hasn.train(graph, (inputs, labels), epochs=1)
     with pytest.raises(InputError, match=r"node 'also' data: .*got another number of steps"):

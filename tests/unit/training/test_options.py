@@ -159,6 +159,8 @@ def test_the_synaptic_cost_is_the_recordings_count() -> None:
 def test_regularisers_add_up_over_parts_of_a_batch() -> None:
     terms = [RateTarget(0.05, 10.0), SynapticCost(0.01)]
     full = hasn.train(net(), samples(24), epochs=1, batch_size=24, optimizer=sgd, regularisers=terms)
+    without = hasn.train(net(), samples(24), epochs=1, batch_size=24, optimizer=sgd)
+    assert distance(full.graph, without.graph) > 1e-3
     parts = hasn.train(net(), samples(24), epochs=1, batch_size=6, accumulate=4, optimizer=sgd, regularisers=terms)
     assert distance(full.graph, parts.graph) < 1e-6
 

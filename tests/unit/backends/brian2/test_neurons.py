@@ -64,6 +64,7 @@ def test_reset_of_the_node_wins():
         cell = Cell(nodes[name], reset=reset)
         v = np.array([cell.step(x[t])[1] for t in range(T)])
         np.testing.assert_allclose(recording.voltages[name], v, **CLOSE)
+    assert np.abs(recording.voltages["a"] - recording.voltages["b"]).max() > 0.1
 
 
 def test_odd_names():
@@ -74,6 +75,8 @@ def test_odd_names():
     recording = hasn.compile(graph(nodes, edges), "brian2", dt=1e-3).run(x)
     cells = [Cell(nodes["a.b"]), Cell(nodes["a_b"])]
     z = np.array([[cell.step(x[t])[0] for cell in cells] for t in range(T)])
+    assert z.sum(axis=(0, 2)).min() > 5
+    assert np.any(z[:, 0] != z[:, 1])
     np.testing.assert_array_equal(recording.spikes["a.b"], z[:, 0] > 0.5)
     np.testing.assert_array_equal(recording.spikes["a_b"], z[:, 1] > 0.5)
     np.testing.assert_array_equal(recording.output, z.sum(axis=1))

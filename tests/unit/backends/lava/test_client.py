@@ -266,7 +266,7 @@ def test_a_stream_s_state_is_a_copy_and_of_its_own_network(workers: Workers) -> 
     made.load_state(state)
     np.testing.assert_array_equal([made.step(frame).output for frame in x[12:]], expected)
     other.step(x[0])
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="of another network or backend"):
         other.load_state(state)
     with pytest.raises(InputError, match="another network"):
         other._stream.load(state.content)

@@ -127,7 +127,7 @@ def test_the_smallest_voltage_that_decays_to_the_initial_one_and_the_edges_of_it
     assert onset(population(2048, 0, v_init=5), 2).v.tolist() == [20]
     assert onset(population(2048, 0, v_init=-5), 2).v.tolist() == [-20]
     assert onset(population(2048, 0, v_init=4194303, vth=THRESHOLD_MAX), 1).v.tolist() == [8388606]
-    with pytest.raises(UnsupportedError):
+    with pytest.raises(UnsupportedError, match=r"v_init: .*4194304"):
         onset(population(2048, 0, v_init=4194304, vth=THRESHOLD_MAX), 1)
     assert onset(population(0, 0, v_init=6400, vth=100), 2).v.tolist() == [6400]  # the threshold itself does not spike
     with pytest.raises(UnsupportedError) as error:

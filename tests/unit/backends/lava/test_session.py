@@ -39,7 +39,7 @@ def test_a_killed_worker_is_replaced() -> None:
         executable = hasn.compile(feed_forward(), "lava", dt=DT)
         wanted = executable.run(x).output
         os.killpg(executable._worker.pid, signal.SIGKILL)
-        with pytest.raises(WorkerError):
+        with pytest.raises(WorkerError, match=r"died \(killed by SIGKILL\)"):
             executable.run(x)
         np.testing.assert_array_equal(executable.run(x).output, wanted)
         other = hasn.compile(feed_forward(), "lava", dt=DT)

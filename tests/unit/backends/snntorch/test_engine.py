@@ -195,7 +195,7 @@ def test_a_surrogate_of_ones_own_goes_by_the_module(calls: list[Any]) -> None:
     steps, fused = (compiled(name, e, precision="float32", surrogate=Boxcar.apply) for e in ("steps", "fused"))
     theirs = gradients(steps, given(name))
     assert_close(gradients(fused, given(name)), theirs, 1e-5)
-    assert len(calls) <= 1  # the readout has no spikes, so no surrogate
+    assert len(calls) == (1 if kernels.available() else 0)  # the readout has no spikes, so no surrogate
 
 
 def test_coefficients_that_train_go_by_the_module() -> None:
@@ -278,6 +278,7 @@ def test_every_output_has_a_memory_of_its_own() -> None:
     with torch.no_grad():
         found, kept = executable.module(x), x.clone()
         expected = {name: value.clone() for name, value in found.items()}
+        assert len(found) > 1
         for name, value in found.items():
             value.add_(1.0)
             assert all(torch.equal(found[other], expected[other]) for other in found if other > name)

@@ -13,6 +13,7 @@ import pytest
 
 import hasn
 from hasn.errors import InputError, OptionError
+from hasn.testing.interpreter import ProgramInterpreter
 from tests.graphs import DT, Draw, chain, graph, inp, out
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
@@ -177,6 +178,7 @@ def test_several_inputs_and_outputs_are_mappings() -> None:
     recorded = executable.run({name: value.numpy() for name, value in x.items()})
     assert set(results) == {"spikes", "smooth"}
     for name, value in results.items():
+        assert value.abs().max() > 0.1
         np.testing.assert_array_equal(value.detach().numpy(), recorded.outputs[name])
     with pytest.raises(InputError, match="one tensor for each Input"):
         executable.module(x["a"])
@@ -192,8 +194,13 @@ def test_names_that_torch_does_not_take() -> None:
         "a__b": d.lif(2),
         "output": out(2),
     }
-    executable = compiled(graph(nodes, "input > type > a.b > forward > a__b > output"))
-    assert set(executable.run(train((30, 3)).numpy()).spikes) == {"a.b", "a__b"}
+    net = graph(nodes, "input > type > a.b > forward > a__b > output")
+    executable, x = compiled(net), train((30, 3)).numpy()
+    found, wanted = executable.run(x).spikes, ProgramInterpreter(hasn.lower(net, dt=DT)).run(x.astype(float)).spikes
+    assert set(found) == {"a.b", "a__b"}
+    for name, spikes in wanted.items():
+        assert 0 < spikes.sum() < spikes.size
+        np.testing.assert_array_equal(found[name], spikes)
     assert executable.module.node("a.b") is not executable.module.node("a__b")
 
 

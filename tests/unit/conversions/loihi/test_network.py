@@ -77,7 +77,7 @@ def test_a_graph_that_hasn_did_not_write_has_the_defaults(kept: Any) -> None:
 
 
 def test_dt_is_asked_for_where_the_graph_has_none() -> None:
-    with pytest.raises(TimeStepError):
+    with pytest.raises(TimeStepError, match="the time step is not known"):
         QuantisedNetwork.of_graph(pair())
     assert QuantisedNetwork.of_graph(pair(), dt=DT).dt == DT
 
@@ -86,7 +86,7 @@ def test_a_file_is_kept_unless_force_says_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "a.nir"
     made().save(path)
     before = path.read_bytes()
-    with pytest.raises(FileError):
+    with pytest.raises(FileError, match="exists and is kept"):
         made(target="loihi2").save(path)
     assert path.read_bytes() == before
     made(target="loihi2").save(path, force=True)

@@ -62,7 +62,8 @@ def test_limits_are_kept_and_greedy_is_never_better(seed: int) -> None:
     for name, values in used.items():
         assert placement.resources[name].tolist() == values, name
         assert max(values) <= getattr(SMALL, name), name
-    assert placement.baseline is None or placement.traffic <= placement.baseline.traffic
+    assert placement.baseline is not None
+    assert placement.traffic <= placement.baseline.traffic
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -74,7 +75,9 @@ def test_random_graphs_with_delays_recurrence_and_constants_keep_the_limits(seed
     assert all(np.max(values) <= (getattr(chip, name)) for name, values in placement.resources.items())
     there = np.concatenate([core.reshape(-1) for core in placement.neurons.values()])
     assert set(there.tolist()) == set(range(placement.cores))
-    assert placement.baseline is None or not placement.baseline.fits or placement.traffic <= placement.baseline.traffic
+    assert placement.baseline is not None
+    assert placement.baseline.fits
+    assert placement.traffic <= placement.baseline.traffic
 
 
 def test_a_network_without_inputs_needs_steps() -> None:
@@ -217,7 +220,7 @@ def test_options_that_are_none() -> None:
 
 def test_a_calibration_that_is_none_of_the_network() -> None:
     network = placing.random_layers(0, 5, 6)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="the input has the wrong shape"):
         place(network, _spikes(4), target=SMALL)
     with pytest.raises(InputError, match="the recording is not of this network; got no spikes"):
         place(network, _recording(other=[1, 2]), target=SMALL)

@@ -188,7 +188,7 @@ def test_stars_weigh_a_source_by_its_spikes_or_shared_among_its_targets() -> Non
         assert set(zip(*map(list, np.nonzero(np.triu(graph))), strict=True)) == {(0, 1), (0, 2), (0, 3), (2, 3)}
         assert graph[graph > 0].min() >= 1
     assert each[0, 1] / each[0, 2] == pytest.approx((90 + 30) / 90, rel=0.01)
-    assert shared[0, 1] / shared[0, 2] == pytest.approx((30 + 15 if False else 30 + 30) / 30, rel=0.01)
+    assert shared[0, 1] / shared[0, 2] == pytest.approx((90 / 3 + 30) / (90 / 3), rel=0.01)
     assert 0 < each[2, 3] < 0.01 * each[0, 2]  # silent, and yet together
     silent = _graph(task, np.zeros(8, dtype=int), "each")
     assert silent.nnz == 8

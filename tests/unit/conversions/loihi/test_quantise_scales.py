@@ -62,7 +62,7 @@ def test_every_option_reaches_what_it_is_for() -> None:
 
 def test_dt_is_the_graphs_or_the_calls() -> None:
     bare = nir.NIRGraph(GRAPH.nodes, GRAPH.edges, type_check=False)
-    with pytest.raises(TimeStepError):
+    with pytest.raises(TimeStepError, match="the time step is not known"):
         made(bare)
     found = made(bare, dt=DT / 2)
     assert found.dt == DT / 2

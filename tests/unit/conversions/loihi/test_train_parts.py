@@ -158,9 +158,9 @@ def test_several_inputs_are_given_by_name() -> None:
     ((inputs, _),) = data(two, inputs={"x0": X, "x1": torch.as_tensor(1 - X)}, batch=7).epoch(0, np.arange(7))
     np.testing.assert_array_equal(inputs["x1"], 1 - X)
     np.testing.assert_array_equal(inputs["x0"], X)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="so one array is not enough; wanted a mapping with x0, x1"):
         data(two, inputs=X)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="the Input has no data; wanted one array for each of x0, x1"):
         data(two, inputs={"x0": X})
     with pytest.raises(InputError, match="as many samples as labels") as error:
         data(two, inputs={"x0": X, "x1": X[:, :5]})
