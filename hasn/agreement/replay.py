@@ -99,7 +99,7 @@ class Replay:
 
 def voltages(spec: Neurons, current: Floats) -> Floats:
     """Membrane potentials after the reset, (steps, neurons), of a population driven by ``current`` (steps, neurons)."""
-    states = {name: value.reshape(-1).copy() for name, value in spec.initial.items()}
+    states = {name: value.reshape(-1) for name, value in spec.initial.items()}
     trace = np.empty_like(current)
     for t, x in enumerate(current):
         for row in spec.rows:

@@ -8,7 +8,7 @@ import nir
 import numpy as np
 
 from hasn.backend import Backend
-from hasn.errors import UnsupportedError
+from hasn.errors import OptionError, UnsupportedError
 from hasn.executable import Executable, Raw
 from hasn.program.lower import lower
 from hasn.program.model import Program
@@ -112,6 +112,15 @@ class Picky(Plain):
         raise UnsupportedError("cannot run it", node="n2", got="LIF")
 
 
+class Faulty(Plain):
+    """Finds fault with an option."""
+
+    name = "faulty"
+
+    def compile(self, program: Program, graph: nir.NIRGraph, precision: str) -> Executable:  # type: ignore[override]
+        raise OptionError("no such thing", parameter="speed")
+
+
 class Chip(Plain):
     """Integers, with a current."""
 
@@ -130,4 +139,4 @@ class Board(Chip):
     u = 5.0
 
 
-ALL = (Plain, Other, Wrong, Stubborn, Absent, Picky, Chip, Board)
+ALL = (Plain, Other, Wrong, Stubborn, Absent, Picky, Faulty, Chip, Board)

@@ -118,7 +118,7 @@ def test_an_option_that_nobody_has_is_refused_before_anyone_runs(stands: Stands)
 
 
 def test_unknown_backends_and_precisions_are_refused(stands: Stands) -> None:
-    with pytest.raises(OptionError, match="unknown backend; got 'nest'; wanted absent, board, chip, other"):
+    with pytest.raises(OptionError, match="unknown backend; got 'nest'; wanted absent, board, chip, faulty, other"):
         compare("nest")
     with pytest.raises(OptionError, match="unknown backend; got 'nest'"):
         compare("plain", reference="nest:float32")
@@ -173,7 +173,9 @@ def test_one_alone_is_nothing_to_compare(stands: Stands) -> None:
         compare("plain")
 
 
-def test_an_error_that_is_none_of_a_backends_is_not_swallowed(stands: Stands) -> None:
+def test_other_errors_are_no_reasons_to_skip(stands: Stands) -> None:
+    with pytest.raises(OptionError, match="speed: no such thing"):
+        compare("other", "faulty")
     with pytest.raises(TimeStepError):
         compare("other", dt=1.0)
     with pytest.raises(InputError):

@@ -43,6 +43,7 @@ def arriving(*paths: str, x: list[float], name: str = "t", recorded: bool = True
         "input": graphs.inp(1),
         "w": nir.Affine(np.array([[0.3]]), np.array([10.0])),
         "loop": nir.Scale(np.array([0.5])),
+        "first": nir.Scale(np.array([0.5])),
         "delay": nir.Delay(np.array([2 * DT])),
         "li": nir.LI(tau=np.array([2 * DT]), r=np.array([1.0]), v_leak=np.array([0.0])),
         "s": nir.Threshold(np.array([0.5])),
@@ -95,6 +96,13 @@ def test_a_stateless_loop_sums_step_by_step() -> None:
     """y[t] = (x[t] + y[t-1]) / 2."""
     assert arriving("input > loop > t", "loop > loop", x=X) == [0.5, 1.25, 0.625, 2.3125]
     assert arriving("input > loop > t", "loop > loop", x=X, inputs_late=1) == [0.0, 0.5, 1.25, 0.625]
+
+
+def test_stateless_loops_in_a_row_pass_on_in_the_same_step() -> None:
+    """The first as above; y[t] = (first[t] + y[t-1]) / 2 behind it."""
+    found = arriving("input > first > loop > t", "first > first", "loop > loop", x=X)
+    assert found == [0.25, 0.75, 0.6875, 1.5]
+    assert arriving("input > loop > first > t", "first > first", "loop > loop", x=X) == found
 
 
 def test_a_bias_in_a_stateless_loop() -> None:

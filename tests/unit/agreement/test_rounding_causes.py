@@ -80,6 +80,14 @@ def test_within_1e_4_of_the_threshold_it_may_be_float32() -> None:
     assert near(1.01e-4, "float32").kind == "unknown"
 
 
+def test_just_1e_4_is_still_float32() -> None:
+    """1 V from the threshold, where the node's largest voltage is 10,000 V."""
+    a, b = changed(world().recording("float32"), flip={(3, 0): 1}), changed(world().recording(), volts={(3, 0): 0.0})
+    for recording in (a, b):
+        recording.voltages["if"][7, 0, 1] = 1e4
+    assert first(a, b).cause == ADDED_UP
+
+
 def test_the_distance_is_that_of_the_sample_that_differs() -> None:
     """In sample 1 the silent voltage is near the threshold, in sample 0 it is not; and the other way round."""
     for sample, cause in ((1, ADDED_UP), (0, f"the voltages part at this very step; {UNEXPLAINED}")):
