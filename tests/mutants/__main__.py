@@ -70,7 +70,7 @@ def _room(room: Room, seed: int, jobs: int, again: bool) -> Outcome:
     files = {name: digest([name]) for name in {m.file for m in found}}
     verdicts: dict[Mutant, Verdict] = {}
     for mutant in found:
-        verdict = None if again else kept.known(mutant, cover.digest, files[mutant.file])
+        verdict = None if again else kept.known(mutant, cover.digest, files[mutant.file], cover.seconds)
         if mutant.key not in same and verdict is not None:
             verdicts[mutant] = verdict
     left = [m for m in found if m.key not in same and m not in verdicts]

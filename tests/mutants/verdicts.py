@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,12 +38,13 @@ class Verdicts:
         raw = json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
         self.found = {key: Verdict(**value) for key, value in raw.items()}
 
-    def known(self, mutant: Mutant, tests: str, file: str) -> Verdict | None:
-        """What is still true of this mutant: killed in this file, or not by these very tests."""
+    def known(self, mutant: Mutant, tests: str, file: str, there: Collection[str]) -> Verdict | None:
+        """What is still true of it: killed, in this file and by a test that is there; or not, by these very tests."""
         verdict = self.found.get(name(mutant))
         if verdict is None or verdict.file != file:
             return None
-        return verdict if verdict.status == "killed" or verdict.tests == tests else None
+        killed = verdict.status == "killed" and (verdict.test in there or verdict.test.startswith("("))
+        return verdict if killed or verdict.tests == tests else None
 
     def add(self, mutant: Mutant, verdict: Verdict) -> None:
         """Keep one."""

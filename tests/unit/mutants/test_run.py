@@ -86,10 +86,11 @@ def test_what_is_known_is_not_tried_again(tmp_path: Path) -> None:
     kept.add(alive, Verdict("survived", "", 1.0, "tests 1", "file 1"))
     kept.save()
     again = Verdicts(kept.path)
-    assert again.known(killed, "tests 2", "file 1") == Verdict("killed", "t", 1.0, "tests 1", "file 1")
-    assert again.known(killed, "tests 1", "file 2") is None
-    assert again.known(alive, "tests 1", "file 1") is not None
-    assert again.known(alive, "tests 2", "file 1") is None
+    assert again.known(killed, "tests 2", "file 1", {"t"}) == Verdict("killed", "t", 1.0, "tests 1", "file 1")
+    assert again.known(killed, "tests 2", "file 1", {"u"}) is None  # the test that noticed is gone
+    assert again.known(killed, "tests 1", "file 2", {"t"}) is None
+    assert again.known(alive, "tests 1", "file 1", {"t"}) is not None
+    assert again.known(alive, "tests 2", "file 1", {"t"}) is None
 
 
 def test_code_that_runs_in_another_process_is_judged_by_the_tests_that_are_named() -> None:
