@@ -64,6 +64,7 @@ x: dict[int, tuple[int, 3]]
 def f(a: tuple[int, str] | None):
     """Another."""
     axes.spines["top"].set_visible(True, size=1)
+    x = a.reshape(-1)
     return f"{a + 1} {min(a)}"
 '''
     assert changes(tmp_path, source) == set()
