@@ -17,8 +17,10 @@ def _contained() -> Iterator[None]:
     # Brian2 installs a hook that calls any uncaught error a bug of Brian2 and leaves its log files behind.
     hook = sys.excepthook
     handler: Any = signal.signal
-    # It also handles Ctrl-C, which Python allows in the main thread alone: elsewhere the import would fail.
-    if threading.current_thread() is not threading.main_thread():
+    # It also handles Ctrl-C, which Python allows in the main thread alone: elsewhere the import would fail. And what it
+    # hands Ctrl-C on to must be a function: where it is ignored (nohup, jobs of a script), it stays so.
+    in_main = threading.current_thread() is threading.main_thread()
+    if not (in_main and callable(signal.getsignal(signal.SIGINT))):
         signal.signal = lambda number, action: None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():

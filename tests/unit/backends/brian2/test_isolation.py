@@ -150,6 +150,15 @@ def test_two_networks_at_once_keep_their_own_time():
     np.testing.assert_array_equal(seen.T, expected)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises, also where a script started the tests and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_interrupts_a_run_and_the_next_one_is_whole(monkeypatch):
     """Brian2 would stop quietly, and the first steps would pass for the whole recording."""
     expected = hasn.compile(loop(), "brian2", dt=DT).run(inputs())
@@ -168,6 +177,19 @@ def test_ctrl_c_interrupts_a_run_and_the_next_one_is_whole(monkeypatch):
     assert not brian2.Network._globally_running
     for name, spikes in made.run(inputs()).spikes.items():
         np.testing.assert_array_equal(spikes, expected.spikes[name])
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so():
+    """Brian2's handler would hand it on to SIG_IGN, which is no function."""
+    code = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from hasn.backends.brian2.load import brian2
+signal.raise_signal(signal.SIGINT)
+print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "True\n", run.stderr
 
 
 def test_the_first_run_may_be_in_a_thread():
