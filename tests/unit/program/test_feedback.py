@@ -90,3 +90,10 @@ def test_hardware_time_takes_the_cycles_own_step() -> None:
     }
     program = hasn.lower(CASES["two_populations_in_a_loop"].graph(), dt=1e-3)
     assert {(e.source, e.target) for e in program.edges if e.delay} == {("to_exc", "exc")}
+
+
+@pytest.mark.parametrize("start", ["i", "m"])
+def test_names_are_taken_in_sorted_order_from_the_start_and_behind_it(start: str) -> None:
+    """Of a loop of a and b, that which is met first is a, in whatever order edges are listed."""
+    edges = [("i", "m"), (start, "b"), (start, "a"), ("a", "b"), ("b", "a")]
+    assert feedback_edges(["i", "m", "b", "a"], edges, ["i"]) == {("b", "a")}

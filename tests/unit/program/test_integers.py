@@ -13,7 +13,7 @@ from hasn.conversions.loihi import integer_population
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
-from hasn.program.integers.lower import to_integers
+from hasn.program.integers.lower import current_bound, to_integers
 from hasn.program.integers.weights import weight_parts
 from hasn.program.lower import lower
 from hasn.testing.chip_graphs import chip_node, random_chip_graph, random_chip_inputs
@@ -200,3 +200,16 @@ def test_resets_and_methods_that_the_chip_does_not_have():
         integers(WEIGHTS, good, reset="subtract")
     with pytest.raises(UnsupportedError, match="method"):
         integers(WEIGHTS, chip_neuron((2,), dt=DT, du=100, dv=100, vth=10), method="exact")
+
+
+@pytest.mark.parametrize(
+    ("du", "most", "bound"),
+    [
+        (1023, 2**17, 2**23 + 2**23),  # a step of one turn leaves nothing beyond
+        (1023, 2**19, 2**24 * 4 + 2**25 + 2**23),  # 2^24 beyond, of which a quarter decays each step
+        (4095, 2**19, 2**24 + 2**25 + 2**23),  # nothing is kept
+    ],
+)
+def test_what_piles_up_beyond_a_turn_is_bounded(du: int, most: int, bound: int) -> None:
+    network = integers(nir.Linear(np.ones((2, 1))), chip_node((2,), du=du, dv=9, vth=9), inputs=1)
+    assert current_bound(network.populations["n1"], most) == bound
