@@ -18,16 +18,15 @@ import numpy as np
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
 from hasn.errors import ShapeError, UnsupportedError
+from hasn.finding import raise_errors
 from hasn.ir.check import check
-from hasn.ir.finding import raise_errors
-from hasn.ir.parameters import RULES
-from hasn.ir.shapes import Shape, output_shape
 from hasn.ir.typed import with_types
+from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.program.feedback import evaluation_order, feedback_edges
+from hasn.program.model import Shape
 
 #: Module, its path, the shape of its population, dt in seconds -> its NIR nodes.
 Builder: TypeAlias = Callable[[Any, str, Shape, float], Piece]
-_NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
 _NOTHING = ("Identity", "Dropout", "Dropout2d")
 
 
@@ -86,7 +85,7 @@ def rebuilt(exported: nir.NIRGraph, module: Any, tool: Tool, input_shape: Shape,
     for name in evaluation_order(exported.nodes, instant):
         given = next((shapes[source] for source, target in edges if target == name and source in shapes), input_shape)
         node = exported.nodes[name]
-        if isinstance(node, _NEURONS):
+        if neuron_kind(node) is not None:
             path, part = modules.get(name, (name, None))
             if type(part) not in tool.table:
                 raise refusal(path, None, f"{type(part).__name__} is no neuron of {tool.name}'s that hasn knows")
@@ -140,7 +139,8 @@ def _placed(node: nir.NIRNode, given: Shape) -> nir.NIRNode:
 
 def _shape_behind(piece: Piece, name: str, given: Shape) -> Shape:
     try:
-        return output_shape(piece.nodes[piece.spikes], given)
+        node = piece.nodes[piece.spikes]
+        return kind_of(node).output_shape(node, given)
     except ShapeError as error:
         raise UnsupportedError(error.message, node=name, got=error.got, wanted=error.wanted) from error
 
@@ -148,7 +148,7 @@ def _shape_behind(piece: Piece, name: str, given: Shape) -> Shape:
 def _changes(old: nir.NIRNode, new: nir.NIRNode, name: str) -> list[str]:
     """A line for each parameter whose value the exporter had otherwise, and for what NIR has no place for."""
     lines = [] if type(old) is type(new) else [f"node '{name}': {type(old).__name__} is now {type(new).__name__}"]
-    for parameter in (rule.parameter for rule in RULES[type(new)] if hasattr(old, rule.parameter)):
+    for parameter in (p.name for p in kind_of(new).parameters if hasattr(old, p.name)):
         before, after = (np.asarray(getattr(node, parameter), dtype=np.float64) for node in (old, new))
         if not np.allclose(before, after, rtol=1e-5, atol=0):  # float32 in the exporter
             lines.append(f"node '{name}' {parameter}: {_text(before)} is now {_text(after)}")

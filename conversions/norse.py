@@ -22,8 +22,8 @@ import numpy as np
 from hasn.conversions.exported import Builder, Tool, export, rebuilt, spread
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
-from hasn.ir.shapes import Shape
 from hasn.ir.timestep import check_dt
+from hasn.program.model import Shape
 
 
 def from_norse(module: Any, sample: Any, dt: float) -> nir.NIRGraph:

@@ -22,8 +22,8 @@ import numpy as np
 from hasn.conversions.exported import Builder, Tool, export, just_below, rebuilt
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
-from hasn.ir.shapes import Shape
 from hasn.ir.timestep import check_dt
+from hasn.program.model import Shape
 
 
 def from_spikingjelly(module: Any, sample: Any, dt: float) -> nir.NIRGraph:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.quantise import quantise
     from hasn.errors import HasnError
     from hasn.executable import Executable, State
+    from hasn.finding import Finding
     from hasn.ir.check import check
-    from hasn.ir.finding import Finding
     from hasn.ir.load import load
+    from hasn.ir.lower import lower
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
-    from hasn.program.lower import lower
     from hasn.recording import Counts, Recording
     from hasn.training.api import train
     from hasn.training.result import TrainResult
@@ -59,11 +59,11 @@ _HOMES = {
     "errors": ("HasnError",),
     "executable": ("Executable", "State"),
     "ir.check": ("check",),
-    "ir.finding": ("Finding",),
+    "finding": ("Finding",),
     "ir.load": ("load",),
     "ir.repair": ("Repaired", "repair"),
     "ir.save": ("save",),
-    "program.lower": ("lower",),
+    "ir.lower": ("lower",),
     "recording": ("Counts", "Recording"),
     "training.api": ("train",),
     "training.result": ("TrainResult",),

@@ -14,7 +14,7 @@ import nir
 
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.executable import Executable
-from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.nodes.lookup import kind_names
 from hasn.program.model import Program
 
 ENTRY_POINTS = "hasn.backends"
@@ -47,7 +47,8 @@ class Backend(ABC):
     name: str
     precisions: tuple[str, ...]
     latency: int = 0
-    primitives: tuple[str, ...] = PRIMITIVE_NAMES
+    primitives: tuple[str, ...] = ()
+    """Node kinds that it runs; empty: all that there are."""
 
     @abstractmethod
     def why_not(self) -> str:
@@ -72,7 +73,9 @@ class Backend(ABC):
     def info(self) -> BackendInfo:
         """What it can do here."""
         why_not = self.why_not()
-        return BackendInfo(not why_not, why_not, self.version(), self.precisions, self.latency, self.primitives)
+        return BackendInfo(
+            not why_not, why_not, self.version(), self.precisions, self.latency, self.primitives or kind_names()
+        )
 
     def options(self) -> tuple[str, ...]:
         """Names of the backend's own options."""

@@ -9,8 +9,8 @@ import nir
 from hasn.backend import require_backend
 from hasn.errors import OptionError
 from hasn.executable import Executable
+from hasn.ir.lower import lower
 from hasn.ir.typed import with_types
-from hasn.program.lower import lower
 
 
 def compile(

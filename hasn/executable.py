@@ -245,7 +245,7 @@ class Executable(ABC):
     @cached_property
     def structure(self) -> str:
         """A hash of the network's names, shapes, delays and timing, not of its coefficients."""
-        lines = [f"{type(s).__name__} {s.name} {s.shape} {getattr(s, 'states', '')}" for s in self.program.steps]
+        lines = [f"{type(s).__name__} {s.name} {s.shape} {getattr(s, 'states', '')}" for s in self.program.nodes]
         delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.of(Connection) if s.delay is not None]
         text = "\n".join([*lines, *delays, *map(str, self.program.edges), self.program.timing, self.precision])
         return hashlib.sha256(text.encode()).hexdigest()

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
-from hasn.ir.shapes import Shape, shape_of
 from hasn.ir.typed import copy_graph, with_types
+from hasn.nodes.kind import shape_of
+from hasn.program.model import Shape
 from hasn.recording import Recording
 
 #: Ways of reading a score for each class out of (T, batch, classes), and the loss that reads the same.

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from hasn.backends.brian2.code import GroupCode, given, quotient, source_code
+from hasn.backends.brian2.code import Given, GroupCode, given, quotient, source_code
 from hasn.program.fuse import Network, Population, Relay
-from hasn.program.model import Compare, Floats, Neurons, Row, Shape, Source
+from hasn.program.model import Condition, Floats, Neurons, Row, Shape, Source, Threshold, moves
 
 #: Unit of a state by its name; a name that is not here has none.
 UNITS = {"v": "volt", "c": "amp"}
+#: The variable that says whether a neuron is held, where neurons are: over 0.
+HELD = "held"
 SIGNAL = "amp"
 """Unit of a summed input, and of what Inputs and sums send."""
 
@@ -31,7 +33,7 @@ def group_code(population: Population, drive: dict[int, Floats]) -> GroupCode:
     """The code of a population.
 
     Args:
-        population: Source, Neurons, Compare or Relay.
+        population: Source, Neurons, Threshold or Relay.
         drive: first step -> constant that is added to the input at every step from there on.
     """
     return _CODE[type(population)](population, drive)
@@ -53,7 +55,7 @@ def _relay(population: Relay, drive: dict[int, Floats]) -> GroupCode:
     )
 
 
-def _compare(population: Compare, drive: dict[int, Floats]) -> GroupCode:
+def _threshold(population: Threshold, drive: dict[int, Floats]) -> GroupCode:
     x = given(drive, SIGNAL)
     update = "\n".join([*x.before, f"sent = {x.code}", x.after])
     constants = {"theta": (SIGNAL, _flat(population.threshold, population.shape)), **x.constants}
@@ -61,45 +63,88 @@ def _compare(population: Compare, drive: dict[int, Floats]) -> GroupCode:
 
 
 def _neurons(population: Neurons, drive: dict[int, Floats]) -> GroupCode:
-    x = given(drive, SIGNAL)
-    shape = population.shape
-    units = {state: UNITS.get(state, "1") for state in population.states}
-    constants: dict[str, tuple[str, Floats]] = dict(x.constants)
-    lines = list(x.before)
-    for index, row in enumerate(population.rows):
-        lines.append(_row(row, index, units, x.code, constants, shape))
-    update = "\n".join([*lines, x.after])
-    initial = {**x.initial, **{s: _flat(v, shape) for s, v in population.initial.items()}}
-    variables = {**units, **x.variables}
-    if population.threshold is None or population.jump is None:
-        return GroupCode(variables, constants, initial, update, "v != 0*volt", value="v")
-    constants["theta"] = ("volt", _flat(population.threshold, shape))
-    constants["jump"] = ("volt", _flat(population.jump, shape))
-    reset = "v = jump" if population.reset == "zero" else "v = v - jump"
-    return GroupCode(variables, constants, initial, update, "v > theta", reset)
+    made = _Made(population, given(drive, SIGNAL))
+    lines = [*made.given.before, *made.kept(), *map(made.row, range(len(population.rows)), population.rows)]
+    update = "\n".join([*lines, made.given.after])
+    initial = {**made.given.initial, **{made.names[s]: made.flat(v) for s, v in population.initial.items()}}
+    if population.condition is None:
+        return GroupCode(made.variables, made.constants, initial, update, "v != 0*volt", value="v")
+    condition = made.condition(population.condition)
+    reset = "\n".join(made.row(f"_reset{i}", row) for i, row in enumerate(population.resets))
+    if population.held is not None:
+        # Counts down at each update from n + 1, so that it is over 0 at the n updates after a spike.
+        update = f"{HELD} = {HELD} - int({HELD} > 0)\n{update}"
+        condition = f"({condition}) and not ({HELD} > 0)"
+        reset = "\n".join(filter(None, [reset, f"{HELD} = hold + 1"]))
+    return GroupCode(made.variables, made.constants, initial, update, condition, reset)
 
 
-def _row(
-    row: Row, index: int, units: dict[str, str], x: str, constants: dict[str, tuple[str, Floats]], shape: Shape
-) -> str:
-    """One row as abstract code; its coefficients go into ``constants``."""
-    summands = []
-    for state, coefficient in row.terms:
-        name = f"a{index}_{state}"
-        constants[name] = (quotient(units[row.state], units[state]), _flat(coefficient, shape))
-        summands.append(f"{name}*{state}")
-    if row.gain is not None:
-        constants[f"gain{index}"] = (quotient(units[row.state], SIGNAL), _flat(row.gain, shape))
-        summands.append(f"gain{index}*{x}")
-    if row.bias is not None:
-        constants[f"bias{index}"] = (units[row.state], _flat(row.bias, shape))
-        summands.append(f"bias{index}")
-    return f"{row.state} = {' + '.join(summands)}"
+class _Made:
+    """A population's code in the making: its variables, and the constants that its rows ask for."""
+
+    def __init__(self, population: Neurons, x: Given) -> None:
+        self.population, self.given = population, x
+        # Brian2's own names and ours (summed, drive, ...) are no state's.
+        self.names = {state: state if state in UNITS else f"state_{state}" for state in population.states}
+        self.units = {state: UNITS.get(state, "1") for state in population.states}
+        self.constants: dict[str, tuple[str, Floats]] = dict(x.constants)
+        self.variables = {self.names[state]: self.units[state] for state in population.states}
+        self.variables |= {f"before_{state}": self.units[state] for state in self._read_before()}
+        self.variables |= x.variables
+        if population.held is not None:
+            self.variables[HELD] = "1"
+            self.constants["hold"] = ("1", self.flat(population.held))
+
+    def flat(self, value: Any) -> Floats:
+        """A value for each neuron."""
+        return _flat(value, self.population.shape)
+
+    def _read_before(self) -> list[str]:
+        """States whose value of before the step some row reads."""
+        read = {state for row in self.population.rows if row.before for state, _ in row.terms}
+        return [state for state in self.population.states if state in read]
+
+    def kept(self) -> list[str]:
+        """The lines that keep them."""
+        return [f"before_{state} = {self.names[state]}" for state in self._read_before()]
+
+    def row(self, label: Any, row: Row) -> str:
+        """One row as abstract code."""
+        unit, summands = self.units[row.state], self._terms(f"a{label}", row.terms, self.units[row.state], row.before)
+        if row.gain is not None:
+            self.constants[f"gain{label}"] = (quotient(unit, SIGNAL), self.flat(row.gain))
+            summands.append(f"gain{label}*{self.given.code}")
+        if row.bias is not None:
+            self.constants[f"bias{label}"] = (unit, self.flat(row.bias))
+            summands.append(f"bias{label}")
+        name, made = self.names[row.state], " + ".join(summands) or f"0*{unit}"
+        if row.state == "v" and self.population.held is not None and isinstance(label, int):
+            # A product with 0 or 1 and a sum with 0 are exact.
+            return f"{name} = {name}*int({HELD} > 0) + ({made})*int(not ({HELD} > 0))"
+        return f"{name} = {made}"
+
+    def condition(self, condition: Condition) -> str:
+        """When it spikes."""
+        if moves(condition.terms, "v"):
+            self.constants["theta"] = ("volt", self.flat(-condition.constant))
+            return "v > theta"
+        seen = [*self._terms("spike", condition.terms, "volt", False), "spike_constant"]
+        self.constants["spike_constant"] = ("volt", self.flat(condition.constant))
+        return f"{' + '.join(seen)} > 0*volt"
+
+    def _terms(self, prefix: str, terms: tuple[tuple[str, Floats], ...], unit: str, before: bool) -> list[str]:
+        summands = []
+        for state, coefficient in terms:
+            read = f"before_{state}" if before else self.names[state]
+            name = f"{prefix}_{state}"
+            self.constants[name] = (quotient(unit, self.units[state]), self.flat(coefficient))
+            summands.append(f"{name}*{read}")
+        return summands
 
 
 _CODE: dict[type, Callable[[Any, dict[int, Floats]], GroupCode]] = {
     Source: _source,
     Relay: _relay,
-    Compare: _compare,
+    Threshold: _threshold,
     Neurons: _neurons,
 }

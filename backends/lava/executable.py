@@ -45,7 +45,7 @@ class LavaExecutable(WorkerClient):
         played, states = self._play(given, np.float64, {*spikes, *shown}, {"v": voltages})
         values: Arrays = {**played, **given.values}
         outputs = {
-            name: np.asarray(reshaped(values[of], program.step(name).shape, given), dtype=np.float64)
+            name: np.asarray(reshaped(values[of], program.node(name).shape, given), dtype=np.float64)
             for name, of in self.network.outputs.items()
         }
         return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())

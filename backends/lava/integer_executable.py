@@ -56,9 +56,9 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
         played, states = self._play(given, np.int32, values, wanted)
         shows = {**states["v"], **played, **given.values}
         outputs = {
-            name: np.asarray(reshaped(shows[of], program.step(name).shape, given), dtype=np.float64)
+            name: np.asarray(reshaped(shows[of], program.node(name).shape, given), dtype=np.float64)
             if of in shows
-            else np.zeros((given.steps, given.batch, *program.step(name).shape))
+            else np.zeros((given.steps, given.batch, *program.node(name).shape))
             for name, of in self.integers.outputs.items()
         }
         voltages = {name: states["v"][name] for name in program.recorded_voltages if "voltages" in record}

@@ -29,8 +29,8 @@ class Cell:
     Attributes:
         name: unique in the mapping.
         node: the population, or ``source -> target`` of a connection.
-        kind: stock "lif", "dense", "delay_dense", "sparse"; of ours "neurons", "compare", "relay", "instant",
-            "delayed".
+        kind: stock "lif", "lif_refractory", "dense", "delay_dense", "sparse"; of ours "neurons", "compare", "relay",
+            "instant", "delayed".
         stock: whether Lava brings the process.
         why_not: why the chip could not run it as it is; empty if it could.
         size_in, size_out: elements of its ports.

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.fuse import Population, Relay
-from hasn.program.model import Compare, Floats, Neurons, Row
+from hasn.program.model import Floats, Neurons, Row, Threshold
 
+#: Kinds of cell that Lava brings.
+STOCK = ("lif", "lif_refractory")
 Drives = Mapping[int, Floats]
 
 
@@ -25,8 +27,8 @@ class PopulationCell:
     """What a population becomes.
 
     Attributes:
-        kind: "lif" (stock), "neurons", "compare" or "relay".
-        why_not: why stock LIF, and so the chip, cannot express it; empty if it can.
+        kind: "lif" or "lif_refractory" (stock), "neurons", "compare" or "relay".
+        why_not: why the chip's LIF cannot express it; empty if it can.
         size: elements.
         settings, arrays: the process's own.
         input_scale: what the weights of incoming connections are multiplied with, for each element; None for 1.
@@ -42,19 +44,19 @@ class PopulationCell:
     @property
     def stock(self) -> bool:
         """Whether Lava brings the process."""
-        return self.kind == "lif"
+        return self.kind in STOCK
 
 
 def population_cell(population: Population, drives: Drives, shift: int, stock: bool) -> PopulationCell:
     """Choose the process of a population.
 
     Args:
-        population: Neurons, Compare or Relay.
+        population: Neurons, Threshold or Relay.
         drives: first step -> constant input from there on.
         shift: steps that it runs late.
         stock: whether stock LIF may be chosen.
     """
-    if isinstance(population, Compare):
+    if isinstance(population, Threshold):
         why_not = _why_not_compare(population, drives, shift)
         if stock and not why_not:
             return _lif_of_compare(population, drives, shift)
@@ -75,7 +77,7 @@ def population_cell(population: Population, drives: Drives, shift: int, stock: b
 # --- what stock LIF cannot express
 
 
-def _why_not_compare(population: Compare, drives: Drives, shift: int) -> str:
+def _why_not_compare(population: Threshold, drives: Drives, shift: int) -> str:
     if not _uniform(population.threshold):
         return "threshold differs between neurons; stock LIF has one for all"
     return _why_not_silent(_any(drives), population.threshold, drives, shift)
@@ -83,41 +85,45 @@ def _why_not_compare(population: Compare, drives: Drives, shift: int) -> str:
 
 def _why_not_lif(p: Neurons, drives: Drives, shift: int) -> str:
     """The first reason why stock LIF does not have this population's equation, or an empty text."""
-    if p.threshold is None or p.jump is None:
+    if not p.spiking:
         return "it does not spike: its output is the membrane potential, a real number at each step"
-    if p.reset != "zero":
+    firing = p.firing
+    if firing is None:
+        return "its spike condition or reset is not that of a leaky integrate-and-fire neuron"
+    if firing.reset != "zero":
         return "reset by subtraction; stock LIF resets to 0"
-    if np.any(p.jump):
-        return f"v_reset is not 0 (up to {_largest(p.jump):g}); stock LIF resets to 0"
-    reason = _why_not_rows(p.rows)
+    if np.any(firing.jump):
+        return f"v_reset is not 0 (up to {_largest(firing.jump):g}); stock LIF resets to 0"
+    reason = _why_not_rows(p) or _why_not_held(p)
     if reason:
         return reason
-    if not _uniform(p.threshold):
+    if not _uniform(firing.threshold):
         return "threshold differs between neurons; stock LIF has one for all"
     if any(np.any(value) for value in p.initial.values()):
         return f"v_init is not 0 (up to {_largest(p.initial['v']):g})"
     bias = _any(drives) or any(row.bias is not None for row in p.rows)
     if len(p.rows) == 2 and _any(drives):
         return "a constant input drives the synaptic current; stock LIF adds its bias to the voltage"
-    return _why_not_silent(bias, p.threshold, drives, shift)
+    return _why_not_silent(bias, firing.threshold, drives, shift)
 
 
-def _why_not_rows(rows: tuple[Row, ...]) -> str:
-    if len(rows) == 1:
-        coefficients = [rows[0].terms[0][1]] if [state for state, _ in rows[0].terms] == ["v"] else []
-    elif len(rows) == 2:
-        current, voltage = rows
-        if [row.state for row in rows] != ["c", "v"]:
-            return (
-                "its voltage is driven by the current of the step before (method 'exact'); stock LIF takes the new one"
-            )
-        own = [s for s, _ in current.terms] == ["c"] and [s for s, _ in voltage.terms] == ["v", "c"]
-        plain = own and voltage.gain is None and current.bias is None
-        coefficients = [current.terms[0][1], voltage.terms[0][1]] if plain else []
-    else:
-        coefficients = []
-    if not coefficients:
+def _why_not_held(p: Neurons) -> str:
+    """Lava's LIFRefractory holds all its neurons equally long, and lets a held one spike whose v lies above vth."""
+    if p.held is None:
+        return ""
+    if not _uniform(p.held):
+        return "refractory periods differ between neurons; stock LIFRefractory has one for all"
+    if p.threshold is not None and np.min(p.threshold) < 0:
+        return "a threshold below 0: stock LIFRefractory would spike while it is held at 0"
+    return ""
+
+
+def _why_not_rows(p: Neurons) -> str:
+    if p.update == "voltage first":
+        return "its voltage is driven by the current of the step before (method 'exact'); stock LIF takes the new one"
+    if p.update == "general":
         return "its update is not that of a leaky integrator, with or without a synaptic current"
+    coefficients = [row.terms[0][1] for row in p.rows]
     if not all(_uniform(a) for a in coefficients):
         return "time constants differ between neurons; stock LIF has one decay for all"
     return ""
@@ -150,21 +156,27 @@ def _lif(p: Neurons, drives: Drives, shift: int) -> PopulationCell:
     if voltage.bias is not None:
         bias = bias + _flat(voltage.bias, p)
     settings = {"du": du, "dv": 1.0 - keep_v, "vth": _first(p.threshold)}
+    if p.held is not None:
+        settings["refractory_period"] = int(_first(p.held))
     return _stock(p, settings, bias, shift, scale)
 
 
-def _lif_of_compare(p: Compare, drives: Drives, shift: int) -> PopulationCell:
+def _lif_of_compare(p: Threshold, drives: Drives, shift: int) -> PopulationCell:
     """``1[x > threshold]`` is a LIF that keeps nothing: du = dv = 1."""
     bias = sum(drives.values(), np.zeros(int(np.prod(p.shape))))
     return _stock(p, {"du": 1.0, "dv": 1.0, "vth": _first(p.threshold)}, bias, shift, None)
 
 
 def _stock(
-    p: Neurons | Compare, settings: dict[str, Any], bias: Floats, shift: int, scale: Floats | None
+    p: Neurons | Threshold, settings: dict[str, Any], bias: Floats, shift: int, scale: Floats | None
 ) -> PopulationCell:
     arrays = {"bias_mant": bias} if np.any(bias) else {}
     size = int(np.prod(p.shape))
-    return PopulationCell("lif", "", size, {**settings, "onset": shift, "drives": []}, arrays, scale)
+    kind = "lif_refractory" if "refractory_period" in settings else "lif"
+    why_not = (
+        "Lava has LIFRefractory in floating point alone, so nothing says what a chip does" if kind != "lif" else ""
+    )
+    return PopulationCell(kind, why_not, size, {**settings, "onset": shift, "drives": []}, arrays, scale)
 
 
 # --- processes of ours
@@ -196,17 +208,24 @@ def _neuron_spec(p: Neurons) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays[name] = _flat(value, p)
         return name
 
-    rows = [
-        {
-            "state": row.state,
-            "terms": [[state, put(f"row{i}.{state}", value)] for state, value in row.terms],
-            "gain": put(f"row{i}.gain", row.gain),
-            "bias": put(f"row{i}.bias", row.bias),
-        }
-        for i, row in enumerate(p.rows)
-    ]
-    settings = {"states": list(p.states), "rows": rows, "reset": p.reset}
-    return {**settings, "threshold": put("threshold", p.threshold), "jump": put("jump", p.jump)}, arrays
+    def terms(label: str, given: tuple[tuple[str, Floats], ...]) -> list[list[str | None]]:
+        return [[state, put(f"{label}.{state}", value)] for state, value in given]
+
+    def row(label: str, row: Row) -> dict[str, Any]:
+        gain, bias = put(f"{label}.gain", row.gain), put(f"{label}.bias", row.bias)
+        return {"state": row.state, "terms": terms(label, row.terms), "gain": gain, "bias": bias, "before": row.before}
+
+    condition = None
+    if p.condition is not None:
+        constant = put("condition.constant", p.condition.constant)
+        condition = {"terms": terms("condition", p.condition.terms), "constant": constant}
+    return {
+        "states": list(p.states),
+        "rows": [row(f"row{i}", one) for i, one in enumerate(p.rows)],
+        "condition": condition,
+        "resets": [row(f"reset{i}", one) for i, one in enumerate(p.resets)],
+        "held": put("held", p.held),
+    }, arrays
 
 
 def _flat(value: Any, population: Population) -> Floats:
@@ -214,7 +233,7 @@ def _flat(value: Any, population: Population) -> Floats:
     return np.ascontiguousarray(full).reshape(-1)
 
 
-def _uniform(value: Floats) -> bool:
+def _uniform(value: NDArray[Any]) -> bool:
     flat = np.asarray(value).reshape(-1)
     return bool(np.all(flat == flat[0])) if flat.size else True
 

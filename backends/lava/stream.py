@@ -70,9 +70,9 @@ class Stream:
             self._control[0] = self._clock
             self.worker.ask({"op": "step"})
         self._clock += 1
-        step = self.network.program.step
+        node = self.network.program.node
         return {
-            name: self._files[of][0, 0].reshape(self.batch, *step(name).shape).copy()
+            name: self._files[of][0, 0].reshape(self.batch, *node(name).shape).copy()
             for name, of in self.network.outputs.items()
         }
 

@@ -8,7 +8,7 @@ from hasn.program.model import Program
 
 def groups(program: Program) -> list[Group]:
     """Nodes that are in a cycle together (edges with a delay count), or one alone; in a group, the order of a step."""
-    return cycles([step.name for step in program.steps], [(edge.source, edge.target) for edge in program.edges])
+    return cycles([step.name for step in program.nodes], [(edge.source, edge.target) for edge in program.edges])
 
 
 def last_reads(program: Program, order: list[Group]) -> list[Group]:

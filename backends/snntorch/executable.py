@@ -108,7 +108,7 @@ class SnnTorchExecutable(Executable):
     @property
     def _width(self) -> int:
         """Numbers that a step of one sample holds, at most."""
-        return max(1, sum(math.prod(step.shape) for step in self.program.steps))
+        return max(1, sum(math.prod(step.shape) for step in self.program.nodes))
 
     # --- streams
 
@@ -163,7 +163,7 @@ class SnnTorchExecutable(Executable):
         graph = copy_graph(self._graph)
         graph.metadata["dt"] = self.program.dt
         nodes = flatten(graph).nodes
-        for step in self.program.steps:
+        for step in self.program.nodes:
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset

@@ -16,7 +16,7 @@ from hasn.backends.snntorch.neurons import Comparator, Population, States, Surro
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.scan_coefficients import hooks
 from hasn.errors import InputError, OptionError
-from hasn.program.model import Compare, Connection, Neurons, Program, Sink, Source
+from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 
 
 @dataclass
@@ -70,7 +70,7 @@ class SpikingNetwork(nn.Module):
         self.nodes = nn.ModuleDict()
         self.delays: dict[str, Tensor] = {}
         self._order: list[Node] = []
-        for step in program.steps:
+        for step in program.nodes:
             module = _module_of(step, spike_grad, population)
             if module is not None:
                 self.nodes[self._key(step.name)] = module
@@ -252,6 +252,6 @@ def _module_of(
 ) -> nn.Module | None:
     if isinstance(step, Neurons):
         return population(step, spike_grad)
-    if isinstance(step, Compare):
+    if isinstance(step, Threshold):
         return Comparator(step.threshold, spike_grad)
     return connection_module(step) if isinstance(step, Connection) else None

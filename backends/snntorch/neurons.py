@@ -11,7 +11,7 @@ above the threshold, which SEMANTICS does not: such populations get :class:`Line
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from hasn.program.model import Floats, Neurons
+from hasn.program.model import Condition, Floats, Neurons, Row, moves
 
 Surrogate: TypeAlias = Callable[[Tensor], Tensor]
 States: TypeAlias = tuple[Tensor, ...]
@@ -28,7 +28,16 @@ States: TypeAlias = tuple[Tensor, ...]
 KEPT = ("mem", "syn", "reset")
 
 
-def tensor(value: Floats) -> Tensor:
+#: The state that counts how many steps a neuron is still held, after all others.
+HELD = "held"
+
+
+def states_of(spec: Neurons) -> tuple[str, ...]:
+    """Names of a population's states, in the order in which they are passed."""
+    return spec.states if spec.held is None else (*spec.states, HELD)
+
+
+def tensor(value: Any) -> Tensor:
     """A float64 copy; the whole module is cast to its precision once it is built."""
     return torch.tensor(np.asarray(value, dtype=np.float64))
 
@@ -44,12 +53,13 @@ class Population(nn.Module):
     def __init__(self, spec: Neurons, spike_grad: Surrogate, neuron: nn.Module | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.states: tuple[str, ...] = spec.states
+        self.states: tuple[str, ...] = states_of(spec)
         self.register_buffer("gain", None)
         self.register_buffer("current_scale", None)
         self.neuron = neuron or self._stock(spec, spike_grad) or LinearNeuron(spec, spike_grad)
         for state in self.states:
-            self.register_buffer(f"initial_{state}", tensor(spec.initial[state]), persistent=False)
+            start = np.zeros(spec.shape) if state == HELD else spec.initial[state]
+            self.register_buffer(f"initial_{state}", tensor(start), persistent=False)
 
     def _stock(self, spec: Neurons, spike_grad: Surrogate) -> nn.Module | None:
         """snnTorch's own neuron, if its equation is this population's."""
@@ -63,7 +73,7 @@ class Population(nn.Module):
             "reset_delay": False,
         }
         rows = spec.rows
-        if len(rows) == 1 and _decays(rows[0].terms[0][1]):
+        if spec.update == "one row" and _decays(rows[0].terms[0][1]):
             self._set_gain(rows[0].gain)
             return _unlisted(snntorch.Leaky(beta=tensor(rows[0].terms[0][1]), **common))
         if not _is_synaptic(spec):
@@ -88,7 +98,7 @@ class Population(nn.Module):
         """One step: the output (spikes, or v where there is no threshold) and the new states."""
         drive = x if self.gain is None else self.gain * x
         spikes, *after = self.neuron(drive, *states)
-        output = spikes if self.spec.spiking else after[-1]
+        output = spikes if self.spec.spiking else after[self.states.index("v")]
         return output.to(x.dtype), tuple(after)
 
     def let_go(self) -> None:
@@ -100,13 +110,14 @@ class Population(nn.Module):
 
 def _stock_reset(spec: Neurons) -> str | None:
     """snnTorch's name for the reset, or None if its neurons cannot do what is meant."""
-    if any(row.bias is not None for row in spec.rows):
+    if not spec.plain or any(row.bias is not None for row in spec.rows):
         return None
-    if spec.threshold is None:
+    firing = spec.firing
+    if firing is None:
         return "none"
-    jumps_to_zero = spec.reset == "zero" and not np.any(spec.jump)
+    jumps_to_zero = firing.reset == "zero" and not np.any(firing.jump)
     # snnTorch resets in the step after as well where mem > threshold: never, if 0 and v_init lie at or below it.
-    quiet = bool(np.all(spec.threshold >= 0) and np.all(spec.initial["v"] <= spec.threshold))
+    quiet = bool(np.all(firing.threshold >= 0) and np.all(spec.initial["v"] <= firing.threshold))
     return "zero" if jumps_to_zero and quiet else None
 
 
@@ -116,9 +127,7 @@ def _decays(coefficient: Floats) -> bool:
 
 def _is_synaptic(spec: Neurons) -> bool:
     rows = spec.rows
-    if len(rows) != 2 or [row.state for row in rows] != ["c", "v"] or rows[1].gain is not None:
-        return False
-    if [name for name, _ in rows[1].terms] != ["v", "c"] or not np.all(rows[1].terms[1][1]):
+    if spec.update != "current first" or not np.all(rows[1].terms[1][1]):
         return False
     return _decays(rows[0].terms[0][1]) and _decays(rows[1].terms[0][1])
 
@@ -133,48 +142,93 @@ def _unlisted(neuron: Any) -> nn.Module:
     return module
 
 
+def coefficients(rows: tuple[Row, ...], condition: Condition | None, resets: tuple[Row, ...]) -> dict[str, Any]:
+    """A neuron's coefficients by the names that :class:`LinearNeuron` has for them.
+
+    ``a{i}_{state}``, ``gain{i}`` and ``bias{i}`` of row i of the update; ``s_{state}`` and ``threshold`` (minus the
+    constant) of the condition; ``r{i}_{state}`` and ``r{i}`` (its bias) of reset i.
+    """
+    found: dict[str, Any] = {}
+    for i, row in enumerate(rows):
+        found |= {f"a{i}_{state}": value for state, value in row.terms}
+        found |= {f"gain{i}": row.gain, f"bias{i}": row.bias}
+    if condition is not None:
+        found |= {f"s_{state}": value for state, value in condition.terms}
+        found["threshold"] = -condition.constant
+    for i, row in enumerate(resets):
+        found |= {f"r{i}_{state}": value for state, value in row.terms}
+        found[f"r{i}"] = row.bias
+    return {name: value for name, value in found.items() if value is not None}
+
+
 class LinearNeuron(nn.Module):
     """Any :class:`hasn.program.model.Neurons`, called as snnTorch's neurons are: ``spk, *states = neuron(x, *states)``.
 
     The rows act one after the other: ``state <- sum(coefficient * state') + gain * x + bias``. Then, if there is a
-    threshold, ``spk = spike_grad(v - threshold)`` and ``v <- jump`` ("zero") or ``v <- v - jump`` ("subtract") where it
-    spikes; the gradient flows through the reset as in snnTorch with ``reset_delay=False``.
+    condition, ``spk = spike_grad(sum(coefficient * state) - threshold)``, and where it spikes the rows of the reset
+    act; the gradient flows through the reset as in snnTorch with ``reset_delay=False``. Where neurons are held after a
+    spike, the last state counts the steps that are left; what a held neuron does has no gradient.
     """
 
     threshold: Tensor
-    jump: Tensor
+    held: Tensor | None
 
     def __init__(self, spec: Neurons, spike_grad: Surrogate) -> None:
         super().__init__()
         self.spec = spec
         self.spike_grad = spike_grad
-        for i, row in enumerate(spec.rows):
-            for state, coefficient in row.terms:
-                self.register_buffer(f"a{i}_{state}", tensor(coefficient))
-            for part in ("gain", "bias"):
-                value = getattr(row, part)
-                self.register_buffer(f"{part}{i}", None if value is None else tensor(value))
-        for part in ("threshold", "jump"):
-            value = getattr(spec, part)
-            self.register_buffer(part, None if value is None else tensor(value))
+        for name, value in coefficients(spec.rows, spec.condition, spec.resets).items():
+            self.register_buffer(name, tensor(value))
+        self.register_buffer("held", None if spec.held is None else tensor(spec.held), persistent=False)
+        self._moves = [moves(row.terms, row.state) for row in spec.resets]
+        seen = () if spec.condition is None else spec.condition.terms
+        self._plain_terms = {state for state, value in seen if np.all(value == 1.0)}
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """One step; ``x`` and each state are (batch, *shape)."""
-        now = dict(zip(self.spec.states, states, strict=True))
+        before = dict(zip(states_of(self.spec), states, strict=True))
+        now = dict(before)
+        free = None if self.held is None else before[HELD] <= 0
         for i, row in enumerate(self.spec.rows):
-            total = sum(getattr(self, f"a{i}_{state}") * now[state] for state, _ in row.terms)
+            total: Any = self._sum(f"a{i}_", row, before if row.before else now)
             if row.gain is not None:
                 total = total + getattr(self, f"gain{i}") * x
             if row.bias is not None:
                 total = total + getattr(self, f"bias{i}")
-            now[row.state] = total
-        v = now["v"]
-        if not self.spec.spiking:
-            return v, *(now[state] for state in self.spec.states)
-        spk = self.spike_grad(v - self.threshold).to(v.dtype)
-        # v*(1-spk) + jump*spk is exactly v or jump for spk in {0, 1}; v - spk*(v - jump) would round.
-        now["v"] = v * (1 - spk) + self.jump * spk if self.spec.reset == "zero" else v - spk * self.jump
-        return spk, *(now[state] for state in self.spec.states)
+            now[row.state] = total if free is None or row.state != "v" else torch.where(free, total, before["v"])
+        if self.spec.condition is None:
+            return now["v"], *now.values()
+        spk = self.spike_grad(self._seen(now)).to(now["v"].dtype)
+        if free is not None and self.held is not None:
+            spk = spk * free
+            now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
+        for i, row in enumerate(self.spec.resets):
+            now[row.state] = self._reset(i, row, spk, now)
+        return spk, *now.values()
+
+    def _sum(self, prefix: str, row: Row | Condition, now: Mapping[str, Tensor]) -> Any:
+        return sum(getattr(self, f"{prefix}{state}") * now[state] for state, _ in row.terms)
+
+    def _seen(self, now: Mapping[str, Tensor]) -> Tensor:
+        """What the condition compares with 0."""
+        assert self.spec.condition is not None
+        total: Any = 0.0
+        for state, _ in self.spec.condition.terms:
+            term = now[state] if state in self._plain_terms else getattr(self, f"s_{state}") * now[state]
+            total = total + term if isinstance(total, Tensor) else term
+        made: Tensor = total - self.threshold
+        return made
+
+    def _reset(self, i: int, row: Row, spk: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+        old = now[row.state]
+        if self._moves[i]:
+            return old if row.bias is None else old + spk * getattr(self, f"r{i}")
+        to = self._sum(f"r{i}_", row, now)
+        if row.bias is not None:
+            to = to + getattr(self, f"r{i}")
+        # old*(1-spk) + to*spk is exactly old or to for spk in {0, 1}; old - spk*(old - to) would round.
+        made: Tensor = old * (1 - spk) + to * spk
+        return made
 
 
 class Comparator(nn.Module):

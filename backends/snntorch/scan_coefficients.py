@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hasn.backends.snntorch.neurons import LinearNeuron, Population, Surrogate
 from hasn.kernels import Reset, Rows, Slope
 from hasn.kernels.scan import COEFFICIENTS
+from hasn.program.model import Neurons
 
 #: Surrogates by their code: snntorch.surrogate.NAME(parameter) makes a closure over the parameter.
 _SLOPES = {
@@ -147,37 +148,26 @@ def _stock_reset(neuron: Any) -> Reset | None:
 
 
 def _linear(population: Population, neuron: Any) -> _Read | None:
-    spec = neuron.spec
-    terms = [(row.state, tuple(state for state, _ in row.terms), row.gain, row.bias) for row in spec.rows]
-    rows = _rows(terms)
-    if rows is None:
+    spec: Neurons = neuron.spec
+    if not spec.plain:
         return None
     parts: _Parts = {}
-    for i, (state, reads, gain, bias) in enumerate(terms):
-        parts[f"keep_{state}"] = getattr(neuron, f"a{i}_{state}")
-        if len(reads) == 2:
+    for i, row in enumerate(spec.rows):
+        parts[f"keep_{row.state}"] = getattr(neuron, f"a{i}_{row.state}")
+        if len(row.terms) == 2:
             parts["weight"] = getattr(neuron, f"a{i}_c")
-        if gain is not None:
-            parts[f"gain_{state}"] = getattr(neuron, f"gain{i}")
-        if bias is not None:
+        if row.gain is not None:
+            parts[f"gain_{row.state}"] = getattr(neuron, f"gain{i}")
+        if row.bias is not None:
             parts["bias"] = getattr(neuron, f"bias{i}")
     if not spec.spiking:
-        return rows, Reset.NONE, parts
-    parts |= {"threshold": neuron.threshold, "jump": neuron.jump}
-    return rows, Reset.ZERO if spec.reset == "zero" else Reset.SUBTRACT, parts
+        return _ROWS[spec.update], Reset.NONE, parts
+    zero = spec.reset == "zero"
+    parts |= {"threshold": neuron.threshold, "jump": neuron.r0 if zero else -neuron.r0}
+    return _ROWS[spec.update], Reset.ZERO if zero else Reset.SUBTRACT, parts
 
 
-def _rows(terms: list[tuple[str, tuple[str, ...], Any, Any]]) -> Rows | None:
-    """Which of the kernel's updates this is, if any."""
-    form = [(state, reads) for state, reads, _, _ in terms]
-    if form == [("v", ("v",))]:
-        return Rows.ONE
-    current = next((row for row in terms if row[0] == "c"), None)
-    if current is None or current[3] is not None or sorted(form) != [("c", ("c",)), ("v", ("v", "c"))]:
-        return None
-    if form[0][0] == "v":
-        return Rows.VOLTAGE_FIRST
-    return Rows.CURRENT_FIRST if terms[1][2] is None else None
+_ROWS = {"one row": Rows.ONE, "current first": Rows.CURRENT_FIRST, "voltage first": Rows.VOLTAGE_FIRST}
 
 
 _READERS: dict[type[nn.Module], Callable[[Population, Any], _Read | None]] = {

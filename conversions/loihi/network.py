@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from hasn.conversions.loihi.volts import in_volts
 from hasn.errors import InputError, OptionError
 from hasn.executable import Executable
+from hasn.ir.lower import lower
 from hasn.ir.typed import copy_graph
-from hasn.ir.values import text
+from hasn.nodes.values import text
 from hasn.program.fuse import fuse
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import IntegerNetwork
-from hasn.program.lower import lower
 
 if TYPE_CHECKING:
     from hasn.conversions.loihi.quantising.report import QuantisationReport

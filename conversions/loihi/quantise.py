@@ -21,12 +21,12 @@ from hasn.conversions.loihi.quantising.report import report_on
 from hasn.conversions.loihi.quantising.rounding import Rounding
 from hasn.conversions.loihi.quantising.simulate import Trace, run_float, run_integers
 from hasn.errors import OptionError, UnsupportedError
+from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.program.fuse import Network, fuse
 from hasn.program.integers.lower import refuse_structure, to_integers
-from hasn.program.lower import lower
-from hasn.program.model import Compare, Floats, Neurons, Program
+from hasn.program.model import Floats, Neurons, Program, Threshold
 from hasn.signals import signals
 
 #: How often scales are halved where the integers still wrap or clip, though the floats did not.
@@ -135,12 +135,12 @@ class _Task:
         self.registers: dict[str, Registers] = {}
         self.weights: dict[str, Weights] = {}  # node of the graph in the chip's units -> what is in it
         for p in self.network.populations:
-            if isinstance(p, Neurons | Compare):
+            if isinstance(p, Neurons | Threshold):
                 self._read(p)
 
-    def _read(self, p: Neurons | Compare) -> None:
+    def _read(self, p: Neurons | Threshold) -> None:
         drives = self.network.drives.get(p.name, {})
-        no_current = isinstance(p, Compare) or len(p.rows) == 1
+        no_current = isinstance(p, Threshold) or len(p.rows) == 1
         # Nothing lies between input and voltage: the bias register takes what acts from step 0 on, and is finer.
         into_bias = no_current and set(drives) <= {0}
         equation = equation_of(p, drives.get(0) if into_bias else None)

@@ -9,9 +9,9 @@ import numpy as np
 
 from hasn.conversions.refuse import refusal
 from hasn.program.maps import Convolution, Dense
-from hasn.program.model import Compare, Connection, Edge, Neurons, Program, Sink, Source, Step
+from hasn.program.model import Connection, Edge, Neurons, Node, Program, Sink, Source, Threshold
 
-Middle: TypeAlias = Connection | Neurons | Compare
+Middle: TypeAlias = Connection | Neurons | Threshold
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Link:
     """A step of the chain.
 
     Attributes:
-        step: a Connection or Neurons, or a Compare that no Neurons feed.
+        step: a Connection or Neurons, or a Threshold that no Neurons feed.
         compare: the Threshold behind Neurons without one of their own.
         recurrent: weights from the neuron's spikes of the last step back to its input.
         recurrent_bias: a constant beside its input, which is the bias of these weights.
     """
 
     step: Middle
-    compare: Compare | None = None
+    compare: Threshold | None = None
     recurrent: Connection | None = None
     recurrent_bias: Connection | None = None
 
@@ -45,18 +45,18 @@ def chain_of(program: Program) -> list[Link]:
     }
     apart = {step.name for step in [*loops.values(), *biases.values()]}
     edges = [edge for edge in program.edges if edge.source not in apart and edge.target not in apart]
-    order = _in_a_row(program, edges, [step for step in program.steps if step.name not in apart])
+    order = _in_a_row(program, edges, [step for step in program.nodes if step.name not in apart])
     links: list[Link] = []
     for step in order:
         last = links[-1] if links else None
-        if isinstance(step, Compare) and last and isinstance(last.step, Neurons) and not last.step.spiking:
+        if isinstance(step, Threshold) and last and isinstance(last.step, Neurons) and not last.step.spiking:
             links[-1] = Link(last.step, step, last.recurrent, last.recurrent_bias)
         else:
             links.append(Link(step, None, loops.get(step.name), biases.get(step.name)))
     return links
 
 
-def _ends(program: Program, step: Step) -> tuple[list[Edge], list[Edge]]:
+def _ends(program: Program, step: Node) -> tuple[list[Edge], list[Edge]]:
     return program.edges_into(step.name), [edge for edge in program.edges if edge.source == step.name]
 
 
@@ -65,10 +65,10 @@ def _loop_target(program: Program, step: Connection) -> str | None:
     into, out = _ends(program, step)
     if step.delay is not None or len(into) != 1 or len(out) != 1 or into[0].delay + out[0].delay != 1:
         return None
-    source, target = program.step(into[0].source), program.step(out[0].target)
+    source, target = program.node(into[0].source), program.node(out[0].target)
     if not isinstance(target, Neurons):
         return None
-    if isinstance(source, Compare):  # a Threshold behind an integrator
+    if isinstance(source, Threshold):  # a Threshold behind an integrator
         feeds = program.edges_into(source.name)
         return target.name if len(feeds) == 1 and feeds[0].source == target.name and not target.spiking else None
     return target.name if source is target and target.spiking else None
@@ -85,7 +85,7 @@ def _bias_target(program: Program, step: Connection) -> str | None:
     return out[0].target if beside else None
 
 
-def _in_a_row(program: Program, edges: list[Edge], steps: list[Step]) -> list[Middle]:
+def _in_a_row(program: Program, edges: list[Edge], steps: list[Node]) -> list[Middle]:
     """The steps between Source and Sink, if each feeds the next one and no other."""
     if len(program.of(Source)) != 1 or len(program.of(Sink)) != 1:
         raise refusal("", None, "the graph has not one Input and one Output", way_out=_WAY_OUT)

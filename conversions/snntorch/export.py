@@ -15,8 +15,8 @@ from hasn.conversions.snntorch.flow import Flow
 from hasn.conversions.snntorch.layers import LAYERS, Shape
 from hasn.conversions.snntorch.neurons import is_neuron
 from hasn.errors import InputError, OptionError
+from hasn.finding import raise_errors
 from hasn.ir.check import check
-from hasn.ir.finding import raise_errors
 from hasn.ir.timestep import check_dt
 from hasn.ir.typed import with_types
 

@@ -17,7 +17,7 @@ from hasn.conversions.snntorch.layers import BATCH_NORMS, LAYERS, WAYS_OUT, Shap
 from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
 from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
 from hasn.errors import OptionError
-from hasn.ir.shapes import output_shape
+from hasn.nodes.lookup import kind_of
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class Flow:
     def _add(self, name: str, node: nir.NIRNode, signal: Signal) -> Signal:
         self.nodes[name] = node
         self._connect(signal, name, name)
-        return Signal((name,), output_shape(node, signal.shape))
+        return Signal((name,), kind_of(node).output_shape(node, signal.shape))
 
     def _connect(self, signal: Signal, target: str, path: str) -> None:
         for source in signal.sources:

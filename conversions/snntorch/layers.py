@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import Scale
 from hasn.conversions.refuse import refusal
-from hasn.ir.values import pair
+from hasn.nodes.values import pair
 
 Shape: TypeAlias = tuple[int, ...]
 Builder: TypeAlias = Callable[[Any, str, Shape], nir.NIRNode | None]

@@ -15,7 +15,7 @@ from hasn.conversions.coefficients import Floats
 from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.chain import Link
 from hasn.conversions.snntorch.loops import recurrent_options, set_recurrent
-from hasn.ir.values import single
+from hasn.nodes.values import single
 from hasn.program.maps import Identity, Pooling
 from hasn.program.model import Connection, Neurons
 
@@ -108,9 +108,9 @@ def _coefficients(spec: Neurons) -> tuple[Floats | None, Floats, Floats]:
         raise refusal(spec.name, "v_leak", "snnTorch's neurons leak to 0", way_out="Leave sequential out.")
     if any(np.any(initial) for initial in spec.initial.values()):
         raise refusal(spec.name, "metadata['v_init']", "snnTorch's neurons start at 0", way_out="Leave sequential out.")
-    if len(spec.rows) == 1:
+    if spec.update == "one row":
         alpha, keep, gain = None, spec.rows[0].terms[0][1], spec.rows[0].gain
-    elif [row.state for row in spec.rows] == ["c", "v"] and len(spec.rows[1].terms) == 2 and spec.rows[1].gain is None:
+    elif spec.update == "current first":
         current, voltage = spec.rows
         alpha, keep = current.terms[0][1], voltage.terms[0][1]
         gain = None if current.gain is None else current.gain * voltage.terms[1][1]  # snnTorch's syn weighs 1
@@ -127,22 +127,25 @@ def _reset(
     """(reset_mechanism, reset_delay) that acts as hasn's reset of ``spec``."""
     if spec.threshold is None:
         return "none", bool(metadata.get("snntorch_reset_delay", True))
-    assert spec.jump is not None
+    if spec.held is not None:
+        what = "snnTorch's neurons are not held after a spike"
+        raise refusal(spec.name, "metadata['refractory']", what, way_out="Leave sequential out.")
+    jump: Floats = np.full(spec.shape, np.nan) if spec.firing is None else spec.firing.jump
     if np.any(threshold < 0):
         raise refusal(spec.name, "v_threshold", "snnTorch resets a neuron at rest whose threshold is negative")
-    if spec.reset == "zero" and not np.any(spec.jump):
+    if spec.reset == "zero" and not np.any(jump):
         delay = bool(metadata.get("snntorch_reset_delay", False))
         for choice in (("zero", delay), ("zero", False)):
             if choice in known:
                 return choice
     # 1e-12: v_reset = threshold - threshold/beta and its way back round a few times.
-    if spec.reset == "subtract" and np.allclose(keep * spec.jump, threshold, rtol=1e-12, atol=0):
+    if spec.reset == "subtract" and np.allclose(keep * jump, threshold, rtol=1e-12, atol=0):
         return "subtract", True
     raise refusal(
         spec.name,
         "reset",
         "snnTorch has no such reset for this neuron",
-        got=f"{spec.reset!r} with a jump of {np.unique(spec.jump)[:3]}",
+        got=f"{spec.reset!r} with a jump of {np.unique(jump)[:3]}",
         wanted=" or ".join(f"{mechanism!r} with reset_delay={delay}" for mechanism, delay in known),
         way_out="Leave sequential out.",
     )

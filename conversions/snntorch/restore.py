@@ -14,8 +14,8 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.chain import Link, chain_of
 from hasn.conversions.snntorch.made import connection_layers, membrane, neuron_layers
 from hasn.errors import OptionError, UnsupportedError
+from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
-from hasn.program.lower import lower
 from hasn.program.model import Connection, Neurons
 
 

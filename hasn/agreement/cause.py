@@ -16,7 +16,7 @@ import numpy as np
 from hasn.agreement.consequences import Bools
 from hasn.agreement.replay import Replay, voltages
 from hasn.program.fuse import Network
-from hasn.program.model import Compare, Floats, Neurons, Program
+from hasn.program.model import Floats, Neurons, Program, Threshold
 from hasn.recording import Array, Recording
 
 #: Voltages that differ by more than this, relative to the largest of the node, have not merely been rounded otherwise:
@@ -38,7 +38,7 @@ class Cause:
 
 
 #: A cause, and the population and its input under the changed rule.
-Rule: TypeAlias = tuple[Cause, Neurons | Compare, Floats]
+Rule: TypeAlias = tuple[Cause, Neurons | Threshold, Floats]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
         return rule
     if shift is not None:
         return shift
-    if origin is None or isinstance(scene.program.by_name[origin[0]], Compare):
+    if origin is None or isinstance(scene.program.by_name[origin[0]], Threshold):
         text = "the voltages agree up to this step, so only the threshold or the recording of this spike differs"
         return Cause("unknown", text)
     place = "at this very step" if origin == (scene.node, scene.step) else "first at node '{}' step {}".format(*origin)
@@ -123,7 +123,7 @@ def _integer_cause(scene: Scene, both: bool) -> Cause:
 def _first_apart(scene: Scene) -> tuple[str, int] | None:
     """The first (node, step) at which voltages differ by more than rounding."""
     found: tuple[str, int] | None = None
-    for step in scene.program.of(Neurons, Compare):
+    for step in scene.program.of(Neurons, Threshold):
         if isinstance(step, Neurons) and not (step.name in scene.one.voltages and step.name in scene.other.voltages):
             continue
         a, b = (_shown(scene, step, recording) for recording in (scene.one, scene.other))
@@ -134,7 +134,7 @@ def _first_apart(scene: Scene) -> tuple[str, int] | None:
     return found
 
 
-def _shown(scene: Scene, spec: Neurons | Compare, recording: Recording) -> Floats:
+def _shown(scene: Scene, spec: Neurons | Threshold, recording: Recording) -> Floats:
     """The recorded voltages of a population, or the spikes of a Threshold: (steps, elements)."""
     array = (recording.voltages if isinstance(spec, Neurons) else recording.spikes)[spec.name]
     return np.asarray(array[: scene.steps, scene.sample], dtype=np.float64).reshape(scene.steps, -1)
@@ -148,7 +148,7 @@ def _explained(scene: Scene, node: str) -> Bools:
 def _changed_rule(scene: Scene, node: str) -> Cause | None:
     """The changed rule under which the recorded voltages of ``node`` come out, in either recording."""
     spec = scene.program.by_name[node]
-    if not isinstance(spec, Neurons | Compare):
+    if not isinstance(spec, Neurons | Threshold):
         return None
     for recording, who in ((scene.other, "it"), (scene.one, "the reference")):
         recorded = _shown(scene, spec, recording)
@@ -162,14 +162,14 @@ def _changed_rule(scene: Scene, node: str) -> Cause | None:
     return None
 
 
-def _matches(scene: Scene, spec: Neurons | Compare, current: Floats, recorded: Floats) -> bool:
+def _matches(scene: Scene, spec: Neurons | Threshold, current: Floats, recorded: Floats) -> bool:
     """Whether a population under ``current`` does what was recorded, to rounding."""
     made = voltages(spec, current) if isinstance(spec, Neurons) else current > spec.threshold.reshape(-1)
     error = np.where(_explained(scene, spec.name), 0.0, np.abs(made - recorded))
     return bool(error.max(initial=0.0) <= scene.tolerance * float(np.abs(recorded).max(initial=0.0)))
 
 
-def _rules(scene: Scene, spec: Neurons | Compare, replay: Replay) -> Iterator[Rule]:
+def _rules(scene: Scene, spec: Neurons | Threshold, replay: Replay) -> Iterator[Rule]:
     """One changed rule after the other."""
     if isinstance(spec, Neurons):
         yield from _neuron_rules(scene, spec, replay.arriving(spec.name))
@@ -189,13 +189,19 @@ def _rules(scene: Scene, spec: Neurons | Compare, replay: Replay) -> Iterator[Ru
 
 
 def _neuron_rules(scene: Scene, spec: Neurons, current: Floats) -> Iterator[Rule]:
-    """Another reset, the other discretisation."""
-    if spec.threshold is not None and spec.jump is not None:
-        other: Literal["zero", "subtract"] = "subtract" if spec.reset == "zero" else "zero"
-        text = f"a different reset: {{who}} resets by '{other}', the Program by '{spec.reset}'"
-        yield Cause("reset", text), replace(spec, reset=other, jump=spec.threshold - spec.jump), current
+    """Another reset, no refractory period, the other discretisation."""
+    firing = spec.firing
+    if firing is not None:
+        other: Literal["zero", "subtract"] = "subtract" if firing.reset == "zero" else "zero"
+        text = f"a different reset: {{who}} resets by '{other}', the Program by '{firing.reset}'"
+        resets = replace(firing, reset=other, jump=firing.threshold - firing.jump).resets
+        yield Cause("reset", text), replace(spec, resets=resets), current
+    if spec.spiking:
         cause = Cause("reset", "a different reset: {who} does not reset at all")
-        yield cause, replace(spec, threshold=None), current
+        yield cause, replace(spec, resets=()), current
+    if spec.held is not None:
+        cause = Cause("refractory", "a missing refractory period: {who} is not held after a spike")
+        yield cause, replace(spec, held=None), current
     alternative = scene.other_method()
     neurons = alternative.by_name[spec.name] if alternative is not None else None
     if alternative is not None and isinstance(neurons, Neurons):

@@ -15,8 +15,8 @@ from hasn.backend import get_backend
 from hasn.compiler import compile as compile_graph
 from hasn.compiler import of_graph
 from hasn.errors import BackendUnavailable, HasnError, OptionError, UnsupportedError
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.program.model import Program
 from hasn.recording import Array, Recording
 from hasn.signals import Signals, signals

@@ -13,7 +13,7 @@ from hasn.agreement.comparison import Comparison, Divergence, Verdict
 from hasn.agreement.consequences import Bools, Consequences
 from hasn.agreement.margin import Margins
 from hasn.program.fuse import Network
-from hasn.program.model import Compare, Neurons, Program
+from hasn.program.model import Neurons, Program, Threshold
 from hasn.recording import Array, Recording
 
 
@@ -148,7 +148,7 @@ class _Pair:
         place = sample.first or sample.ties[0]
         node = self.nodes[place.order]
         step = self.program.by_name[node]
-        if not isinstance(step, Neurons | Compare) or step.threshold is None:
+        if not isinstance(step, Neurons | Threshold) or step.threshold is None:
             raise TypeError(f"{node} has no threshold")
         index = tuple(int(i) for i in np.unravel_index(place.neuron, step.shape))
         at = (place.step, place.sample, *index)

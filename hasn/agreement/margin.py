@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hasn.agreement.replay import Replay
+from hasn.agreement.replay import Replay, seen
 from hasn.program.fuse import Network
-from hasn.program.model import Compare, Floats, Neurons
+from hasn.program.model import Firing, Floats, Neurons, Threshold
 from hasn.recording import Array, Recording
 
 #: A tie is a distance to the threshold of at most this many units of rounding (of the coarser of the two
@@ -29,7 +29,7 @@ class Margins:
         self.one, self.other = one, other
         self.eps = max(_EPS.get(r.precision, _EPS["float64"]) for r in (one, other))
         self._scales: dict[str, float] = {}
-        self._sums: tuple[tuple[str, int], list[Floats]] | None = None
+        self._compared: tuple[tuple[str, int], list[Floats]] | None = None
 
     def is_tie(self, node: str, step: int, sample: int, neuron: int) -> bool:
         """Whether rounding alone explains that one of the two spiked here and the other did not.
@@ -40,7 +40,7 @@ class Margins:
         if self.eps == 0.0:
             return False  # integers: nothing is rounded differently
         near = self.gap(node, step, sample, neuron) <= TIE_UNITS * self.eps
-        if not near or step == 0 or isinstance(self.network.by_name[node], Compare):
+        if not near or step == 0 or isinstance(self.network.by_name[node], Threshold):
             return near
         a, b = self._voltages(node, step - 1, sample, neuron)
         return abs(a - b) <= TIE_UNITS * self.eps * self._scale(node)
@@ -49,31 +49,40 @@ class Margins:
         """Distance from the threshold at a spike that only one of the two has, as a part of the node's largest voltage.
 
         Of the two distances the larger. The one that was silent shows its voltage as the threshold saw it; the other
-        shows it but for the jump of a reset by subtraction, and no longer after a reset to a value. Threshold nodes
-        have no voltage: what arrives stands for it, in the sample. NaN where it was not recorded.
+        shows it but for the jump of a reset by subtraction, and no longer after a reset to a value. A population whose
+        condition reads more than its voltage, or whose neurons are held, is run again on what arrived; Threshold nodes
+        have no voltage: what arrives stands for it. Both in the sample. NaN where it was not recorded.
         """
         population = self.network.by_name[node]
-        if not isinstance(population, Compare | Neurons) or population.threshold is None:
-            raise TypeError(f"{node} has no threshold")
-        theta = float(population.threshold.reshape(-1)[neuron])
-        if isinstance(population, Compare):
-            sums = self._arriving(node, sample)
-            seen = [float(arriving[step, neuron]) for arriving in sums]
+        if isinstance(population, Threshold):
+            sums = self._both(population, sample)
+            theta = float(population.threshold.reshape(-1)[neuron])
+            distances = [float(arriving[step, neuron]) - theta for arriving in sums]
             scale = max(float(np.abs(values).max()) for values in sums)
-        else:
-            seen = self._seen(population, step, sample, neuron)
+        elif isinstance(population, Neurons) and population.spiking:
+            distances = self._distances(population, step, sample, neuron)
             scale = self._scale(node)
-        distance = float(np.max(np.abs(np.subtract(seen, theta))))
+        else:
+            raise TypeError(f"{node} has no threshold")
+        distance = float(np.max(np.abs(distances)))
         return distance / scale if scale > 0 else float(np.inf if distance else 0.0)
 
-    def _seen(self, population: Neurons, step: int, sample: int, neuron: int) -> list[float]:
+    def _distances(self, population: Neurons, step: int, sample: int, neuron: int) -> list[float]:
+        """How far above the threshold both were, as far as the recordings show it."""
+        firing = population.firing
+        if firing is None or population.held is not None:
+            return [float(seen[step, neuron]) for seen in self._both(population, sample)]
+        theta = float(firing.threshold.reshape(-1)[neuron])
+        return [voltage - theta for voltage in self._seen(population.name, firing, step, sample, neuron)]
+
+    def _seen(self, node: str, firing: Firing, step: int, sample: int, neuron: int) -> list[float]:
         """The voltages that the threshold saw, as far as the recordings show them."""
-        after = self._voltages(population.name, step, sample, neuron)
-        fired = bool(self.one.spikes[population.name][step, sample].reshape(-1)[neuron])
+        after = self._voltages(node, step, sample, neuron)
+        fired = bool(self.one.spikes[node][step, sample].reshape(-1)[neuron])
         loud, silent = after if fired else after[::-1]
-        if population.reset == "zero" or population.jump is None:
+        if firing.reset == "zero":
             return [silent]
-        return [silent, loud + float(population.jump.reshape(-1)[neuron])]
+        return [silent, loud + float(firing.jump.reshape(-1)[neuron])]
 
     def _voltages(self, node: str, step: int, sample: int, neuron: int) -> list[float]:
         """Membrane potentials of both, after the reset; NaN where none were recorded."""
@@ -91,9 +100,16 @@ class Margins:
             self._scales[node] = max(float(np.abs(array).max(initial=0.0)) for array in known)
         return self._scales[node]
 
-    def _arriving(self, node: str, sample: int) -> list[Floats]:
-        """What arrives at a Threshold node in a sample of both; the last is kept, for ties come in swarms."""
-        if self._sums is None or self._sums[0] != (node, sample):
-            replays = [Replay(self.network, self.inputs, r, sample, r.steps) for r in (self.one, self.other)]
-            self._sums = ((node, sample), [replay.arriving(node) for replay in replays])
-        return self._sums[1]
+    def _both(self, population: Threshold | Neurons, sample: int) -> list[Floats]:
+        """In a sample of both: what arrives at a Threshold node, or what the condition of a population compared with 0
+        (by a run of its own). (steps, elements) each; the last is kept, for ties come in swarms."""
+        key = (population.name, sample)
+        if self._compared is None or self._compared[0] != key:
+            self._compared = (key, [self._one(population, r, sample) for r in (self.one, self.other)])
+        return self._compared[1]
+
+    def _one(self, population: Threshold | Neurons, recording: Recording, sample: int) -> Floats:
+        arriving = Replay(self.network, self.inputs, recording, sample, recording.steps).arriving(population.name)
+        if isinstance(population, Threshold):
+            return arriving
+        return seen(population, arriving, recording.spikes[population.name][:, sample])

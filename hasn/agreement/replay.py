@@ -9,6 +9,7 @@ import numpy as np
 from hasn.program.fuse import Network, Projection, Relay
 from hasn.program.maps import Matrix
 from hasn.program.model import Floats, Neurons, Source
+from hasn.program.simulate import Simulated
 from hasn.recording import Array, Recording
 
 Rounding = Callable[[Floats], Floats]
@@ -99,19 +100,20 @@ class Replay:
 
 def voltages(spec: Neurons, current: Floats) -> Floats:
     """Membrane potentials after the reset, (steps, neurons), of a population driven by ``current`` (steps, neurons)."""
-    states = {name: value.reshape(-1) for name, value in spec.initial.items()}
+    run = Simulated(spec)
     trace = np.empty_like(current)
     for t, x in enumerate(current):
-        for row in spec.rows:
-            total = sum(coefficient.reshape(-1) * states[state] for state, coefficient in row.terms)
-            if row.gain is not None:
-                total = total + row.gain.reshape(-1) * x
-            if row.bias is not None:
-                total = total + row.bias.reshape(-1)
-            states[row.state] = np.asarray(total)
-        if spec.threshold is not None and spec.jump is not None:
-            fired = states["v"] > spec.threshold.reshape(-1)
-            jump = spec.jump.reshape(-1)
-            states["v"] = np.where(fired, jump if spec.reset == "zero" else states["v"] - jump, states["v"])
-        trace[t] = states["v"]
+        run.step(x.reshape(spec.shape))
+        trace[t] = run.states["v"].reshape(-1)
+    return trace
+
+
+def seen(spec: Neurons, current: Floats, spikes: Array) -> Floats:
+    """What the spike condition compared with 0, (steps, neurons), in a population driven by ``current`` that spiked as
+    it did; -inf where a neuron was held."""
+    run = Simulated(spec)
+    trace = np.empty_like(current)
+    for t, x in enumerate(current):
+        run.step(x.reshape(spec.shape), np.asarray(spikes[t], dtype=bool).reshape(spec.shape))
+        trace[t] = run.seen.reshape(-1)
     return trace

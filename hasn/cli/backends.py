@@ -29,7 +29,7 @@ def backends(as_json: Json = False) -> None:
 
 
 def _primitives(names: tuple[str, ...]) -> str:
-    from hasn.ir.structure import PRIMITIVE_NAMES
+    from hasn.nodes.lookup import kind_names
 
-    missing = [name for name in PRIMITIVE_NAMES if name not in names]
+    missing = [name for name in kind_names() if name not in names]
     return f"all but {', '.join(missing)}" if missing else f"all {len(names)} of NIR"

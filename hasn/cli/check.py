@@ -9,7 +9,7 @@ import typer
 from hasn.cli.options import Dt, File, Json, Method
 
 if TYPE_CHECKING:
-    from hasn.ir.finding import Finding
+    from hasn.finding import Finding
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -40,9 +40,9 @@ def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = F
 def _findings(file: Any, dt: float | None, method: str) -> list[Finding]:
     """What loading refuses is a finding too."""
     from hasn.errors import FileError, GraphError
+    from hasn.finding import Finding
     from hasn.ir.check import check as check_graph
     from hasn.ir.check import require_method
-    from hasn.ir.finding import Finding
     from hasn.ir.load import load
 
     require_method(method)

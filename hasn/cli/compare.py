@@ -60,8 +60,8 @@ def compare(
     from hasn.cli.console import working
     from hasn.cli.inputs import given_inputs
     from hasn.ir.load import load
+    from hasn.ir.lower import lower
     from hasn.ir.whole import refuse_existing
-    from hasn.program.lower import lower
 
     options = backend_options(option)
     if report is not None:

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 ShowProgram = Annotated[
     bool, typer.Option("--program", help="Show what a step computes: coefficients, delays, shifts on hardware.")
 ]
-#: What a node computes with, in NIR's names.
-_PARAMETERS = (
-    "weight", "bias", "scale", "threshold", "delay", "tau", "tau_syn", "tau_mem", "r", "v_leak", "v_threshold",
-    "v_reset", "w_in",
-)  # fmt: skip
 
 
 def info(
@@ -42,8 +37,8 @@ def info(
     flat = flatten(graph)
     text = ""
     if program:
+        from hasn.ir.lower import lower
         from hasn.program.draw import program_text
-        from hasn.program.lower import lower
 
         lowered = lower(graph, method=method, reset=reset, timing=timing)
         text = program_text(lowered, width=width())
@@ -76,7 +71,7 @@ def _nodes(flat: FlatGraph) -> Any:
     made = table("node", "type", "in", "out", "parameters", "values", "metadata", numbers=("parameters",))
     for name, node in flat.nodes.items():
         given, result = _shapes(node)
-        values = "\n".join(f"{key} {span(getattr(node, key))}" for key in _PARAMETERS if hasattr(node, key))
+        values = "\n".join(f"{key} {span(value)}" for key, value in _parameters(node).items())
         notes = "\n".join(f"{key}: {_plain(value)}" for key, value in (node.metadata or {}).items())
         add_row(made, name, type(node).__name__, *[shape_text(s) if s is not None else "?" for s in (given, result)],
                 f"{_count(node):,}", values, notes)  # fmt: skip
@@ -86,7 +81,14 @@ def _nodes(flat: FlatGraph) -> Any:
 def _count(node: Any) -> int:
     import numpy as np
 
-    return sum(int(np.size(getattr(node, key))) for key in _PARAMETERS if hasattr(node, key))
+    return sum(int(np.size(value)) for value in _parameters(node).values())
+
+
+def _parameters(node: Any) -> dict[str, Any]:
+    """What a node computes with, in numbers."""
+    from hasn.nodes.lookup import kind_of
+
+    return {parameter.name: getattr(node, parameter.name) for parameter in kind_of(node).parameters}
 
 
 def _shapes(node: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
@@ -119,7 +121,7 @@ def _data(flat: FlatGraph) -> dict[str, Any]:
             "type": type(node).__name__,
             "input_shape": _shapes(node)[0],
             "output_shape": _shapes(node)[1],
-            "parameters": {key: list(_shape(getattr(node, key))) for key in _PARAMETERS if hasattr(node, key)},
+            "parameters": {key: list(_shape(value)) for key, value in _parameters(node).items()},
             "parameter_count": _count(node),
             "metadata": _plain(node.metadata or {}),
         }

@@ -50,8 +50,8 @@ def quantise(
     from hasn.cli.inputs import read_inputs
     from hasn.conversions.loihi.quantise import quantise as quantise_graph
     from hasn.ir.load import load
+    from hasn.ir.lower import lower
     from hasn.ir.whole import refuse_existing
-    from hasn.program.lower import lower
 
     refuse_existing(out, force=force)
     graph = load(file)

@@ -79,7 +79,7 @@ def _quantised(
 ) -> Chip:
     from hasn.cli.inputs import given_inputs
     from hasn.conversions.loihi.quantise import quantise
-    from hasn.program.lower import lower
+    from hasn.ir.lower import lower
 
     meaning = {key: options[key] for key in ("dt", "method", "reset", "timing") if key in options}
     program = lower(graph, **meaning)

@@ -9,17 +9,11 @@ import nir
 import numpy as np
 
 from hasn.errors import FileError, GraphError, ParameterError
-from hasn.ir.finding import Finding
+from hasn.finding import Finding
 from hasn.ir.hdf5 import first_line
-from hasn.ir.parameters import RULES
-from hasn.ir.structure import PRIMITIVE_NAMES
-from hasn.ir.values import text
-
-_TYPES: dict[str, type[nir.NIRNode]] = {name: getattr(nir, name) for name in PRIMITIVE_NAMES}
-_FIRING = (nir.IF, nir.LIF, nir.CubaLIF)
-_NEURONS = (nir.I, nir.LI, nir.CubaLI, *_FIRING)
-#: Marks a neuron whose file is older than NIR's v_reset; :func:`hasn.check` explains it.
-V_RESET_ASSUMED = "v_reset_assumed"
+from hasn.nodes.kind import NodeKind
+from hasn.nodes.lookup import kind_names, kinds
+from hasn.nodes.values import text
 
 
 def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] | None = None) -> Any:
@@ -36,14 +30,14 @@ def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] |
         GraphError, ParameterError: a node that NIR or hasn does not know, or refuses.
     """
     kind = text(fields.get("type"))
-    if kind not in _TYPES:
+    if kind is None or kind not in kind_names():
         raise GraphError(
             "unknown node type" if kind else "it has no type",
             node=name or None,
             parameter=None if name else path,
             got=repr(kind) if kind else None,
-            wanted=f"one of {', '.join(PRIMITIVE_NAMES)}",
-            way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives.",
+            wanted=f"one of {', '.join(kind_names())}",
+            way_out="A newer NIR, or another tool's own node? Export it as NIR 1.0 primitives, or install its plug-in.",
         )
     if not name and kind != "NIRGraph":
         raise FileError(
@@ -57,9 +51,10 @@ def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] |
         raise ParameterError("is not a group of values", node=name or None, parameter="metadata", got=repr(metadata))
     if kind == "NIRGraph":
         return _build_graph(arguments, metadata, name, path, changes)
+    known = kinds()[kind]
     if changes is not None:
-        _even_out(_TYPES[kind], arguments, name, changes)
-    return _build_node(_TYPES[kind], arguments, metadata, name)
+        _even_out(known, arguments, name, changes)
+    return _build_node(known, arguments, metadata, name)
 
 
 def _plain(value: Any) -> Any:
@@ -96,28 +91,15 @@ def _edges(edges: Any, name: str, path: str) -> list[tuple[str, str]]:
     return [(str(text(source)), str(text(target))) for source, target in array]
 
 
-def _build_node(kind: type[nir.NIRNode], arguments: dict[str, Any], metadata: dict[str, Any], name: str) -> nir.NIRNode:
-    if kind in (nir.Input, nir.Output):
-        key = "input" if kind is nir.Input else "output"
-        shape = arguments.get("shape", arguments.get(f"{key}_type"))
-        shape = shape.get(key) if isinstance(shape, dict) else shape
-        if shape is not None and (np.asarray(shape).dtype.kind not in "iuf" or np.any(np.asarray(shape) < 1)):
-            raise ParameterError(
-                "is not a shape", node=name, parameter="shape", got=repr(shape), wanted="integers >= 1"
-            )
-        arguments = {f"{key}_type": {key: None if shape is None else np.atleast_1d(shape)}}
-    elif kind in (nir.Conv1d, nir.Conv2d):
-        arguments.setdefault("input_shape", None)
-    elif kind in _FIRING and "v_reset" not in arguments:
-        metadata = {**metadata, V_RESET_ASSUMED: True}
-    elif kind is nir.Flatten:
-        arguments["input_type"] = {"input": arguments.get("input_type")}
-    _require_fields(kind, arguments, name)
+def _build_node(known: NodeKind, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> nir.NIRNode:
+    metadata = dict(metadata)
+    arguments = known.arguments(fields, metadata, name)
+    _require_fields(known.type, arguments, name)
     try:
-        node = kind(**arguments, metadata=dict(metadata))
+        node = known.type(**arguments, metadata=metadata)
     except Exception as error:  # nir checks with assert, TypeError, IndexError and AttributeError alike
         raise ParameterError(
-            f"NIR refuses this {kind.__name__}: {first_line(error)}",
+            f"NIR refuses this {known.name}: {first_line(error)}",
             node=name,
             got=", ".join(f"{key} {np.shape(value)}" for key, value in sorted(arguments.items())),
             wanted="every parameter there, of one shape",
@@ -144,11 +126,11 @@ def _require_fields(kind: type[nir.NIRNode], arguments: dict[str, Any], name: st
         )
 
 
-def _even_out(kind: type[nir.NIRNode], arguments: dict[str, Any], name: str, changes: list[Finding]) -> None:
+def _even_out(known: NodeKind, arguments: dict[str, Any], name: str, changes: list[Finding]) -> None:
     """Broadcast a neuron's single values to the shape of its other parameters; NIR takes one shape only."""
-    if kind not in _NEURONS:
+    if not known.elementwise:
         return
-    names = [rule.parameter for rule in RULES[kind] if rule.parameter in arguments]
+    names = [parameter.name for parameter in known.parameters if parameter.name in arguments]
     shapes = [np.shape(arguments[parameter]) for parameter in names]
     largest = max(shapes, key=lambda shape: int(np.prod(shape)), default=())
     for parameter, shape in zip(names, shapes, strict=True):

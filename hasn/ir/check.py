@@ -8,12 +8,13 @@ from typing import Any
 import nir
 
 from hasn.errors import GraphError, OptionError, TimeStepError
-from hasn.ir.finding import Finding, finding_of, raise_errors
+from hasn.finding import Finding, finding_of, raise_errors
 from hasn.ir.parameters import parameter_findings
-from hasn.ir.shapes import Shape, infer_shapes
+from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, flatten, structure_findings
 from hasn.ir.suspicion import suspicion_findings
 from hasn.ir.timestep import dt_findings, dt_of, missing_dt_text
+from hasn.program.model import Shape
 
 METHODS = ("euler", "exact")
 

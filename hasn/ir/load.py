@@ -8,8 +8,8 @@ from pathlib import Path
 import nir
 
 from hasn.errors import RepairWarning
+from hasn.finding import Finding, raise_errors
 from hasn.ir.build import build
-from hasn.ir.finding import Finding, raise_errors
 from hasn.ir.hdf5 import read_fields
 from hasn.ir.repair import repair as repair_graph
 from hasn.ir.structure import structure_findings

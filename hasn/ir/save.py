@@ -10,7 +10,7 @@ import nir
 import numpy as np
 
 from hasn.errors import FileError, OptionError, ShapeError
-from hasn.ir.finding import raise_errors
+from hasn.finding import raise_errors
 from hasn.ir.structure import flatten, structure_findings
 from hasn.ir.typed import with_types
 from hasn.ir.whole import whole_file

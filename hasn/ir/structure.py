@@ -10,33 +10,10 @@ from typing import Any
 import nir
 
 from hasn.errors import GraphError
-from hasn.ir.finding import Finding, in_graph, raise_errors
+from hasn.finding import Finding, in_graph, raise_errors
+from hasn.nodes.lookup import is_known, kind_names
 
 Edge = tuple[str, str]
-
-#: Every NIR 1.0.8 primitive that hasn gives a meaning to.
-PRIMITIVES: tuple[type[nir.NIRNode], ...] = (
-    nir.Input,
-    nir.Output,
-    nir.NIRGraph,
-    nir.Affine,
-    nir.Linear,
-    nir.Scale,
-    nir.Conv1d,
-    nir.Conv2d,
-    nir.SumPool2d,
-    nir.AvgPool2d,
-    nir.Flatten,
-    nir.Delay,
-    nir.Threshold,
-    nir.I,
-    nir.IF,
-    nir.LI,
-    nir.LIF,
-    nir.CubaLI,
-    nir.CubaLIF,
-)
-PRIMITIVE_NAMES = tuple(primitive.__name__ for primitive in PRIMITIVES)
 
 
 @dataclass(frozen=True)
@@ -83,14 +60,9 @@ def _meaning_findings(graph: nir.NIRGraph, top: bool) -> Iterator[Finding]:
             yield Finding("error", name, "", message, "Rename the node.", got=repr(name))
         if isinstance(node, nir.NIRGraph):
             yield from in_graph(name, _meaning_findings(node, top=False))
-        elif type(node) not in PRIMITIVES:  # a subclass may mean something else
-            yield Finding(
-                "error",
-                name,
-                "",
-                f"unknown node type {type(node).__name__}",
-                f"hasn runs {', '.join(PRIMITIVE_NAMES)}.",
-            )
+        elif not is_known(node):
+            what, way = f"unknown node type {type(node).__name__}", f"hasn runs {', '.join(kind_names())}."
+            yield Finding("error", name, "", what, way)
     if top and not any(isinstance(node, nir.Output) for node in graph.nodes.values()):
         yield Finding(
             "warning",

@@ -15,9 +15,9 @@ import nir
 import numpy as np
 
 from hasn.errors import ParameterError
-from hasn.ir.finding import Finding
+from hasn.finding import Finding
 from hasn.ir.structure import FlatGraph
-from hasn.ir.timestep import TAUS
+from hasn.ir.timestep import taus_of
 
 Array = np.ndarray[Any, Any]
 #: Membranes and synapses decay within milliseconds to about a second; all of them slower than this is suspected ...
@@ -33,7 +33,7 @@ def suspicion_findings(flat: FlatGraph, dt: float) -> Iterator[Finding]:
     taus = {
         (name, parameter): np.asarray(getattr(node, parameter), dtype=float).reshape(-1)
         for name, node in flat.nodes.items()
-        for parameter in TAUS.get(type(node), ())
+        for parameter in taus_of(node)
         if np.size(getattr(node, parameter))
     }
     if taus:
@@ -69,9 +69,9 @@ def _tau_findings(taus: dict[tuple[str, str], Array], flat: FlatGraph, dt: float
 
 def _knows_dt(flat: FlatGraph, dt: float) -> bool:
     """Whether ``r = tau/dt`` throughout: then whoever wrote the graph reckoned with this dt."""
-    membranes = [node for node in flat.nodes.values() if type(node) in TAUS]
+    membranes = [node for node in flat.nodes.values() if taus_of(node)]
     return all(
-        np.allclose(np.asarray(node.r, dtype=float) * dt, getattr(node, TAUS[type(node)][-1]), rtol=1e-3)
+        np.allclose(np.asarray(node.r, dtype=float) * dt, getattr(node, taus_of(node)[-1]), rtol=1e-3)
         for node in membranes
     )
 

@@ -9,16 +9,15 @@ import nir
 import numpy as np
 
 from hasn.errors import TimeStepError
-from hasn.ir.finding import Finding
+from hasn.finding import Finding
 from hasn.ir.structure import FlatGraph
+from hasn.nodes.lookup import kind_of, neuron_kind
 
-#: Time constants by neuron type; the membrane's last.
-TAUS: dict[type[nir.NIRNode], tuple[str, ...]] = {
-    nir.LI: ("tau",),
-    nir.LIF: ("tau",),
-    nir.CubaLI: ("tau_syn", "tau_mem"),
-    nir.CubaLIF: ("tau_syn", "tau_mem"),
-}
+
+def taus_of(node: nir.NIRNode) -> tuple[str, ...]:
+    """Names of a node's time constants, the membrane's last."""
+    kind = neuron_kind(node)
+    return () if kind is None else kind.taus
 
 
 def check_dt(value: Any) -> float:
@@ -59,11 +58,11 @@ def propose_dt(flat: FlatGraph) -> float | None:
     """
     candidates: list[float] = []
     for node in flat.nodes.values():
-        tau = getattr(node, "tau", None) if isinstance(node, nir.LI | nir.LIF) else getattr(node, "tau_mem", None)
-        if tau is None:
+        taus = taus_of(node)
+        if not taus or not hasattr(node, "r"):
             continue
         with np.errstate(all="ignore"):
-            ratio = np.asarray(tau, dtype=float) / np.asarray(node.r, dtype=float)
+            ratio = np.asarray(getattr(node, taus[-1]), dtype=float) / np.asarray(node.r, dtype=float)
         candidates.extend(np.unique(ratio[np.isfinite(ratio) & (ratio > 0) & (np.asarray(node.r) != 1)]).tolist())
     if not candidates or max(candidates) > 1.001 * min(candidates):
         return None
@@ -78,7 +77,7 @@ def missing_dt_text(flat: FlatGraph) -> str:
 
 
 def dt_findings(flat: FlatGraph, dt: float | None, method: str) -> Iterator[Finding]:
-    """dt missing, Euler steps that oscillate (tau < dt <= 2 tau) or diverge (dt > 2 tau), rounded delays."""
+    """dt missing, or what each node's kind holds against it."""
     if dt is None:
         yield Finding(
             "warning",
@@ -90,51 +89,4 @@ def dt_findings(flat: FlatGraph, dt: float | None, method: str) -> Iterator[Find
         )
         return
     for name, node in flat.nodes.items():
-        if method == "euler":
-            for parameter in TAUS.get(type(node), ()):
-                yield from _euler_findings(name, parameter, np.asarray(getattr(node, parameter), dtype=float), dt)
-        if isinstance(node, nir.Delay):
-            yield from _delay_findings(name, np.asarray(node.delay, dtype=float), dt)
-
-
-def _euler_findings(name: str, parameter: str, tau: np.ndarray[Any, Any], dt: float) -> Iterator[Finding]:
-    if tau.size == 0:
-        return
-    shortest = float(tau.min())
-    if dt > 2 * shortest:
-        yield Finding(
-            "error",
-            name,
-            parameter,
-            "is under dt/2, so an Euler step diverges",
-            "Take a smaller dt, or method='exact'.",
-            f"{shortest:g} s",
-            f">= {dt / 2:g} s (dt = {dt:g} s)",
-            TimeStepError,
-        )
-    elif dt > shortest:
-        yield Finding(
-            "warning",
-            name,
-            parameter,
-            "is under dt, so an Euler step overshoots and oscillates",
-            "Take a smaller dt, or method='exact'.",
-            f"{shortest:g} s",
-            f">= dt = {dt:g} s",
-            TimeStepError,
-        )
-
-
-def _delay_findings(name: str, delay: np.ndarray[Any, Any], dt: float) -> Iterator[Finding]:
-    steps = delay / dt
-    # 1e-6 of a step is far above the rounding of delay/dt and far below any delay that is meant.
-    off = np.abs(steps - np.rint(steps)) > 1e-6
-    if np.any(off):
-        yield Finding(
-            "warning",
-            name,
-            "delay",
-            "is no whole number of steps and is rounded to the nearest",
-            f"Give a multiple of dt = {dt:g} s.",
-            f"{float(delay[off].reshape(-1)[0]):g} s",
-        )
+        yield from kind_of(node).time_findings(name, node, dt, method)

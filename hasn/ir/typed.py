@@ -9,8 +9,9 @@ import numpy as np
 
 from hasn.errors import GraphError
 from hasn.ir.parameters import parameter_findings
-from hasn.ir.shapes import Shape, infer_shapes
+from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import flatten
+from hasn.program.model import Shape
 
 
 def with_types(graph: nir.NIRGraph) -> nir.NIRGraph:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling
-from hasn.program.model import Compare, Connection, Edge, Neurons, Program, Row, Sink, Source, Step
+from hasn.program.model import Condition, Connection, Edge, Neurons, Node, Program, Row, Sink, Source, Threshold, moves
 
 
 @dataclass(frozen=True)
-class StepSummary:
-    """One step of a Program for a reader.
+class NodeSummary:
+    """One node of a Program for a reader.
 
     Attributes:
-        name: the step's name.
+        name: the node's name.
         kind: "Input", "LIF", "Conv2d" ...
         shape: shape of its value, without time and batch.
         details: its coefficients, one statement each.
@@ -31,17 +31,17 @@ class StepSummary:
     sources: tuple[str, ...]
 
 
-def summaries(program: Program) -> list[StepSummary]:
-    """Every step, in the order of evaluation."""
+def summaries(program: Program) -> list[NodeSummary]:
+    """Every node, in the order of evaluation."""
     return [
-        StepSummary(
-            step.name,
-            kind_of(step),
-            step.shape,
-            details_of(step, program.dt),
-            tuple(_source_text(e) for e in program.edges_into(step.name)),
+        NodeSummary(
+            node.name,
+            kind_of(node),
+            node.shape,
+            details_of(node, program.dt),
+            tuple(_source_text(e) for e in program.edges_into(node.name)),
         )
-        for step in program.steps
+        for node in program.nodes
     ]
 
 
@@ -69,21 +69,21 @@ def span(values: Any) -> str:
     return f"{low:.6g}" if low == high else f"{low:.4g} .. {high:.4g}"
 
 
-def kind_of(step: Step) -> str:
-    """The step in NIR's vocabulary, as far as the coefficients tell."""
-    if isinstance(step, Source):
+def kind_of(node: Node) -> str:
+    """The node in NIR's vocabulary, as far as the coefficients tell."""
+    if isinstance(node, Source):
         return "Input"
-    if isinstance(step, Sink):
+    if isinstance(node, Sink):
         return "Output"
-    if isinstance(step, Compare):
+    if isinstance(node, Threshold):
         return "Threshold"
-    if isinstance(step, Connection):
-        return _map_kind(step)
-    return _neuron_kind(step)
+    if isinstance(node, Connection):
+        return _map_kind(node)
+    return _neuron_kind(node)
 
 
-def _map_kind(step: Connection) -> str:
-    shown = step.map
+def _map_kind(node: Connection) -> str:
+    shown = node.map
     if isinstance(shown, Convolution):
         return f"Conv{len(shown.stride)}d"
     if isinstance(shown, Pooling):
@@ -92,54 +92,71 @@ def _map_kind(step: Connection) -> str:
         return "Affine" if shown.bias is not None else "Linear"
     if isinstance(shown, Scaling):
         return "Scale"
-    return "Delay" if step.delay is not None else "Reshape"
+    return "Delay" if node.delay is not None else "Reshape"
 
 
-def _neuron_kind(step: Neurons) -> str:
-    ending = "F" if step.spiking else ""
-    if step.states == ("c", "v"):
-        return f"CubaLI{ending}"
-    if step.states != ("v",):
+def _neuron_kind(node: Neurons) -> str:
+    ending = "F" if node.spiking else ""
+    if node.update == "general":
         return "Neurons"
-    keeps = [coefficient for row in step.rows for state, coefficient in row.terms if state == "v"]
-    leaks = any(np.any(keep != 1.0) for keep in keeps)
+    if node.update != "one row":
+        return f"CubaLI{ending}"
+    leaks = any(np.any(keep != 1.0) for _, keep in node.rows[0].terms)
     return f"{'LI' if leaks else 'I'}{ending}"
 
 
-def details_of(step: Step, dt: float) -> tuple[str, ...]:
-    """A step's coefficients: each as its uniform value, or as a range."""
-    if isinstance(step, Connection):
-        return (*_map_details(step.map), *_delay_details(step, dt))
-    if isinstance(step, Compare):
-        return (f"1 where x > {span(step.threshold)}",)
-    if isinstance(step, Neurons):
-        return _neuron_details(step)
+def details_of(node: Node, dt: float) -> tuple[str, ...]:
+    """A node's coefficients: each as its uniform value, or as a range."""
+    if isinstance(node, Connection):
+        return (*_map_details(node.map), *_delay_details(node, dt))
+    if isinstance(node, Threshold):
+        return (f"1 where x > {span(node.threshold)}",)
+    if isinstance(node, Neurons):
+        return _neuron_details(node)
     return ()
 
 
-def _delay_details(step: Connection, dt: float) -> tuple[str, ...]:
-    if step.delay is None:
+def _delay_details(node: Connection, dt: float) -> tuple[str, ...]:
+    if node.delay is None:
         return ()
-    return (f"delay {span(step.delay)} steps = {span(step.delay * dt * 1e3)} ms",)
+    return (f"delay {span(node.delay)} steps = {span(node.delay * dt * 1e3)} ms",)
 
 
-def _neuron_details(step: Neurons) -> tuple[str, ...]:
-    lines = [_row_text(row) for row in step.rows]
-    if step.threshold is not None:
-        lines.append(f"spike where v > {span(step.threshold)}")
-    if step.jump is not None and step.reset is not None:
-        lines.append(f"then v ← {span(step.jump)}" if step.reset == "zero" else f"then v ← v − {_factor(step.jump)}")
-    start = [f"{state} = {span(value)}" for state, value in step.initial.items() if np.any(value)]
+def _neuron_details(node: Neurons) -> tuple[str, ...]:
+    lines = [_row_text(row) for row in node.rows]
+    if node.condition is not None:
+        lines += [_condition_text(node.condition), *(f"then {_reset_text(row)}" for row in node.resets)]
+    if node.held is not None:
+        lines.append(f"v is held for {span(node.held)} steps after a spike")
+    start = [f"{state} = {span(value)}" for state, value in node.initial.items() if np.any(value)]
     return (*lines, *(["starts at " + ", ".join(start)] if start else []))
 
 
 def _row_text(row: Row) -> str:
-    parts = [f"{_factor(value)} {state}" for state, value in row.terms]
+    parts = [_term_text(value, f"{state} of before" if row.before else state) for state, value in row.terms]
     if row.gain is not None:
         parts.append(f"{_factor(row.gain)} I")
     if row.bias is not None:
         parts.append(_factor(row.bias))
-    return f"{row.state} ← {' + '.join(parts)}"
+    return f"{row.state} ← {' + '.join(parts) or '0'}"
+
+
+def _condition_text(condition: Condition) -> str:
+    seen = " + ".join(_term_text(value, state) for state, value in condition.terms)
+    return f"spike where {seen} > {span(-condition.constant)}"
+
+
+def _reset_text(row: Row) -> str:
+    """A row that only moves its state reads as what it takes off or adds."""
+    if not moves(row.terms, row.state) or row.bias is None:
+        return _row_text(row)
+    if np.all(row.bias <= 0):
+        return f"{row.state} ← {row.state} − {_factor(-row.bias)}"
+    return f"{row.state} ← {row.state} + {_factor(row.bias)}"
+
+
+def _term_text(value: Any, state: str) -> str:
+    return state if np.all(value == 1.0) else f"{_factor(value)} {state}"
 
 
 def _factor(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A Program as text: its steps, the network of populations it makes, and what hardware would shift."""
+"""A Program as text: its nodes, the network of populations it makes, and what hardware would shift."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def program_text(program: Program, *, width: int = 118) -> str:
     head = f"dt {program.dt * 1e3:g} ms, {program.method}, {program.timing} timing"
     return "\n".join(
         [
-            f"Program: {len(program.steps)} nodes in the order of evaluation ({head})",
+            f"Program: {len(program.nodes)} nodes in the order of evaluation ({head})",
             plain_text(_steps_table(program), width),
             f"Network: {populations}, {counted(len(network.projections), 'projection')}",
             plain_text(_projections_table(network, program.dt), width),
@@ -60,15 +60,15 @@ def _table(*columns: str) -> Any:
 def _steps_table(program: Program) -> Any:
     from rich.text import Text
 
-    table = _table("#", "step", "kind", "shape", "what it does", "from")
-    for number, step in enumerate(summaries(program), start=1):
+    table = _table("#", "node", "kind", "shape", "what it does", "from")
+    for number, node in enumerate(summaries(program), start=1):
         cells = (
             str(number),
-            step.name,
-            step.kind,
-            shape_text(step.shape),
-            "\n".join(step.details),
-            "\n".join(step.sources),
+            node.name,
+            node.kind,
+            shape_text(node.shape),
+            "\n".join(node.details),
+            "\n".join(node.sources),
         )
         table.add_row(*map(Text, cells))
     return table

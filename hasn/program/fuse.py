@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hasn.program.maps import Convolution, Identity, Matrix
-from hasn.program.model import Compare, Connection, Floats, Neurons, Program, Shape, Sink, Source
+from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Relay:
     shape: Shape
 
 
-Population: TypeAlias = Source | Neurons | Compare | Relay
+Population: TypeAlias = Source | Neurons | Threshold | Relay
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Network:
     """Populations in the order of evaluation, projections between them, and constant drives.
 
     Attributes:
-        populations: Sources, Neurons, Compares, Relays; a projection without delay points forwards.
+        populations: Sources, Neurons, Thresholds, Relays; a projection without delay points forwards.
         projections: at most one for each (source, target, delay).
         drives: target -> {first step: value added to the input at every step from there on (flat)}.
         outputs: Output node -> the population whose value it shows.
@@ -85,7 +85,7 @@ class Network:
 
 def has_spikes(population: Population) -> bool:
     """Whether a population's value is 0 or 1 by its kind (an Input's value is whatever the user gives)."""
-    return isinstance(population, Compare) or (isinstance(population, Neurons) and population.spiking)
+    return isinstance(population, Threshold) or (isinstance(population, Neurons) and population.spiking)
 
 
 @dataclass
@@ -111,13 +111,13 @@ def fuse(program: Program) -> Network:
 class _Fusion:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.steps = program.by_name
-        self.into = {name: program.edges_into(name) for name in self.steps}
+        self.nodes = program.by_name
+        self.into = {name: program.edges_into(name) for name in self.nodes}
         cut = self._stateless_loops()
         self.populations: dict[str, Population] = {
-            name: Relay(name, step.shape) if isinstance(step, Sink) or name in cut else step  # type: ignore[misc]
-            for name, step in self.steps.items()
-            if not isinstance(step, Connection) or name in cut
+            name: Relay(name, node.shape) if isinstance(node, Sink) or name in cut else node  # type: ignore[misc]
+            for name, node in self.nodes.items()
+            if not isinstance(node, Connection) or name in cut
         }
         self.known: dict[str, _Sum] = {}
 
@@ -126,7 +126,7 @@ class _Fusion:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        names = [step.name for step in self.program.of(Connection)]
+        names = [node.name for node in self.program.of(Connection)]
         index = {name: i for i, name in enumerate(names)}
         inner = [e for e in self.program.edges if e.source in index and e.target in index]
         if not inner:
@@ -139,14 +139,14 @@ class _Fusion:
     def network(self) -> Network:
         projections: list[Projection] = []
         drives: dict[str, dict[int, Floats]] = {}
-        outputs = {step.name: step.name for step in self.program.of(Sink)}
+        outputs = {node.name: node.name for node in self.program.of(Sink)}
         passing_on = {edge.source for edge in self.program.edges}  # an Output may have edges of its own
-        for step in self.program.of(Connection):  # in order, so that a long chain needs no deep recursion
-            self._value(step.name)
+        for node in self.program.of(Connection):  # in order, so that a long chain needs no deep recursion
+            self._value(node.name)
         for name, population in list(self.populations.items()):
             if isinstance(population, Source):
                 continue
-            total = self._result(name) if isinstance(self.steps[name], Connection) else self._incoming(name)
+            total = self._result(name) if isinstance(self.nodes[name], Connection) else self._incoming(name)
             alias = self._alias(name, total) if name in outputs and name not in passing_on else None
             if alias is not None:
                 outputs[name] = alias
@@ -165,7 +165,7 @@ class _Fusion:
         (((source, delay), matrix),) = total.terms.items()
         rows, columns = matrix.shape
         same = rows == columns and matrix.nnz == rows and bool(np.all(matrix.diagonal() == 1.0))
-        same = same and self.steps[source].shape == self.steps[name].shape
+        same = same and self.nodes[source].shape == self.nodes[name].shape
         return source if same and delay == 0 else None
 
     def _incoming(self, name: str) -> _Sum:
@@ -183,50 +183,50 @@ class _Fusion:
         return self.known[name]
 
     def _result(self, name: str) -> _Sum:
-        step = self.steps[name]
-        if not isinstance(step, Connection):
+        node = self.nodes[name]
+        if not isinstance(node, Connection):
             raise TypeError(f"{name} is no connection")
-        return _delayed(step, _mapped(step, self._incoming(name), self._in_shape(name)))
+        return _delayed(node, _mapped(node, self._incoming(name), self._in_shape(name)))
 
     def _in_shape(self, name: str) -> Shape:
         for edge in self.into[name]:
-            return self.steps[edge.source].shape
-        return self.steps[name].shape
+            return self.nodes[edge.source].shape
+        return self.nodes[name].shape
 
 
-def _mapped(step: Connection, total: _Sum, shape: Shape) -> _Sum:
-    if isinstance(step.map, Identity):
+def _mapped(node: Connection, total: _Sum, shape: Shape) -> _Sum:
+    if isinstance(node.map, Identity):
         return total
     if not total.terms and not total.drive:
         result = _Sum({}, {})
     else:
-        matrix = step.map.matrix(shape)
+        matrix = node.map.matrix(shape)
         result = _Sum(
             {key: matrix @ m for key, m in total.terms.items()}, {k: matrix @ v for k, v in total.drive.items()}
         )
-    bias = bias_vector(step)
+    bias = bias_vector(node)
     if bias is not None:
         result.drive[0] = result.drive.get(0, 0.0) + bias
     return result
 
 
-def bias_vector(step: Connection) -> Floats | None:
+def bias_vector(node: Connection) -> Floats | None:
     """The bias for each flat element of the result, or None if the map adds nothing."""
-    bias = step.map.bias
+    bias = node.map.bias
     if bias is None or not np.any(bias):
         return None
     flat = np.asarray(bias, dtype=np.float64).reshape(-1)
-    if isinstance(step.map, Convolution):
-        return np.repeat(flat, int(np.prod(step.shape[1:])))
+    if isinstance(node.map, Convolution):
+        return np.repeat(flat, int(np.prod(node.shape[1:])))
     return flat
 
 
-def _delayed(step: Connection, total: _Sum) -> _Sum:
-    if step.delay is None:
+def _delayed(node: Connection, total: _Sum) -> _Sum:
+    if node.delay is None:
         return total
     from scipy.sparse import csr_array, dia_array
 
-    steps = step.delay.reshape(-1)
+    steps = node.delay.reshape(-1)
     result = _Sum({}, {})
     for delay in np.unique(steps):
         chosen = (steps == delay).astype(np.float64)

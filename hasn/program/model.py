@@ -1,8 +1,9 @@
-"""The kinds of step that a Program has. Frozen: no pass changes one in place."""
+"""The kinds of node that a Program has. Frozen: no pass changes one in place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,8 @@ from hasn.program.maps import LinearMap
 
 Shape = tuple[int, ...]
 Floats: TypeAlias = NDArray[np.float64]
+#: The coefficient 1 of all neurons of any population.
+ONE: Floats = np.ones(())
 
 
 @dataclass(frozen=True)
@@ -51,40 +54,92 @@ class Connection:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a neuron's update: ``state <- sum(coefficient * state') + gain * x + bias``.
+    """One line of a neuron's update, or of its reset: ``state <- sum(coefficient * state') + gain * x + bias``.
 
-    The rows of a neuron act one after the other; each sees what those before it have written. The sum is taken from
-    left to right in the order of ``terms``, then ``gain * x``, then ``bias``.
+    The rows of a neuron act one after the other; each sees what those before it have written, unless it says that it
+    reads the states of before the step. The sum is taken from left to right in the order of ``terms``, then
+    ``gain * x``, then ``bias``.
 
     Attributes:
         state: the state that is written.
         terms: (state that is read, its coefficient for each neuron), in order.
         gain: weight of the summed input for each neuron; None: this row does not read the input.
         bias: constant for each neuron (what the leak adds); None for none.
+        before: whether the terms read the states of before the step.
     """
 
     state: str
     terms: tuple[tuple[str, Floats], ...]
     gain: Floats | None = None
     bias: Floats | None = None
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a neuron spikes: ``z = 1[sum(coefficient * state) + constant > 0]`` (strict), summed from left to right.
+
+    Attributes:
+        terms: (state, its coefficient for each neuron), in order.
+        constant: for each neuron; minus the threshold.
+    """
+
+    terms: tuple[tuple[str, Floats], ...]
+    constant: Floats
+
+
+def moves(terms: tuple[tuple[str, Floats], ...], state: str) -> bool:
+    """Whether these terms are ``1 state`` and nothing else."""
+    return len(terms) == 1 and terms[0][0] == state and bool(np.all(terms[0][1] == 1.0))
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A threshold on ``v`` alone and one jump of ``v``: ``z = 1[v > threshold]``; where ``z``: ``v <- jump`` (reset
+    "zero") or ``v <- v - jump`` ("subtract").
+
+    What most neurons do, and all that stock simulators and chips have a name for; :attr:`Neurons.firing` finds it.
+    """
+
+    threshold: Floats
+    reset: Literal["zero", "subtract"]
+    jump: Floats
+
+    @property
+    def condition(self) -> Condition:
+        """The same as a spike condition (``v - threshold > 0`` is ``v > threshold`` exactly, subnormals included)."""
+        return Condition((("v", ONE),), -self.threshold)
+
+    @property
+    def resets(self) -> tuple[Row, ...]:
+        """The same as rows."""
+        if self.reset == "zero":
+            return (Row("v", (), bias=self.jump),)
+        return (Row("v", (("v", ONE),), bias=-self.jump),)
+
+
+#: Names of an update's form. "one row": ``v`` alone. "current first": ``c``, then ``v`` with the new ``c``. "voltage
+#: first": ``v`` with the old ``c``, then ``c``. All else is "general".
+Update: TypeAlias = Literal["one row", "current first", "voltage first", "general"]
 
 
 @dataclass(frozen=True)
 class Neurons:
-    """A population: a linear update of its states, then perhaps a threshold on ``v`` and a jump at the spike.
+    """A population: a linear update of its states, then perhaps a spike condition and rows that act at a spike.
 
-    ``z = 1[v > threshold]`` (strict), and where ``z``: ``v <- jump`` (reset "zero") or ``v <- v - jump`` ("subtract").
-    The output is ``z``, or ``v`` where there is no threshold.
+    The rows of ``update`` act at every step. Where ``z``, the rows of ``resets`` act, one after the other. For
+    ``held`` steps after a spike ``v`` keeps its value, whatever arrives, and the neuron cannot spike; its other states
+    go on. The output is ``z``, or ``v`` where there is no condition.
 
     Attributes:
         name: the node's name.
         shape: shape of the population.
-        states: the states' names, ``v`` among them.
+        states: the states' names, ``v`` among them: what is recorded and held.
         rows: the update, in order.
         initial: value of each state before the first step.
-        threshold: for each neuron, or None: the population does not spike.
-        reset: how ``v`` jumps at a spike.
-        jump: for each neuron: where to (zero) or by how much (subtract).
+        condition: when a neuron spikes, or None: the population does not.
+        resets: what a spike changes.
+        held: steps after a spike for each neuron, or None for none.
     """
 
     name: str
@@ -92,18 +147,61 @@ class Neurons:
     states: tuple[str, ...]
     rows: tuple[Row, ...]
     initial: dict[str, Floats]
-    threshold: Floats | None = None
-    reset: Literal["zero", "subtract"] | None = None
-    jump: Floats | None = None
+    condition: Condition | None = None
+    resets: tuple[Row, ...] = ()
+    held: NDArray[np.int64] | None = None
 
     @property
     def spiking(self) -> bool:
-        """Whether the population has a threshold."""
-        return self.threshold is not None
+        """Whether the population has a spike condition."""
+        return self.condition is not None
+
+    @cached_property
+    def update(self) -> Update:
+        """The name of the update's form: the one place that tells them apart."""
+        form = [(row.state, tuple(state for state, _ in row.terms), row.before) for row in self.rows]
+        if form == [("v", ("v",), False)]:
+            return "one row"
+        if sorted(form) != [("c", ("c",), False), ("v", ("v", "c"), False)]:
+            return "general"
+        current = next(row for row in self.rows if row.state == "c")
+        if current.bias is not None:
+            return "general"
+        if self.rows[0].state == "v":
+            return "voltage first"
+        return "current first" if self.rows[1].gain is None else "general"
+
+    @cached_property
+    def firing(self) -> Firing | None:
+        """Threshold and jump, where the condition and the resets are nothing else; None where they are more."""
+        if self.condition is None or len(self.resets) != 1:
+            return None
+        (reset,) = self.resets
+        if not moves(self.condition.terms, "v") or reset.state != "v" or reset.bias is None:
+            return None
+        if not reset.terms:
+            return Firing(-self.condition.constant, "zero", reset.bias)
+        return Firing(-self.condition.constant, "subtract", -reset.bias) if moves(reset.terms, "v") else None
+
+    @property
+    def threshold(self) -> Floats | None:
+        """Minus the constant of its condition: the threshold, without what moves it; None: it does not spike."""
+        return None if self.condition is None else -self.condition.constant
+
+    @property
+    def reset(self) -> Literal["zero", "subtract"] | None:
+        """How a spike resets ``v``: to a value, or by an amount; None: it does not."""
+        rows = [row for row in self.resets if row.state == "v"]
+        return ("subtract" if rows[0].terms else "zero") if rows else None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what stock neurons are: a named update, a threshold and a jump of ``v`` or none, no hold."""
+        return self.update != "general" and (self.firing is not None or not self.spiking) and self.held is None
 
 
 @dataclass(frozen=True)
-class Compare:
+class Threshold:
     """``y = 1[x > threshold]`` (strict): NIR's Threshold."""
 
     name: str
@@ -111,7 +209,7 @@ class Compare:
     threshold: Floats
 
 
-Step: TypeAlias = Source | Sink | Connection | Neurons | Compare
+Node: TypeAlias = Source | Sink | Connection | Neurons | Threshold
 
 
 @dataclass(frozen=True)
@@ -128,44 +226,44 @@ class Program:
     """A graph in discrete time.
 
     Attributes:
-        steps: in the order of evaluation inside one time step.
+        nodes: in the order of evaluation inside one time step.
         edges: who adds what; only an edge with a delay may point backwards.
-        dt: seconds a step; kept for recordings, no step needs it.
+        dt: seconds a step; kept for recordings, no node needs it.
         method: "euler" or "exact".
         timing: "synchronous" or "hardware" (every connection takes a step).
         metadata: the graph's own.
     """
 
-    steps: tuple[Step, ...]
+    nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     dt: float
     method: str
     timing: str
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def step(self, name: str) -> Step:
-        """The step of this name."""
+    def node(self, name: str) -> Node:
+        """The node of this name."""
         return self.by_name[name]
 
     @property
-    def by_name(self) -> dict[str, Step]:
-        """Steps by name, in the order of evaluation."""
-        return {step.name: step for step in self.steps}
+    def by_name(self) -> dict[str, Node]:
+        """Nodes by name, in the order of evaluation."""
+        return {node.name: node for node in self.nodes}
 
     def of(self, *kinds: type) -> list[Any]:
-        """The steps of these kinds, in the order of evaluation."""
-        return [step for step in self.steps if isinstance(step, kinds)]
+        """The nodes of these kinds, in the order of evaluation."""
+        return [node for node in self.nodes if isinstance(node, kinds)]
 
     def edges_into(self, name: str) -> list[Edge]:
-        """Edges that end at a step."""
+        """Edges that end at a node."""
         return [edge for edge in self.edges if edge.target == name]
 
     @property
     def recorded_spikes(self) -> tuple[str, ...]:
-        """Names of the steps that have spikes to record."""
-        return tuple(s.name for s in self.steps if isinstance(s, Compare) or (isinstance(s, Neurons) and s.spiking))
+        """Names of the nodes that have spikes to record."""
+        return tuple(n.name for n in self.nodes if isinstance(n, Threshold) or (isinstance(n, Neurons) and n.spiking))
 
     @property
     def recorded_voltages(self) -> tuple[str, ...]:
-        """Names of the steps that have a membrane potential to record."""
-        return tuple(s.name for s in self.steps if isinstance(s, Neurons))
+        """Names of the nodes that have a membrane potential to record."""
+        return tuple(n.name for n in self.nodes if isinstance(n, Neurons))

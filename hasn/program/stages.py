@@ -1,6 +1,6 @@
 """A Program cut in stages that run one after the other over whole sequences, each on a device of its own.
 
-Nodes in a cycle stay together, whatever delays it has: their values go round within a step. So a stage only ever takes
+Nodes in a cycle stay together, whatever delays it has: their values go round within a node. So a stage only ever takes
 values from stages before it, and can run over all steps once those have. What crosses a cut is an Output of the stage
 before it and an Input of the one behind it; a value that is needed further on is passed through.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from hasn.errors import OptionError
 from hasn.program.cycles import cycles
 from hasn.program.maps import Convolution, Pooling
-from hasn.program.model import Connection, Edge, Program, Shape, Sink, Source, Step
+from hasn.program.model import Connection, Edge, Node, Program, Shape, Sink, Source
 
 #: What ``balance`` may name: the numbers that training moves (memory), or products of a step (time).
 BALANCES = ("parameters", "synapses")
@@ -83,7 +83,7 @@ def cut(program: Program, stages: int | Sequence[str], balance: str = "parameter
         wanted = f"1 to {len(groups)}: so many groups of nodes can be told apart"
         raise OptionError("no such number of stages", parameter="stages", got=count, wanted=wanted)
     place = _balanced(program, groups, count, balance) if isinstance(stages, int) else _named(program, groups, stages)
-    place |= {step.name: 0 for step in program.of(Source)}
+    place |= {node.name: 0 for node in program.of(Source)}
     place |= dict.fromkeys(_endings(program), count - 1)
     return _made(program, place, count)
 
@@ -91,13 +91,13 @@ def cut(program: Program, stages: int | Sequence[str], balance: str = "parameter
 def _endings(program: Program) -> set[str]:
     """Outputs that no node reads."""
     read = {edge.source for edge in program.edges}
-    return {step.name for step in program.of(Sink) if step.name not in read}
+    return {node.name for node in program.of(Sink) if node.name not in read}
 
 
 def _groups(program: Program) -> list[tuple[str, ...]]:
     """Nodes that are in cycles together, or one alone, without Inputs and Outputs; sources before targets."""
-    apart = {step.name for step in program.of(Source)} | _endings(program)
-    names = [step.name for step in program.steps if step.name not in apart]
+    apart = {node.name for node in program.of(Source)} | _endings(program)
+    names = [node.name for node in program.nodes if node.name not in apart]
     return cycles(names, [(e.source, e.target) for e in program.edges if not apart & {e.source, e.target}])
 
 
@@ -176,10 +176,10 @@ def _partition(count: int, ends: int, joined: Callable[[int, int, Value], Value]
 
 def _crossing(program: Program, groups: list[tuple[str, ...]]) -> list[int]:
     """Numbers a step that cross a cut before each group."""
-    place = {step.name: -1 for step in program.of(Source)}
+    place = {node.name: -1 for node in program.of(Source)}
     place |= {name: i for i, group in enumerate(groups) for name in group}
     last = _last_read(program, place, len(groups))
-    sizes = {step.name: math.prod(step.shape) for step in program.steps}
+    sizes = {node.name: math.prod(node.shape) for node in program.nodes}
     return [
         0 if not cut_at else sum(sizes[name] for name, at in place.items() if at < cut_at <= last[name])
         for cut_at in range(len(groups))
@@ -194,16 +194,16 @@ def _last_read(program: Program, place: dict[str, int], end: int) -> dict[str, i
     return last
 
 
-def _cost(step: Step, balance: str) -> int:
-    """Weights, biases and scales of a step, or its products."""
-    if not isinstance(step, Connection):
+def _cost(node: Node, balance: str) -> int:
+    """Weights, biases and scales of a node, or its products."""
+    if not isinstance(node, Connection):
         return 0
-    weight = getattr(step.map, "weight", getattr(step.map, "scale", None))
+    weight = getattr(node.map, "weight", getattr(node.map, "scale", None))
     if balance == "parameters":
-        return sum(int(np.size(array)) for array in (weight, step.map.bias) if array is not None)
-    if isinstance(step.map, Pooling):
-        return math.prod(step.map.kernel) * math.prod(step.shape)
-    windows = math.prod(step.shape[1:]) if isinstance(step.map, Convolution) else 1
+        return sum(int(np.size(array)) for array in (weight, node.map.bias) if array is not None)
+    if isinstance(node.map, Pooling):
+        return math.prod(node.map.kernel) * math.prod(node.shape)
+    windows = math.prod(node.shape[1:]) if isinstance(node.map, Convolution) else 1
     return 0 if weight is None else int(np.size(weight)) * windows
 
 
@@ -213,30 +213,30 @@ def _cost(step: Step, balance: str) -> int:
 def _made(program: Program, place: dict[str, int], count: int) -> tuple[Stage, ...]:
     last = _last_read(program, place, count - 1)
     crossing = [
-        [step.name for step in program.steps if place[step.name] < stage <= last[step.name]] for stage in range(count)
+        [node.name for node in program.nodes if place[node.name] < stage <= last[node.name]] for stage in range(count)
     ]
     clock = program.of(Source)[0].name  # what no value leads into still needs to know how long a sequence is
     lonely = max((stage for stage in range(1, count) if not crossing[stage]), default=0)
     for stage in range(1, lonely + 1):
         crossing[stage] = crossing[stage] if clock in crossing[stage] else [clock, *crossing[stage]]
-    crossing[0] = [step.name for step in program.of(Source)]
-    crossing.append([step.name for step in program.of(Sink)])
+    crossing[0] = [node.name for node in program.of(Source)]
+    crossing.append([node.name for node in program.of(Sink)])
     return tuple(_stage(program, place, stage, crossing[stage], crossing[stage + 1]) for stage in range(count))
 
 
 def _stage(program: Program, place: dict[str, int], stage: int, incoming: Iterable[str], outgoing: list[str]) -> Stage:
-    shapes = {step.name: step.shape for step in program.steps}
-    own = [step for step in program.steps if place[step.name] == stage]
-    names = {step.name for step in own}
+    shapes = {node.name: node.shape for node in program.nodes}
+    own = [node for node in program.nodes if place[node.name] == stage]
+    names = {node.name for node in own}
     sources = [Source(name, shapes[name]) for name in incoming if name not in names]
     shown = {name: _shown_as(name, own) for name in outgoing}
     sinks = [Sink(sink, shapes[name]) for name, sink in shown.items() if sink != name]
     edges = [edge for edge in program.edges if place[edge.target] == stage]
     edges += [Edge(name, sink) for name, sink in shown.items() if sink != name]
-    part = replace(program, steps=(*sources, *own, *sinks), edges=tuple(edges))
-    return Stage(part, tuple(step.name for step in own), tuple(incoming), tuple(outgoing), tuple(shown.values()))
+    part = replace(program, nodes=(*sources, *own, *sinks), edges=tuple(edges))
+    return Stage(part, tuple(node.name for node in own), tuple(incoming), tuple(outgoing), tuple(shown.values()))
 
 
-def _shown_as(name: str, own: list[Step]) -> str:
+def _shown_as(name: str, own: list[Node]) -> str:
     """Name of the Sink that shows a value: itself, or one that no node of a graph can have, since it has a slash."""
-    return name if any(step.name == name and isinstance(step, Sink) for step in own) else f"{name}/on"
+    return name if any(node.name == name and isinstance(node, Sink) for node in own) else f"{name}/on"

@@ -38,7 +38,7 @@ def _one(comparison: Comparison, first: Divergence) -> str:
 
 
 def _neuron(comparison: Comparison, first: Divergence) -> int:
-    shape = comparison.program.step(first.node).shape
+    shape = comparison.program.node(first.node).shape
     return int(np.ravel_multi_index(first.index, shape)) if shape else 0
 
 

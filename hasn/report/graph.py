@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from itertools import pairwise
 
-from hasn.program.describe import StepSummary, counted, shape_text, summaries
+from hasn.program.describe import NodeSummary, counted, shape_text, summaries
 from hasn.program.model import Program
 from hasn.report.layout import Layout, Point, layout
 
@@ -25,8 +25,8 @@ _CELLS = ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF", "Neurons")
 
 def graph_svg(program: Program) -> str:
     """Draw a Program's steps and edges; a sentence instead if there are too many."""
-    if len(program.steps) > MOST_NODES:
-        return f"<p>The graph has {len(program.steps)} nodes, too many to be drawn here.</p>"
+    if len(program.nodes) > MOST_NODES:
+        return f"<p>The graph has {len(program.nodes)} nodes, too many to be drawn here.</p>"
     plan = layout(program)
     shapes = summaries(program)
     bottom = _EDGE + plan.rows * _STEP[1]
@@ -49,7 +49,7 @@ def _at(place: Point) -> Point:
     return _EDGE + place[0] * _STEP[0], _EDGE + place[1] * _STEP[1]
 
 
-def _box(plan: Layout, summary: StepSummary) -> str:
+def _box(plan: Layout, summary: NodeSummary) -> str:
     x, y = _at(plan.places[summary.name])
     kind = _CLASSES.get(summary.kind, "cell" if summary.kind in _CELLS else "map")
     middle = x + _BOX[0] / 2

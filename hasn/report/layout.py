@@ -38,7 +38,7 @@ class Layout:
 
 def layout(program: Program) -> Layout:
     """Each node in the layer after its latest source; edges over several layers bend round the boxes between."""
-    names = [step.name for step in program.steps]
+    names = [step.name for step in program.nodes]
     pairs = [(edge.source, edge.target) for edge in program.edges]
     backward = feedback_edges(names, pairs, [source.name for source in program.of(Source)])
     forward = [pair for pair in pairs if pair not in backward]

@@ -64,7 +64,7 @@ def _lively(comparison: Comparison, node: str, sample: int) -> int:
 
 def neuron_name(comparison: Comparison, trace: Trace) -> str:
     """ "node 'lif', neuron 3"."""
-    index = np.unravel_index(trace.neuron, comparison.program.step(trace.node).shape or (1,))
+    index = np.unravel_index(trace.neuron, comparison.program.node(trace.node).shape or (1,))
     return f"node '{trace.node}', neuron {index_text(tuple(int(i) for i in index))}"
 
 
@@ -106,7 +106,7 @@ def series(comparison: Comparison, label: str, trace: Trace, part: Window) -> ND
 
 def threshold_of(comparison: Comparison, trace: Trace) -> float | None:
     """The neuron's threshold in volts, if it has one."""
-    step = comparison.program.step(trace.node)
+    step = comparison.program.node(trace.node)
     if not isinstance(step, Neurons) or step.threshold is None:
         return None
     return float(np.broadcast_to(step.threshold, step.shape).reshape(-1)[trace.neuron])

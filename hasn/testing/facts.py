@@ -7,7 +7,7 @@ from functools import cache
 
 import nir
 
-from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.nodes.lookup import kind_names
 from hasn.testing.cases import CASES
 from hasn.testing.cases.case import Case
 from hasn.testing.structure import structure
@@ -35,7 +35,7 @@ FEATURES: dict[str, Callable[[Case], bool]] = {
 def facts(name: str) -> frozenset[str]:
     """The primitives and features of a case."""
     case = CASES[name]
-    primitives = {type(node).__name__ for node in inner(case.graph())} & set(PRIMITIVE_NAMES)
+    primitives = {type(node).__name__ for node in inner(case.graph())} & set(kind_names())
     if nested(case.graph()):
         primitives.add("NIRGraph")
     return frozenset(primitives | {feature for feature, holds in FEATURES.items() if holds(case)})

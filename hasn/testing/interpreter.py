@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hasn.executable import Executable, Raw
 from hasn.program.fuse import bias_vector
-from hasn.program.model import Compare, Connection, Neurons, Program
+from hasn.program.model import Connection, Neurons, Program, Threshold
+from hasn.program.simulate import Simulated
 from hasn.signals import Signals
 
 Array = NDArray[Any]
@@ -25,7 +26,7 @@ class Interpreter(Executable):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program, "float64")
-        self.states: dict[str, dict[str, Array]] = {}
+        self.populations: dict[str, Simulated] = {}
         self.sent: dict[str, list[Array]] = {}
         self.now = 0
         self.samples = 0
@@ -43,27 +44,13 @@ class Interpreter(Executable):
         return self.sent[name][self.now - steps].reshape(self.samples, -1) if self.now >= steps else 0.0
 
     def evaluate(self, step: Any, total: Array, inputs: dict[str, Array]) -> Array:
-        """The value (batch, *shape) of a Source, a population, a Compare or a sum, whose summed input is ``total``."""
+        """The value (batch, *shape) of a Source, a population, a Threshold or a sum; ``total`` is what arrives."""
         x = total.reshape(self.samples, *step.shape)
         if step.name in inputs:
             return inputs[step.name]
-        if isinstance(step, Compare):
+        if isinstance(step, Threshold):
             return (x > step.threshold).astype(float)
-        return self.update(step, x) if isinstance(step, Neurons) else x
-
-    def update(self, step: Neurons, x: Array) -> Array:
-        state = self.states[step.name]
-        for row in step.rows:
-            value = np.zeros_like(x)
-            for name, coefficient in row.terms:
-                value = value + coefficient * state[name]
-            value = value + (0.0 if row.gain is None else row.gain * x) + (0.0 if row.bias is None else row.bias)
-            state[row.state] = np.broadcast_to(value, x.shape)
-        if step.threshold is None or step.jump is None:
-            return state["v"]
-        z = state["v"] > step.threshold
-        state["v"] = np.where(z, step.jump if step.reset == "zero" else state["v"] - step.jump, state["v"])
-        return z.astype(float)
+        return self.populations[step.name].step(x) if isinstance(step, Neurons) else x
 
     # --- the Executable
 
@@ -74,17 +61,14 @@ class Interpreter(Executable):
         for t in range(given.steps):
             outputs = other._step({name: array[t] for name, array in given.values.items()})
             spikes = {name: other.sent[name][-1] for name in self.program.recorded_spikes}
-            voltages = {name: other.states[name]["v"] for name in self.program.recorded_voltages}
+            voltages = {name: other.populations[name].states["v"] for name in self.program.recorded_voltages}
             frames.append((outputs, spikes, voltages))
         done = [{name: np.stack([frame[k][name] for frame in frames]) for name in frames[0][k]} for k in range(3)]
         return Raw(done[0], done[1] if "spikes" in record else {}, done[2] if "voltages" in record else {})
 
     def _start_stream(self, batch: int) -> None:
         self.samples, self.now = batch, 0
-        self.states = {
-            step.name: {name: np.zeros((batch, *step.shape)) + value for name, value in step.initial.items()}
-            for step in self.program.of(Neurons)
-        }
+        self.populations = {node.name: Simulated(node, (batch,)) for node in self.program.of(Neurons)}
         self.sent = {name: [] for name in {**self.program.by_name, **self.network.by_name}}
 
     def _step(self, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -93,13 +77,13 @@ class Interpreter(Executable):
         return self.outputs()
 
     def _end_stream(self) -> None:
-        self.states, self.sent = {}, {}
+        self.populations, self.sent = {}, {}
 
     def _state(self) -> Any:
-        return copy.deepcopy((self.states, self.sent, self.now))
+        return copy.deepcopy((self.populations, self.sent, self.now))
 
     def _load_state(self, content: Any) -> None:
-        self.states, self.sent, self.now = copy.deepcopy(content)
+        self.populations, self.sent, self.now = copy.deepcopy(content)
 
 
 class ProgramInterpreter(Interpreter):
@@ -108,16 +92,16 @@ class ProgramInterpreter(Interpreter):
     backend = "program"
 
     def advance(self, inputs: dict[str, Array]) -> None:
-        for step in self.program.steps:
+        for step in self.program.nodes:
             edges = self.program.edges_into(step.name)
-            size = int(np.prod(self.program.step(edges[0].source).shape if edges else step.shape))
+            size = int(np.prod(self.program.node(edges[0].source).shape if edges else step.shape))
             total = np.zeros((self.samples, size)) + sum(self.delayed(e.source, e.delay) for e in edges)
             value = self.connect(step, total) if isinstance(step, Connection) else self.evaluate(step, total, inputs)
             self.sent[step.name].append(value)
 
     def connect(self, step: Connection, total: Array) -> Array:
         edges = self.program.edges_into(step.name)
-        y = (step.map.matrix(self.program.step(edges[0].source).shape) @ total.T).T if edges else 0.0
+        y = (step.map.matrix(self.program.node(edges[0].source).shape) @ total.T).T if edges else 0.0
         bias = bias_vector(step)
         y = np.zeros((self.samples, int(np.prod(step.shape)))) + y + (0.0 if bias is None else bias)
         if step.delay is not None:
@@ -130,7 +114,7 @@ class ProgramInterpreter(Interpreter):
         return np.asarray(y).reshape(self.samples, *step.shape)
 
     def outputs(self) -> dict[str, Array]:
-        names = [step.name for step in self.program.steps if type(step).__name__ == "Sink"]
+        names = [step.name for step in self.program.nodes if type(step).__name__ == "Sink"]
         return {name: self.sent[name][-1] for name in names}
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasn.backend import get_backend
-from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.nodes.lookup import kind_names
 from hasn.testing.facts import FEATURES, facts
 from hasn.testing.gaps import NOT_OFFERED
 from hasn.testing.runners import INTERPRETERS, PRECISIONS
@@ -103,7 +103,7 @@ def tables(rows: list[Row]) -> list[Table]:
         for column, (name, _precision) in found.items()
     }
     return [
-        Table("primitive", PRIMITIVE_NAMES, by_fact(PRIMITIVE_NAMES, " cases")),
+        Table("node kind", kind_names(), by_fact(kind_names(), " cases")),
         Table("feature", tuple(FEATURES), by_fact(tuple(FEATURES), " cases")),
         Table("tests", ("version", *KINDS.values()), kinds),
     ]

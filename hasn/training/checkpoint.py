@@ -16,7 +16,7 @@ from hasn.errors import FileError, GraphError, OptionError
 from hasn.ir.structure import flatten
 from hasn.ir.whole import whole_file
 from hasn.program.model import Neurons, Program
-from hasn.training.learnable import PARAMETERS
+from hasn.training.learnable import learnable
 
 if TYPE_CHECKING:
     import nir
@@ -32,15 +32,17 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> 
 
     So a resumed training may start from other random weights, which the checkpoint replaces; not from another graph.
     """
-    trained = _TRAINED.union(*(PARAMETERS[kind] for kind in learn))
     digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
     flat = flatten(graph)
     lowered = {step.name: step for step in program.of(Neurons)}
     for name in sorted(flat.nodes):
         node = flat.nodes[name]
+        trained = _TRAINED.union(*(learnable(node, kind) for kind in learn))
         digest.update(f"\n{name} {type(node).__name__}".encode())
         if name in lowered:  # what metadata or an option says of it
+            held = lowered[name].held
             digest.update(f" {lowered[name].reset} {lowered[name].initial['v'].tolist()}".encode())
+            digest.update(b"" if held is None else f" {held.tolist()}".encode())
         for parameter, value in sorted(vars(node).items()):
             if parameter in ("input_type", "output_type", "metadata", "input_shape"):
                 continue

@@ -26,14 +26,14 @@ import nir
 import numpy as np
 
 from hasn.errors import OptionError
-from hasn.program.discretise import rows_of
-from hasn.program.model import Compare, Connection, Neurons, Program
+from hasn.nodes.lookup import kind_of, neuron_kind
+from hasn.program.model import Connection, Neurons, Program, Threshold
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: NIR's names of what each option learns.
-PARAMETERS = {"tau": ("tau", "tau_syn", "tau_mem"), "threshold": ("v_threshold", "threshold"), "delay": ("delay",)}
+#: Names of what each option learns; "tau" are the time constants that a node's kind has.
+_PARAMETERS = {"threshold": ("v_threshold", "threshold"), "delay": ("delay",)}
 #: Steps of delay for each unit of its raw tensor.
 _STEPS = 100.0
 
@@ -80,15 +80,14 @@ class Learnable:
         self._modules: dict[str, Any] = {}
         for kind, share in learn.items():
             before = len(self.parts)
-            for step in program.of(Neurons, Compare, Connection):
-                for parameter in PARAMETERS[kind]:
-                    if hasattr(nodes[step.name], parameter):
-                        self.parts.append(_learned(step.name, nodes[step.name], parameter, share, program))
+            for step in program.of(Neurons, Threshold, Connection):
+                for parameter in learnable(nodes[step.name], kind):
+                    self.parts.append(_learned(step.name, nodes[step.name], kind, parameter, share, program))
             if len(self.parts) == before:
                 raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
         for name in {part.node for part in self.parts if part.parameter != "delay"}:
             self._nodes[name] = nodes[name]
-            self._modules[name] = _open(module_of(name), program.step(name))
+            self._modules[name] = _open(module_of(name), program.node(name))
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -107,7 +106,7 @@ class Learnable:
             for part in self.parts:
                 if part.node == name:
                     setattr(node, part.parameter, part.value())
-            for buffer, value in _coefficients(node, self.program.step(name), self.program).items():
+            for buffer, value in _coefficients(node, self.program.node(name), self.program).items():
                 setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
         network.delays = self._delays(like)
 
@@ -127,7 +126,15 @@ class Learnable:
             setattr(nodes[part.node], part.parameter, part.value().detach().numpy().copy())
 
 
-def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: Program) -> Learned:
+def learnable(node: nir.NIRNode, what: str) -> tuple[str, ...]:
+    """Names of the parameters of a node that ``learn={what: ...}`` learns."""
+    if what == "tau":
+        kind = neuron_kind(node)
+        return () if kind is None else kind.taus
+    return tuple(parameter.name for parameter in kind_of(node).parameters if parameter.name in _PARAMETERS[what])
+
+
+def _learned(name: str, node: nir.NIRNode, what: str, parameter: str, share: str, program: Program) -> Learned:
     import torch
 
     value = np.asarray(getattr(node, parameter), dtype=np.float64)
@@ -138,7 +145,7 @@ def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: 
                 node=name,
                 parameter=parameter,
                 got="learn='population'",
-                way_out=f"Pass learn={{{_kind(parameter)!r}: 'neuron'}}.",
+                way_out=f"Pass learn={{{what!r}: 'neuron'}}.",
             )
         start = torch.tensor(float(value.flat[0]), dtype=torch.float64)
     else:
@@ -149,11 +156,6 @@ def _learned(name: str, node: nir.NIRNode, parameter: str, share: str, program: 
         limit = "above v_reset" if "threshold" in parameter else f"above dt = {program.dt}"
         raise OptionError("lies on its limit and cannot be learned", node=name, parameter=parameter, wanted=limit)
     return Learned(name, parameter, raw.requires_grad_(), value.shape, meaning)
-
-
-def _kind(parameter: str) -> str:
-    """The option that learns a parameter."""
-    return next(kind for kind, names in PARAMETERS.items() if parameter in names)
 
 
 def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -186,7 +188,7 @@ def _softplus(raw: Tensor) -> Tensor:
 
 def _open(module: Any, step: Any) -> Any:
     """The module that holds a node's coefficients, each open to be set: a general neuron in place of a stock one."""
-    if isinstance(step, Compare):
+    if isinstance(step, Threshold):
         return module
     from hasn.backends.snntorch.neurons import LinearNeuron
 
@@ -201,17 +203,16 @@ def _open(module: Any, step: Any) -> Any:
 def _coefficients(node: nir.NIRNode, step: Any, program: Program) -> dict[str, Tensor]:
     """Buffer of a general neuron (or of a comparator) -> its value, as the lowering makes it."""
     xp = _names()
-    if isinstance(step, Compare):
+    if isinstance(step, Threshold):
         return {"threshold": node.threshold}
-    found: dict[str, Any] = {}
+    from hasn.backends.snntorch.neurons import coefficients
+
+    kind = neuron_kind(node)
+    assert kind is not None
     dt = xp.asarray(program.dt)  # torch turns float / tensor into a product with the reciprocal, which rounds twice
-    for i, row in enumerate(rows_of(node, dt, program.method, xp)):
-        found |= {f"a{i}_{state}": coefficient for state, coefficient in row.terms}
-        found |= {f"{part}{i}": value for part in ("gain", "bias") if (value := getattr(row, part)) is not None}
-    if step.spiking:
-        threshold, v_reset = xp.asarray(node.v_threshold), xp.asarray(node.v_reset)
-        found |= {"threshold": threshold, "jump": v_reset if step.reset == "zero" else threshold - v_reset}
-    return found
+    condition, resets = kind.firing(node, step.reset, xp) if step.spiking else (None, ())
+    found = coefficients(kind.rows(node, dt, program.method, xp), condition, resets)
+    return {name: xp.asarray(value) for name, value in found.items()}
 
 
 def _names() -> Any:

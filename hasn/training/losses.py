@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hasn.errors import InputError, OptionError
-from hasn.program.model import Compare, Connection, Neurons, Program, Sink
+from hasn.program.model import Connection, Neurons, Program, Sink, Threshold
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -174,11 +174,11 @@ def _check_output(loss: Loss, program: Program) -> None:
 
 def _shown(program: Program, output: str) -> str:
     """ "spikes", "voltages", or else "sums": what an Output shows, through nodes that only reshape or delay."""
-    sources = [program.step(edge.source) for edge in program.edges_into(output)]
+    sources = [program.node(edge.source) for edge in program.edges_into(output)]
     if len(sources) != 1:
         return "sums"
     source = sources[0]
-    if isinstance(source, Compare):
+    if isinstance(source, Threshold):
         return "spikes"
     if isinstance(source, Neurons):
         return "spikes" if source.spiking else "voltages"

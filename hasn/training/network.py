@@ -11,10 +11,10 @@ import numpy as np
 
 from hasn.backend import require_backend
 from hasn.errors import OptionError
+from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.program.model import Edge, Program, Sink, Source
 from hasn.training.learnable import Learnable
 from hasn.training.losses import full
@@ -125,7 +125,7 @@ class TrainedNetwork:
 
         network, found, like = fuse(self.program), {}, self.module.like
         for name in self.program.recorded_spikes:
-            shape = self.program.step(name).shape
+            shape = self.program.node(name).shape
             size = int(np.prod(shape))
             reached = [np.bincount(p.weights.indices, minlength=size) for p in network.out_of(name)]
             synapses = np.sum([np.zeros(size), *reached], axis=0).reshape(shape)
@@ -147,9 +147,9 @@ def _watch(name: str) -> str:
 def _watched(program: Program) -> Program:
     """The program with every spiking population shown, whichever way the backend runs it."""
     names = program.recorded_spikes
-    shown = tuple(Sink(_watch(name), program.step(name).shape) for name in names)
+    shown = tuple(Sink(_watch(name), program.node(name).shape) for name in names)
     edges = tuple(Edge(name, _watch(name)) for name in names)
-    return replace(program, steps=(*program.steps, *shown), edges=(*program.edges, *edges))
+    return replace(program, nodes=(*program.nodes, *shown), edges=(*program.edges, *edges))
 
 
 def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:

@@ -62,7 +62,7 @@ def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] |
         state = module.start(batch.size)
         for t in range(batch.steps):
             values = module.advance({name: value[t] for name, value in inputs.items()}, state)
-            for step in network.program.steps:
+            for step in network.program.nodes:
                 seen = (values[step.name], *state.states.get(step.name, ()))
                 if not all(bool(torch.isfinite(tensor).all()) for tensor in seen):
                     module.let_go()

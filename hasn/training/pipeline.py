@@ -9,7 +9,7 @@ import nir
 
 from hasn.backend import require_backend
 from hasn.errors import OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Sink
 from hasn.program.stages import cut
 from hasn.training.losses import loss_of

@@ -10,9 +10,9 @@ import numpy as np
 
 from hasn.errors import OptionError
 from hasn.ir.structure import flatten
-from hasn.program.model import Compare, Connection, Neurons, Program
+from hasn.program.model import Connection, Neurons, Program, Threshold
 from hasn.program.stages import Stage
-from hasn.training.learnable import PARAMETERS, Learnable
+from hasn.training.learnable import Learnable, learnable
 from hasn.training.moving import optimizer_of
 from hasn.training.pipeline_options import PipelineOptions
 
@@ -109,8 +109,8 @@ def _there(
     """
     found: dict[str, str] = {}
     for kind, share in learn.items():
-        names = {step.name for step in program.of(Neurons, Compare, Connection)}
-        having = {name for name in names if any(hasattr(nodes[name], parameter) for parameter in PARAMETERS[kind])}
+        names = {step.name for step in program.of(Neurons, Threshold, Connection)}
+        having = {name for name in names if learnable(nodes[name], kind)}
         if not having:
             raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
         if having & set(stage.names):

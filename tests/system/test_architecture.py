@@ -70,7 +70,7 @@ def targets(imports: Iterator[ast.Import | ast.ImportFrom]) -> set[str]:
 
 
 def test_the_sources_are_there() -> None:
-    assert {"hasn", "hasn.program.lower", "hasn.backends.brian2", "hasn.backends.lava.worker"} <= set(SOURCES)
+    assert {"hasn", "hasn.ir.lower", "hasn.backends.brian2", "hasn.backends.lava.worker"} <= set(SOURCES)
 
 
 @pytest.mark.parametrize("name", CORE)

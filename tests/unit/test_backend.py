@@ -15,7 +15,7 @@ from hasn.backend import Backend, BackendInfo, get_backend, require_backend
 from hasn.compiler import of_graph
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.executable import Executable
-from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.nodes.lookup import kind_names
 from hasn.program.model import Program
 from hasn.testing.interpreter import ProgramInterpreter
 from tests.graphs import DT
@@ -138,7 +138,7 @@ def test_what_a_backend_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(hasn.list_backends()) == ["missing", "noting"]
     assert hasn.list_backends()["noting"] == BackendInfo(True, "", "1.2", ("float64", "float16"), 3, ("LIF",))
     why = "nowhere to be found; pip install nowhere"
-    assert hasn.list_backends()["missing"] == BackendInfo(False, why, "", ("float64",), 0, PRIMITIVE_NAMES)
+    assert hasn.list_backends()["missing"] == BackendInfo(False, why, "", ("float64",), 0, kind_names())
     with Missing().session() as nothing:
         assert nothing is None
     assert (Missing().options(), Noting().options()) == ((), ("threads", "seed"))

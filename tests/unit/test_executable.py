@@ -155,12 +155,12 @@ def test_a_structure_tells_networks_apart_and_not_their_coefficients() -> None:
         return made.structure
 
     program = delayed()
-    at = {step.name: i for i, step in enumerate(program.steps)}
+    at = {step.name: i for i, step in enumerate(program.nodes)}
 
     def changed(step: str, **fields: Any) -> Program:
-        steps = list(program.steps)
+        steps = list(program.nodes)
         steps[at[step]] = replace(steps[at[step]], **fields)
-        return replace(program, steps=tuple(steps))
+        return replace(program, nodes=tuple(steps))
 
     others = {
         "a delay": structure(delayed(3.0)),
@@ -170,12 +170,12 @@ def test_a_structure_tells_networks_apart_and_not_their_coefficients() -> None:
         "a state": structure(changed("m", states=("v",))),
         "an edge": structure(replace(program, edges=program.edges[1:])),
         "an edge's delay": structure(replace(program, edges=(replace(program.edges[0], delay=5), *program.edges[1:]))),
-        "the order": structure(replace(program, steps=program.steps[::-1])),
-        "the kind": structure(replace(program, steps=(Sink("i", (2,)), *program.steps[1:]))),
+        "the order": structure(replace(program, nodes=program.nodes[::-1])),
+        "the kind": structure(replace(program, nodes=(Sink("i", (2,)), *program.nodes[1:]))),
         "the timing": structure(replace(program, timing="hardware")),
         "the precision": structure(program, "float32"),
     }
-    assert program.steps[0] == Source("i", (2,))
+    assert program.nodes[0] == Source("i", (2,))
     assert len({structure(program), *others.values()}) == len(others) + 1
     same = changed("n", threshold=np.full(2, 9.0), reset="subtract")
     assert structure(same) == structure(delayed(method="exact")) == structure(program)
@@ -318,17 +318,17 @@ def late_loop() -> Program:
 
 def with_step(which: str, **changed: Any) -> Program:
     program = late_loop()
-    return replace(program, steps=tuple(replace(s, **changed) if s.name == which else s for s in program.steps))
+    return replace(program, nodes=tuple(replace(s, **changed) if s.name == which else s for s in program.nodes))
 
 
 def test_each_part_of_the_structure_tells_states_apart() -> None:
     program = late_loop()
     looped = next(edge for edge in program.edges if edge.delay)
     loop, rest = replace(looped, delay=2), [edge for edge in program.edges if edge != looped]
-    place = [step.name for step in program.steps].index("output")
+    place = [step.name for step in program.nodes].index("output")
     others = {
         "a name": structure(with_step("output", name="shown")),
-        "a kind": structure(replace(program, steps=(*program.steps[:place], Source("output", (4,))))),
+        "a kind": structure(replace(program, nodes=(*program.nodes[:place], Source("output", (4,))))),
         "a shape": structure(with_step("n", shape=(2, 2))),
         "the states": structure(with_step("n", states=("v",))),
         "a delay": structure(with_step("late", delay=np.array([0, 1, 3, 3]))),

@@ -15,10 +15,16 @@ from .memory import Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
 
-IN_PORT = {"lif": "a_in", "dense": "s_in", "delay_dense": "s_in", "sparse": "s_in"}
-OUT_PORT = {"lif": "s_out", "dense": "a_out", "delay_dense": "a_out", "sparse": "a_out"}
+IN_PORT = {"lif": "a_in", "lif_refractory": "a_in", "dense": "s_in", "delay_dense": "s_in", "sparse": "s_in"}
+OUT_PORT = {"lif": "s_out", "lif_refractory": "s_out", "dense": "a_out", "delay_dense": "a_out", "sparse": "a_out"}
 #: Vars of stock processes that must be 0 when a sample starts.
-CARRIES = {"lif": ("u", "v"), "dense": ("a_buff",), "delay_dense": ("a_buff",), "sparse": ("a_buff",)}
+CARRIES = {
+    "lif": ("u", "v"),
+    "lif_refractory": ("u", "v", "refractory_period_end"),
+    "dense": ("a_buff",),
+    "delay_dense": ("a_buff",),
+    "sparse": ("a_buff",),
+}
 #: What an integer current keeps nothing of: u <- 0 * u + input.
 NO_MEMORY = {"floating_pt": 1.0, "fixed_pt": 4095}
 
@@ -137,7 +143,7 @@ class Job:
             tape = self.states.get("v", {}).get(cell["node"])
             engine = engines.Neurons(clock, memory, cell, arrays, shape_out, tape)
         else:
-            kind = {"relay": engines.Relay, "compare": engines.Compare}[cell["kind"]]
+            kind = {"relay": engines.Relay, "compare": engines.Threshold}[cell["kind"]]
             engine = kind(clock, memory, cell, arrays, shape_out)
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
 

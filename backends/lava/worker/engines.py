@@ -80,7 +80,7 @@ class Relay(Population):
         return x
 
 
-class Compare(Population):
+class Threshold(Population):
     """``y = 1[x > threshold]``."""
 
     def __init__(
@@ -94,11 +94,13 @@ class Compare(Population):
 
 
 class Neurons(Population):
-    """Rows ``state <- sum(coefficient * state) + gain * x + bias`` in order, ``z = 1[v > threshold]``, the jump.
+    """Rows ``state <- sum(coefficient * state) + gain * x + bias`` in order, ``z = 1[sum(coefficient * state) +
+    constant > 0]``, and where ``z`` the rows of the reset; for ``held`` steps after a spike ``v`` stays as it is.
 
     Args:
-        cell: further ``states``; ``rows``: {state, terms: [[state, array]], gain, bias: array or None}; ``threshold``:
-            array or None; ``reset``: "zero" or "subtract"; ``jump``.
+        cell: further ``states``; ``rows`` and ``resets``: {state, terms: [[state, array]], gain, bias: array or None,
+            before: whether the states of before the step are read}; ``condition``: {terms, constant} or None; ``held``:
+            array or None.
         voltages: (T, samples, n) to write ``v`` after the reset to, or None.
     """
 
@@ -112,49 +114,57 @@ class Neurons(Population):
         voltages: Any = None,
     ) -> None:
         super().__init__(clock, memory, cell, arrays, shape)
+        self.arrays, self.shape = arrays, shape
         self.states = {name: memory.array(name, shape, arrays[f"initial.{name}"]) for name in cell["states"]}
-        self.rows = [
-            (
-                self.states[row["state"]],
-                [(self.states[state], arrays[name]) for state, name in row["terms"]],
-                None if row["gain"] is None else arrays[row["gain"]],
-                None if row["bias"] is None else arrays[row["bias"]],
-            )
-            for row in cell["rows"]
-        ]
-        self.threshold = None if cell["threshold"] is None else arrays[cell["threshold"]]
-        self.jump: Any = None if self.threshold is None else np.broadcast_to(arrays[cell["jump"]], shape)
-        self.to_value = cell["reset"] == "zero"
+        self.rows, self.resets, self.condition = cell["rows"], cell["resets"], cell["condition"]
+        self.reads_before = any(row["before"] for row in self.rows)
+        self.held = None if cell["held"] is None else arrays[cell["held"]]
+        self.left = None if self.held is None else memory.array("held", shape)
         self.voltages = voltages
 
     def value(self, x: Any) -> Any:
-        for target, terms, gain, bias in self.rows:
-            total = None
-            for state, coefficient in terms:
-                term = coefficient * state
-                total = term if total is None else total + term
-            if gain is not None:
-                total = gain * x if total is None else total + gain * x
-            if bias is not None:
-                total = bias if total is None else total + bias
-            target[...] = 0.0 if total is None else total
-        return self._output()
-
-    def _output(self) -> Any:
-        v = self.states["v"]
-        output = v.copy()
-        if self.threshold is not None:
-            spikes = v > self.threshold
-            output = spikes.astype(np.float64)
-            if self.to_value:
-                np.copyto(v, self.jump, where=spikes)
-            else:
-                np.subtract(v, self.jump, out=v, where=spikes)
+        held = None if self.left is None else self.left > 0
+        before = {name: state.copy() for name, state in self.states.items()} if self.reads_before else {}
+        for row in self.rows:
+            made = self._written(row, before if row["before"] else self.states, x)
+            if held is not None and row["state"] == "v":
+                made = np.where(held, self.states["v"], made)
+            self.states[row["state"]][...] = made
+        output = self.states["v"].copy()
+        if self.condition is not None:
+            output = self._spikes(held)
         if self.voltages is not None:
             place = self.clock.place(self.voltages, self.onset)
             if place is not None:
-                place[...] = v
+                place[...] = self.states["v"]
         return output
+
+    def _written(self, row: Mapping[str, Any], states: Mapping[str, Any], x: Any) -> Any:
+        total = self._summed(row["terms"], states)
+        if row["gain"] is not None:
+            total = total + self.arrays[row["gain"]] * x
+        if row["bias"] is not None:
+            total = total + self.arrays[row["bias"]]
+        return total
+
+    def _summed(self, terms: Any, states: Mapping[str, Any]) -> Any:
+        total: Any = 0.0
+        for i, (state, name) in enumerate(terms):
+            term = self.arrays[name] * states[state]
+            total = total + term if i else term
+        return total
+
+    def _spikes(self, held: Any) -> Any:
+        seen = self._summed(self.condition["terms"], self.states) + self.arrays[self.condition["constant"]]
+        spikes = seen > 0
+        if held is not None:
+            spikes &= ~held
+        for row in self.resets:
+            made = self._written(row, self.states, 0.0)
+            np.copyto(self.states[row["state"]], made, where=spikes)
+        if self.held is not None and self.left is not None:
+            self.left[...] = np.where(spikes, self.held, np.maximum(self.left - 1, 0))
+        return spikes.astype(np.float64)
 
 
 class Instant(Engine):

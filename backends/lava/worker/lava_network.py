@@ -76,14 +76,15 @@ class Bundle:
             graded: whether a connection's source sends other numbers than 0 and 1.
         """
         from lava.proc.dense.process import DelayDense, Dense
-        from lava.proc.lif.process import LIF
+        from lava.proc.lif.process import LIF, LIFRefractory
         from lava.proc.sparse.process import Sparse
 
         cell, arrays = self.cells[name], self.arrays[name]
-        if cell["kind"] == "lif":
-            numbers = {key: cell[key] for key in ("du", "dv", "vth")}
+        if cell["kind"] in ("lif", "lif_refractory"):
+            numbers = {key: cell[key] for key in ("du", "dv", "vth", "refractory_period") if key in cell}
             vectors = {key: arrays[key] for key in ("bias_mant", "bias_exp", "v") if key in arrays}
-            return LIF(shape=(int(cell["size_out"]),), name=name, **numbers, **vectors)
+            kind = LIF if cell["kind"] == "lif" else LIFRefractory
+            return kind(shape=(int(cell["size_out"]),), name=name, **numbers, **vectors)
         common: Cell = {"name": name, "num_message_bits": GRADED_BITS if graded else 0}
         common["weights"] = self.matrix(name, "weights")
         if self.fixed:

@@ -169,7 +169,7 @@ def _output(integers: IntegerNetwork, name: str, of: str) -> dict[str, Any]:
     key = "inputs" if of in integers.inputs else ""
     if of in integers.populations:
         key = "spikes" if integers.populations[of].spiking else "voltages"
-    return {"of": of, "key": key, "shape": list(integers.network.program.step(name).shape)}
+    return {"of": of, "key": key, "shape": list(integers.network.program.node(name).shape)}
 
 
 def _nodes(mapping: IntegerMapping) -> dict[str, list[dict[str, Any]]]:

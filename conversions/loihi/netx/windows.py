@@ -57,7 +57,7 @@ def _single_step(network: IntegerNetwork, name: str) -> Connection | None:
     program = network.network.program
     found: list[Connection] = []
     while len(edges := program.edges_into(name)) == 1:
-        step = program.step(edges[0].source)
+        step = program.node(edges[0].source)
         if not isinstance(step, Connection):
             return found[0] if len(found) == 1 else None
         if not isinstance(step.map, Identity):

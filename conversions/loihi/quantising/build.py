@@ -69,7 +69,7 @@ def build(
         chip: in the chip's units, or in volts.
     """
     draft = Draft(frozenset(program.by_name))
-    for step in program.steps:
+    for step in program.nodes:
         if isinstance(step, Source):
             draft.add(step.name, nir.Input(np.array(step.shape, dtype=int)))
         elif step.name in registers:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hasn.errors import UnsupportedError
-from hasn.program.model import Compare, Floats, Neurons
+from hasn.program.model import Floats, Neurons, Threshold
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Equation:
         )
 
 
-def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
+def equation_of(p: Neurons | Threshold, drive: Floats | None) -> Equation:
     """Read a population's update.
 
     Args:
@@ -77,14 +77,14 @@ def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
     def flat(value: Any) -> Floats:
         return np.broadcast_to(np.asarray(value, dtype=np.float64), p.shape).reshape(-1)
 
-    if isinstance(p, Compare):  # a voltage that keeps nothing
+    if isinstance(p, Threshold):  # a voltage that keeps nothing
         zero, one = flat(0.0), flat(1.0)
         bias = zero if drive is None else drive
         return Equation(
             p.name, p.shape, None, zero, one, None, bias, zero, _above(p, flat(p.threshold), zero), zero, one
         )
-    _refuse_subtract(p)
-    offset = flat(0.0 if p.threshold is None else p.jump)
+    _refuse_others(p)
+    offset = flat(0.0 if p.firing is None else p.firing.jump)
     threshold = None if p.threshold is None else _above(p, flat(p.threshold), offset)
     keep_c, voltage, gain, rate = _rows(p, flat)
     keep_v = flat(voltage.terms[0][1])
@@ -98,9 +98,9 @@ def equation_of(p: Neurons | Compare, drive: Floats | None) -> Equation:
 def _rows(p: Neurons, flat: Any) -> tuple[Floats | None, Any, Floats, tuple[Floats, Floats] | None]:
     """(what the current keeps, the voltage's row, gain, its two factors)."""
     rows = p.rows
-    if len(rows) == 1 and rows[0].gain is not None:
+    if p.update == "one row":
         return None, rows[0], flat(rows[0].gain), None
-    if [row.state for row in rows] != ["c", "v"]:
+    if p.update == "voltage first":
         raise UnsupportedError(
             "its voltage takes the current of the step before (method 'exact'); the chip's takes the new one",
             node=p.name,
@@ -113,7 +113,23 @@ def _rows(p: Neurons, flat: Any) -> tuple[Floats | None, Any, Floats, tuple[Floa
     return flat(current.terms[0][1]), voltage, rate[0] * rate[1], rate
 
 
-def _refuse_subtract(p: Neurons) -> None:
+def _refuse_others(p: Neurons) -> None:
+    """Refuse what is not the chip's LIF neuron, but for the method."""
+    if p.update == "general" or (p.spiking and p.firing is None):
+        raise UnsupportedError(
+            "it is not the chip's LIF neuron; programmable neurons are out of scope",
+            node=p.name,
+            way_out="Take a nir.LIF or nir.CubaLIF in its place.",
+        )
+    if p.held is not None:
+        raise UnsupportedError(
+            "the chip's LIF neuron, as Lava's bit-accurate model has it, is not held after a spike",
+            node=p.name,
+            parameter="metadata['refractory']",
+            got=f"{int(p.held.max())} step(s)",
+            wanted="0",
+            way_out="Train without a refractory period.",
+        )
     if p.reset == "subtract":
         raise UnsupportedError(
             "the chip's LIF neuron resets to a fixed voltage; programmable neurons are out of scope",
@@ -125,7 +141,7 @@ def _refuse_subtract(p: Neurons) -> None:
         )
 
 
-def _above(p: Neurons | Compare, threshold: Floats, offset: Floats) -> Floats:
+def _above(p: Neurons | Threshold, threshold: Floats, offset: Floats) -> Floats:
     height = threshold - offset
     if np.any(height < 0):
         raise UnsupportedError(

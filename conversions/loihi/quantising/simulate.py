@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hasn.program.fuse import Network, Relay
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
-from hasn.program.model import Compare, Floats, Neurons, Source
+from hasn.program.model import Floats, Neurons, Source, Threshold
+from hasn.program.simulate import Simulated
 
 Progress: TypeAlias = Callable[[int, int], None]
 #: Matrices up to this size are held dense if a quarter of them is there: a product is then one call of BLAS.
@@ -111,12 +112,10 @@ class _FloatRun(_Run):
         super().__init__(inputs)
         self.network = network
         self.populations = [p for p in network.populations if not isinstance(p, Source | Relay)]
-        self.states: dict[str, dict[str, Floats]] = {}
+        self.runs = {p.name: Simulated(p, (self.batch,)) for p in self.populations if isinstance(p, Neurons)}
         for p in self.populations:
             self.into[p.name] = [(e.source, e.delay, _held(e.weights)) for e in network.into(p.name)]
             self.trace(p.name, int(np.prod(p.shape)))
-            if isinstance(p, Neurons):
-                self.states[p.name] = {s: self._column(v) + np.zeros((1, self.batch)) for s, v in p.initial.items()}
 
     def _column(self, value: Any) -> Floats:
         return np.asarray(value, dtype=np.float64).reshape(-1, 1)
@@ -128,35 +127,21 @@ class _FloatRun(_Run):
                 if t >= first:
                     x = x + self._column(value)
             trace = self.traces[p.name]
-            if isinstance(p, Compare):
+            if isinstance(p, Threshold):
                 trace.reach(x, x)
                 trace.output[t] = x > self._column(p.threshold)
             elif isinstance(p, Neurons):
                 trace.output[t] = self._neurons(p, x, trace)
 
     def _neurons(self, p: Neurons, x: Floats, trace: Trace) -> Floats:
-        state = self.states[p.name]
-        for row in p.rows:
-            total: Floats = np.zeros_like(x)
-            for name, coefficient in row.terms:
-                total = total + self._column(coefficient) * state[name]
-            if row.gain is not None:
-                total = total + self._column(row.gain) * x
-            state[row.state] = total if row.bias is None else total + self._column(row.bias)
+        run, rows = self.runs[p.name], x.T.reshape(self.batch, *p.shape)
+        output = run.step(rows).reshape(self.batch, -1).T
         # What the chip's u is: the part of the voltage's change that is neither decay nor bias.
         voltage = p.rows[-1]
-        u = (
-            self._column(voltage.gain) * x
-            if voltage.gain is not None
-            else self._column(voltage.terms[1][1]) * state["c"]
-        )
-        if p.threshold is None or p.jump is None:
-            trace.reach(u, state["v"])
-            return state["v"]
-        trace.reach(u, state["v"] - self._column(p.jump))
-        z = state["v"] > self._column(p.threshold)
-        state["v"] = np.where(z, self._column(p.jump), state["v"])
-        return z.astype(np.float64)
+        u = voltage.gain * rows if voltage.gain is not None else voltage.terms[1][1] * run.states["c"]
+        high = run.peak if p.firing is None else run.peak - p.firing.jump
+        trace.reach(u.reshape(self.batch, -1).T, high.reshape(self.batch, -1).T)
+        return output
 
 
 class _IntegerRun(_Run):

@@ -30,12 +30,13 @@ from hasn.program.integers.model import (
 )
 from hasn.program.integers.weights import weight_parts
 from hasn.program.maps import Matrix
-from hasn.program.model import Compare, Floats, Neurons, Row, Source
+from hasn.program.model import Floats, Neurons, Row, Source, Threshold
 
 #: How far a coefficient, in units of its register, may be from an integer: float64 has rounded it a few times
 #: (values up to 2**31, so some 1e-6), and no two register values are nearer to each other than 1.
 _ROUNDING = 1e-5
 _WAY_OUT = "hasn.quantise(graph, ...) makes a network that is on the chip's grid."
+_NEURON = "Take a nir.LIF or nir.CubaLIF, or compile with precision='float64'."
 _UNITY = 1 << DECAY_BITS
 #: The executors' sums have 32 bits, a sign among them.
 _SUM_LIMIT = 1 << 31
@@ -152,7 +153,7 @@ def refuse_structure(network: Network) -> None:
 
 
 def _population(p: Any, drives: dict[int, Floats]) -> IntegerPopulation:
-    if isinstance(p, Compare):
+    if isinstance(p, Threshold):
         raise UnsupportedError(
             "a Threshold keeps nothing from step to step; the chip's voltage keeps at least 1/4096",
             node=p.name,
@@ -161,6 +162,15 @@ def _population(p: Any, drives: dict[int, Floats]) -> IntegerPopulation:
         )
     if not isinstance(p, Neurons):
         raise UnsupportedError("it is no population of neurons", node=p.name)
+    if p.held is not None:
+        raise UnsupportedError(
+            "it is held after a spike; Lava's bit-accurate LIF neuron, whose integers these are, has no such register",
+            node=p.name,
+            parameter="metadata['refractory']",
+            got=f"{int(p.held.max())} step(s)",
+            wanted="0",
+            way_out="Leave the refractory period out, or compile with precision='float64'.",
+        )
     du, voltage = _current(p)
     decay = _on_grid(p, "decay of v", (1.0 - voltage.terms[0][1]) * _UNITY, 0, DECAY_MAX)
     leak = np.zeros(p.shape) if voltage.bias is None else voltage.bias
@@ -191,20 +201,18 @@ def _population(p: Any, drives: dict[int, Floats]) -> IntegerPopulation:
 
 def _current(p: Neurons) -> tuple[Integers, Row]:
     """du, and the row of the voltage."""
-    rows = p.rows
-    if len(rows) == 1 and [name for name, _ in rows[0].terms] == ["v"]:
-        return np.full(int(np.prod(p.shape)), DECAY_MAX), rows[0]
-    if len(rows) != 2 or [row.state for row in rows] != ["c", "v"]:
+    if p.update == "one row":
+        return np.full(int(np.prod(p.shape)), DECAY_MAX), p.rows[0]
+    if p.update == "voltage first":
         raise UnsupportedError(
             "its voltage takes the current of the step before (method 'exact'); the chip's takes the new one",
             node=p.name,
             parameter="method",
             way_out="Quantise and compile with method='euler'.",
         )
-    current, voltage = rows
-    plain = [name for name, _ in current.terms] == ["c"] and [name for name, _ in voltage.terms] == ["v", "c"]
-    if not plain or voltage.gain is not None or current.bias is not None:
-        raise UnsupportedError("its update is not that of the chip's LIF neuron", node=p.name)
+    if p.update != "current first":
+        raise UnsupportedError("its update is not that of the chip's LIF neuron", node=p.name, way_out=_NEURON)
+    current, voltage = p.rows
     _on_grid(p, "weight of the current in v", voltage.terms[1][1], 1, 1)
     return _on_grid(p, "decay of c", (1.0 - current.terms[0][1]) * _UNITY, 1, _UNITY) - 1, voltage
 
@@ -217,9 +225,10 @@ def _gain(p: Any) -> Floats:
 def _threshold(p: Neurons) -> Integers:
     if p.threshold is None:
         return np.full(int(np.prod(p.shape)), THRESHOLD_MAX)
-    jump = np.zeros(1) if p.jump is None else p.jump
-    if p.reset != "zero" or np.any(jump):
-        got = p.reset if p.reset != "zero" else f"v_reset = {np.abs(jump).max():g}"
+    if p.firing is None:
+        raise UnsupportedError("it does not spike as the chip's LIF neuron does", node=p.name, way_out=_NEURON)
+    if p.firing.reset != "zero" or np.any(p.firing.jump):
+        got = p.reset if p.reset != "zero" else f"v_reset = {np.abs(p.firing.jump).max():g}"
         raise UnsupportedError(
             "the chip's LIF neuron resets to 0", node=p.name, parameter="reset", got=got, wanted="zero",
             way_out="hasn.quantise shifts v_reset to 0; a reset by subtraction is not to be had.",

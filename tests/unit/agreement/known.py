@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.agreement import Comparison, judge
+from hasn.ir.lower import lower
 from hasn.program.fuse import Network, fuse
-from hasn.program.lower import lower
 from hasn.program.model import Program
 from hasn.recording import Counts, Recording
 from hasn.testing import reference

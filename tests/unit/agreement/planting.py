@@ -53,7 +53,7 @@ class Planting:
 
     def place(self, spot: Spot) -> Place:
         """Its place in the order in which differences are looked for."""
-        order = [step.name for step in self.known.program.steps].index(spot.node)
+        order = [step.name for step in self.known.program.nodes].index(spot.node)
         return spot.step, order, spot.sample, spot.neuron
 
     def fired(self, spot: Spot) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from hasn.backend import Backend
 from hasn.errors import OptionError, UnsupportedError
 from hasn.executable import Executable, Raw
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Program
 from hasn.signals import Signals
 from hasn.testing.interpreter import ProgramInterpreter

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hasn.agreement import Comparison, Divergence
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.recording import Recording
 from tests import graphs
 from tests.unit.agreement.known import Known, held

@@ -13,7 +13,7 @@ import pytest
 import hasn
 from hasn import backend as finding
 from hasn.errors import BackendUnavailable, InputError, OptionError, TimeStepError, UnsupportedError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
 from tests.unit.agreement.stand_ins import ALL
@@ -91,7 +91,7 @@ def test_meaning_and_options_go_to_each_that_has_them(stands: Stands) -> None:
 
 def test_the_reset_goes_to_all_of_them_and_to_the_judge(stands: Stands) -> None:
     found = compare("other", reset="subtract")
-    assert {step.reset for step in found.program.steps if hasattr(step, "reset")} == {"subtract"}
+    assert {step.reset for step in found.program.nodes if hasattr(step, "reset")} == {"subtract"}
     wanted = ProgramInterpreter(lower(graphs.small_net(), dt=DT, reset="subtract")).run(X)
     plain = ProgramInterpreter(lower(graphs.small_net(), dt=DT)).run(X)
     assert not np.array_equal(wanted.spikes["n2"], plain.spikes["n2"])
@@ -105,7 +105,7 @@ def test_what_the_call_does_not_say_is_euler_zero_synchronous_float64(stands: St
     found = hasn.compare(net, X, backends=("other",), reference="plain")
     assert stands["plain"].log[0] == (1, "euler", "synchronous", 3 * DT, "float64")
     assert stands["other"].log[0] == (1, 0.0)
-    assert {step.reset for step in found.program.steps if hasattr(step, "reset")} == {"zero"}
+    assert {step.reset for step in found.program.nodes if hasattr(step, "reset")} == {"zero"}
 
 
 def test_an_option_that_nobody_has_is_refused_before_anyone_runs(stands: Stands) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hasn.agreement.consequences import Consequences
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from tests import graphs
 
 DT = graphs.DT

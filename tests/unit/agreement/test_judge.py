@@ -41,7 +41,7 @@ def flipped(recording: Recording, *flips: Flip) -> Recording:
 
 def order() -> list[str]:
     """The populations in the order of evaluation: "a" before "b", which it feeds."""
-    return [step.name for step in world().program.steps if step.name in "abc"]
+    return [step.name for step in world().program.nodes if step.name in "abc"]
 
 
 def judged(*flips: Flip) -> Comparison:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hasn.agreement import Divergence
 from hasn.errors import TimeStepError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Program
 from hasn.testing.structure import inline
 from tests.unit.agreement.known import Known, held

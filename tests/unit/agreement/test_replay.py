@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasn.agreement.replay import Replay, voltages
-from hasn.program.model import Compare, Neurons
+from hasn.program.model import Neurons, Threshold
 from tests import graphs
 from tests.unit.agreement.known import Known
 from tests.unit.agreement.random_runs import known_runs, same_every_time
@@ -27,7 +27,7 @@ def test_replayed_a_population_does_what_it_did(known: Known) -> None:
     steps, batch = known.shape
     for sample in range(batch):
         replay = Replay(known.network, known.inputs, known.recording(), sample, steps)
-        for spec in known.program.of(Neurons, Compare):
+        for spec in known.program.of(Neurons, Threshold):
             found, wanted = replay.arriving(spec.name), known.seen.get(spec.name)
             if isinstance(spec, Neurons):
                 found, wanted = voltages(spec, found), known.wanted.voltages[spec.name]

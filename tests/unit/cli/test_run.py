@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hasn.ir.load import load
+from hasn.ir.lower import lower
 from hasn.ir.save import save
-from hasn.program.lower import lower
 from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
 from tests.unit.cli.conftest import Hasn, need

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hasn.errors import FileError, ParameterError
+from hasn.finding import Finding
 from hasn.ir.build import build
-from hasn.ir.finding import Finding
 
 
 def plain(kind: str, **fields: Any) -> dict[str, Any]:

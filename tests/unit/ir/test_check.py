@@ -11,8 +11,8 @@ import pytest
 
 import hasn
 from hasn.errors import OptionError, ParameterError, ShapeError, TimeStepError
+from hasn.finding import Finding
 from hasn.ir.check import checked
-from hasn.ir.finding import Finding
 from tests.graphs import DT, chain, graph, inp, out
 from tests.unit.ir.nets import D, conv, one, pool, with_field
 

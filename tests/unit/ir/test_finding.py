@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hasn.errors import GraphError, ParameterError, ShapeError
-from hasn.ir.finding import Finding, finding_of, in_graph, raise_errors
+from hasn.finding import Finding, finding_of, in_graph, raise_errors
 
 WHOLE = Finding("error", "a.n", "tau", "is bad", "Mend it.", -1.0, "> 0 s", ParameterError)
 BARE = Finding("warning", "", "", "is bad")

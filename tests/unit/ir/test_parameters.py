@@ -11,7 +11,7 @@ import pytest
 
 import hasn
 from hasn.errors import ParameterError
-from hasn.ir.finding import Finding
+from hasn.finding import Finding
 from tests.graphs import DT, chain, inp, out
 from tests.unit.ir.nets import D, conv, one, with_field, with_types
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.ir.repair import broadcast
+from hasn.nodes.kind import broadcast
 from tests.graphs import DT, Draw, chain, graph, inp, out
 from tests.unit.ir.test_repair import changes, errors
 

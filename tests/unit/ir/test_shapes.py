@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from hasn.errors import ShapeError
-from hasn.ir.shapes import infer_shapes, output_shape, shape_of
+from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
+from hasn.nodes.kind import shape_of
+from hasn.nodes.lookup import kind_of
 from hasn.testing.cases import CASES
 from tests.graphs import DT, Draw, chain, graph, inp, out
 
@@ -35,7 +37,7 @@ CONV2D = [
 def test_conv2d_as_torch(kernel: tuple[int, int], stride: Any, padding: Any, dilation: Any) -> None:
     module = torch.nn.Conv2d(2, 4, kernel, stride, padding, dilation, groups=2)
     node = D.conv2d(4, 2, kernel, stride=stride, padding=padding, dilation=dilation, groups=2)
-    assert output_shape(node, (2, 9, 11)) == tuple(module(torch.zeros(1, 2, 9, 11)).shape[1:])
+    assert kind_of(node).output_shape(node, (2, 9, 11)) == tuple(module(torch.zeros(1, 2, 9, 11)).shape[1:])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_conv2d_as_torch(kernel: tuple[int, int], stride: Any, padding: Any, dil
 def test_conv1d_as_torch(kernel: int, stride: int, padding: int, dilation: int) -> None:
     module = torch.nn.Conv1d(3, 5, kernel, stride, padding, dilation)
     node = D.conv1d(5, 3, kernel, stride=stride, padding=padding, dilation=dilation)
-    assert output_shape(node, (3, 10)) == tuple(module(torch.zeros(1, 3, 10)).shape[1:])
+    assert kind_of(node).output_shape(node, (3, 10)) == tuple(module(torch.zeros(1, 3, 10)).shape[1:])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_conv1d_as_torch(kernel: int, stride: int, padding: int, dilation: int) 
 def test_pooling_as_torch(kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> None:
     module = torch.nn.AvgPool2d(kernel, stride, padding)
     node = nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
-    assert output_shape(node, (2, 8, 9)) == tuple(module(torch.zeros(1, 2, 8, 9)).shape[1:])
+    assert kind_of(node).output_shape(node, (2, 8, 9)) == tuple(module(torch.zeros(1, 2, 8, 9)).shape[1:])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_pooling_as_torch(kernel: tuple[int, int], stride: tuple[int, int], padd
 )
 def test_flatten_counts_without_the_batch(start: int, end: int, result: tuple[int, ...]) -> None:
     node = nir.Flatten({"input": np.array([2, 3, 4])}, start, end)
-    assert output_shape(node, (2, 3, 4)) == result
+    assert kind_of(node).output_shape(node, (2, 3, 4)) == result
 
 
 def test_shapes_pass_through_a_loop_and_nested_graphs() -> None:
@@ -205,7 +207,7 @@ def test_a_shape_has_2_to_the_62_elements_at_most() -> None:
 def test_a_flatten_without_such_dimensions(start: int, end: int) -> None:
     node = nir.Flatten({"input": None}, start, end)
     with pytest.raises(ShapeError, match=rf"start_dim: .*start_dim={start}, end_dim={end} for shape \(2, 3, 4\)"):
-        output_shape(node, (2, 3, 4))
+        kind_of(node).output_shape(node, (2, 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_a_flatten_without_such_dimensions(start: int, end: int) -> None:
 )
 def test_an_input_that_a_window_cannot_take(node: Any, given: Any, parameter: str | None, got: Any) -> None:
     with pytest.raises(ShapeError) as caught:
-        output_shape(node, given)
+        kind_of(node).output_shape(node, given)
     assert (caught.value.parameter, caught.value.got) == (parameter, got)
     assert caught.value.wanted
 

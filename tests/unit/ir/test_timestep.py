@@ -144,7 +144,7 @@ def test_the_bound_is_where_a_decay_diverges() -> None:
 
     def kept(ratio: float) -> float:
         program = hasn.lower(chain(D.neuron("LI", (1,), tau=1.0), given=(1,), result=(1,)), dt=ratio)
-        step = program.step("n1")
+        step = program.node("n1")
         assert isinstance(step, Neurons)
         return float(step.rows[0].terms[0][1][0])
 

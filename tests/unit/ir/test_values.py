@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hasn.errors import ParameterError
-from hasn.ir.values import array_of, numbers, pads, pair, single, text
+from hasn.nodes.values import array_of, numbers, pads, pair, single, text
 
 
 class Refuses:

@@ -8,8 +8,8 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.ir.lower import lower
 from hasn.program.describe import counted, shape_text, span, summaries
-from hasn.program.lower import lower
 from tests.graphs import graph, inp, out
 
 DT = 1e-3

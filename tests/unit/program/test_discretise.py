@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from hasn.program.discretise import rows_of
+from hasn.nodes.lookup import neuron_kind
 from tests.graphs import Draw
 
 D = Draw(3)
@@ -18,7 +18,7 @@ N = 200
 def propagator(node: nir.NIRNode, dt: float, method: str) -> NDArray[np.float64]:
     """(N, 2, 4): the new (v, c) as a function of (v, c, x, 1), from the rows as an executor applies them."""
     now = {"v": np.tile([1.0, 0, 0, 0], (N, 1)), "c": np.tile([0, 1.0, 0, 0], (N, 1))}
-    for row in rows_of(node, dt, method):
+    for row in neuron_kind(node).rows(node, dt, method):
         value = np.zeros((N, 4))
         for state, coefficient in row.terms:
             value = value + coefficient[:, None] * now[state]
@@ -116,4 +116,5 @@ def test_euler_is_of_first_order(kind: str) -> None:
 
 
 def test_a_leak_of_zero_costs_nothing() -> None:
-    assert all(row.bias is None for row in rows_of(D.neuron("CubaLIF", (N,), v_leak=0.0), 1e-3, "exact"))
+    node = D.neuron("CubaLIF", (N,), v_leak=0.0)
+    assert all(row.bias is None for row in neuron_kind(node).rows(node, 1e-3, "exact"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import nir
 import numpy as np
 
+from hasn.ir.lower import lower
 from hasn.program.describe import details_of, kind_of, span, summaries
 from hasn.program.draw import program_text
-from hasn.program.lower import lower
 from tests import graphs
 
 ONES = np.ones(2)
@@ -24,7 +24,7 @@ def test_every_neuron_keeps_its_name_in_nir() -> None:
     draw = graphs.Draw(1)
     for kind in ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF"):
         program = lower(graphs.chain(draw.neuron(kind, (2,)), given=(2,), result=(2,)), dt=1e-3)
-        assert kind_of(program.step("n1")) == kind
+        assert kind_of(program.node("n1")) == kind
 
 
 def test_coefficients_are_the_discretised_ones() -> None:

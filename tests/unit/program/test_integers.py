@@ -11,11 +11,11 @@ from scipy.sparse import csr_array
 
 from hasn.conversions.loihi import integer_population
 from hasn.errors import UnsupportedError
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.lower import current_bound, to_integers
 from hasn.program.integers.weights import weight_parts
-from hasn.program.lower import lower
 from hasn.testing.chip_graphs import chip_node, random_chip_graph, random_chip_inputs
 from hasn.testing.integers import interpret
 

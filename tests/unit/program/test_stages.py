@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import hasn
 from hasn.errors import OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Program
 from hasn.program.stages import Stage, cut
 from hasn.signals import signals

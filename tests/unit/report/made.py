@@ -10,8 +10,8 @@ import nir
 import numpy as np
 
 from hasn.agreement import Comparison, judge
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.program.model import Source
 from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs

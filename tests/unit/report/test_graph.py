@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import nir
 import numpy as np
 
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.report.graph import MOST_NODES, graph_svg
 from hasn.report.layout import layout
 from tests import graphs

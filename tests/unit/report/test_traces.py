@@ -40,7 +40,7 @@ def test_the_lower_axis_has_the_distance_from_the_reference() -> None:
 
 def test_the_threshold_is_the_neurons_own() -> None:
     found = comparison()
-    theta = found.program.step("n4").threshold[1]  # type: ignore[union-attr]
+    theta = found.program.node("n4").threshold[1]  # type: ignore[union-attr]
     figure = trace_figure(found, Trace("n4", 1, 0))
     flat = [line.get_ydata() for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1]
     assert any(data[0] == theta for data in flat)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hasn.errors import FileError, GraphError, OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.training.checkpoint import (
     FORMAT,
     bytes_of,

@@ -13,7 +13,8 @@ import torch
 
 import hasn
 from hasn.errors import GraphError, OptionError
-from hasn.ir.structure import PRIMITIVES, flatten
+from hasn.ir.structure import flatten
+from hasn.nodes.lookup import kinds
 from hasn.testing.cases import CASES
 from hasn.training import RateTarget, count
 from hasn.training.checkpoint import fingerprint
@@ -73,7 +74,7 @@ def first_of(kind: type) -> tuple[nir.NIRGraph, str]:
     raise LookupError(kind)
 
 
-WITH_PARAMETERS = [kind for kind in PRIMITIVES if kind not in (nir.Input, nir.Output, nir.NIRGraph)]
+WITH_PARAMETERS = [kind.type for kind in kinds().values() if kind.type not in (nir.Input, nir.Output)]
 
 
 @pytest.mark.parametrize("kind", WITH_PARAMETERS)

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from hasn.errors import FileError, OptionError, TrainingError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.training import ProgressBar, Step, api
 from hasn.training.bar import figures
 from hasn.training.batches import Batch

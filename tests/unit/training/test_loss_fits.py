@@ -13,7 +13,7 @@ import torch
 
 import hasn
 from hasn.errors import InputError, OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Sink
 from hasn.training import Loss, count, first_spike, membrane, rate
 from hasn.training.losses import LOSSES, check_labels, loss_of
@@ -142,13 +142,13 @@ def test_what_an_output_shows_decides_which_losses_read_it(case: str) -> None:
 )
 def test_a_loss_of_classes_wants_one_output_of_them(changed: dict[str, Any], got: str) -> None:
     program = lower(net())
-    steps = [step for step in program.steps if not isinstance(step, Sink)]
+    steps = [step for step in program.nodes if not isinstance(step, Sink)]
     sinks = {"out": Sink("out", (3,))}
     for name, node in changed.items():
         sinks.pop(name, None)
         if isinstance(node, nir.Output):
             sinks[name] = Sink(name, tuple(int(n) for n in node.output_type["output"]))
-    program = replace(program, steps=(*steps, *sinks.values()))
+    program = replace(program, nodes=(*steps, *sinks.values()))
     with pytest.raises(OptionError) as caught:
         loss_of("rate", program)
     assert "'rate' wants one Output, of classes" in caught.value.message

@@ -13,7 +13,7 @@ import torch
 
 import hasn
 from hasn.errors import OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.training import RateTarget, SynapticCost, rate
 from hasn.training.batches import Batch
 from hasn.training.learnable import Learnable

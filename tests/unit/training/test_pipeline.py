@@ -16,7 +16,7 @@ import pytest
 import hasn
 from hasn.backends.snntorch import BACKEND
 from hasn.errors import BackendUnavailable, OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.stages import cut
 from hasn.training import pipelined, rate
 from tests.unit.training.pipeline_nets import CASES, OF_THREE, batches, net, weights

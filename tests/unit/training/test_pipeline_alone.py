@@ -13,7 +13,7 @@ import pytest
 import hasn
 from hasn.backends.snntorch import BACKEND
 from hasn.errors import InputError, OptionError, TrainingError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.stages import cut
 from hasn.training import Loss, pipelined, rate
 from hasn.training.losses import count

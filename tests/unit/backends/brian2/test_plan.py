@@ -12,8 +12,8 @@ from hasn.backends.brian2.neurons import codes, group_code
 from hasn.backends.brian2.plan import make_plan, samples_at_once, size
 from hasn.backends.brian2.schedule import DEFAULT, slots
 from hasn.errors import UnsupportedError
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.testing.cases import CASES
 from tests.unit.backends.brian2.formulas import DT, Cell, graph, lif
 from tests.unit.backends.brian2.networks import loop

@@ -17,7 +17,7 @@ from hasn.backends.lava.exchange import Exchange
 from hasn.errors import FileError, InputError, OptionError, UnsupportedError, WorkerError
 from hasn.program.fuse import Network, Relay
 from hasn.program.integers.encode import chip_neuron
-from hasn.program.model import Compare, Source
+from hasn.program.model import Source, Threshold
 from hasn.signals import Signals
 from tests.graphs import DT, graph, inp, out
 from tests.unit.backends.lava import double
@@ -310,7 +310,7 @@ def test_an_output_may_show_an_input_in_a_stream() -> None:
 def exchange(folder: Path, **values: Any) -> Exchange:
     """Of x (2, 2), spikes t (3) and a sum r (1)."""
     network = Network(
-        (Source("x", (2, 2)), Compare("t", (3,), np.zeros(3)), Relay("r", (1,))), (), {}, {}, SimpleNamespace()
+        (Source("x", (2, 2)), Threshold("t", (3,), np.zeros(3)), Relay("r", (1,))), (), {}, {}, SimpleNamespace()
     )
     given = Signals({"x": np.zeros((4, 2, 2, 2)), **values}, 4, 2, True)
     return Exchange(folder, network, given, np.int32)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from hasn.backends.lava import connections
 from hasn.backends.lava.connections import Link, links
 from hasn.program.fuse import Network, Projection, Relay
-from hasn.program.model import Compare, Neurons, Source
+from hasn.program.model import Neurons, Source, Threshold
 
 W = np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]])
 
@@ -19,7 +19,14 @@ W = np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]])
 def network(*projections: Projection) -> Network:
     """x, y (3), s (3 neurons that spike), r (a sum of 3) and targets a, b (2)."""
     spiking, silent = (Neurons(n, (3,), ("v",), (), {}, threshold) for n, threshold in (("s", np.ones(3)), ("l", None)))
-    sources = (Source("x", (3,)), Source("y", (3,)), spiking, silent, Relay("r", (3,)), Compare("t", (3,), np.ones(3)))
+    sources = (
+        Source("x", (3,)),
+        Source("y", (3,)),
+        spiking,
+        silent,
+        Relay("r", (3,)),
+        Threshold("t", (3,), np.ones(3)),
+    )
     return Network((*sources, Relay("a", (2,)), Relay("b", (2,))), projections, {}, {}, None)  # type: ignore[arg-type]
 
 

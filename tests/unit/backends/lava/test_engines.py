@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hasn.backends.lava import worker
-from hasn.backends.lava.worker.engines import Compare, Delayed, Instant, Neurons, Relay
+from hasn.backends.lava.worker.engines import Delayed, Instant, Neurons, Relay, Threshold
 from hasn.backends.lava.worker.frames import pack, unpack
 from hasn.backends.lava.worker.host_engine import Feed, HostEngine, Tape, Variable
 from hasn.backends.lava.worker.memory import Clock, Memory
@@ -85,7 +85,9 @@ def test_compare_is_strict_and_a_relay_passes_on():
     cell = {"onset": 0, "drives": [[1, "d"]]}
     arrays = {"threshold": np.array([0.5, 0.5]), "d": np.array([0.5, 0.0])}
     xs = [np.array([0.5, 0.75])] * 2
-    np.testing.assert_array_equal(play(Compare(Clock(5), Memory(None, "p"), cell, arrays, (2,)), xs), [[0, 1], [1, 1]])
+    np.testing.assert_array_equal(
+        play(Threshold(Clock(5), Memory(None, "p"), cell, arrays, (2,)), xs), [[0, 1], [1, 1]]
+    )
     np.testing.assert_array_equal(play(Relay(Clock(5), Memory(None, "p"), cell, arrays, (2,)), xs), [xs[0], [1, 0.75]])
 
 

@@ -15,11 +15,11 @@ from hasn.backends.lava.integers import map_integers
 from hasn.backends.lava.mapping import Entry, Place
 from hasn.backends.lava.onset import onset, without_wrap
 from hasn.errors import OptionError, RetimingError, UnsupportedError
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import DECAY_MAX, THRESHOLD_MAX, IntegerPopulation
-from hasn.program.lower import lower
 from hasn.testing.integers import Registers, step
 from tests.graphs import graph, inp, out
 from tests.unit.backends.lava.nets import needs_lava

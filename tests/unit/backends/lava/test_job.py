@@ -14,10 +14,10 @@ from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.integers import map_integers
 from hasn.backends.lava.mapping import map_network
 from hasn.backends.lava.worker.lava_network import Bundle
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.lower import to_integers
-from hasn.program.lower import lower
 from tests.graphs import DT, graph, inp, out
 from tests.unit.backends.lava import double
 from tests.unit.backends.lava.nets import feed_forward

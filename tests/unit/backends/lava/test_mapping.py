@@ -9,8 +9,8 @@ from hasn.backends.lava.connections import LONGEST_DELAY
 from hasn.backends.lava.mapping import Cell, Entry, Mapping, Place, map_network
 from hasn.backends.lava.worker.lava_network import Bundle
 from hasn.errors import RetimingError
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from tests.graphs import DT, Draw
 from tests.unit.backends.lava.nets import CUBA, feed_forward, loop, recurrent
 

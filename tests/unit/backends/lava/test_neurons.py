@@ -10,7 +10,7 @@ import pytest
 
 from hasn.backends.lava.neurons import population_cell
 from hasn.program.fuse import Relay
-from hasn.program.model import Compare, Neurons, Row, Source
+from hasn.program.model import Neurons, Row, Source, Threshold
 
 ZERO = np.zeros(2)
 
@@ -25,7 +25,7 @@ LIF = Neurons("n", (2,), ("v",), (KEEP,), {"v": ZERO}, two(0.5), "zero", ZERO)
 CURRENT = Row("c", (("c", two(0.8)),), two(0.5, 0.25))
 VOLTAGE = Row("v", (("v", two(0.9)), ("c", two(0.5, 0.125))))
 CUBA = replace(LIF, states=("c", "v"), rows=(CURRENT, VOLTAGE), initial={"c": ZERO, "v": ZERO})
-COMPARE = Compare("t", (2,), two(0.5))
+COMPARE = Threshold("t", (2,), two(0.5))
 
 
 def test_a_lif_s_numbers() -> None:
@@ -112,7 +112,7 @@ def test_what_stock_lif_has_not_is_ours_and_says_why(case: str, stock: bool) -> 
     population, drives, shift, words = REASONS[case]
     cell = population_cell(population, drives, shift, stock)
     assert words in cell.why_not
-    assert cell.kind == {Neurons: "neurons", Compare: "compare", Relay: "relay"}[type(population)]
+    assert cell.kind == {Neurons: "neurons", Threshold: "compare", Relay: "relay"}[type(population)]
     assert not cell.stock
     assert cell.input_scale is None
     assert (cell.settings["onset"], cell.size) == (shift, 2)

@@ -103,7 +103,7 @@ def test_weights_thresholds_neurons_and_hooks_that_change_underway_are_noticed()
         return found[0]
 
     names = [
-        step.name for step in fused.program.steps if fused.module._key(step.name) and step.name in fused.module.nodes
+        step.name for step in fused.program.nodes if fused.module._key(step.name) and step.name in fused.module.nodes
     ]
     first, population = (
         next(n for n in names if kind in type(fused.module.node(n)).__name__) for kind in ("Linear", "Population")

@@ -6,8 +6,8 @@ import nir
 import numpy as np
 
 from hasn.conversions.loihi.quantising.simulate import run_float
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 
 DT = 1e-3
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import hasn
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.testing.integers import interpret
 from tests.unit.conversions.loihi.nets import DT, chain, cuba, float_run, lif, spikes, weights
 

@@ -7,9 +7,9 @@ import pytest
 
 from hasn.conversions.loihi.quantising import simulate
 from hasn.conversions.loihi.quantising.simulate import run_integers
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.integers.lower import to_integers
-from hasn.program.lower import lower
 from tests.edges import CASES, EDGES
 
 

@@ -17,9 +17,9 @@ import numpy as np
 
 import hasn
 from hasn.conversions.loihi.network import QuantisedNetwork
+from hasn.ir.lower import lower
 from hasn.program.fuse import Network, fuse
-from hasn.program.lower import lower
-from hasn.program.model import Compare, Neurons, Source
+from hasn.program.model import Neurons, Source, Threshold
 
 #: Registers are exact in the graph in volts, but for float64's rounding of a few products.
 EXACT = 1e-9
@@ -41,13 +41,15 @@ class Update:
 
 def updates(network: Network, input_scales: dict[str, float]) -> dict[str, Update]:
     """Every population's update; weights from an Input are for one unit of its integers."""
-    return {p.name: _update(network, p, input_scales) for p in network.populations if isinstance(p, Neurons | Compare)}
+    return {
+        p.name: _update(network, p, input_scales) for p in network.populations if isinstance(p, Neurons | Threshold)
+    }
 
 
-def _update(network: Network, p: Neurons | Compare, input_scales: dict[str, float]) -> Update:
+def _update(network: Network, p: Neurons | Threshold, input_scales: dict[str, float]) -> Update:
     size = int(np.prod(p.shape))
     flat = lambda value: np.broadcast_to(np.asarray(value, dtype=float), p.shape).reshape(-1)  # noqa: E731
-    if isinstance(p, Compare):
+    if isinstance(p, Threshold):
         keep_c, keep_v, gain = None, np.zeros(size), np.ones(size)
         leak, offset, threshold, initial = np.zeros(size), np.zeros(size), flat(p.threshold), np.zeros(size)
     else:

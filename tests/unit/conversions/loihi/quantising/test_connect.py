@@ -13,8 +13,8 @@ from hasn.conversions.loihi.quantising.cone import Cone, cone_into, has_weights,
 from hasn.conversions.loihi.quantising.connect import Real, Synapses, Weights, real_weights, rounded
 from hasn.conversions.loihi.quantising.equation import Equation, equation_of
 from hasn.conversions.loihi.quantising.rounding import Rounding
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
-from hasn.program.lower import lower
 from hasn.program.model import Connection
 from tests.graphs import inp, out
 from tests.unit.conversions.loihi.nets import DT, chain, cuba, lif

@@ -10,10 +10,10 @@ import pytest
 
 from hasn.conversions.loihi.quantising import simulate
 from hasn.conversions.loihi.quantising.simulate import Trace, run_float, run_integers
+from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.integers.lower import to_integers
-from hasn.program.lower import lower
 from hasn.testing.integers import interpret
 from hasn.testing.reference import run as reference
 from tests.graphs import graph, inp, out

@@ -10,8 +10,8 @@ import pytest
 
 import hasn
 from hasn.errors import OptionError
-from hasn.ir.structure import PRIMITIVES
-from hasn.program.model import Compare, Connection, Neurons, Sink, Source
+from hasn.nodes.lookup import kind_names
+from hasn.program.model import Connection, Neurons, Sink, Source, Threshold
 from hasn.testing.cases import CASES
 from tests.graphs import DT, Draw, chain
 
@@ -37,7 +37,7 @@ def test_unknown_options_list_what_there_is(option: str, value: str, wanted: str
         hasn.lower(net, dt=DT, **{option: value})
 
 
-@pytest.mark.parametrize("kind", PRIMITIVES)
+@pytest.mark.parametrize("kind", [getattr(nir, name) for name in kind_names()])
 def test_the_conformance_cases_hold_every_primitive(kind: type[nir.NIRNode]) -> None:
     def kinds(graph: nir.NIRGraph) -> set[type]:
         inner = [kinds(node) for node in graph.nodes.values() if isinstance(node, nir.NIRGraph)]
@@ -78,13 +78,13 @@ def test_what_can_be_recorded() -> None:
     assert set(program.recorded_voltages) == {"lif"}
     assert [step.name for step in program.of(Source)] == ["input"]
     assert {step.name for step in program.of(Sink)} == {"output", "bits"}
-    assert isinstance(program.step("compare"), Compare)
+    assert isinstance(program.node("compare"), Threshold)
 
 
 def test_steps_stand_in_the_order_of_evaluation() -> None:
     for case in CASES.values():
         program = hasn.lower(case.graph(), **case.options())
-        place = {step.name: i for i, step in enumerate(program.steps)}
+        place = {step.name: i for i, step in enumerate(program.nodes)}
         assert all(place[edge.source] < place[edge.target] for edge in program.edges if edge.delay == 0), case.name
 
 

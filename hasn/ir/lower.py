@@ -1,0 +1,90 @@
+"""NIR graph -> Program: every node becomes what its kind means."""
+
+from __future__ import annotations
+
+import nir
+
+from hasn.errors import OptionError
+from hasn.ir.check import CheckedGraph, checked
+from hasn.ir.structure import FlatGraph
+from hasn.nodes.kind import Place
+from hasn.nodes.lookup import kind_of, neuron_kind
+from hasn.nodes.neuron import RESETS
+from hasn.program.feedback import evaluation_order, feedback_edges
+from hasn.program.model import Edge, Node, Program, Sink, Source
+
+TIMINGS = ("synchronous", "hardware")
+
+
+def lower(
+    graph: nir.NIRGraph,
+    *,
+    dt: float | None = None,
+    method: str = "euler",
+    reset: str = "zero",
+    timing: str = "synchronous",
+) -> Program:
+    """Give a graph its meaning in discrete time.
+
+    Args:
+        graph: the graph, which is not changed.
+        dt: seconds a step; default: the graph's ``metadata["dt"]``.
+        method: ``"euler"`` or ``"exact"``, see :mod:`hasn.program.discretise`.
+        reset: ``"zero"`` (``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for the neurons
+            whose own ``metadata["reset"]`` says nothing.
+        timing: ``"synchronous"`` (only feedback edges and Delays take time) or ``"hardware"`` (every connection out of
+            an Input, a population or a Threshold takes one step, and that step is the feedback edge's own).
+
+    Raises:
+        GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
+        OptionError: unknown method, reset or timing.
+    """
+    for name, value, known in (("reset", reset, RESETS), ("timing", timing, TIMINGS)):
+        if value not in known:
+            raise OptionError(f"unknown {name}", parameter=name, got=repr(value), wanted=" or ".join(known))
+    graph_ok = checked(graph, dt=dt, method=method)
+    flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
+    edges = _timed_edges(flat, timing)
+    order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
+    nodes = tuple(_node(graph_ok, name, method, reset) for name in order)
+    return Program(nodes, edges, graph_ok.dt, method, timing, dict(flat.metadata))
+
+
+def _without_passages(flat: FlatGraph) -> FlatGraph:
+    """The graph without nested graphs' own Inputs and Outputs: hardware has no such nodes, so no step for them."""
+    nodes, edges = dict(flat.nodes), list(flat.edges)
+    for name, node in flat.nodes.items():
+        if isinstance(node, nir.Input | nir.Output) and name not in (*flat.inputs, *flat.outputs):
+            before = [source for source, target in edges if target == name]
+            after = [target for source, target in edges if source == name]
+            if not before or name in before:
+                continue  # nothing arrives, or a loop of its own: it stays, as the silent node it is
+            edges = [edge for edge in edges if name not in edge]
+            edges += [(source, target) for source in before for target in after]
+            del nodes[name]
+    return FlatGraph(nodes, tuple(edges), flat.inputs, flat.outputs, flat.metadata)
+
+
+def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:
+    hops = {edge for edge in flat.edges if timing == "hardware" and _takes_a_step(flat, edge)}
+    instant = [edge for edge in flat.edges if edge not in hops]
+    late = hops | feedback_edges(flat.nodes, instant, flat.inputs)
+    return tuple(Edge(source, target, int((source, target) in late)) for source, target in flat.edges)
+
+
+def _takes_a_step(flat: FlatGraph, edge: tuple[str, str]) -> bool:
+    """Whether hardware carries this edge over its network: out of a population, and not merely read out."""
+    source, target = edge
+    node = flat.nodes[source]
+    valued = source in flat.inputs or isinstance(node, nir.Threshold) or neuron_kind(node) is not None
+    return valued and target not in flat.outputs
+
+
+def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
+    node = graph.flat.nodes[name]
+    given, result = graph.shapes[name]
+    if name in graph.flat.inputs:
+        return Source(name, result)
+    if name in graph.flat.outputs:
+        return Sink(name, result)
+    return kind_of(node).meaning(node, Place(name, given, result, graph.dt, method, reset))

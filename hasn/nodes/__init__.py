@@ -1,0 +1,1 @@
+"""Kinds of node, a file each: parameters and units, shapes, meaning. Plug-ins add more (:mod:`hasn.nodes.kind`)."""
