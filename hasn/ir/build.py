@@ -13,7 +13,7 @@ from hasn.finding import Finding
 from hasn.ir.hdf5 import first_line
 from hasn.nodes.kind import NodeKind
 from hasn.nodes.lookup import kind_names, kinds
-from hasn.nodes.values import text
+from hasn.nodes.values import numbers, text
 
 
 def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] | None = None) -> Any:
@@ -130,7 +130,7 @@ def _even_out(known: NodeKind, arguments: dict[str, Any], name: str, changes: li
     """Broadcast a neuron's single values to the shape of its other parameters; NIR takes one shape only."""
     if not known.elementwise:
         return
-    names = [parameter.name for parameter in known.parameters if parameter.name in arguments]
+    names = [parameter.name for parameter in known.parameters if numbers(arguments.get(parameter.name)) is not None]
     shapes = [np.shape(arguments[parameter]) for parameter in names]
     largest = max(shapes, key=lambda shape: int(np.prod(shape)), default=())
     for parameter, shape in zip(names, shapes, strict=True):

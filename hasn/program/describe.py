@@ -137,7 +137,7 @@ def _row_text(row: Row) -> str:
     if row.gain is not None:
         parts.append(f"{_factor(row.gain)} I")
     if row.bias is not None:
-        parts.append(_factor(row.bias))
+        parts.append(_factor(row.bias) if parts else span(row.bias))
     return f"{row.state} ← {' + '.join(parts) or '0'}"
 
 

@@ -14,7 +14,7 @@ import hasn
 from hasn import executable as executable_module
 from hasn.errors import InputError, OptionError
 from hasn.executable import Executable, Raw, State
-from hasn.program.model import Edge, Neurons, Program, Sink, Source
+from hasn.program.model import Edge, Firing, Neurons, Program, Sink, Source
 from hasn.signals import Signals
 from hasn.testing.cases import CASES
 from hasn.testing.interpreter import NetworkInterpreter, ProgramInterpreter
@@ -177,7 +177,7 @@ def test_a_structure_tells_networks_apart_and_not_their_coefficients() -> None:
     }
     assert program.nodes[0] == Source("i", (2,))
     assert len({structure(program), *others.values()}) == len(others) + 1
-    same = changed("n", threshold=np.full(2, 9.0), reset="subtract")
+    same = changed("n", condition=Firing(np.full(2, 9.0), "subtract", np.ones(2)).condition)
     assert structure(same) == structure(delayed(method="exact")) == structure(program)
 
 
@@ -345,9 +345,11 @@ def test_each_part_of_the_structure_tells_states_apart() -> None:
 
 def test_other_coefficients_are_the_same_structure() -> None:
     """A state may go on in a network whose weights have changed."""
-    program, n = late_loop(), late_loop().step("n")
+    program, n = late_loop(), late_loop().node("n")
     assert isinstance(n, Neurons)
-    same = with_step("n", threshold=np.full(4, 9.0), rows=n.rows[::-1], initial={})
+    same = with_step(
+        "n", condition=Firing(np.full(4, 9.0), "zero", np.ones(4)).condition, rows=n.rows[::-1], initial={}
+    )
     assert structure(same) == structure(program)
     assert structure(replace(program, metadata={"remark": 1})) == structure(program)
 

@@ -19,9 +19,9 @@ D = Draw(6)
 
 
 def population(net: nir.NIRGraph, **options: str) -> Neurons:
-    step = hasn.lower(net, dt=DT, **options).step("n1")
-    assert isinstance(step, Neurons)
-    return step
+    node = hasn.lower(net, dt=DT, **options).node("n1")
+    assert isinstance(node, Neurons)
+    return node
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_resets_become_a_jump() -> None:
     net = chain(D.lif(3, v_threshold=[1, 2, 3], v_reset=[0.5, -1, 0]), given=(3,), result=(3,))
     zero, subtract = population(net), population(net, reset="subtract")
     assert (zero.reset, subtract.reset) == ("zero", "subtract")
-    np.testing.assert_array_equal(zero.jump, [0.5, -1, 0])
-    np.testing.assert_array_equal(subtract.jump, [0.5, 3, 3])
+    np.testing.assert_array_equal(zero.firing.jump, [0.5, -1, 0])
+    np.testing.assert_array_equal(subtract.firing.jump, [0.5, 3, 3])
 
 
 @pytest.mark.parametrize("word", ["subtract", b"subtract", np.array(["subtract"]), np.array([b"subtract"])])

@@ -12,7 +12,7 @@ import pytest
 
 import hasn
 from hasn.errors import GraphError, HasnError, ParameterError, RepairWarning, TimeStepError
-from hasn.ir import repair as module
+from hasn.nodes import kind as module
 from hasn.nodes.kind import broadcast
 from hasn.testing.interpreter import ProgramInterpreter
 from tests.graphs import DT, Draw, chain, graph, inp, out

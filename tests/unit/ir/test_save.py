@@ -55,8 +55,8 @@ def test_a_saved_graph_means_the_same_when_it_is_read_back(name: str, tmp_path: 
     options = {**case.options(), "dt": None}
     here, there = hasn.lower(built, **options), hasn.lower(hasn.load(tmp_path / "x.nir"), **options)
     assert sorted(map(str, there.edges)) == sorted(map(str, here.edges))
-    assert [step.name for step in there.steps] == [step.name for step in here.steps]
-    for a, b in zip(here.steps, there.steps, strict=True):
+    assert [step.name for step in there.nodes] == [step.name for step in here.nodes]
+    for a, b in zip(here.nodes, there.nodes, strict=True):
         assert written_out(a) == written_out(b)
     assert there.dt == case.dt
 

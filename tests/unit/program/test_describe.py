@@ -43,7 +43,7 @@ NODES: dict[str, tuple[Any, Any, Any, str, tuple[str, ...]]] = {
     "Scale": (nir.Scale(full(3.0, 3.0)), 2, 2, "Scale", ("times 3",)),
     "Delay": (nir.Delay(full(2e-3, 5e-3)), 2, 2, "Delay", ("delay 2 .. 5 steps = 2 .. 5 ms",)),
     "Threshold": (nir.Threshold(full(0.5, 0.5)), 2, 2, "Threshold", ("1 where x > 0.5",)),
-    "I": (nir.I(r=full(2.0, 2.0)), 2, 2, "I", ("v ← 1 v + 0.002 I",)),
+    "I": (nir.I(r=full(2.0, 2.0)), 2, 2, "I", ("v ← v + 0.002 I",)),
     "LI": (nir.LI(full(4e-3, 4e-3), full(2.0, 2.0), full(-1.0, -1.0)), 2, 2, "LI", ("v ← 0.75 v + 0.5 I + (-0.25)",)),
     "LIF": (
         nir.LIF(full(4e-3, 4e-3), full(2.0, 2.0), full(0.0, 0.0), full(1.0, 2.0), v_reset=full(-0.5, -0.5)),

@@ -32,12 +32,12 @@ def test_coefficients_are_the_discretised_ones() -> None:
     zero, subtract = (
         lower(graphs.chain(lif, given=(2,), result=(2,)), dt=1e-3, reset=how) for how in ("zero", "subtract")
     )
-    assert details_of(zero.step("n1"), 1e-3) == (
+    assert details_of(zero.node("n1"), 1e-3) == (
         "v ← 0.95 v + 0.1 I + 0.005",
         "spike where v > 1 .. 1.5",
         "then v ← -0.2",
     )
-    assert details_of(subtract.step("n1"), 1e-3)[-1] == "then v ← v − [1.2 .. 1.7]"
+    assert details_of(subtract.node("n1"), 1e-3)[-1] == "then v ← v − [1.2 .. 1.7]"
 
 
 def test_maps_tell_their_geometry_and_delays_their_steps() -> None:

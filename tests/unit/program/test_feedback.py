@@ -76,7 +76,7 @@ def test_a_program_is_the_same_however_the_file_lists_it(name: str) -> None:
         order.shuffle(edges)
         net.nodes, net.edges = dict(items), edges
         again = hasn.lower(net, **case.options())
-        assert [step.name for step in again.steps] == [step.name for step in first.steps]
+        assert [step.name for step in again.nodes] == [step.name for step in first.nodes]
         assert set(again.edges) == set(first.edges)
 
 

@@ -13,6 +13,7 @@ import pytest
 #: Three backends of another project: the interpreter as it is, one that never resets, and one that says so.
 MODULE = """
 from hasn.backend import Backend
+from hasn.program.model import Neurons
 from hasn.testing.interpreter import NetworkInterpreter
 
 
@@ -32,10 +33,11 @@ class Right(Backend):
 
 
 class NeverResets(NetworkInterpreter):
-    def update(self, step, x):
-        z = super().update(step, x)
-        if step.spiking and step.reset == "subtract":
-            self.states[step.name]["v"] = self.states[step.name]["v"] + z * step.jump
+    def evaluate(self, step, total, inputs):
+        z = super().evaluate(step, total, inputs)
+        if isinstance(step, Neurons) and step.spiking and step.reset == "subtract":
+            states = self.populations[step.name].states
+            states["v"] = states["v"] + z * step.firing.jump
         return z
 
 

@@ -12,13 +12,14 @@ from hasn.backends.lava import connections
 from hasn.backends.lava.connections import Link, links
 from hasn.program.fuse import Network, Projection, Relay
 from hasn.program.model import Neurons, Source, Threshold
+from tests.populations import fires
 
 W = np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]])
 
 
 def network(*projections: Projection) -> Network:
     """x, y (3), s (3 neurons that spike), r (a sum of 3) and targets a, b (2)."""
-    spiking, silent = (Neurons(n, (3,), ("v",), (), {}, threshold) for n, threshold in (("s", np.ones(3)), ("l", None)))
+    spiking, silent = fires(Neurons("s", (3,), ("v",), (), {}), 1.0), Neurons("l", (3,), ("v",), (), {})
     sources = (
         Source("x", (3,)),
         Source("y", (3,)),

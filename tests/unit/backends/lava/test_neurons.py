@@ -11,6 +11,7 @@ import pytest
 from hasn.backends.lava.neurons import population_cell
 from hasn.program.fuse import Relay
 from hasn.program.model import Neurons, Row, Source, Threshold
+from tests.populations import fires, silent
 
 ZERO = np.zeros(2)
 
@@ -21,7 +22,7 @@ def two(*values: float) -> Any:
 
 
 KEEP = Row("v", (("v", two(0.75)),), two(0.25, 0.5))
-LIF = Neurons("n", (2,), ("v",), (KEEP,), {"v": ZERO}, two(0.5), "zero", ZERO)
+LIF = fires(Neurons("n", (2,), ("v",), (KEEP,), {"v": ZERO}), 0.5)
 CURRENT = Row("c", (("c", two(0.8)),), two(0.5, 0.25))
 VOLTAGE = Row("v", (("v", two(0.9)), ("c", two(0.5, 0.125))))
 CUBA = replace(LIF, states=("c", "v"), rows=(CURRENT, VOLTAGE), initial={"c": ZERO, "v": ZERO})
@@ -74,9 +75,9 @@ def rows(*made: Row) -> Neurons:
 
 #: (population, drives, steps that it runs late) -> the words of the reason.
 REASONS: dict[str, tuple[Any, Any, int, str]] = {
-    "silent": (replace(LIF, threshold=None, jump=None, reset=None), {}, 0, "it does not spike"),
-    "subtract": (replace(LIF, reset="subtract", jump=two(0.5)), {}, 0, "reset by subtraction"),
-    "v_reset": (replace(LIF, jump=two(0.1, -0.3)), {}, 0, "v_reset is not 0 (up to -0.3)"),
+    "silent": (silent(LIF), {}, 0, "it does not spike"),
+    "subtract": (fires(LIF, 0.5, "subtract", 0.5), {}, 0, "reset by subtraction"),
+    "v_reset": (fires(LIF, 0.5, "zero", two(0.1, -0.3)), {}, 0, "v_reset is not 0 (up to -0.3)"),
     "exact": (rows(VOLTAGE, CURRENT), {}, 0, "(method 'exact')"),
     "nothing is kept": (replace(LIF, rows=(Row("v", (), two(1.0)),)), {}, 0, "not that of a leaky integrator"),
     "another state": (replace(LIF, rows=(replace(KEEP, terms=(("c", two(0.5)),)),)), {}, 0, "not that of a leaky"),
@@ -91,12 +92,12 @@ REASONS: dict[str, tuple[Any, Any, int, str]] = {
     "tau_mem": (
         rows(CURRENT, replace(VOLTAGE, terms=(("v", two(0.5, 0.75)), ("c", two(1.0))))), {}, 0, "time constants differ",
     ),
-    "threshold": (replace(LIF, threshold=two(0.5, 0.6)), {}, 0, "threshold differs"),
+    "threshold": (fires(LIF, two(0.5, 0.6)), {}, 0, "threshold differs"),
     "v_init": (replace(LIF, initial={"v": two(0.25, -0.75)}), {}, 0, "v_init is not 0 (up to -0.75)"),
     "driven current": (CUBA, {0: two(0.0, 1.0)}, 0, "a constant input drives the synaptic current"),
     "late leak": (replace(LIF, rows=(replace(KEEP, bias=two(1.0)),)), {}, 2, "during the 2 step(s) that it runs late"),
     "late drive": (LIF, {0: two(0.0, 1.0)}, 3, "a bias would act during the 3 step(s) that it runs late"),
-    "late spikes": (replace(LIF, threshold=two(-0.1)), {}, 4, "a threshold below 0 would spike during the 4 step(s)"),
+    "late spikes": (fires(LIF, two(-0.1)), {}, 4, "a threshold below 0 would spike during the 4 step(s)"),
     "late constant": (LIF, {0: two(1.0), 5: two(0.0, 1.0)}, 0, "through a Delay starts later than step 0"),
     "compare threshold": (replace(COMPARE, threshold=two(0.5, 0.6)), {}, 0, "threshold differs"),
     "compare late drive": (COMPARE, {0: two(0.0, 1.0)}, 1, "a bias would act during the 1 step(s)"),
@@ -124,8 +125,8 @@ def test_what_stock_lif_has_not_is_ours_and_says_why(case: str, stock: bool) -> 
 @pytest.mark.parametrize(
     ("population", "drives", "shift"),
     [
-        (replace(LIF, threshold=two(-0.1)), {}, 0),
-        (replace(LIF, threshold=ZERO), {}, 2),
+        (fires(LIF, two(-0.1)), {}, 0),
+        (fires(LIF, ZERO), {}, 2),
         (LIF, {0: ZERO, 3: ZERO}, 2),
         (CUBA, {0: ZERO}, 0),
         (replace(CUBA, rows=(CURRENT, replace(VOLTAGE, bias=two(1.0)))), {}, 0),
@@ -142,33 +143,49 @@ def test_what_only_looks_like_a_reason_is_stock(population: Any, drives: Any, sh
 
 def test_the_update_of_a_process_of_ours_is_the_program_s_row_by_row() -> None:
     population = replace(
-        CUBA, shape=(1, 2), initial={"c": ZERO, "v": two(0.5)}, reset="subtract", jump=two(0.25),
-        rows=(CURRENT, replace(VOLTAGE, bias=np.float64(3.0))),
+        fires(CUBA, 0.5, "subtract", 0.25), shape=(1, 2), initial={"c": ZERO, "v": two(0.5)}, held=np.array([3, 0]),
+        rows=(CURRENT, replace(VOLTAGE, bias=np.float64(3.0), before=True)),
     )  # fmt: skip
     cell = population_cell(population, {2: two(1.0)}, 1, stock=True)
-    assert cell.settings == {
+    assert cell.settings == {  # fmt: skip
         "states": ["c", "v"],
         "rows": [
-            {"state": "c", "terms": [["c", "row0.c"]], "gain": "row0.gain", "bias": None},
-            {"state": "v", "terms": [["v", "row1.v"], ["c", "row1.c"]], "gain": None, "bias": "row1.bias"},
+            {"state": "c", "terms": [["c", "row0.c"]], "gain": "row0.gain", "bias": None, "before": False},
+            {
+                "state": "v",
+                "terms": [["v", "row1.v"], ["c", "row1.c"]],
+                "gain": None,
+                "bias": "row1.bias",
+                "before": True,
+            },
         ],
-        "reset": "subtract",
-        "threshold": "threshold",
-        "jump": "jump",
+        "condition": {"terms": [["v", "condition.v"]], "constant": "condition.constant"},
+        "resets": [{"state": "v", "terms": [["v", "reset0.v"]], "gain": None, "bias": "reset0.bias", "before": False}],
+        "held": "held",
         "onset": 1,
         "drives": [[2, "drive.2"]],
     }
     wanted = {
-        "initial.c": [0, 0], "initial.v": [0.5, 0.5], "row0.c": [0.8, 0.8], "row0.gain": [0.5, 0.25],
-        "row1.v": [0.9, 0.9], "row1.c": [0.5, 0.125], "row1.bias": [3, 3], "threshold": [0.5, 0.5],
-        "jump": [0.25, 0.25], "drive.2": [1, 1],
-    }  # fmt: skip
+        "initial.c": [0, 0],
+        "initial.v": [0.5, 0.5],
+        "row0.c": [0.8, 0.8],
+        "row0.gain": [0.5, 0.25],
+        "row1.v": [0.9, 0.9],
+        "row1.c": [0.5, 0.125],
+        "row1.bias": [3, 3],
+        "condition.v": [1, 1],
+        "condition.constant": [-0.5, -0.5],
+        "reset0.v": [1, 1],
+        "reset0.bias": [-0.25, -0.25],
+        "held": [3, 0],
+        "drive.2": [1, 1],
+    }
     assert {name: array.tolist() for name, array in cell.arrays.items()} == wanted
 
 
-def test_a_population_that_does_not_spike_has_neither_threshold_nor_jump() -> None:
-    cell = population_cell(replace(LIF, threshold=None, jump=None, reset=None), {}, 0, stock=True)
-    assert (cell.settings["threshold"], cell.settings["jump"]) == (None, None)
+def test_a_population_that_does_not_spike_has_neither_condition_nor_resets() -> None:
+    cell = population_cell(silent(LIF), {}, 0, stock=True)
+    assert (cell.settings["condition"], cell.settings["resets"]) == (None, [])
 
 
 def test_an_input_is_no_process() -> None:

@@ -16,7 +16,7 @@ from tests.graphs import DT, Draw, chain
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 snntorch = pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch.neurons import Population  # noqa: E402
-from hasn.backends.snntorch.scan_coefficients import _rows, equations, slope_of  # noqa: E402
+from hasn.backends.snntorch.scan_coefficients import equations, slope_of  # noqa: E402
 
 
 def population(kind: str, options: dict[str, Any] | None = None, **fixed: Any) -> Any:
@@ -138,33 +138,6 @@ def test_general_neurons_may_train_and_say_what() -> None:
     assert found is not None
     assert found.trained == {"weight", "threshold", "gain_c"}
     assert found.values.requires_grad
-
-
-C, V = ("c", ("c",), 1.0, None), ("v", ("v", "c"), None, None)
-
-
-@pytest.mark.parametrize(
-    ("terms", "wanted"),
-    [
-        ([("v", ("v",), 1.0, 2.0)], Rows.ONE),
-        ([("v", ("v",), None, None)], Rows.ONE),
-        ([C, V], Rows.CURRENT_FIRST),
-        ([C, ("v", ("v", "c"), None, 1.0)], Rows.CURRENT_FIRST),
-        ([V, C], Rows.VOLTAGE_FIRST),
-        ([("v", ("v", "c"), 1.0, 1.0), C], Rows.VOLTAGE_FIRST),
-        ([C, ("v", ("v", "c"), 1.0, None)], None),  # the kernel's voltage has no gain behind a new current
-        ([("c", ("c",), 1.0, 0.5), V], None),  # nor a bias of the current
-        ([V, ("c", ("c",), 1.0, 0.5)], None),
-        ([("c", ("c", "v"), 1.0, None), V], None),
-        ([C, ("v", ("v",), None, None)], None),
-        ([C, ("v", ("c", "v"), None, None)], None),
-        ([C, ("w", ("w",), None, None), V], None),
-        ([("w", ("w",), None, None), ("v", ("v", "w"), None, None)], None),
-        ([("w", ("w",), None, None)], None),
-    ],
-)
-def test_which_updates_the_kernel_has(terms: Any, wanted: Rows | None) -> None:
-    assert _rows(terms) is wanted
 
 
 def test_surrogates_and_their_parameters() -> None:

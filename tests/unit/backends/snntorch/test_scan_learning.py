@@ -96,6 +96,6 @@ def test_only_what_trains_gets_one_and_every_run_has_its_own() -> None:
     other = torch.autograd.grad(second, neuron.threshold)[0]
     assert one.abs().max() > 1e-6
     assert not torch.equal(one, other)
-    assert neuron.jump.grad is None
+    assert neuron.r0.grad is None
     with torch.no_grad():
         assert not outputs(fused, x)["output"].requires_grad

@@ -55,7 +55,7 @@ def _update(network: Network, p: Neurons | Threshold, input_scales: dict[str, fl
     else:
         leak = flat(0.0 if p.rows[-1].bias is None else p.rows[-1].bias)
         keep_v = flat(dict(p.rows[-1].terms)["v"])
-        offset = flat(0.0 if p.jump is None else p.jump)
+        offset = flat(0.0 if p.firing is None else p.firing.jump)
         threshold = None if p.threshold is None else flat(p.threshold)
         initial = flat(p.initial["v"])
         keep_c, gain = None, flat(p.rows[0].gain)
