@@ -80,10 +80,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name == "errors":
-        return import_module("hasn.errors")
+    if name in ("errors", "nodes"):
+        return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "errors"])
+    return sorted([*__all__, "errors", "nodes"])

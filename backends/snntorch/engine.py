@@ -190,6 +190,6 @@ class Pass:
                 kept[name].append(now)
             previous = {name: kept[name][-1] for name in previous}
             for name, voltages in after.items():
-                voltages.append(state.states[name][-1])
+                voltages.append(scanners[name].population.voltage(state.states[name]))
         self.values |= {name: torch.stack(values) for name, values in kept.items()}
         self.voltages |= {name: torch.stack(values) for name, values in after.items()}

@@ -102,7 +102,10 @@ class SnnTorchExecutable(Executable):
         if "spikes" in record:
             found |= {("spikes", name): values[name] > 0 for name in self.program.recorded_spikes}
         if "voltages" in record:
-            found |= {("voltages", name): state.states[name][-1] for name in self.program.recorded_voltages}
+            found |= {
+                ("voltages", name): self.module.population(name).voltage(state.states[name])
+                for name in self.program.recorded_voltages
+            }
         return {key: value.unsqueeze(0) for key, value in found.items()}
 
     @property

@@ -133,6 +133,13 @@ class SpikingNetwork(nn.Module):
                 return module
         raise KeyError(name)
 
+    def population(self, name: str) -> Population:
+        """The module of a population, by its NIR name."""
+        module = self.node(name)
+        if not isinstance(module, Population):
+            raise KeyError(name)
+        return module
+
     @property
     def like(self) -> Tensor:
         """Some floating tensor of the module: it says device and dtype."""

@@ -11,7 +11,7 @@ above the threshold, which SEMANTICS does not: such populations get :class:`Line
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -98,8 +98,12 @@ class Population(nn.Module):
         """One step: the output (spikes, or v where there is no threshold) and the new states."""
         drive = x if self.gain is None else self.gain * x
         spikes, *after = self.neuron(drive, *states)
-        output = spikes if self.spec.spiking else after[self.states.index("v")]
+        output = spikes if self.spec.spiking else self.voltage(after)
         return output.to(x.dtype), tuple(after)
+
+    def voltage(self, states: Sequence[Tensor]) -> Tensor:
+        """The membrane potential among the states."""
+        return states[self.states.index("v")]
 
     def let_go(self) -> None:
         """Drop the states that snnTorch keeps inside the neuron, and with them the graph of the last run."""

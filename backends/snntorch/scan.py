@@ -90,7 +90,7 @@ def looped(population: Population, x: Tensor, states: States, voltages: bool = F
         output, states = population(now, states)
         outputs.append(output)
         if voltages:
-            after.append(states[population.states.index("v")])
+            after.append(population.voltage(states))
     if not outputs:
         return Scanned(torch.zeros_like(x), states, torch.zeros_like(x) if voltages else None)
     return Scanned(torch.stack(outputs), states, torch.stack(after) if voltages else None)

@@ -10,7 +10,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.errors import TimeStepError
+from hasn.errors import ParameterError, TimeStepError
 from hasn.finding import Finding
 from hasn.nodes.kind import NodeKind, Parameter, Place, error, finite
 from hasn.nodes.values import numbers, text
@@ -85,14 +85,22 @@ class NeuronKind(NodeKind):
         initial["v"] = initial["v"] + np.asarray(metadata.get("v_init", 0.0), dtype=np.float64)
         if not self.spikes:
             return Neurons(place.name, shape, states, rows, initial)
-        condition, resets = self.firing(node, self._reset(metadata, place.reset))
+        condition, resets = self.firing(node, self._reset(place, metadata))
         held = refractory_steps(metadata, shape, place.dt)
         return Neurons(place.name, shape, states, rows, initial, condition, resets, held)
 
-    def _reset(self, metadata: dict[str, Any], given: str) -> str:
-        if len(self.resets) == 1:
-            return self.resets[0]
-        return str(text(metadata.get("reset", given)))
+    def _reset(self, place: Place, metadata: dict[str, Any]) -> str:
+        reset = str(text(metadata.get("reset", place.reset)))
+        if reset not in self.resets:
+            raise ParameterError(
+                f"{self.name} has no such reset",
+                node=place.name,
+                parameter="reset",
+                got=repr(reset),
+                wanted=" or ".join(self.resets),
+                way_out=f"Say metadata['reset'] = {self.resets[0]!r} on this node; the call's is for the others.",
+            )
+        return reset
 
     def findings(self, name: str, node: nir.NIRNode) -> Iterator[Finding]:
         """Shapes that differ, and metadata without meaning."""
@@ -136,6 +144,12 @@ class NeuronKind(NodeKind):
         if self.spikes and "v_reset" not in fields and any(p.name == "v_reset" for p in self.parameters):
             metadata[V_RESET_ASSUMED] = True
         return fields
+
+
+def element_types(node: nir.NIRNode) -> None:
+    """Set what NIR keeps of shapes, for a node of ours with one value a neuron."""
+    shape = np.array(np.shape(node.v_threshold))
+    node.input_type, node.output_type = {"input": shape}, {"output": shape}
 
 
 def floats(value: Any, xp: Any = np) -> Any:

@@ -36,3 +36,24 @@ def carried(tau_syn: Any, tau_mem: Any, dt: float, xp: Any = np) -> Any:
     distance = xp.abs(x)
     ratio = xp.where(distance > 0, -xp.expm1(-distance) / xp.where(distance > 0, distance, 1.0), 1.0)
     return xp.asarray(dt / tau_mem * slower * ratio, dtype=xp.float64)
+
+
+def turned(tau: Any, omega: Any, dt: float, method: str, xp: Any = np) -> tuple[Any, Any, Any, Any]:
+    """(keep, turn, along, across): a step of ``tau dz/dt = (-1 + i omega tau) z + I`` with ``z = x + i y``.
+
+    ``x <- keep x - turn y + along I``, ``y <- turn x + keep y + across I``; "exact" solves it with I held constant.
+
+    Args:
+        tau: seconds.
+        omega: radians per second.
+        dt, method, xp: as in :func:`decay`.
+    """
+    if method == "euler":
+        return 1.0 - dt / tau, omega * dt, dt / tau, xp.zeros_like(tau)
+    angle, ratio = omega * dt, omega * tau
+    grown = xp.expm1(-dt / tau)
+    keep, turn = (1.0 + grown) * xp.cos(angle), (1.0 + grown) * xp.sin(angle)
+    # (exp(lambda dt) - 1) / (lambda tau) with lambda tau = -1 + i ratio; keep - 1 without cancellation.
+    less = grown * xp.cos(angle) - 2.0 * xp.sin(angle / 2.0) ** 2
+    norm = 1.0 + ratio**2
+    return keep, turn, (turn * ratio - less) / norm, -(turn + less * ratio) / norm

@@ -9,8 +9,22 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.nodes.lookup import kinds
+
 DT = 1e-3
 Shape = tuple[int, ...]
+_LEAKY = {"tau": (4e-3, 15e-3), "v_leak": (-0.1, 0.2)}
+#: Kind, without the F of those that spike -> parameter -> range.
+RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "I": {"r": (150.0, 400.0)},
+    "LI": _LEAKY,
+    "CubaLI": {"tau_syn": (3e-3, 8e-3), "tau_mem": (4e-3, 15e-3), "v_leak": (-0.1, 0.2), "w_in": (0.7, 1.4)},
+    "AdaptiveLI": {
+        **_LEAKY, "tau_adaptation": (5e-3, 30e-3), "a": (-0.05, 0.1), "b": (0.02, 0.1), "tau_threshold": (5e-3, 30e-3),
+        "threshold_jump": (0.05, 0.3),
+    },
+    "ResonateFire": {"tau": (6e-3, 15e-3), "omega": (100.0, 250.0), "r": (8.0, 14.0), "v_threshold": (0.3, 0.6)},
+}  # fmt: skip
 
 
 class Draw:
@@ -50,20 +64,13 @@ class Draw:
 
     def neuron(self, kind: str, shape: Shape, **fixed: Any) -> nir.NIRNode:
         """A neuron of this kind with every parameter drawn for each neuron, but those given in ``fixed``."""
-        spiking = kind in ("IF", "LIF", "CubaLIF")
-        ranges: dict[str, tuple[float, float]] = {"r": (5.0, 9.0)}
-        if kind in ("I", "IF"):
-            ranges["r"] = (150.0, 400.0)
-        elif kind in ("LI", "LIF"):
-            ranges |= {"tau": (4e-3, 15e-3), "v_leak": (-0.1, 0.2)}
-        else:
-            ranges |= {"tau_syn": (3e-3, 8e-3), "tau_mem": (4e-3, 15e-3), "v_leak": (-0.1, 0.2), "w_in": (0.7, 1.4)}
-        if spiking:
-            ranges |= {"v_threshold": (0.7, 1.3), "v_reset": (-0.2, 0.2)}
+        ranges = {"r": (5.0, 9.0), **RANGES[kind.removesuffix("F") if kind != "ResonateFire" else kind]}
+        if kind not in ("I", "LI", "CubaLI"):
+            ranges = {"v_threshold": (0.7, 1.3), "v_reset": (-0.2, 0.2), **ranges}
         metadata = fixed.pop("metadata", {})
         drawn = {name: self.between(low, high, shape) for name, (low, high) in sorted(ranges.items())}
         chosen = {name: np.broadcast_to(np.asarray(value, dtype=float), shape).copy() for name, value in fixed.items()}
-        node: nir.NIRNode = getattr(nir, kind)(**{**drawn, **chosen}, metadata=metadata)
+        node: nir.NIRNode = kinds()[kind].type(**{**drawn, **chosen}, metadata=metadata)
         return node
 
     def lif(self, *shape: int, **fixed: Any) -> nir.NIRNode:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
+from hasn.nodes import AdaptiveLIF, ResonateFire
 from hasn.testing.layers import STATELESS
 from hasn.testing.structure import NEURONS, Shape, Structure, structure
 
@@ -115,10 +116,12 @@ def make_node(node: Any, dt: float) -> Cell:
     return lambda x, log: STATELESS[type(node)](node, x)
 
 
-def fire(x: Array, threshold: Array, log: dict[str, list[Array]]) -> Array:
-    log["margin"].append(np.abs(x - threshold))
-    log["spikes"].append(x > threshold)
-    return (x > threshold).astype(float)
+def fire(x: Array, threshold: Array, log: dict[str, list[Array]], free: Array | None = None) -> Array:
+    """1 where x lies above the threshold; a neuron that is not free cannot spike, so it is near no threshold."""
+    free = np.ones(x.shape, dtype=bool) if free is None else free
+    log["margin"].append(np.where(free, np.abs(x - threshold), np.inf))
+    log["spikes"].append((x > threshold) & free)
+    return log["spikes"][-1].astype(float)
 
 
 class DelayLine:
@@ -139,16 +142,28 @@ class DelayLine:
 
 
 class Neurons:
-    """The six neurons of NIR; the current ``c`` is there for all and used by Cuba alone."""
+    """A population. ``c``, ``w``, ``theta`` and ``x`` (a resonator's) are there for all, and used by those that have
+    them; ``v`` is a resonator's ``y``."""
 
     def __init__(self, node: Any, shape: Shape, dt: float, method: str, reset: str) -> None:
-        self.node, self.dt = node, dt
+        self.node, self.dt, self.method = node, dt, method
         self.reset = node.metadata.get("reset", reset)
-        self.c = np.zeros(shape)
+        self.c, self.w, self.theta, self.x = np.zeros((4, *shape))
         self.v = np.zeros(shape) + node.metadata.get("v_init", 0.0)
-        self.advance = self.euler
-        if method == "exact":
-            self.advance, self.transition = self.exact, transition(node, dt)
+        self.rest = np.rint(np.asarray(node.metadata.get("refractory", 0.0)) / dt)
+        self.since = np.full(shape, np.inf)  # steps since the last spike
+        if method == "exact" and not isinstance(node, AdaptiveLIF | ResonateFire):
+            self.transition = transition(node, dt)
+
+    def advance(self, x: Array) -> None:
+        if isinstance(self.node, AdaptiveLIF):
+            self.adaptive(x)
+        elif isinstance(self.node, ResonateFire):
+            self.resonating(x)
+        elif self.method == "exact":
+            self.exact(x)
+        else:
+            self.euler(x)
 
     def euler(self, x: Array) -> None:
         node, dt = self.node, self.dt
@@ -165,14 +180,44 @@ class Neurons:
         after = np.einsum("...ij,...j->...i", self.transition, state)
         self.v, self.c = after[..., 0], after[..., 1]
 
-    def __call__(self, x: Array, log: dict[str, list[Array]]) -> Array:
+    def adaptive(self, x: Array) -> None:
+        """SEMANTICS, "AdaptiveLIF": each state moves towards where it would come to rest, w and theta first."""
         node = self.node
+        self.w = self.towards(self.w, node.a * (self.v - node.v_leak), node.tau_adaptation)
+        self.theta = self.towards(self.theta, np.zeros_like(x), node.tau_threshold)
+        self.v = self.towards(self.v, node.v_leak + node.r * (x - self.w), node.tau)
+
+    def towards(self, state: Array, rest: Array, tau: Array) -> Array:
+        share = self.dt / tau if self.method == "euler" else 1.0 - np.exp(-self.dt / tau)
+        return np.asarray(state + share * (rest - state))
+
+    def resonating(self, x: Array) -> None:
+        """SEMANTICS, "ResonateFire", in complex numbers: tau dz/dt = (i omega tau - 1) z + R I."""
+        node, dt = self.node, self.dt
+        z = self.x + 1j * self.v
+        rate = 1j * node.omega - 1.0 / node.tau
+        if self.method == "euler":
+            z = z + dt * (rate * z + node.r / node.tau * x)
+        else:
+            still = -node.r / node.tau * x / rate  # where dz/dt = 0
+            z = still + (z - still) * np.exp(rate * dt)
+        self.x, self.v = z.real, z.imag
+
+    def __call__(self, x: Array, log: dict[str, list[Array]]) -> Array:
+        node, before = self.node, self.v
         self.advance(x)
+        self.since = self.since + 1
+        free = self.since > self.rest
+        self.v = np.where(free, self.v, before)
         y: Array = self.v
         if hasattr(node, "v_threshold"):
-            y = fire(self.v, node.v_threshold, log)
+            y = fire(self.v, node.v_threshold + self.theta, log, free)
             jumped = node.v_reset if self.reset == "zero" else self.v - (node.v_threshold - node.v_reset)
             self.v = np.where(y > 0, jumped, self.v)
+            self.x = np.where(y > 0, 0.0, self.x)
+            self.since = np.where(y > 0, 0, self.since)
+        if isinstance(node, AdaptiveLIF):
+            self.theta, self.w = self.theta + y * node.threshold_jump, self.w + y * node.b
         log["voltage"].append(self.v)
         return y
 

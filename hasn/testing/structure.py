@@ -11,11 +11,12 @@ from typing import Any
 import nir
 import numpy as np
 
+from hasn.nodes import AdaptiveLIF, ResonateFire
 from hasn.testing.layers import STATELESS
 
 Pair = tuple[str, str]
 Shape = tuple[int, ...]
-NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
+NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, ResonateFire)
 
 
 @dataclass(frozen=True)

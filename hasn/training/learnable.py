@@ -222,5 +222,5 @@ def _names() -> Any:
     def asarray(value: Any, dtype: Any = torch.float64) -> Tensor:
         return value if isinstance(value, torch.Tensor) else torch.tensor(np.asarray(value), dtype=dtype)
 
-    same = ("float64", "exp", "expm1", "any", "where", "maximum", "abs", "ones_like")
+    same = ("float64", "exp", "expm1", "any", "where", "maximum", "abs", "ones_like", "zeros_like", "cos", "sin")
     return SimpleNamespace(asarray=asarray, **{name: getattr(torch, name) for name in same})

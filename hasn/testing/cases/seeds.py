@@ -9,6 +9,8 @@ SEEDS: dict[str, int] = {
     "CubaLI-euler-subtract-batch": 1,
     "CubaLI-exact-subtract-batch": 1,
     "I-exact-subtract": 2,
+    "AdaptiveLIF-exact-subtract": 1,
+    "CubaLIF_refractory-euler-zero-batch": 1,
     "LI-euler-subtract-batch": 1,
     "LI-exact-subtract-batch": 1,
     "Linear_of_blocks-exact-subtract-batch": 1,

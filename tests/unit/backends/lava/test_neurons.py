@@ -147,7 +147,7 @@ def test_the_update_of_a_process_of_ours_is_the_program_s_row_by_row() -> None:
         rows=(CURRENT, replace(VOLTAGE, bias=np.float64(3.0), before=True)),
     )  # fmt: skip
     cell = population_cell(population, {2: two(1.0)}, 1, stock=True)
-    assert cell.settings == {  # fmt: skip
+    assert cell.settings == {
         "states": ["c", "v"],
         "rows": [
             {"state": "c", "terms": [["c", "row0.c"]], "gain": "row0.gain", "bias": None, "before": False},
