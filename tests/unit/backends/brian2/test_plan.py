@@ -158,7 +158,7 @@ def test_code_has_the_units_of_nir():
         "a1_c": "ohm",
         "bias1": "volt",
         "theta": "volt",
-        "jump": "volt",
+        "bias_reset0": "volt",
     }
     assert code.update.splitlines() == ["c = a0_c*c + gain0*summed", "v = a1_v*v + a1_c*c + bias1", "summed = 0*amp"]
     lif_code = group_code(fuse(lower(graph({"n": lif(1), "out": 1}, [("n", "out")]), dt=DT)).by_name["n"], {})

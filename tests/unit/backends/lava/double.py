@@ -193,6 +193,35 @@ class LIF(Process):
         self.s_out.send(spikes)
 
 
+class LIFRefractory(LIF):
+    """Stock LIFRefractory, of which Lava has a floating-point model alone: for ``refractory_period`` steps after a spike
+    ``v`` stays where it was reset to; ``u`` goes on."""
+
+    def __init__(self, *, shape: Any, refractory_period: int, **common: Any) -> None:
+        super().__init__(shape=shape, **common)
+        assert isinstance(refractory_period, int), "Lava takes one period for all"
+        assert refractory_period >= 1, "Lava refuses a period under 1"
+        self.period, self.refractory_period_end = refractory_period, Var(shape, np.zeros(shape))
+
+    def begin(self, fixed: bool) -> None:
+        """It runs in floating point alone."""
+        assert not fixed, "Lava has no model of LIFRefractory in fixed point"
+        super().begin(fixed)
+        self.now = 0
+
+    def step(self) -> None:
+        """One step."""
+        self.now += 1
+        a, u, v, end = self.a_in.recv(), self.u.value, self.v.value, self.refractory_period_end.value
+        u[...] = u * (1 - self.du) + a
+        free = end < self.now
+        v[free] = (v * (1 - self.dv) + u + self.bias_mant)[free]
+        spikes = v > self.vth
+        end[spikes] = self.now + self.period
+        v[spikes] = 0
+        self.s_out.send(spikes)
+
+
 def _decayed(x: Any, decay: int) -> Any:
     return np.sign(x) * (np.abs(x) * (4096 - decay) >> 12)
 
@@ -484,7 +513,7 @@ _MODULES: dict[str, dict[str, Any]] = {
     "lava.magma.core.sync.protocols.loihi_protocol": {"LoihiProtocol": object()},
     "lava.magma.core.run_conditions": {"RunSteps": SimpleNamespace},
     "lava.magma.core.run_configs": {"Loihi2SimCfg": SimpleNamespace, "Loihi2HwCfg": SimpleNamespace},
-    "lava.proc.lif.process": {"LIF": LIF},
+    "lava.proc.lif.process": {"LIF": LIF, "LIFRefractory": LIFRefractory},
     "lava.proc.dense.process": {"Dense": Dense, "DelayDense": DelayDense},
     "lava.proc.sparse.process": {"Sparse": Sparse},
     "lava.proc.io.source": {"RingBuffer": Source},

@@ -41,12 +41,12 @@ def test_a_path_has_its_source_its_weights_and_its_factors() -> None:
     cone, _, _ = read(made, "n6")
     (path,) = cone.paths
     assert (path.source, path.end) == ("input", "n5")
-    assert [step.name for step in path.nodes] == ["n0", "n1", "n2", "n3", "n4", "n5"]
+    assert [step.name for step in path.steps] == ["n0", "n1", "n2", "n3", "n4", "n5"]
     assert [step.name for step in path.weighted] == ["n1"]
     assert [step.name for step in path.behind] == ["n2", "n3", "n4", "n5"]
     assert path.factor == pytest.approx(3 / 4)  # a mean of 4 before the weights; behind them a sum, and times 3
     assert path.factor_behind == 3.0
-    assert list(cone.steps) == [step.name for step in path.nodes]
+    assert list(cone.steps) == [step.name for step in path.steps]
     direct, _, _ = read(chain((2,), lif(2)), "n0")
     assert (direct.paths[0].end, direct.paths[0].steps, direct.paths[0].factor) == ("input", (), 1.0)
     only, _, _ = read(chain((2,), nir.Scale(np.full(2, 0.25)), lif(2)), "n1")
