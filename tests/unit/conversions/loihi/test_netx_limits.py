@@ -37,6 +37,20 @@ def refused(made: QuantisedNetwork) -> UnsupportedError:
     return error.value
 
 
+def test_weights_that_round_to_0_are_none() -> None:
+    """Within rounding of 0: none lead into the population, a loop of such is none, and no step counts for them."""
+    e = refused(one(weight=np.full((2, 2), 1e-6)))
+    assert (e.node, e.parameter) == ("n", None)
+    assert "no connection leads into it" in e.message
+    nodes = {
+        "in": inp(2), "w": nir.Linear(np.array([[4.0, 1e-6], [-2.0, 8.0]])), "n": chip_neuron((2,), dt=DT, dv=9, vth=2),
+        "l": nir.Linear(np.full((2, 2), 1e-6)), "d": nir.Delay(np.full(2, 3 * DT)), "out": out(2),
+    }  # fmt: skip
+    (layer,) = layers_of(net(nodes, "in > w > n > out", "n > l > d > n").integers)[1]
+    assert layer.weight.tolist() == [[4, 0], [-2, 8]]
+    assert (layer.recurrent, layer.delay, layer.shift) == (None, None, 1)
+
+
 @pytest.mark.parametrize(("bias", "mantissa"), [(-4096 * 64, -4096), (4095 * 64, 4095), (-64, -1)])
 def test_the_ends_of_a_bias(bias: int, mantissa: int) -> None:
     (layer,) = layers_of(one(bias=[bias, 0]).integers)[1]
