@@ -171,8 +171,6 @@ def _limits(profile: Profile) -> Bits:
 def _kinds(network: IntegerNetwork) -> Integers:
     """Numbers of (du, dv) and of vth, for each neuron."""
     populations = network.populations.values()
-    if not populations:
-        return np.zeros((2, 0), dtype=np.int64)
     decays = np.concatenate([np.stack([p.du, p.dv], axis=1) for p in populations])
     thresholds = np.concatenate([p.vth for p in populations])
     rows = np.unique(decays, axis=0, return_inverse=True)[1], np.unique(thresholds, return_inverse=True)[1]
