@@ -58,6 +58,7 @@ def test_a_copy_with_metadata_says_all_that_a_file_keeps() -> None:
         },
         "input_scales": {"x": 10.0, "y": 1.0},
     }
+    assert made(graph=pair(), dt=2 * DT).with_metadata().metadata["dt"] == 2 * DT
     read = QuantisedNetwork.of_graph(copy)
     assert (read.target, read.timing, read.dt, read.input_scales) == ("loihi1", "hardware", DT, {"x": 10.0, "y": 1.0})
     for name, scale in SCALES.items():

@@ -13,6 +13,7 @@ from hasn.conversions.loihi.placement.greedy import greedy
 from hasn.conversions.loihi.placement.problem import RESOURCES, Problem, list_bits, problem
 from hasn.conversions.loihi.placement.state import State
 from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2
+from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import random_chip_graph
 from tests.unit.conversions.loihi import placing
 
@@ -71,6 +72,44 @@ def test_what_a_move_costs_is_told_beforehand() -> None:
             # Out-axons of the core's other neurons change too, which `joining` leaves out.
             kept = [place for place, name in enumerate(RESOURCES) if name != "out_axons"]
             assert np.array_equal(state.usage_of(core)[kept], told[kept])
+            state.move(neuron, home)
+
+
+def registered() -> QuantisedNetwork:
+    """Six neurons of three thresholds and two pairs of decays, behind an Input; they feed another six."""
+    made = placing.layers(2.0 * (np.arange(36).reshape(6, 6) % 4), 2.0 * (np.arange(36).reshape(6, 6) % 5))
+    made.graph.nodes["l0"] = chip_neuron(
+        (6,), dt=placing.DT, du=[1, 1, 2, 2, 1, 2], dv=9, vth=np.array([10, 20, 10, 30, 20, 10])
+    )
+    return made
+
+
+#: Networks of which the first layer takes nothing but Inputs, so that no other neuron's out-axons change with it.
+FIRST_LAYERS = {
+    "registers": (registered, ROOMY),
+    "memory of neurons and axons": (registered, replace(ROOMY, neuron_bits=100, axon_bits=7)),
+    "drives": (lambda: placing.layers(np.eye(4) * 100, np.ones((4, 4)) * 2, bias=[8, 8, 0, 0]), ROOMY),
+    "drives in memory": (
+        lambda: placing.layers(np.eye(4) * 100, bias=[8, 8, 8, 0]), replace(ROOMY, neuron_bits=100, axon_bits=7),
+    ),
+    "kernels": (placing.convolution, replace(ROOMY, shares_convolutions=True, axon_bits=7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIRST_LAYERS)
+def test_a_core_that_a_neuron_joins_uses_what_was_told(name: str) -> None:
+    make, chip = FIRST_LAYERS[name]
+    network = make()
+    task = problem(network.integers, chip)
+    state = State(task, np.ones(task.sources, dtype=np.int64), 3)
+    state.load(np.random.default_rng(1).integers(0, 3, task.neurons))
+    for neuron in range(*task.populations["l0"])[::7] if task.neurons > 40 else range(*task.populations["l0"]):
+        home = int(state.core[neuron])
+        for core in {0, 1, 2} - {home}:
+            told, before = state.joining(neuron)[core], state.usage_of(core)
+            state.move(neuron, core)
+            assert state.usage_of(core).tolist() == told.tolist()
+            assert told.tolist() != before.tolist()
             state.move(neuron, home)
 
 
