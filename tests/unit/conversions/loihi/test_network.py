@@ -144,6 +144,20 @@ def test_what_the_integers_stand_for_without_the_float_graph() -> None:
     assert again.metadata["v_init"].tolist() == [1.5, 0.0]
 
 
+def test_only_scaled_inputs_get_a_scale_and_only_for_what_weighs_them() -> None:
+    """Under a name that is free; an Output that shows the Input shows its data as they came."""
+    shown = pair(dt=DT)
+    shown.nodes |= {"x_scale": nir.Scale(np.ones(2)), "ox": out(2)}
+    shown.edges += [("x", "x_scale"), ("x_scale", "a"), ("x", "ox")]
+    found = made(graph=shown).dequantised()
+    assert found.nodes["x_scale_"].scale.tolist() == [10.0, 10.0]
+    assert set(found.edges) == {
+        ("x", "x_scale_"), ("x_scale_", "w"), ("x_scale_", "x_scale"), ("x_scale", "a"), ("w", "a"), ("x", "ox"),
+        ("a", "oa"), ("y", "v"), ("v", "b"), ("b", "ob"),
+    }  # fmt: skip
+    assert set(made(input_scales={"x": 1.0}).dequantised().nodes) == set(pair().nodes)
+
+
 def test_a_float_graph_that_is_known_is_given_as_a_copy() -> None:
     floating = pair(dt=0.5)
     found = made(floating=floating).dequantised()

@@ -11,6 +11,7 @@ import pytest
 
 from hasn.conversions.loihi.placement import activity as active
 from hasn.conversions.loihi.placement import greedy as filling
+from hasn.conversions.loihi.placement import improve
 from hasn.conversions.loihi.placement import search as module
 from hasn.conversions.loihi.placement.activity import activity
 from hasn.conversions.loihi.placement.greedy import greedy
@@ -282,6 +283,60 @@ def test_two_neurons_trade_places_where_cores_are_full() -> None:
     assert state.traffic == 0
     assert not state.excess().any()
     assert state.core[0] == state.core[3] != state.core[1] == state.core[2]
+
+
+def test_a_change_that_does_not_pay_or_fit_is_taken_back_whole() -> None:
+    weights = np.zeros((4, 4))
+    weights[[2, 3], 0] = weights[3, 1] = 2.0
+    for chip, moves in (
+        (replace(ROOMY, compartments=2), [(0, 1)]),  # saves 9, but core 1 is full
+        (ROOMY, [(2, 0)]),  # 0 still reaches 3: nothing is saved
+        (replace(ROOMY, compartments=2), [(0, 1), (1, 1)]),  # both saved, and no room for both
+    ):
+        state = state_of(loop(weights, chip), [9, 5, 1, 1], [0, 0, 1, 1])
+        before = state.core.tolist(), state.traffic, state.usage().tolist(), state.reach.tolist()
+        assert not improve._better(state, moves)
+        assert (state.core.tolist(), state.traffic, state.usage().tolist(), state.reach.tolist()) == before
+    state = state_of(loop(weights), [9, 5, 1, 1], [0, 0, 1, 1])
+    assert improve._better(state, [(0, 1)])
+    assert (state.core.tolist(), state.traffic) == ([1, 0, 1, 1], 5)
+
+
+def test_moves_are_tried_while_tries_are_left() -> None:
+    weights = np.zeros((6, 6))
+    weights[[2, 4], 0] = weights[[3, 5], 1] = 2.0  # two targets each, of which one alone gains nothing
+    for tries, traffic, left in ((0, 14, 0), (1, 5, 0), (2, 0, 0), (5, 0, 3)):
+        state = state_of(loop(weights), [9, 5, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1])
+        assert improve._round(state, tries) == left
+        assert state.traffic == traffic  # those first that gain most
+
+
+def test_a_swap_is_with_one_of_three_partners_that_lose_least() -> None:
+    """Neuron 0 wants to core 1, which is full; what its five neurons send home differs."""
+    weights = np.zeros((9, 9))
+    weights[4:, 0] = 2.0  # 0 reaches all of core 1
+    weights[1, 4:] = 2.0  # which all reach 1 at home
+    task = loop(weights, replace(ROOMY, compartments=5))
+    state = state_of(task, [100, 0, 0, 0, 5, 4, 3, 2, 1], [0, 0, 0, 0, 1, 1, 1, 1, 1])
+    costs = state.costs()
+    assert improve._swap(state, 0, 0, costs) == 0
+    assert state.traffic == 115
+    assert improve._swap(state, 0, 1, costs) == 1
+    # 8 (or which of the five saves most at home) has come home, 0 still reaches it there
+    assert state.core[0] == 1
+    assert state.core[4] == 0
+    assert state.traffic == 100 + 4 + 3 + 2 + 1
+
+
+def test_a_neuron_that_would_push_a_third_core_over_its_limit_stays() -> None:
+    """Neuron 2 (core 1) reaches only core 0. With 1 moved to core 2 it would reach two: out-axons are full."""
+    weights = np.zeros((4, 4))
+    weights[0, 2] = weights[1, 2] = 2.0
+    chip = replace(ROOMY, compartments=1, out_axons=1)
+    state = state_of(loop(weights, chip), [1, 1, 1, 1], [0, 0, 1, 1], cores=3)
+    assert improve._others(state, 0) == 1.0  # core 1 has two neurons
+    assert not improve._relieve(state, 0)
+    assert state.core.tolist()[:2] == [0, 0]
 
 
 def test_cores_are_numbered_by_their_first_neuron_and_empty_ones_left_out() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -195,6 +198,34 @@ def test_a_convolution_is_stored_once_on_loihi_2(pool: bool) -> None:
         assert len(parts) == 1
         assert [len(found) for found in used] == [3 * 2 * 9, 2 * 9]
         assert (parts[0] != 0).sum() > 20 * 4 * 18  # unrolled there are many times as many
+
+
+def parallel(second: nir.NIRNode, *behind: nir.NIRNode) -> QuantisedNetwork:
+    """Two ways from a 2 x 6 x 6 image to a population: a convolution, and ``second`` with what is behind it."""
+    kernel = 2.0 * np.arange(1, 37).reshape(2, 2, 3, 3)
+    nodes: dict[str, Any] = {
+        "in": nir.Input(np.array([2, 6, 6])), "c": nir.Conv2d((6, 6), kernel, 1, 1, 1, 1, np.zeros(2)), "d0": second,
+        **{f"d{i}": node for i, node in enumerate(behind, 1)},
+        "l0": placing.chip_neuron((2, 6, 6), dt=placing.DT, dv=4095, vth=2000), "out": nir.Output(np.array([2, 6, 6])),
+    }  # fmt: skip
+    way = ["in", "d0", *(f"d{i}" for i, _ in enumerate(behind, 1)), "l0"]
+    return placing.network(nodes, [("in", "c"), ("c", "l0"), ("l0", "out"), *pairwise(way)])
+
+
+def test_weights_are_shared_where_all_ways_are_windows_of_one_stride() -> None:
+    kernel = 2.0 * np.ones((2, 2, 3, 3))
+    same = nir.Conv2d((6, 6), kernel, 1, 1, 1, 1, np.zeros(2))
+    (both,) = problem(parallel(same).integers, LOIHI2).lists
+    assert both.kernel_bits == 8 + 13
+    assert both.stored.shape[1] == 2 * 2 * 9
+    # a way that is no window, though it joins the same neurons
+    (dense,) = problem(parallel(nir.Scale(2.0 * np.ones((2, 6, 6)))).integers, LOIHI2).lists
+    assert dense.kernel_bits == 0
+    # another stride: from a 6 x 6 image to 3 x 3 and, padded by 3 to 9, with kernels of 4 to 6 x 6 again
+    down = nir.Conv2d((6, 6), 2.0 * np.ones((2, 2, 2, 2)), 2, 0, 1, 1, np.zeros(2))
+    up = nir.Conv2d((3, 3), np.ones((2, 2, 4, 4)), 1, 3, 1, 1, np.zeros(2))
+    (other,) = problem(parallel(down, up).integers, LOIHI2).lists
+    assert other.kernel_bits == 0
 
 
 def test_a_convolution_is_unrolled_on_loihi_1() -> None:
