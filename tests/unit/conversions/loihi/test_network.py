@@ -77,6 +77,12 @@ def test_a_graph_that_hasn_did_not_write_has_the_defaults(kept: Any) -> None:
     assert (read.target, read.timing, read.dt, read.scales, read.input_scales) == ("loihi2", "synchronous", DT, {}, {})
 
 
+def test_its_repr_leaves_out_graphs_scales_and_report() -> None:
+    assert repr(made(floating=pair())) == (
+        "QuantisedNetwork(target='loihi1', dt=0.001, timing='synchronous', input_scales={'x': 10.0, 'y': 1.0})"
+    )
+
+
 def test_dt_is_asked_for_where_the_graph_has_none() -> None:
     with pytest.raises(TimeStepError, match="the time step is not known"):
         QuantisedNetwork.of_graph(pair())

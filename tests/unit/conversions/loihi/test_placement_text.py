@@ -240,6 +240,8 @@ def test_the_page_says_what_the_table_says() -> None:
         assert part in mesh
     assert "4,061" in who
     assert "109" in who
+    for heading in ("population", "messages", "message hops", "stay on a core"):
+        assert f">{heading}<" in who
     assert "a 1, b 3" in cores
     assert "in_axons" in limits
     assert SMALL.sources["in_axons"] in limits
