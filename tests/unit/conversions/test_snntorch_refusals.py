@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,8 @@ NO_STEPS: dict[str, Callable[[Any], Any]] = {
     "above 0": lambda x: (x > 5e-6) * 1.0,
     "below 0": lambda x: (x > -5e-6) * 1.0,
     "half": lambda x: (x > 0.5) * 1.0,
+    "about -1": lambda x: ((x > 0) | ((x < -0.5) & (x > -2))) * 1.0,
+    "about 1": lambda x: ((x > 0) & ~((x > 0.5) & (x < 2))) * 1.0,
     "below half": lambda x: (x > -2.0) * 1.0,
     "graded": lambda x: (x > 0) * 2.0,
     "relu": lambda x: x.clamp(min=0),
@@ -55,6 +58,17 @@ def test_a_surrogates_forward_pass_is_looked_at(name: str) -> None:
         from_snntorch(net, dt=DT)
     assert (error.value.node, error.value.parameter) == ("1", "spike_grad")
     assert error.value.way_out == "Use one of snntorch.surrogate."
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: str(kind.__name__))
+def test_what_a_neuron_takes_and_gives_is_what_its_forward_does(kind: Any) -> None:
+    takes = [name.rstrip("_") for name in inspect.signature(kind.forward).parameters][2:]
+    assert list(FORMS[kind].takes) == takes
+    options = {"linear_features": 4} if FORMS[kind].recurrent else {}
+    decays = [0.9, 0.8] if FORMS[kind].synapse else [0.9]
+    given = kind(*decays, **options)(torch.ones(1, 4)) if not FORMS[kind].capacitor else kind(0.9)(torch.ones(1, 4))
+    assert len(FORMS[kind].gives) == len(given)
+    assert (FORMS[kind].gives[0], FORMS[kind].gives[-1]) == ("spk", "mem")
 
 
 def test_every_other_neuron_of_snntorchs_is_refused_with_a_reason() -> None:

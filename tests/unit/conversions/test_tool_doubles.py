@@ -125,10 +125,12 @@ def test_norse_refusals(cells: Any) -> None:
     with pytest.raises(UnsupportedError, match="is neither of Norse's") as error:
         norse.from_norse(other, SAMPLE, DT)
     assert (error.value.parameter, error.value.got) == ("reset_method", "reset_other")
-    wrong = net(cells["LIFBoxCell"](p=Parameters(v_leak=np.zeros(2)), dt=DT))
-    with pytest.raises(UnsupportedError, match="is not one value for each neuron") as error:
-        norse.from_norse(wrong, SAMPLE, DT)
-    assert (error.value.parameter, error.value.got, error.value.wanted) == ("v_leak", (2,), "a number or shape (3,)")
+    for parameter in ("v_leak", "tau_mem_inv", "tau_syn_inv", "v_th", "v_reset"):
+        wrong = net(cells["LIFCell"](p=Parameters(**{parameter: np.ones(2)}), dt=DT))
+        with pytest.raises(UnsupportedError, match="is not one value for each neuron") as error:
+            norse.from_norse(wrong, SAMPLE, DT)
+        assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, (2,))
+        assert error.value.wanted == "a number or shape (3,)"
     with pytest.raises(TimeStepError):
         norse.from_norse(late, SAMPLE, 0.0)
 
@@ -291,6 +293,7 @@ def test_spikingjelly(neurons: Any, name: str, mode: str) -> None:
     threshold = settings.get("v_threshold", 1.5)
     require(graph, spikes_of(step, lambda v: v >= threshold, back, start, X))
     assert node.v_reset == settings.get("v_reset", 0.0)
+    assert ("v_init" in graph.nodes["_1"].metadata) == (start != 0)
     assert graph.nodes["input"].input_type["input"].tolist() == [2]
 
 
