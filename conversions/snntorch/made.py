@@ -40,7 +40,8 @@ def connection_layers(step: Connection, node: nir.NIRNode) -> Layers:
     if step.delay is not None:
         raise refusal(step.name, "delay", "torch has no layer that waits", way_out="Leave sequential out.")
     if isinstance(step.map, Identity):
-        if step.given is None or step.given == step.shape:
+        assert step.given is not None  # lowering says it of every step
+        if step.given == step.shape:
             return []
         if not isinstance(node, nir.Flatten):
             raise refusal(step.name, None, "an Output of another shape has no layer of torch's")

@@ -29,7 +29,7 @@ def as_read(weights: Integers, recurrent: Integers | None = None) -> tuple[Float
     """The weights by which a NetX dense layer acts, or None where 8 bits cannot hold them and its shifts are undefined.
 
     Args:
-        weights: (outputs, inputs), in weight units.
+        weights: (outputs, inputs), in weight units; no layer's are all 0.
         recurrent: (outputs, outputs): NetX chooses shift and bits for both together, Lava the sign mode for each.
 
     Returns:

@@ -65,7 +65,7 @@ def refine(state: State) -> None:
     tries = _TRIES * state.problem.neurons
     for _ in range(_ROUNDS):
         before = state.traffic
-        if before == 0 or state.cores == 1:
+        if before == 0:
             return
         tries = _round(state, tries)
         if before - state.traffic <= _WORTH * before or tries <= 0:
@@ -113,7 +113,7 @@ def _better(state: State, moves: list[tuple[int, int]]) -> bool:
         state.move(neuron, target)
     if state.traffic < before and not state.excess().any():
         return True
-    for neuron, home in reversed(homes):
+    for neuron, home in homes:
         state.move(neuron, home)
     return False
 

@@ -171,8 +171,6 @@ def _limits(profile: Profile) -> Bits:
 def _kinds(network: IntegerNetwork) -> Integers:
     """Numbers of (du, dv) and of vth, for each neuron."""
     populations = network.populations.values()
-    if not populations:
-        return np.zeros((2, 0), dtype=np.int64)
     decays = np.concatenate([np.stack([p.du, p.dv], axis=1) for p in populations])
     thresholds = np.concatenate([p.vth for p in populations])
     rows = np.unique(decays, axis=0, return_inverse=True)[1], np.unique(thresholds, return_inverse=True)[1]
@@ -190,7 +188,7 @@ def _list(piece: _Piece, profile: Profile, target: tuple[int, int], neurons: int
     weight = profile.weight_bits + (profile.delay_bits if piece.delay else 0)
     indexed = weight + profile.index_bits
     if piece.kernels is not None:
-        shape = (sparse.shape[0], int(piece.kernels.max(initial=-1)) + 1)
+        shape = (sparse.shape[0], int(piece.kernels.max()) + 1)
         rows = np.repeat(np.arange(shape[0]), np.diff(sparse.indptr))
         users = csr_array((np.ones(len(rows), dtype=np.int32), (rows, piece.kernels)), shape=shape)
         return SynapseList(_below(_ones(users), target, neurons), np.zeros(1, dtype=np.int64), indexed)

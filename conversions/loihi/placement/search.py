@@ -70,7 +70,7 @@ def search(problem: Problem, spikes: Integers, cores: int | None, seed: int, pro
         problem = _spread(problem, cores)
     say("Filling cores greedily")
     baseline = greedy(problem, spikes)
-    if cores is None and baseline is not None and baseline.cores == 1:
+    if baseline is not None and baseline.cores == 1:
         return Found(baseline, baseline, "one core")
     first = 1 if cores is None else cores
     kept, worst = _partitions(problem, spikes, max(lowest, first), available, seed, say)

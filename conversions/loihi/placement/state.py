@@ -43,7 +43,7 @@ class State:
         names = {number: name for name, span in problem.populations.items() for number in range(*span)}
         self._lists = [problem.lists_of[names[n]] for n in range(problem.neurons)]
         profile = problem.profile
-        self._extra = np.array([profile.neuron_bits, profile.axon_bits, profile.axon_bits], dtype=np.int64)
+        self._extra = np.array([profile.neuron_bits, profile.axon_bits, profile.axon_bits])
 
     # --- what is used
 

@@ -6,6 +6,7 @@ So a neuron that takes its input with gain 64 = 1 << 6 has weights that are inte
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,14 @@ def to_integers(network: Network) -> IntegerNetwork:
         if not isinstance(p, Source | Relay)
     }
     inputs = {p.name: IntegerInput(p.name, p.shape) for p in network.populations if isinstance(p, Source)}
-    projections = tuple(
-        IntegerProjection(p.source, p.target, p.delay, *_weights(p.target, f"weights from {p.source}", w))
+    rounded = [
+        (p, *_weights(p.target, f"weights from {p.source}", _aligned(p.weights, network.by_name[p.target])))
         for p in network.projections
-        for w in [_aligned(p.weights, network.by_name[p.target])]
-    )
+    ]
+    # Where all synapses round to 0 there is no connection, as there is none where all are 0.
+    kept = [(p, whole, parts) for p, whole, parts in rounded if whole.nnz]
+    network = replace(network, projections=tuple(p for p, _, _ in kept))
+    projections = tuple(IntegerProjection(p.source, p.target, p.delay, whole, parts) for p, whole, parts in kept)
     made = IntegerNetwork(inputs, populations, projections, dict(network.outputs), network)
     for name, most in made.largest_activation({}).items():
         check_activation(name, most)

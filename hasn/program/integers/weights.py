@@ -21,7 +21,7 @@ def weight_parts(weights: Matrix) -> tuple[WeightPart, ...]:
         weights: scipy.sparse.csr_array of integers; not changed.
 
     Raises:
-        OverflowError: a weight is so large that it would take more than ``MOST_PARTS`` connections.
+        OverflowError: a weight (its argument) is so large that it would take more than ``MOST_PARTS`` connections.
     """
     parts: list[WeightPart] = []
     left = _of(weights, weights.data.astype(np.int64))
@@ -30,7 +30,7 @@ def weight_parts(weights: Matrix) -> tuple[WeightPart, ...]:
         limit = MIXED_MAX if mixed else SIGNED_MAX
         exponent = _exponent(left.data, limit)
         if len(parts) == MOST_PARTS:
-            raise OverflowError(int(np.abs(weights.data).max()))
+            raise OverflowError(int(weights.data[np.abs(weights.data).argmax()]))
         if mixed and exponent == 0 and np.any(left.data % 2):
             parts += [WeightPart(_of(left, sign(left.data, 0)), 0) for sign in (np.maximum, np.minimum)]
             break

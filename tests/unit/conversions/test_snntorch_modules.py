@@ -119,6 +119,109 @@ def test_the_states_of_a_module_that_ran_are_not_taken_over() -> None:
     assert np.array_equal(got, by_hand(rested(module), x))
 
 
+class Keeping(nn.Module):
+    """A call between the layers that leaves every value as it is."""
+
+    def __init__(self, does: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.fc, self.lif, self.does = excited(6, 8), hidden(snn.Leaky, 0.9), does
+
+    def forward(self, x: Any) -> Any:
+        return self.lif(self.does(self.fc(x)))
+
+
+KEEPING: dict[str, Callable[[Any], Any]] = {
+    "detach": lambda x: x.detach(),
+    "clone": lambda x: x.clone(),
+    "contiguous": lambda x: x.contiguous(),
+    "float": lambda x: x.float(),
+    "double": lambda x: x.double(),
+}
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_calls_that_keep_all_values_add_nothing(name: str) -> None:
+    graph = from_snntorch(made(lambda: Keeping(KEEPING[name])), dt=DT)
+    assert set(graph.edges) == {("x", "fc"), ("fc", "lif"), ("lif", "output")}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Identity(), nn.Dropout(), nn.Dropout1d(), nn.Dropout2d(), nn.Dropout3d(), nn.AlphaDropout(),
+     nn.FeatureAlphaDropout()],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_layers_that_do_nothing_in_evaluation_add_nothing(layer: Any) -> None:
+    graph = from_snntorch(made(lambda: nn.Sequential(excited(6, 8), layer, hidden(snn.Leaky, 0.9))), dt=DT)
+    assert set(graph.nodes) == {"input", "0", "2", "output"}
+    if not isinstance(layer, nn.Identity):
+        net = nn.Sequential(excited(6, 8), layer.train(), hidden(snn.Leaky, 0.9))
+        with pytest.raises(UnsupportedError, match="draws at random") as error:
+            from_snntorch(net, dt=DT)
+        assert (error.value.node, error.value.parameter, error.value.got) == ("1", "training", True)
+
+
+ADDING: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "torch.add": lambda a, b: torch.add(a, b),
+    "add": lambda a, b: a.add(b),
+    "add_": lambda a, b: a.add_(b),
+}
+
+
+@pytest.mark.parametrize("name", ADDING)
+def test_sums_are_edges(name: str) -> None:
+    class Two(Keeping):
+        def forward(self, x: Any) -> Any:
+            return self.lif(ADDING[name](self.fc(x), self.fc2(x)))
+
+    net = made(lambda: Two(lambda x: x))
+    net.fc2 = excited(6, 8)
+    assert {("fc", "lif"), ("fc2", "lif")} < set(from_snntorch(net, dt=DT).edges)
+
+
+FLAT: dict[str, tuple[Callable[[Any], Any], tuple[int, int]]] = {  # a call, NIR's start_dim and end_dim
+    "torch": (lambda x: torch.flatten(x, 1), (0, 2)),
+    "words": (lambda x: torch.flatten(x, start_dim=1, end_dim=-1), (0, 2)),
+    "some": (lambda x: x.flatten(2, 3), (1, 2)),
+    "first": (lambda x: x.flatten(1, end_dim=2), (0, 1)),
+    "from behind": (lambda x: x.flatten(-2), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_flatten_counts_without_the_batch(name: str) -> None:
+    does, dims = FLAT[name]
+    net = made(lambda: Keeping(does))
+    net.fc = nn.Identity()
+    graph = from_snntorch(net, input_shape=(2, 3, 4), dt=DT)
+    (node,) = [node for node in graph.nodes.values() if isinstance(node, nir.Flatten)]
+    assert (int(node.start_dim), int(node.end_dim)) == dims
+    wanted = tuple(does(torch.zeros(1, 2, 3, 4)).shape[1:])
+    assert tuple(graph.nodes["output"].output_type["output"].tolist()) == wanted
+
+
+@pytest.mark.parametrize("kind", ["matrix", "convolution"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_recurrent_weights_with_and_without_a_bias(kind: str, bias: bool) -> None:
+    def build() -> Any:
+        if kind == "matrix":
+            neuron = hidden(snn.RLeaky, 0.8, linear_features=6)
+            neuron.recurrent = nn.Linear(6, 6, bias=bias)
+        else:
+            neuron = hidden(snn.RLeaky, 0.8, conv2d_channels=2, kernel_size=3)
+            neuron.recurrent = nn.Conv2d(2, 2, 3, padding=1, bias=bias)
+        return nn.Sequential(nn.Identity(), neuron)
+
+    shape = (6,) if kind == "matrix" else (2, 4, 3)
+    net, x = made(build), drive(80, 2, *shape)
+    graph = from_snntorch(net, input_shape=shape, dt=DT)
+    assert ("1.recurrent_bias" in graph.nodes) == bias
+    wanted = by_hand(net, x)
+    assert np.array_equal(hasn.compile(graph, precision="float32").run(x).outputs["output"] > 0, wanted)
+    assert 0.02 < wanted.mean() < 0.98
+
+
 @pytest.mark.parametrize("norm", ["linear", "conv"])
 def test_batch_normalisation_is_folded_into_the_weights_before_it(norm: str) -> None:
     if norm == "linear":

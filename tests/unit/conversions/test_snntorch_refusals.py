@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hasn.errors import HasnError, UnsupportedError
+from hasn.errors import HasnError, ParameterError, UnsupportedError
 from tests.unit.conversions.snntorch_nets import DT, excited, hidden, snn, torch
 
 from hasn.conversions.snntorch import from_snntorch  # isort: skip
+from hasn.conversions.snntorch.settings import FORMS, REFUSED, unknown_neuron  # isort: skip
 from torch import nn  # isort: skip
 
 
@@ -31,6 +33,58 @@ def changed(name: str, value: Any) -> Callable[[], Any]:
         return neuron
 
     return make
+
+
+#: Forward passes that are 1[x > 0] but for some x.
+NO_STEPS: dict[str, Callable[[Any], Any]] = {
+    "at 0": lambda x: (x >= 0) * 1.0,
+    "low": lambda x: (x < -500) + (x > 0) * 1.0,
+    "high": lambda x: (x > 0) * (x < 500) * 1.0,
+    "above 0": lambda x: (x > 5e-6) * 1.0,
+    "below 0": lambda x: (x > -5e-6) * 1.0,
+    "half": lambda x: (x > 0.5) * 1.0,
+    "about -1": lambda x: ((x > 0) | ((x < -0.5) & (x > -2))) * 1.0,
+    "about 1": lambda x: ((x > 0) & ~((x > 0.5) & (x < 2))) * 1.0,
+    "below half": lambda x: (x > -2.0) * 1.0,
+    "graded": lambda x: (x > 0) * 2.0,
+    "relu": lambda x: x.clamp(min=0),
+}
+
+
+@pytest.mark.parametrize("name", NO_STEPS)
+def test_a_surrogates_forward_pass_is_looked_at(name: str) -> None:
+    net = nn.Sequential(excited(6, 4), hidden(snn.Leaky, 0.9, spike_grad=NO_STEPS[name]))
+    with pytest.raises(UnsupportedError, match="its forward pass is not") as error:
+        from_snntorch(net, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("1", "spike_grad")
+    assert error.value.way_out == "Use one of snntorch.surrogate."
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: str(kind.__name__))
+def test_what_a_neuron_takes_and_gives_is_what_its_forward_does(kind: Any) -> None:
+    takes = [name.rstrip("_") for name in inspect.signature(kind.forward).parameters][2:]
+    assert list(FORMS[kind].takes) == takes
+    options = {"linear_features": 4} if FORMS[kind].recurrent else {}
+    decays = [0.9, 0.8] if FORMS[kind].synapse else [0.9]
+    given = kind(*decays, **options)(torch.ones(1, 4)) if not FORMS[kind].capacitor else kind(0.9)(torch.ones(1, 4))
+    assert len(FORMS[kind].gives) == len(given)
+    assert (FORMS[kind].gives[0], FORMS[kind].gives[-1]) == ("spk", "mem")
+
+
+def test_every_other_neuron_of_snntorchs_is_refused_with_a_reason() -> None:
+    known = {kind.__name__ for kind in FORMS}
+    there = {
+        name for name, kind in vars(snn).items()
+        if isinstance(kind, type) and issubclass(kind, nn.Module) and kind.__module__.startswith("snntorch._neurons")
+    } - {"SpikingNeuron", "LIF", *known}  # the bases of the others  # fmt: skip
+    assert there <= set(REFUSED)
+    for name, why in REFUSED.items():
+        refusal = unknown_neuron(type(name, (nn.Module,), {})(), "a.b")
+        assert str(refusal).startswith(f"node 'a.b': {name} cannot be said in NIR: {why}")
+        assert f"wanted one of {', '.join(kind.__name__ for kind in FORMS)}" in str(refusal)
+    assert "an LSTM cell" in REFUSED["SLSTM"]
+    unheard = unknown_neuron(type("Unheard", (nn.Module,), {})(), "a")
+    assert str(unheard).startswith("node 'a': Unheard cannot be said in NIR; got Unheard")
 
 
 def random_spikes(x: Any) -> Any:
@@ -141,6 +195,66 @@ def test_forwards(name: str) -> None:
     words, net = FORWARDS[name]
     with pytest.raises(UnsupportedError, match=words):
         from_snntorch(net, input_shape={"x": (6 if isinstance(net, Loop) else 4,)}, dt=DT)
+
+
+class Wired(nn.Module):
+    """A Linear, a norm, a neuron and other parts, wired by a function."""
+
+    def __init__(self, does: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.fc, self.fc2, self.bn, self.lif, self.does = (
+            excited(4, 4), excited(4, 4), nn.BatchNorm1d(4), hidden(snn.Leaky, 0.9), does,
+        )  # fmt: skip
+        self.kept = nn.Parameter(torch.ones(4))
+        self.wide = nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.does(self, x)
+
+
+def normed_sum(net: Any, x: Any) -> Any:
+    return net.lif(net.bn(net.fc(x) + net.fc2(x)))
+
+
+def normed_beside(net: Any, x: Any) -> Any:
+    h = net.fc(x)
+    return net.lif(net.bn(h) + h)
+
+
+WIRED: dict[str, tuple[Callable[[Any, Any], Any], str, str | None, str]] = {  # forward, node, parameter, words
+    "norm of a sum": (normed_sum, "bn", None, "batch normalisation behind Input cannot be folded"),
+    "norm of what is used again": (normed_beside, "bn", None, "batch normalisation behind Input cannot be folded"),
+    "tensor": (lambda net, x: net.lif(net.fc(x) + net.kept), "(the module)", "kept", "takes part in forward"),
+    "shapes": (lambda net, x: net.lif(net.wide(x) + net.fc(x)), "(the module)", "forward", "a sum of two shapes"),
+    "method": (lambda net, x: net.lif(net.fc(x).relu()), "(the module)", "forward", r"\.relu\(\) is no NIR node"),
+    "scaled sum": (lambda net, x: net.lif(torch.add(net.fc(x), net.fc2(x), alpha=2)), "(the module)", "forward",
+                   "add is no NIR node"),
+    "number": (lambda net, x: net.lif(net.fc(x) + 1.0), "(the module)", None, "takes no signal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WIRED)
+def test_wirings(name: str) -> None:
+    does, node, parameter, words = WIRED[name]
+    with pytest.raises(UnsupportedError, match=words) as error:
+        from_snntorch(Wired(does).eval(), input_shape=(4,), dt=DT)
+    assert (error.value.node, error.value.parameter) == (node, parameter)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (-3,), (2.0,), ((2, 3),), "ab"])
+def test_what_is_no_shape(shape: Any) -> None:
+    with pytest.raises(HasnError, match="is not a shape") as error:
+        from_snntorch(nn.Sequential(excited(4, 4), hidden(snn.Leaky, 0.9)), input_shape=shape, dt=DT)
+    assert (error.value.parameter, error.value.got) == ("input_shape", repr(shape))  # type: ignore[attr-defined]
+
+
+def test_weights_that_are_no_numbers() -> None:
+    broken = nn.Sequential(excited(4, 4), hidden(snn.Leaky, 0.9))
+    with torch.no_grad():
+        broken[0].weight[1, 2] = float("nan")
+    with pytest.raises(ParameterError) as error:
+        from_snntorch(broken, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("0", "weight")
 
 
 @pytest.mark.parametrize("dt", [0.0, -1e-3, float("nan"), None, "fast"])

@@ -166,6 +166,57 @@ def test_weights_off_the_grid_and_sums_beyond_32_bits():
         integers(nir.Linear(np.full((2, 3), 1e6)), good)
 
 
+def two_inputs(first, second):
+    """Two Inputs, a and b, with weights of their own into one population, n."""
+    nodes = {
+        "a": nir.Input(np.array([3])), "b": nir.Input(np.array([3])), "n": chip_neuron((2,), dt=DT, dv=100, vth=10),
+        "wa": nir.Linear(np.array(first)), "wb": nir.Linear(np.array(second)), "out": nir.Output(np.array([2])),
+    }  # fmt: skip
+    edges = [("a", "wa"), ("wa", "n"), ("b", "wb"), ("wb", "n"), ("n", "out")]
+    return nir.NIRGraph(nodes, edges, metadata={"dt": DT}, type_check=False)
+
+
+ON = [[2.0, -4.0, 6.0], [0.0, 8.0, 10.0]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "source", "got"),
+    [
+        (ON, [[2.0, 0.0, 6.0], [8.0, 2.25, 10.0]], "b", 2.25),
+        ([[2.0, 4.0, 6.0], [8.0, -12.0, 0.5]], ON, "a", 0.5),
+        (ON, [[-1.0 - 2e-5, 4.0, 6.0], [8.0, 12.0, 1.0]], "b", -1.0 - 2e-5),
+        (ON, [[3.1, 4.0, 7.4], [8.2, 12.0, 1.0]], "b", 7.4),  # of several the one furthest off
+        (ON, [[2.0, 4.0, 6.0], [0.0, 500_000_000, 10.0]], "b", 500_000_000),  # beyond what 16 connections hold
+        ([[2.0, 4.0, 6.0], [0.0, -500_000_000, 10.0]], ON, "a", -500_000_000),
+    ],
+)
+def test_where_only_some_weights_are_off_the_grid_the_refusal_names_them(first, second, source, got):
+    with pytest.raises(UnsupportedError) as caught:
+        to_integers(fuse(lower(two_inputs(first, second))))
+    assert (caught.value.node, caught.value.parameter, caught.value.got) == ("n", f"weights from {source}", got)
+    assert str(caught.value).startswith(
+        f"node 'n' weights from {source}: is no value of the chip's register; got {got}"
+    )
+
+
+def test_weights_within_rounding_of_the_grid_are_on_it():
+    projections = to_integers(fuse(lower(two_inputs(ON, np.add(ON, 9e-6))))).projections
+    assert [p.weights.toarray().tolist() for p in projections] == [ON, ON]
+
+
+def test_a_connection_whose_weights_all_round_to_0_is_none():
+    """As one whose weights are all 0: no step of its own on the chip, nothing for a reader of weights to scale by."""
+    from hasn.backends.lava.integers import map_integers
+
+    made = to_integers(fuse(lower(two_inputs(np.full((2, 3), 9e-6), ON))))
+    assert [(p.source, p.target, p.weights.toarray().tolist()) for p in made.projections] == [("b", "n", ON)]
+    assert [p.source for p in made.network.projections] == ["b"]
+    assert map_integers(made).shifts["n"] == 1
+    none = to_integers(fuse(lower(two_inputs(np.full((2, 3), 9e-6), np.zeros((2, 3))))))
+    assert none.projections == ()
+    assert map_integers(none).shifts["n"] == 0
+
+
 @pytest.mark.parametrize("bias", [4095, -4096, 4096, 4095 << 7, -(4096 << 7), 4094 << 6, 8192, 3 << 9])
 def test_a_bias_is_a_mantissa_that_13_bits_hold_and_the_smallest_exponent(bias):
     p = integers(WEIGHTS, chip_neuron((2,), dt=DT, dv=100, vth=10, bias=[bias, 1])).populations["n1"]

@@ -124,12 +124,17 @@ def test_expected_is_the_start_of_what_was_given_or_of_one_sample(tmp_path: Path
     np.testing.assert_array_equal(scaled, x[:STEPS, :SAMPLES])  # round(4 * 0.26)
 
 
-def test_random_inputs_are_drawn_with_the_seed_and_are_as_strong_as_it_takes() -> None:
+def test_random_inputs_are_drawn_with_the_seed_and_are_as_strong_as_it_takes(tmp_path: Path) -> None:
     """The chance of a spike goes up until every population spikes."""
     one, again, other = (expected_of(network(), None, seed, 1).arrays["inputs/input"] for seed in (3, 3, 4))
     assert one.shape == (STEPS, SAMPLES, 2, 3)
     np.testing.assert_array_equal(one, again)
     assert np.any(one != other)
+    export_bundle(network(), tmp_path / "chip")
+    with np.load(tmp_path / "chip" / "expected.npz") as written:
+        np.testing.assert_array_equal(
+            written["inputs/input"], expected_of(network(), None, 0, 1).arrays["inputs/input"]
+        )
     means = []
     for vth in (5, 131071):
         made = chip_graph()

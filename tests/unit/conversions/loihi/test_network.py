@@ -58,6 +58,7 @@ def test_a_copy_with_metadata_says_all_that_a_file_keeps() -> None:
         },
         "input_scales": {"x": 10.0, "y": 1.0},
     }
+    assert made(graph=pair(), dt=2 * DT).with_metadata().metadata["dt"] == 2 * DT
     read = QuantisedNetwork.of_graph(copy)
     assert (read.target, read.timing, read.dt, read.input_scales) == ("loihi1", "hardware", DT, {"x": 10.0, "y": 1.0})
     for name, scale in SCALES.items():
@@ -74,6 +75,12 @@ def test_a_copy_with_metadata_says_all_that_a_file_keeps() -> None:
 def test_a_graph_that_hasn_did_not_write_has_the_defaults(kept: Any) -> None:
     read = QuantisedNetwork.of_graph(pair(dt=DT, **({} if kept is None else {KEY: kept})))
     assert (read.target, read.timing, read.dt, read.scales, read.input_scales) == ("loihi2", "synchronous", DT, {}, {})
+
+
+def test_its_repr_leaves_out_graphs_scales_and_report() -> None:
+    assert repr(made(floating=pair())) == (
+        "QuantisedNetwork(target='loihi1', dt=0.001, timing='synchronous', input_scales={'x': 10.0, 'y': 1.0})"
+    )
 
 
 def test_dt_is_asked_for_where_the_graph_has_none() -> None:
@@ -141,6 +148,20 @@ def test_what_the_integers_stand_for_without_the_float_graph() -> None:
     started.nodes["a"].metadata["v_init"] = np.array([128.0, 256.0])
     again = made(graph=started).dequantised().nodes["a"]
     assert again.metadata["v_init"].tolist() == [1.5, 0.0]
+
+
+def test_only_scaled_inputs_get_a_scale_and_only_for_what_weighs_them() -> None:
+    """Under a name that is free; an Output that shows the Input shows its data as they came."""
+    shown = pair(dt=DT)
+    shown.nodes |= {"x_scale": nir.Scale(np.ones(2)), "ox": out(2)}
+    shown.edges += [("x", "x_scale"), ("x_scale", "a"), ("x", "ox")]
+    found = made(graph=shown).dequantised()
+    assert found.nodes["x_scale_"].scale.tolist() == [10.0, 10.0]
+    assert set(found.edges) == {
+        ("x", "x_scale_"), ("x_scale_", "w"), ("x_scale_", "x_scale"), ("x_scale", "a"), ("w", "a"), ("x", "ox"),
+        ("a", "oa"), ("y", "v"), ("v", "b"), ("b", "ob"),
+    }  # fmt: skip
+    assert set(made(input_scales={"x": 1.0}).dequantised().nodes) == set(pair().nodes)
 
 
 def test_a_float_graph_that_is_known_is_given_as_a_copy() -> None:

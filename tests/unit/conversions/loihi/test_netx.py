@@ -96,6 +96,12 @@ def test_convolutions_and_pools_are_written_as_convolutions(tmp_path: Path) -> N
         np.testing.assert_array_equal(window.matrix(shape).toarray(), projection.weights.toarray())
         assert layer["shape"].tolist() == list(made.integers.populations[name].shape)
     assert (conv["groups"], pool["groups"]) == (2, 4)
+    for layer, channels, kernel in ((conv, (2, 4), [3, 2]), (pool, (4, 4), [2, 3])):
+        assert (layer["inChannels"], layer["outChannels"]) == channels
+        assert layer["kernelSize"].tolist() == kernel
+        assert layer["weight"].dtype == np.int16
+    assert (dense["inFeatures"], dense["outFeatures"]) == (24, 5)
+    assert flat["shape"].tolist() == [24]
     # The bias of the convolution, as (W, H, C).
     np.testing.assert_array_equal(conv["bias"].transpose(2, 1, 0).ravel() * 64, made.integers.populations["a"].bias)
     assert np.unique(conv["bias"]).size > 1

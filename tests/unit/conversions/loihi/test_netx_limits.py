@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.netx import export_netx, layers
+from hasn.conversions.loihi.netx import export_netx, layers, windows
 from hasn.conversions.loihi.netx.layers import layers_of
 from hasn.errors import UnsupportedError
 from hasn.program.integers.encode import chip_neuron
@@ -35,6 +35,20 @@ def refused(made: QuantisedNetwork) -> UnsupportedError:
     with pytest.raises(UnsupportedError) as error:
         layers_of(made.integers)
     return error.value
+
+
+def test_weights_that_round_to_0_are_none() -> None:
+    """Within rounding of 0: none lead into the population, a loop of such is none, and no step counts for them."""
+    e = refused(one(weight=np.full((2, 2), 1e-6)))
+    assert (e.node, e.parameter) == ("n", None)
+    assert "no connection leads into it" in e.message
+    nodes = {
+        "in": inp(2), "w": nir.Linear(np.array([[4.0, 1e-6], [-2.0, 8.0]])), "n": chip_neuron((2,), dt=DT, dv=9, vth=2),
+        "l": nir.Linear(np.full((2, 2), 1e-6)), "d": nir.Delay(np.full(2, 3 * DT)), "out": out(2),
+    }  # fmt: skip
+    (layer,) = layers_of(net(nodes, "in > w > n > out", "n > l > d > n").integers)[1]
+    assert layer.weight.tolist() == [[4, 0], [-2, 8]]
+    assert (layer.recurrent, layer.delay, layer.shift) == (None, None, 1)
 
 
 @pytest.mark.parametrize(("bias", "mantissa"), [(-4096 * 64, -4096), (4095 * 64, 4095), (-64, -1)])
@@ -239,6 +253,15 @@ def test_what_becomes_dense(made: QuantisedNetwork) -> None:
 def test_weights_with_an_exponent_are_no_window() -> None:
     e = refused(windowed(conv(factor=64.0), (1, 4, 4), (2, 3, 3)))
     assert (e.parameter, e.got) == ("weights", "0..512")
+
+
+def test_sums_of_24_bits_are_no_window_whatever_their_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lava's Conv clamps what it sums up: as large as all spikes of one sign can make it."""
+    kernel = np.array([[[[30.0, -40.0], [20.0, -8.0]]]])
+    made = windowed(nir.Conv2d((3, 3), kernel, 1, 0, 1, 1, np.zeros(1)), (1, 3, 3), (1, 2, 2))
+    for limit, there in ((98, False), (99, True)):
+        monkeypatch.setattr(windows, "STATE_LIMIT", limit)
+        assert (window(made) is not None) == there
 
 
 def test_a_stride_of_127_is_still_a_window() -> None:

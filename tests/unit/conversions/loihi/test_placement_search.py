@@ -11,6 +11,7 @@ import pytest
 
 from hasn.conversions.loihi.placement import activity as active
 from hasn.conversions.loihi.placement import greedy as filling
+from hasn.conversions.loihi.placement import improve
 from hasn.conversions.loihi.placement import search as module
 from hasn.conversions.loihi.placement.activity import activity
 from hasn.conversions.loihi.placement.greedy import greedy
@@ -194,6 +195,30 @@ def test_stars_weigh_a_source_by_its_spikes_or_shared_among_its_targets() -> Non
     assert silent.nnz == 8
 
 
+def test_silent_synapses_weigh_a_thousandth_of_the_mean() -> None:
+    """One loud source (1000 spikes) and four silent ones: the mean of the five synapses is 200."""
+    weights = np.zeros((10, 10))
+    weights[[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]] = 2.0
+    graph = _graph(loop(weights), np.array([1000] + 19 * [0]), "each").toarray()
+    assert graph[5, 0] == pytest.approx(5001 * graph[6, 1], rel=1e-3)
+    assert graph[6, 1] == graph[9, 4] > 1
+
+
+@pytest.mark.parametrize("pairs", [((0, 1), (2, 3)), ((1, 2), (3, 0))])
+def test_the_cut_goes_where_few_spikes_pass(pairs: Any) -> None:
+    """A ring of four, two of whose edges carry many spikes: which, is all that differs."""
+    weights = np.zeros((4, 4))
+    for a in range(4):
+        weights[(a + 1) % 4, a] = 2.0
+    spikes = np.zeros(8, dtype=int)
+    spikes[:4] = 1
+    spikes[[a for a, _ in pairs]] = 1000
+    for star in ("each", "shared"):
+        found = partition(loop(weights), spikes, 2, star, 0)
+        assert [found[a] == found[b] for a, b in pairs] == [True, True]
+        assert len(set(found.tolist())) == 2
+
+
 def test_a_part_is_balanced_by_what_the_network_needs_most_of() -> None:
     weights = np.zeros((3, 3))
     weights[0, 1] = 2.0
@@ -260,6 +285,60 @@ def test_two_neurons_trade_places_where_cores_are_full() -> None:
     assert state.core[0] == state.core[3] != state.core[1] == state.core[2]
 
 
+def test_a_change_that_does_not_pay_or_fit_is_taken_back_whole() -> None:
+    weights = np.zeros((4, 4))
+    weights[[2, 3], 0] = weights[3, 1] = 2.0
+    for chip, moves in (
+        (replace(ROOMY, compartments=2), [(0, 1)]),  # saves 9, but core 1 is full
+        (ROOMY, [(2, 0)]),  # 0 still reaches 3: nothing is saved
+        (replace(ROOMY, compartments=2), [(0, 1), (1, 1)]),  # both saved, and no room for both
+    ):
+        state = state_of(loop(weights, chip), [9, 5, 1, 1], [0, 0, 1, 1])
+        before = state.core.tolist(), state.traffic, state.usage().tolist(), state.reach.tolist()
+        assert not improve._better(state, moves)
+        assert (state.core.tolist(), state.traffic, state.usage().tolist(), state.reach.tolist()) == before
+    state = state_of(loop(weights), [9, 5, 1, 1], [0, 0, 1, 1])
+    assert improve._better(state, [(0, 1)])
+    assert (state.core.tolist(), state.traffic) == ([1, 0, 1, 1], 5)
+
+
+def test_moves_are_tried_while_tries_are_left() -> None:
+    weights = np.zeros((6, 6))
+    weights[[2, 4], 0] = weights[[3, 5], 1] = 2.0  # two targets each, of which one alone gains nothing
+    for tries, traffic, left in ((0, 14, 0), (1, 5, 0), (2, 0, 0), (5, 0, 3)):
+        state = state_of(loop(weights), [9, 5, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1])
+        assert improve._round(state, tries) == left
+        assert state.traffic == traffic  # those first that gain most
+
+
+def test_a_swap_is_with_one_of_three_partners_that_lose_least() -> None:
+    """Neuron 0 wants to core 1, which is full; what its five neurons send home differs."""
+    weights = np.zeros((9, 9))
+    weights[4:, 0] = 2.0  # 0 reaches all of core 1
+    weights[1, 4:] = 2.0  # which all reach 1 at home
+    task = loop(weights, replace(ROOMY, compartments=5))
+    state = state_of(task, [100, 0, 0, 0, 5, 4, 3, 2, 1], [0, 0, 0, 0, 1, 1, 1, 1, 1])
+    costs = state.costs()
+    assert improve._swap(state, 0, 0, costs) == 0
+    assert state.traffic == 115
+    assert improve._swap(state, 0, 1, costs) == 1
+    # 8 (or which of the five saves most at home) has come home, 0 still reaches it there
+    assert state.core[0] == 1
+    assert state.core[4] == 0
+    assert state.traffic == 100 + 4 + 3 + 2 + 1
+
+
+def test_a_neuron_that_would_push_a_third_core_over_its_limit_stays() -> None:
+    """Neuron 2 (core 1) reaches only core 0. With 1 moved to core 2 it would reach two: out-axons are full."""
+    weights = np.zeros((4, 4))
+    weights[0, 2] = weights[1, 2] = 2.0
+    chip = replace(ROOMY, compartments=1, out_axons=1)
+    state = state_of(loop(weights, chip), [1, 1, 1, 1], [0, 0, 1, 1], cores=3)
+    assert improve._others(state, 0) == 1.0  # core 1 has two neurons
+    assert not improve._relieve(state, 0)
+    assert state.core.tolist()[:2] == [0, 0]
+
+
 def test_cores_are_numbered_by_their_first_neuron_and_empty_ones_left_out() -> None:
     task = loop(np.full((5, 5), 2.0))
     state = state_of(task, [1, 2, 3, 4, 5], [4, 4, 1, 2, 1], cores=6)
@@ -277,9 +356,12 @@ def test_what_is_tried_is_told() -> None:
     task = loop(np.full((6, 6), 2.0), replace(ROOMY, compartments=3))
     found = search(task, np.ones(task.sources, dtype=np.int64), None, 0, told.append)
     assert found.state.cores == 2
-    assert told[0] == "Filling cores greedily"
-    assert told[1] == "Partitioning over 2 cores"
-    assert told[-1].startswith("Moving and swapping neurons (")
+    # 2 cores are the fewest; two more counts than the first that works; both stars of each; the best two and greedy
+    assert told == [
+        "Filling cores greedily",
+        *[f"Partitioning over {n} cores" for n in (2, 2, 3, 3, 4, 4)],
+        *[f"Moving and swapping neurons ({n} of 3)" for n in (1, 2, 3)],
+    ]
     alone: list[str] = []
     one = search(loop(np.full((6, 6), 2.0)), np.ones(12, dtype=np.int64), None, 0, alone.append)
     assert (one.method, one.state.cores, alone) == ("one core", 1, ["Filling cores greedily"])
@@ -296,6 +378,41 @@ def test_fewest_messages_first_then_fewest_cores() -> None:
     assert ranks == [(few.traffic, 2), (many.traffic, 3)]
     assert ranks[0] < ranks[1]
     assert module._Candidate(state_of(task, [0, 0, 0], [0, 1, 2]), "").rank < ranks[0]
+
+
+def test_what_has_twice_the_messages_of_the_best_is_not_improved() -> None:
+    """Each time neuron 0 sends to a core of its own what one move saves: only what is improved makes that move."""
+    weights = np.zeros((4, 4))
+    weights[[1, 2, 3], 0] = 2.0
+    task = loop(weights)
+    tried = {}
+    for many in (8, 9):
+        told: list[str] = []
+        best = state_of(task, [4, 0, 0, 0], [0, 1, 1, 0])
+        worse = state_of(task, [many, 0, 0, 0], [0, 1, 1, 0])
+        kept = [module._Candidate(worse, "worse"), module._Candidate(best, "best")]
+        refined: list[int] = []
+
+        def watched(state: State, refined: list[int] = refined) -> None:
+            refined.append(state.traffic)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "refine", watched)
+            found = module._improved(task, kept, None, told.append)
+        tried[many] = refined
+        assert found is not None
+        assert (found.method, found.state.traffic) == ("best", 4)
+    assert tried == {8: [4, 8], 9: [4]}
+    assert module._improved(task, [], None, told.append) is None
+
+
+def test_one_core_is_no_search_whether_asked_for_or_enough() -> None:
+    told: list[str] = []
+    task = loop(np.full((6, 6), 2.0))
+    for cores in (None, 1):
+        found = search(task, np.ones(12, dtype=np.int64), cores, 0, told.append)
+        assert (found.method, found.state.cores) == ("one core", 1)
+    assert told == ["Filling cores greedily"] * 2
 
 
 def test_what_stood_in_the_way_is_named_at_the_core_furthest_over() -> None:

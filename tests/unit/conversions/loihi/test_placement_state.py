@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from hasn.conversions.loihi.placement.greedy import greedy
 from hasn.conversions.loihi.placement.problem import RESOURCES, Problem, list_bits, problem
 from hasn.conversions.loihi.placement.state import State
 from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2
+from hasn.program.integers.encode import chip_neuron
 from hasn.testing.chip_graphs import random_chip_graph
 from tests.unit.conversions.loihi import placing
 
@@ -71,6 +75,44 @@ def test_what_a_move_costs_is_told_beforehand() -> None:
             # Out-axons of the core's other neurons change too, which `joining` leaves out.
             kept = [place for place, name in enumerate(RESOURCES) if name != "out_axons"]
             assert np.array_equal(state.usage_of(core)[kept], told[kept])
+            state.move(neuron, home)
+
+
+def registered() -> QuantisedNetwork:
+    """Six neurons of three thresholds and two pairs of decays, behind an Input; they feed another six."""
+    made = placing.layers(2.0 * (np.arange(36).reshape(6, 6) % 4), 2.0 * (np.arange(36).reshape(6, 6) % 5))
+    made.graph.nodes["l0"] = chip_neuron(
+        (6,), dt=placing.DT, du=[1, 1, 2, 2, 1, 2], dv=9, vth=np.array([10, 20, 10, 30, 20, 10])
+    )
+    return made
+
+
+#: Networks of which the first layer takes nothing but Inputs, so that no other neuron's out-axons change with it.
+FIRST_LAYERS = {
+    "registers": (registered, ROOMY),
+    "memory of neurons and axons": (registered, replace(ROOMY, neuron_bits=100, axon_bits=7)),
+    "drives": (lambda: placing.layers(np.eye(4) * 100, np.ones((4, 4)) * 2, bias=[8, 8, 0, 0]), ROOMY),
+    "drives in memory": (
+        lambda: placing.layers(np.eye(4) * 100, bias=[8, 8, 8, 0]), replace(ROOMY, neuron_bits=100, axon_bits=7),
+    ),
+    "kernels": (placing.convolution, replace(ROOMY, shares_convolutions=True, axon_bits=7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIRST_LAYERS)
+def test_a_core_that_a_neuron_joins_uses_what_was_told(name: str) -> None:
+    make, chip = FIRST_LAYERS[name]
+    network = make()
+    task = problem(network.integers, chip)
+    state = State(task, np.ones(task.sources, dtype=np.int64), 3)
+    state.load(np.random.default_rng(1).integers(0, 3, task.neurons))
+    for neuron in range(*task.populations["l0"])[::7] if task.neurons > 40 else range(*task.populations["l0"]):
+        home = int(state.core[neuron])
+        for core in {0, 1, 2} - {home}:
+            told, before = state.joining(neuron)[core], state.usage_of(core)
+            state.move(neuron, core)
+            assert state.usage_of(core).tolist() == told.tolist()
+            assert told.tolist() != before.tolist()
             state.move(neuron, home)
 
 
@@ -156,6 +198,34 @@ def test_a_convolution_is_stored_once_on_loihi_2(pool: bool) -> None:
         assert len(parts) == 1
         assert [len(found) for found in used] == [3 * 2 * 9, 2 * 9]
         assert (parts[0] != 0).sum() > 20 * 4 * 18  # unrolled there are many times as many
+
+
+def parallel(second: nir.NIRNode, *behind: nir.NIRNode) -> QuantisedNetwork:
+    """Two ways from a 2 x 6 x 6 image to a population: a convolution, and ``second`` with what is behind it."""
+    kernel = 2.0 * np.arange(1, 37).reshape(2, 2, 3, 3)
+    nodes: dict[str, Any] = {
+        "in": nir.Input(np.array([2, 6, 6])), "c": nir.Conv2d((6, 6), kernel, 1, 1, 1, 1, np.zeros(2)), "d0": second,
+        **{f"d{i}": node for i, node in enumerate(behind, 1)},
+        "l0": placing.chip_neuron((2, 6, 6), dt=placing.DT, dv=4095, vth=2000), "out": nir.Output(np.array([2, 6, 6])),
+    }  # fmt: skip
+    way = ["in", "d0", *(f"d{i}" for i, _ in enumerate(behind, 1)), "l0"]
+    return placing.network(nodes, [("in", "c"), ("c", "l0"), ("l0", "out"), *pairwise(way)])
+
+
+def test_weights_are_shared_where_all_ways_are_windows_of_one_stride() -> None:
+    kernel = 2.0 * np.ones((2, 2, 3, 3))
+    same = nir.Conv2d((6, 6), kernel, 1, 1, 1, 1, np.zeros(2))
+    (both,) = problem(parallel(same).integers, LOIHI2).lists
+    assert both.kernel_bits == 8 + 13
+    assert both.stored.shape[1] == 2 * 2 * 9
+    # a way that is no window, though it joins the same neurons
+    (dense,) = problem(parallel(nir.Scale(2.0 * np.ones((2, 6, 6)))).integers, LOIHI2).lists
+    assert dense.kernel_bits == 0
+    # another stride: from a 6 x 6 image to 3 x 3 and, padded by 3 to 9, with kernels of 4 to 6 x 6 again
+    down = nir.Conv2d((6, 6), 2.0 * np.ones((2, 2, 2, 2)), 2, 0, 1, 1, np.zeros(2))
+    up = nir.Conv2d((3, 3), np.ones((2, 2, 4, 4)), 1, 3, 1, 1, np.zeros(2))
+    (other,) = problem(parallel(down, up).integers, LOIHI2).lists
+    assert other.kernel_bits == 0
 
 
 def test_a_convolution_is_unrolled_on_loihi_1() -> None:

@@ -132,6 +132,16 @@ def test_a_row_for_each_core() -> None:
     assert max(map(len, made().table(width=60).splitlines()[:-5])) <= 60
 
 
+def test_a_table_is_not_folded_up_to_400_columns() -> None:
+    def widest(name: str) -> tuple[int, int]:
+        lines = [line for line in made(neurons={name: np.array([0, 1, 2])}).table().splitlines() if line[0] in "│╭"]
+        return max(map(len, lines)), len(lines)
+
+    wide, rows = widest("n" * 50)
+    assert widest("n" * (50 + 400 - wide)) == (400, rows)
+    assert widest("n" * (51 + 400 - wide))[1] > rows
+
+
 def test_plain_data() -> None:
     data = made().to_dict()
     assert data["target"] == "small"
@@ -172,6 +182,19 @@ def test_the_map_places_cores_by_router_and_slot() -> None:
     four = made(profile=replace(SMALL, cores=16, cores_per_router=4, memory_bits=4 * KIB), slots=np.array([0, 1, 2]))
     found = [t.get_position() for t in mesh_figure(four).axes[0].texts]
     assert found == [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]  # a block of 2 x 2
+
+
+def test_a_router_is_a_box_around_its_cores() -> None:
+    above = mesh_figure(made()).axes[0]
+    boxes = [p.get_window_extent() for p in above.patches if p.get_gid() is None]
+    cores = [p.get_window_extent() for p in above.patches if p.get_gid() is not None]
+    assert (len(boxes), len(cores)) == (4, 8)
+
+    def inside(core: Any, box: Any) -> bool:
+        return bool(box.x0 < core.x0 < core.x1 < box.x1 and box.y0 < core.y0 < core.y1 < box.y1)
+
+    assert [[inside(core, box) for box in boxes].count(True) for core in cores] == [1] * 8
+    assert [[inside(core, box) for core in cores].count(True) for box in boxes] == [2] * 4
 
 
 def test_lines_join_the_pairs_with_most_messages_of_both_directions() -> None:
@@ -217,6 +240,8 @@ def test_the_page_says_what_the_table_says() -> None:
         assert part in mesh
     assert "4,061" in who
     assert "109" in who
+    for heading in ("population", "messages", "message hops", "stay on a core"):
+        assert f">{heading}<" in who
     assert "a 1, b 3" in cores
     assert "in_axons" in limits
     assert SMALL.sources["in_axons"] in limits

@@ -6,21 +6,40 @@ from dataclasses import fields
 
 import pytest
 
-from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2, PROFILES, Profile, profile
+from hasn.conversions.loihi.profiles import LOIHI2, PROFILES, Profile, profile
 from hasn.errors import OptionError
 
 
 def test_loihi_has_what_was_published() -> None:
-    assert (LOIHI1.cores, LOIHI1.compartments, LOIHI1.in_axons, LOIHI1.out_axons) == (128, 1024, 4096, 4096)
-    assert LOIHI1.memory_bits == 128 * 1024 * 8
-    assert LOIHI1.graded_spike_bits == 1
+    chip = profile("loihi1")
+    assert (chip.cores, chip.compartments, chip.in_axons, chip.out_axons) == (128, 1024, 4096, 4096)
+    assert chip.memory_bits == 128 * 1024 * 8
+    assert (chip.decay_groups, chip.threshold_groups) == (32, 16)
+    assert (chip.neuron_bits, chip.axon_bits, chip.shares_convolutions) == (0, 0, False)
+    assert chip.graded_spike_bits == 1
+    assert 2**chip.index_bits == chip.compartments
 
 
 def test_loihi_2_has_what_was_published() -> None:
-    assert LOIHI2.cores * LOIHI2.compartments == 2**20  # 1 million neurons
-    assert LOIHI2.memory_bits == 192 * 1024 * 8
-    assert LOIHI2.graded_spike_bits == 24
-    assert "out of scope" in LOIHI2.neurons
+    chip = profile("loihi2")
+    assert (chip.cores, chip.cores * chip.compartments) == (128, 2**20)  # 1 million neurons
+    assert chip.memory_bits == 192 * 1024 * 8
+    assert (chip.in_axons, chip.out_axons, chip.decay_groups, chip.threshold_groups) == (None, None, None, None)
+    # of Loihi's 208 KB, 128 of synapses and 1024 neurons of 24 bytes leave 2 x 4096 axons
+    assert chip.neuron_bits == 24 * 8
+    assert chip.axon_bits == ((208 - 128) * 1024 - 1024 * 24) * 8 // (2 * 4096)
+    assert chip.shares_convolutions
+    assert chip.graded_spike_bits == 24
+    assert 2**chip.index_bits == chip.compartments
+    assert "out of scope" in chip.neurons
+
+
+@pytest.mark.parametrize("name", ["loihi1", "loihi2"])
+def test_synapses_are_stored_as_was_published(name: str) -> None:
+    chip = profile(name)
+    assert (chip.weight_bits, chip.delay_bits, chip.max_delay) == (8, 6, 62)
+    assert (chip.header_bits, chip.group_size, chip.word_bits) == (4 + 6, 64, 64)
+    assert (chip.mesh, chip.cores_per_router) == ((8, 4), 4)
 
 
 @pytest.mark.parametrize("chip", PROFILES.values(), ids=list(PROFILES))

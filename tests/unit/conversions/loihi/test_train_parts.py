@@ -173,6 +173,11 @@ def test_several_inputs_are_given_by_name() -> None:
     assert error.value.parameter == "train.inputs x0"
 
 
+def test_one_sample_is_a_training_set() -> None:
+    one = data(inputs=X[:, :1], labels=[2])
+    assert (one.samples, one.batches) == (1, 1)
+
+
 @pytest.mark.parametrize("labels", [3, [], np.array(["a"] * 7), None])
 def test_what_are_no_labels(labels: Any) -> None:
     with pytest.raises(InputError, match="no labels") as error:
@@ -325,6 +330,32 @@ def test_every_epoch_draws_an_order_of_all_samples() -> None:
     assert orders[:2] == orders[2:4]
     assert orders[0][1] != orders[1][1]
     assert orders[0][1] != orders[4][1]
+
+
+def test_parameters_stay_on_their_grids_range_after_every_batch() -> None:
+    """Beyond it they would have to come all the way back before a weight changes."""
+    net = trained_network(chip(readout=True), epochs=20, learning_rate=0.5, loss=lambda o, y: -o.sum())
+    loop.run_training(net, data(chip(readout=True)), 0, None)
+    (parameter,) = net.parameters()
+    weights_now = net.module.node("w0").weight.detach()
+    unit = 2.0 ** np.rint(np.log2(np.sqrt((2 * 100**2 + 2 * 50**2) / 4)))
+    assert (parameter.detach() * unit).max() == weights_now.max() == 255
+
+
+def test_batches_are_on_the_device_of_the_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    whole = torch.as_tensor
+
+    def watched(values: Any, *given: Any, device: Any = "none", **options: Any) -> Any:
+        asked.append(device)
+        return whole(values, *given, **options)
+
+    net = trained_network(chip(readout=True), epochs=1)
+    monkeypatch.setattr(loop.torch, "as_tensor", watched)
+    loop.run_training(net, data(chip(readout=True)), 0, None)
+    monkeypatch.undo()
+    assert len(asked) >= 2 * (1 + 2)  # inputs, scale and offset, for the spread and for the batch; labels
+    assert {str(device) for device in asked} == {"cpu"}
 
 
 # --- grids
