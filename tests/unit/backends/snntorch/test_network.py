@@ -10,6 +10,7 @@ import pytest
 
 import hasn
 from hasn.errors import InputError
+from hasn.program.integers.encode import chip_neuron
 from tests.graphs import DT, Draw, chain, graph, inp, out, spikes
 from tests.unit.backends.snntorch.engine_nets import net
 from tests.unit.backends.snntorch.test_engine import compiled, given
@@ -47,6 +48,26 @@ def test_a_graph_without_an_input_runs_by_steps() -> None:
             executable.module(torch.zeros(4, 2, 3))
         assert executable.run(steps=60).output.any()
         assert executable.run(steps=60).output.shape == (60, 3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["steps", "fused"])
+def test_a_network_without_parameters_computes_in_its_precision(engine: str, precision: str) -> None:
+    late = nir.Delay(np.array([0, 1, 2]) * DT)
+    bare = graph(
+        {"input": inp(3), "late": late, "output": out(3), "echo": out(3)}, "input > late > output", "input > echo"
+    )
+    executable = hasn.compile(bare, "snntorch", dt=DT, engine=engine, precision=precision)
+    x = np.random.default_rng(0).normal(size=(4, 2, 3))
+    wanted = {"echo": x.astype(precision), "output": np.zeros((4, 2, 3), precision)}
+    for i in range(3):
+        wanted["output"][i:, :, i] = x[: 4 - i, :, i]
+    run, made = executable.run(x).outputs, executable.module(torch.tensor(x))
+    stream = [executable.step(now) for now in x]
+    for name, array in wanted.items():
+        for found in (run[name], made[name].numpy(), np.stack([step[name] for step in stream])):
+            assert found.dtype == precision
+            np.testing.assert_array_equal(found, array)
 
 
 def test_a_checkpoint_is_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +156,7 @@ def test_a_long_run_is_cut_into_as_many_steps_as_fit(monkeypatch: pytest.MonkeyP
 def test_integers_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rng, seen, advance = np.random.default_rng(0), [], TorchIntegers.advance
     monkeypatch.setattr(TorchIntegers, "advance", lambda *a: (seen.append(a[3]), advance(*a))[1])
-    neuron = hasn.program.integers.encode.chip_neuron((3,), dt=DT, du=100, dv=100, vth=500)
+    neuron = chip_neuron((3,), dt=DT, du=100, dv=100, vth=500)
     nodes = {"in": inp(4), "w": integers.linear(rng, (3, 4)), "pop": neuron, "out": out(3)}
     executable = integers.compiled(integers.chip_graph(nodes, ("in", "w"), ("w", "pop"), ("pop", "out")))
     assert executable._network.width == 2 * (4 + 3) + 3 * 3
