@@ -93,3 +93,11 @@ def test_a_step_that_is_refused_leaves_the_stream_where_it_was() -> None:
     assert np.array_equal(np.stack(frames), wanted)
     executable.reset()
     assert np.array_equal(np.asarray(executable.step(x[0])), wanted[0])
+
+
+def test_a_stream_without_neurons_has_the_batch_of_its_first_values() -> None:
+    executable = compiled(chip_graph({"in": inp(3), "out": out(3)}, ("in", "out")))
+    x = np.random.default_rng(0).integers(-9, 10, (4, 2, 3)).astype(float)
+    for values in (x, x[:, 0]):
+        executable.reset()
+        assert np.array_equal(np.stack([np.asarray(executable.step(now)) for now in values]), values)

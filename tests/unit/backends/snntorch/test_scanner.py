@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
+import hasn
 from hasn import kernels
 from hasn.kernels import available
-from tests.graphs import spikes
+from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
@@ -61,6 +63,33 @@ def test_what_others_read_stays(calls: list[dict[str, Any]]) -> None:
     order = [name for name in names if name in executable.program.recorded_voltages]
     taken = dict(zip(order, (call["out"] == call["x"] for call in calls), strict=True))
     assert taken == {"alone": True, "one": False, "two": False, "sum": True, "last": True}
+
+
+def test_what_a_delay_gives_is_overwritten_unless_it_is_read_again(calls: list[dict[str, Any]]) -> None:
+    d = Draw(3)
+    nodes = {"input": inp(6), "w": d.linear(6, 6), "late": nir.Delay(np.arange(6) % 3 * DT), "lif": d.lif(6)}
+    nodes |= {"output": out(6), "shown": out(6)}
+    x = torch.tensor(spikes((6,), 8, 2))
+    for path, overwritten in (("input > w", True), ("late > shown", False)):
+        made = graph(nodes, "input > w > late > lif > output", path) if path == "late > shown" else None
+        made = made or graph({k: v for k, v in nodes.items() if k != "shown"}, "input > w > late > lif > output")
+        calls.clear()
+        with torch.no_grad():
+            outputs(hasn.compile(made, "snntorch", dt=DT), x)
+        assert [call["out"] == call["x"] for call in calls] == [overwritten]
+
+
+def test_one_memory_of_all_samples_is_told_to_the_kernel(calls: list[dict[str, Any]]) -> None:
+    """Initial states are not copied for each sample where a sample is a row of its own (128 neurons and more)."""
+    executable = compiled("two states", "fused")
+    x = given("two states", dtype=torch.float64)
+    with torch.no_grad():
+        outputs(executable, x)
+        wide = executable.module.node("n2")
+        own = [state.contiguous() for state in wide.initial(3)]
+        Scanner(wide)(torch.zeros(2, 3, 140, dtype=torch.float64), (own[0], wide.initial(3)[1]))
+    assert [(call["scan"].batch, call["states"].shared) for call in calls] == [(3, True), (1, False), (3, False)]
+    assert calls[0]["states"].v == executable.module.node("n2").initial_v.data_ptr()
 
 
 def test_one_step_of_what_trains_goes_by_the_loop(calls: list[dict[str, Any]]) -> None:
