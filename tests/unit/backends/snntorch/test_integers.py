@@ -266,8 +266,13 @@ def test_products_stay_exact_where_torch_may_round(relaxed: str) -> None:
 def test_voltages_are_kept_where_they_are_asked_for_or_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """One for every step of a population: most of what a run holds."""
     seen: list[set[str]] = []
+    kinds: set[Any] = set()
     advance = TorchIntegers.advance
-    monkeypatch.setattr(TorchIntegers, "advance", lambda *given: (seen.append(given[-1]), advance(*given))[1])
+    monkeypatch.setattr(
+        TorchIntegers,
+        "advance",
+        lambda *given: (seen.append(given[-1]), kinds.add(given[2]["in"].dtype), advance(*given))[-1],
+    )
     rng, nodes = np.random.default_rng(3), {"in": inp(3), "out": out(2), "spikes": out(2)}
     for name, threshold in (("pop", 90), ("shown", None), ("hidden", None)):
         fixed = {} if threshold is None else {"vth": threshold}
@@ -279,3 +284,4 @@ def test_voltages_are_kept_where_they_are_asked_for_or_shown(monkeypatch: pytest
         seen.clear()
         assert executable.run(x, record=record).outputs["out"].any()
         assert seen == [kept]
+    assert kinds == {torch.float32}  # an input's integers fit

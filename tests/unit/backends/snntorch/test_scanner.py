@@ -79,6 +79,18 @@ def test_what_a_delay_gives_is_overwritten_unless_it_is_read_again(calls: list[d
         assert [call["out"] == call["x"] for call in calls] == [overwritten]
 
 
+def test_the_sum_of_what_comes_a_step_later_is_overwritten(calls: list[dict[str, Any]]) -> None:
+    """From one population to the next, a step later: what is read is a copy, shifted in time."""
+    d = Draw(3)
+    nodes = {"input": inp(6), "w": d.linear(6, 6), "one": d.lif(6), "two": d.lif(6), "output": out(6), "again": out(6)}
+    made = graph(nodes, "input > w > one > two > output", "one > again")
+    executable = hasn.compile(made, "snntorch", dt=DT, timing="hardware")
+    assert [e.delay for e in executable.program.edges if (e.source, e.target) == ("one", "two")] == [1]
+    with torch.no_grad():
+        outputs(executable, torch.tensor(spikes((6,), 8, 2)))
+    assert [call["out"] == call["x"] for call in calls] == [True, True]
+
+
 def test_one_memory_of_all_samples_is_told_to_the_kernel(calls: list[dict[str, Any]]) -> None:
     """Initial states are not copied for each sample where a sample is a row of its own (128 neurons and more)."""
     executable = compiled("two states", "fused")
