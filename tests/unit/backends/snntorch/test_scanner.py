@@ -10,13 +10,15 @@ import pytest
 
 import hasn
 from hasn import kernels
-from hasn.kernels import available
+from hasn.kernels import Reset, Rows, available
 from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import scan_places  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner  # noqa: E402
+from hasn.backends.snntorch.scan_calls import forward  # noqa: E402
+from hasn.backends.snntorch.scan_coefficients import Equations  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import compiled, given, outputs  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
@@ -91,17 +93,38 @@ def test_the_sum_of_what_comes_a_step_later_is_overwritten(calls: list[dict[str,
     assert [call["out"] == call["x"] for call in calls] == [True, True]
 
 
-def test_one_memory_of_all_samples_is_told_to_the_kernel(calls: list[dict[str, Any]]) -> None:
-    """Initial states are not copied for each sample where a sample is a row of its own (128 neurons and more)."""
-    executable = compiled("two states", "fused")
-    x = given("two states", dtype=torch.float64)
-    with torch.no_grad():
-        outputs(executable, x)
-        wide = executable.module.node("n2")
-        own = [state.contiguous() for state in wide.initial(3)]
-        Scanner(wide)(torch.zeros(2, 3, 140, dtype=torch.float64), (own[0], wide.initial(3)[1]))
-    assert [(call["scan"].batch, call["states"].shared) for call in calls] == [(3, True), (1, False), (3, False)]
-    assert calls[0]["states"].v == executable.module.node("n2").initial_v.data_ptr()
+@pytest.mark.parametrize("rows", [Rows.ONE, Rows.CURRENT_FIRST])
+@pytest.mark.parametrize(
+    ("neurons", "v", "c", "shared"),
+    [
+        (128, "one", "one", True),
+        (127, "one", "one", False),  # laid out as one row of 381
+        (128, "one", "each", False),
+        (128, "each", "each", False),
+        (128, "strided", "one", False),
+    ],
+)
+def test_one_memory_of_all_samples_is_told_to_the_kernel(
+    rows: Rows, neurons: int, v: str, c: str, shared: bool, calls: list[dict[str, Any]]
+) -> None:
+    """Initial states are not copied for each sample where a sample is a row of its own."""
+    torch.manual_seed(0)
+    wide, x = torch.rand(2 * neurons, dtype=torch.float64), torch.rand(2, 3, neurons, dtype=torch.float64)
+    each = wide[:neurons].expand(3, neurons)
+    kinds = {"one": each, "each": each.contiguous(), "strided": wide[::2].expand(3, neurons)}
+    found = Equations(rows, Reset.NONE, torch.rand(8, neurons, dtype=torch.float64), None)
+    given_v, given_c = kinds[v], None if rows is Rows.ONE else kinds[c]
+    made = forward(x, given_v, given_c, found, None, None, torch.empty_like(x))
+    own = [None if s is None else s.contiguous() for s in (given_v, given_c)]
+    if rows is Rows.ONE and v == "one" and neurons == 128:
+        shared = True  # there is no current to ask
+    states = calls[0]["states"]
+    assert states.shared is shared
+    assert (states.v == each.data_ptr()) is shared
+    wanted = forward(x, own[0], own[1], found, None, None, torch.empty_like(x))
+    assert not calls[1]["states"].shared
+    for ours, theirs in zip(made, wanted, strict=True):
+        assert ours is theirs is None or torch.equal(ours, theirs)
 
 
 def test_one_step_of_what_trains_goes_by_the_loop(calls: list[dict[str, Any]]) -> None:
