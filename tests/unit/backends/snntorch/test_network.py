@@ -18,6 +18,7 @@ from tests.unit.backends.snntorch.test_engine import compiled, given
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import executable as executables  # noqa: E402
+from hasn.backends.snntorch.engine import Pass  # noqa: E402
 from hasn.backends.snntorch.integer_network import TorchIntegers  # noqa: E402
 from tests.unit.backends.snntorch import integers  # noqa: E402
 
@@ -190,6 +191,16 @@ def test_where_snntorchs_equation_ends(kind: str, fixed: dict[str, Any], stock: 
     node = Draw(1).neuron(kind, (5,), **{"v_leak": np.zeros(5), "v_reset": np.zeros(5)} | arrays)
     executable = hasn.compile(chain(Draw(1).linear(5, 4), node, given=(4,), result=(5,)), "snntorch", dt=DT)
     assert type(executable.module.node("n2").neuron).__name__ == stock
+
+
+def test_a_pass_ends_with_what_was_wanted_and_no_more() -> None:
+    """Of every other node the values are gone: they are most of what a run holds."""
+    module = compiled("two states", "fused").module
+    for wanted in ((), ("n1",), ("n2", "output")):
+        with torch.no_grad():
+            done = Pass(module, module.start(2), 5, 2, wanted, ("n4",)).run({"input": torch.rand(5, 2, 12).double()})
+        assert set(done.values) == set(wanted)
+        assert set(done.voltages) == {"n4"}
 
 
 def test_values_are_let_go_after_their_last_reader() -> None:
