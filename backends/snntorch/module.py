@@ -67,6 +67,8 @@ class SpikingNetwork(nn.Module):
         self.engine = engine
         self.checkpoint = checkpoint
         self.matmul = "float32"
+        # A network without parameters has a device and a dtype all the same.
+        self.register_buffer("_some", torch.zeros((), dtype=torch.float64), persistent=False)
         self.nodes = nn.ModuleDict()
         self.delays: dict[str, Tensor] = {}
         self._order: list[Node] = []
@@ -143,10 +145,7 @@ class SpikingNetwork(nn.Module):
     @property
     def like(self) -> Tensor:
         """Some floating tensor of the module: it says device and dtype."""
-        return next(
-            (t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel()),
-            torch.zeros(()),
-        )
+        return next(t for t in [*self.parameters(), *self.buffers()] if t.is_floating_point() and t.numel())
 
     def start(self, batch: int) -> StreamState:
         """The state before the first step, for a batch."""

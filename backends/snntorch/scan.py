@@ -61,7 +61,6 @@ class Scanner:
         if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values)):
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
-        owned = owned and x.dtype == dtype and x.is_contiguous()
         drive = x.to(dtype).contiguous()
         v = states[self._place["v"]].to(dtype)
         c = None if found.rows is Rows.ONE else states[self._place["c"]].to(dtype)

@@ -205,8 +205,8 @@ class Plan:
             return False
         self._watch.add(module)
         self._watch.add_value(partial(_shadow, module))
-        weights = module.weight.detach().t().contiguous()
-        bias = None if module.bias is None else module.bias.detach().contiguous()
+        weights = module.weight.t().contiguous()
+        bias = None if module.bias is None else module.bias.contiguous()
         out = self._values[node.step.name] = self._memory(node.step.shape)
         (given, made), double = weights.shape, total.dtype == torch.float64
         sizes = EventProduct(self._batch, given, made, double, torch.get_num_threads())

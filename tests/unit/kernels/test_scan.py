@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,19 @@ def test_the_sigmoids_slope_is_exact_where_it_counts_and_nothing_far_away(dtype:
     wanted = np.where(abs(8 * u) > last, 0.0, 8 * e / (1 + e) ** 2)
     assert (abs(made - wanted) <= 12 * torch.finfo(given["x"].dtype).eps * wanted).all()  # some ten roundings
     assert (made[abs(8 * u) <= last] > 0).all()
+
+
+def test_numbers_are_those_of_c() -> None:
+    """By name: an enumeration in another order would be another equation."""
+    source = (Path(scan_forward.__code__.co_filename).parent / "_scan.c").read_text(encoding="utf8")
+    found = [re.findall(r"\w+", names) for names in re.findall(r"enum \{([^}]*)\};", source)]
+    ours = ([*Rows], [*Reset], [*Slope])
+    names = [
+        [f"{prefix}{member.name}" for member in kind] for prefix, kind in zip(("", "RESET_", ""), ours, strict=True)
+    ]
+    names[0][0] = "ONE_ROW"
+    assert names == found
+    assert [[int(member) for member in kind] for kind in ours] == [[0, 1, 2], [0, 1, 2], [0, 1, 2, 3, 4]]
 
 
 def test_what_nobody_has_to_say() -> None:

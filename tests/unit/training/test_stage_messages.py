@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import torch
 
+from hasn.backends.snntorch import devices
 from hasn.errors import InputError, OptionError, TrainingError
 from hasn.training import pipeline_group
 from tests.unit.training.threads import run as run
@@ -124,3 +126,40 @@ def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipeline_group.local_device() == "cuda:0"
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert pipeline_group.local_device() == "cuda:3"
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("place", "kind", "present"),
+    [
+        (torch.device("cuda", 2), "nccl", [torch.device("cuda", 2)]),
+        (torch.device("cuda"), "nccl", []),  # whichever is the present one
+        (torch.device("cpu"), "gloo", []),
+        (torch.device("cpu", 0), "gloo", []),
+    ],
+)
+def test_what_values_go_through_and_which_gpu_is_the_present_one(
+    place: Any, kind: str, present: list[Any], there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stand-ins for torch's GPUs and groups; ``there``: torch.distributed was set up before."""
+    said: list[Any] = []
+
+    def new_group(backend: str, timeout: timedelta) -> str:
+        said.append((backend, timeout.total_seconds()))
+        return f"group of {backend} {len(said)}"
+
+    dist, begun, chosen, ends = torch.distributed, list[Any](), list[Any](), list[Any]()
+    monkeypatch.setattr(devices, "usable_device", lambda device: place if device == "asked" else pytest.fail("other"))
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(dist, "is_initialized", lambda: there)
+    monkeypatch.setattr(dist, "init_process_group", lambda kind, timeout: begun.append((kind, timeout.total_seconds())))
+    monkeypatch.setattr(dist, "new_group", new_group)
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    monkeypatch.setattr(pipeline_group.atexit, "register", ends.append)
+    workers = pipeline_group.Workers("asked", 7.5)
+    assert chosen == present
+    assert begun == ([] if there else [(kind, 7.5)])
+    assert ends == ([] if there else [pipeline_group._end])
+    assert workers.rank == 3
+    assert said == [(kind, 7.5), ("gloo", 7.5)]  # messages are Python objects, which nccl does not take
+    assert (workers.values, workers._messages) == (f"group of {kind} 1", "group of gloo 2")

@@ -70,3 +70,11 @@ def test_a_shift_by_a_step() -> None:
     found = shifted(previous, values(X))
     assert found.dtype == torch.float64
     assert torch.equal(found, values([[7, 70, 700], *X[:-1]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_shifted_value_keeps_its_own_type(dtype: Any) -> None:
+    """As where autocast gives 16 bits, and what was before the first step has more."""
+    value = torch.tensor([[[1.0]], [[2.0]], [[3.0]]], dtype=dtype)
+    found = shifted(torch.tensor([[0.5]], dtype=torch.float64), value)
+    assert (found.dtype, found.flatten().tolist()) == (dtype, [0.5, 1, 2])

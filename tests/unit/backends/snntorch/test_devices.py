@@ -47,3 +47,11 @@ def test_a_device_is_tried_before_it_is_taken() -> None:
             devices.usable_device(device)
         assert caught.value.got == repr(device)
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("there", "wanted"), [(True, "cpu, cuda"), (False, "cpu")])
+def test_a_gpu_is_offered_where_there_is_one(there: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    with pytest.raises(OptionError) as caught:
+        devices.usable_device("quantum")
+    assert (caught.value.parameter, caught.value.wanted) == ("device", wanted)

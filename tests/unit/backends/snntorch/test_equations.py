@@ -66,6 +66,24 @@ def test_the_coefficients_by_hand(
     assert torch.equal(repeated.reshape(8, 3, 5)[:, 2], found.values)
 
 
+@pytest.mark.parametrize(("kind", "gain"), [("LIF", "gain_v"), ("CubaLIF", "gain_c")])
+def test_a_gain_of_1_is_no_gain_only_where_all_are(kind: str, gain: str) -> None:
+    """dt/tau r = 1 for tau = r = 4 ms; the current's gain is 1 for tau_syn = 2 ms and w_in = 2."""
+    r = np.array([4.0, 8.0, 4.0, 2.0, 4.0])
+    parts = {"tau": full(4e-3)} if kind == "LIF" else {"tau_syn": full(2e-3), "tau_mem": full(4e-3), "w_in": full(2.0)}
+    module = population(kind, r=r, **parts, **AT_ZERO)
+    assert type(module.neuron) is {"LIF": snntorch.Leaky, "CubaLIF": snntorch.Synaptic}[kind]
+    np.testing.assert_allclose(module.gain.numpy(), r / 4, rtol=1e-14)
+    found = equations(module)
+    assert found is not None
+    np.testing.assert_allclose(found.values[COEFFICIENTS.index(gain)].numpy(), r / 4, rtol=1e-14)
+    module = population(kind, r=full(4.0), **parts, **AT_ZERO)
+    assert module.gain is None
+    found = equations(module)
+    assert found is not None
+    assert found.values[COEFFICIENTS.index(gain)].tolist() == [1.0] * 5
+
+
 def test_an_exact_current_comes_after_the_voltage() -> None:
     found = equations(population("CubaLIF", {"method": "exact"}, **CUBA, **AT_ZERO))
     assert found is not None

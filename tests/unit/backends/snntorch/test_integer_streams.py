@@ -93,3 +93,32 @@ def test_a_step_that_is_refused_leaves_the_stream_where_it_was() -> None:
     assert np.array_equal(np.stack(frames), wanted)
     executable.reset()
     assert np.array_equal(np.asarray(executable.step(x[0])), wanted[0])
+
+
+def test_a_stream_without_neurons_has_the_batch_of_its_first_values() -> None:
+    executable = compiled(chip_graph({"in": inp(3), "out": out(3)}, ("in", "out")))
+    x = np.random.default_rng(0).integers(-9, 10, (4, 2, 3)).astype(float)
+    for values in (x, x[:, 0]):
+        executable.reset()
+        assert np.array_equal(np.stack([np.asarray(executable.step(now)) for now in values]), values)
+
+
+def test_a_source_is_remembered_for_its_longest_delay() -> None:
+    rng = np.random.default_rng(2)
+    neuron = {"dt": DT, "du": 800, "dv": 100, "vth": 100}
+    nodes: dict[str, Any] = {"in": inp(3), "out": out(2), "a": chip_neuron((3,), **neuron)}
+    nodes |= {"b": chip_neuron((2,), **neuron), "now": linear(rng, (3, 3)), "w": linear(rng, (2, 3))}
+    nodes |= {
+        "late": nir.Delay(np.array([4, 1]) * DT),
+        "soon": nir.Delay(np.array([1, 2]) * DT),
+        "w2": linear(rng, (2, 3)),
+    }
+    graph = chip_graph(
+        nodes, ("in", "now"), ("now", "a"), ("a", "w"), ("w", "late"), ("late", "b"), ("a", "w2"), ("w2", "soon"),
+        ("soon", "b"), ("b", "out"),
+    )  # fmt: skip
+    executable = compiled(graph)
+    executable.reset()
+    executable.step(np.ones((2, 3)))
+    past = executable._state()["past"]
+    assert {name: array.shape for name, array in past.items()} == {"in": (0, 2, 3), "a": (4, 2, 3)}

@@ -27,6 +27,7 @@ from tests.unit.backends.snntorch.integers import (
 )
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
+from hasn.backends.snntorch.integer_network import TorchIntegers  # noqa: E402
 
 STEPS, BATCH, SEEDS = 25, 2, 40
 
@@ -260,3 +261,27 @@ def test_products_stay_exact_where_torch_may_round(relaxed: str) -> None:
             assert arithmetic(executable)["pop"].dtype == torch.float64
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_voltages_are_kept_where_they_are_asked_for_or_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for every step of a population: most of what a run holds."""
+    seen: list[set[str]] = []
+    kinds: set[Any] = set()
+    advance = TorchIntegers.advance
+    monkeypatch.setattr(
+        TorchIntegers,
+        "advance",
+        lambda *given: (seen.append(given[-1]), kinds.add(given[2]["in"].dtype), advance(*given))[-1],
+    )
+    rng, nodes = np.random.default_rng(3), {"in": inp(3), "out": out(2), "spikes": out(2)}
+    for name, threshold in (("pop", 90), ("shown", None), ("hidden", None)):
+        fixed = {} if threshold is None else {"vth": threshold}
+        nodes |= {f"w_{name}": linear(rng, (2, 3)), name: chip_neuron((2,), dt=DT, du=900, dv=90, **fixed)}
+    edges = [edge for n in ("pop", "shown", "hidden") for edge in (("in", f"w_{n}"), (f"w_{n}", n))]
+    executable = compiled(chip_graph(nodes, *edges, ("pop", "spikes"), ("shown", "out")))
+    x = spikes(1, 6, 2, 3)
+    for record, kept in (((), {"shown"}), (("spikes", "currents"), {"shown"}), (RECORD, {"pop", "shown", "hidden"})):
+        seen.clear()
+        assert executable.run(x, record=record).outputs["out"].any()
+        assert seen == [kept]
+    assert kinds == {torch.float32}  # an input's integers fit

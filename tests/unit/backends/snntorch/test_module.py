@@ -204,6 +204,19 @@ def test_names_that_torch_does_not_take() -> None:
     assert executable.module.node("a.b") is not executable.module.node("a__b")
 
 
+def test_nodes_whose_names_torch_takes_for_one_keep_their_parameters() -> None:
+    d, names = Draw(6), ("a.b", "a__b", "type", "a__b_")
+    nodes = {"input": inp(3), **{name: d.linear(3, 3) for name in names}, "output": out(3)}
+    module = compiled(graph(nodes, f"input > {' > '.join(names)} > output")).module
+    assert len(module.nodes) == 4
+    keys = {f"nodes.{key}.weight" for key in ("a__b", "a__b_", "type_", "a__b__")}
+    assert set(module.state_dict()) == keys
+    for name in names:
+        weight = module.node(name).weight
+        assert any(weight is parameter for parameter in module.parameters())
+        np.testing.assert_array_equal(weight.detach().numpy(), nodes[name].weight)
+
+
 def test_a_used_module_can_be_copied_and_lets_go_of_its_neurons() -> None:
     before = len(snntorch.SpikingNeuron.instances)
     executable = compiled(leaky_net())

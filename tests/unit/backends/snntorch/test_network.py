@@ -10,6 +10,7 @@ import pytest
 
 import hasn
 from hasn.errors import InputError
+from hasn.program.integers.encode import chip_neuron
 from tests.graphs import DT, Draw, chain, graph, inp, out, spikes
 from tests.unit.backends.snntorch.engine_nets import net
 from tests.unit.backends.snntorch.test_engine import compiled, given
@@ -17,6 +18,7 @@ from tests.unit.backends.snntorch.test_engine import compiled, given
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import executable as executables  # noqa: E402
+from hasn.backends.snntorch.engine import Pass  # noqa: E402
 from hasn.backends.snntorch.integer_network import TorchIntegers  # noqa: E402
 from tests.unit.backends.snntorch import integers  # noqa: E402
 
@@ -47,6 +49,26 @@ def test_a_graph_without_an_input_runs_by_steps() -> None:
             executable.module(torch.zeros(4, 2, 3))
         assert executable.run(steps=60).output.any()
         assert executable.run(steps=60).output.shape == (60, 3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["steps", "fused"])
+def test_a_network_without_parameters_computes_in_its_precision(engine: str, precision: str) -> None:
+    late = nir.Delay(np.array([0, 1, 2]) * DT)
+    bare = graph(
+        {"input": inp(3), "late": late, "output": out(3), "echo": out(3)}, "input > late > output", "input > echo"
+    )
+    executable = hasn.compile(bare, "snntorch", dt=DT, engine=engine, precision=precision)
+    x = np.random.default_rng(0).normal(size=(4, 2, 3))
+    wanted = {"echo": x.astype(precision), "output": np.zeros((4, 2, 3), precision)}
+    for i in range(3):
+        wanted["output"][i:, :, i] = x[: 4 - i, :, i]
+    run, made = executable.run(x).outputs, executable.module(torch.tensor(x))
+    stream = [executable.step(now) for now in x]
+    for name, array in wanted.items():
+        for found in (run[name], made[name].numpy(), np.stack([step[name] for step in stream])):
+            assert found.dtype == precision
+            np.testing.assert_array_equal(found, array)
 
 
 def test_a_checkpoint_is_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +157,7 @@ def test_a_long_run_is_cut_into_as_many_steps_as_fit(monkeypatch: pytest.MonkeyP
 def test_integers_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rng, seen, advance = np.random.default_rng(0), [], TorchIntegers.advance
     monkeypatch.setattr(TorchIntegers, "advance", lambda *a: (seen.append(a[3]), advance(*a))[1])
-    neuron = hasn.program.integers.encode.chip_neuron((3,), dt=DT, du=100, dv=100, vth=500)
+    neuron = chip_neuron((3,), dt=DT, du=100, dv=100, vth=500)
     nodes = {"in": inp(4), "w": integers.linear(rng, (3, 4)), "pop": neuron, "out": out(3)}
     executable = integers.compiled(integers.chip_graph(nodes, ("in", "w"), ("w", "pop"), ("pop", "out")))
     assert executable._network.width == 2 * (4 + 3) + 3 * 3
@@ -169,6 +191,16 @@ def test_where_snntorchs_equation_ends(kind: str, fixed: dict[str, Any], stock: 
     node = Draw(1).neuron(kind, (5,), **{"v_leak": np.zeros(5), "v_reset": np.zeros(5)} | arrays)
     executable = hasn.compile(chain(Draw(1).linear(5, 4), node, given=(4,), result=(5,)), "snntorch", dt=DT)
     assert type(executable.module.node("n2").neuron).__name__ == stock
+
+
+def test_a_pass_ends_with_what_was_wanted_and_no_more() -> None:
+    """Of every other node the values are gone: they are most of what a run holds."""
+    module = compiled("two states", "fused").module
+    for wanted in ((), ("n1",), ("n2", "output")):
+        with torch.no_grad():
+            done = Pass(module, module.start(2), 5, 2, wanted, ("n4",)).run({"input": torch.rand(5, 2, 12).double()})
+        assert set(done.values) == set(wanted)
+        assert set(done.voltages) == {"n4"}
 
 
 def test_values_are_let_go_after_their_last_reader() -> None:

@@ -214,3 +214,20 @@ def test_it_is_refused_where_it_means_nothing() -> None:
     module = hasn.compile(net(), "snntorch", dt=DT, precision="float32", matmul="bf16").module.double()
     with pytest.raises(OptionError, match=r"with weights in float64"):
         module(torch.zeros(2, 1, 12))
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_where_leave_to_round_is_given(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 on the CPU, and TF32 on GPUs where there are some; both back as they were, whatever they were."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    places = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)
+    before = [place.fp32_precision for place in places]
+    try:
+        places[1].fp32_precision = "ieee"
+        start = places[0].fp32_precision
+        with products._fast():
+            assert [place.fp32_precision for place in places] == ["bf16", "tf32" if gpu else "ieee"]
+        assert [place.fp32_precision for place in places] == [start, "ieee"]
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value

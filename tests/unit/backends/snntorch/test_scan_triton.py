@@ -167,6 +167,10 @@ def broken(way: str, module: Any) -> Any:
             more[0][2, 1, 70] *= 1 + 2**-23
         elif way == "scan_backward is off":
             out[0, 0, 0] += 1e-2
+        elif way == "scan_backward is off by 3e-4":
+            out *= 1 + 3e-4
+        elif way == "scan_backward rounds":
+            out *= 1 + 3e-6
         else:
             raise RuntimeError("ptxas is not here")
 
@@ -178,6 +182,7 @@ def broken(way: str, module: Any) -> Any:
     [
         ("scan_forward contracts", "other numbers than torch's own"),
         ("scan_backward is off", "other gradients"),
+        ("scan_backward is off by 3e-4", "other gradients"),
         ("scan_backward does not compile", "RuntimeError: ptxas is not here"),
     ],
 )
@@ -194,6 +199,14 @@ def test_a_kernel_that_fails_its_trial_is_named_and_not_used(
         warnings.simplefilter("error")
         assert all(torch.equal(ours, expected[key]) for key, ours in outputs(compiled(name, "fused"), x).items())
     scan_places._passed.cache_clear()
+
+
+def test_a_gradient_may_be_rounded_otherwise(triton_scan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_scan, "scan_backward", broken("scan_backward rounds", triton_scan))
+    scan_places._passed.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert scan_places.triton_runs_on(DEVICE)
 
 
 @pytest.mark.parametrize("bits", [32, 64])

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
+import hasn
 from hasn import kernels
-from hasn.kernels import available
-from tests.graphs import spikes
+from hasn.kernels import Reset, Rows, available
+from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import scan_places  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner  # noqa: E402
+from hasn.backends.snntorch.scan_calls import forward  # noqa: E402
+from hasn.backends.snntorch.scan_coefficients import Equations  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import compiled, given, outputs  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
@@ -61,6 +65,66 @@ def test_what_others_read_stays(calls: list[dict[str, Any]]) -> None:
     order = [name for name in names if name in executable.program.recorded_voltages]
     taken = dict(zip(order, (call["out"] == call["x"] for call in calls), strict=True))
     assert taken == {"alone": True, "one": False, "two": False, "sum": True, "last": True}
+
+
+def test_what_a_delay_gives_is_overwritten_unless_it_is_read_again(calls: list[dict[str, Any]]) -> None:
+    d = Draw(3)
+    nodes = {"input": inp(6), "w": d.linear(6, 6), "late": nir.Delay(np.arange(6) % 3 * DT), "lif": d.lif(6)}
+    nodes |= {"output": out(6), "shown": out(6)}
+    x = torch.tensor(spikes((6,), 8, 2))
+    for path, overwritten in (("input > w", True), ("late > shown", False)):
+        made = graph(nodes, "input > w > late > lif > output", path) if path == "late > shown" else None
+        made = made or graph({k: v for k, v in nodes.items() if k != "shown"}, "input > w > late > lif > output")
+        calls.clear()
+        with torch.no_grad():
+            outputs(hasn.compile(made, "snntorch", dt=DT), x)
+        assert [call["out"] == call["x"] for call in calls] == [overwritten]
+
+
+def test_the_sum_of_what_comes_a_step_later_is_overwritten(calls: list[dict[str, Any]]) -> None:
+    """From one population to the next, a step later: what is read is a copy, shifted in time."""
+    d = Draw(3)
+    nodes = {"input": inp(6), "w": d.linear(6, 6), "one": d.lif(6), "two": d.lif(6), "output": out(6), "again": out(6)}
+    made = graph(nodes, "input > w > one > two > output", "one > again")
+    executable = hasn.compile(made, "snntorch", dt=DT, timing="hardware")
+    assert [e.delay for e in executable.program.edges if (e.source, e.target) == ("one", "two")] == [1]
+    with torch.no_grad():
+        outputs(executable, torch.tensor(spikes((6,), 8, 2)))
+    assert [call["out"] == call["x"] for call in calls] == [True, True]
+
+
+@pytest.mark.parametrize("rows", [Rows.ONE, Rows.CURRENT_FIRST])
+@pytest.mark.parametrize(
+    ("neurons", "v", "c", "shared"),
+    [
+        (128, "one", "one", True),
+        (127, "one", "one", False),  # laid out as one row of 381
+        (128, "one", "each", False),
+        (128, "each", "each", False),
+        (128, "strided", "one", False),
+    ],
+)
+def test_one_memory_of_all_samples_is_told_to_the_kernel(
+    rows: Rows, neurons: int, v: str, c: str, shared: bool, calls: list[dict[str, Any]]
+) -> None:
+    """Initial states are not copied for each sample where a sample is a row of its own."""
+    torch.manual_seed(0)
+    wide, x = torch.rand(2 * neurons, dtype=torch.float64), torch.rand(2, 3, neurons, dtype=torch.float64)
+    each = wide[:neurons].expand(3, neurons)
+    kinds = {"one": each, "each": each.contiguous(), "strided": wide[::2].expand(3, neurons)}
+    found = Equations(rows, Reset.NONE, torch.rand(8, neurons, dtype=torch.float64), None)
+    given_v, given_c = kinds[v], None if rows is Rows.ONE else kinds[c]
+    made = forward(x, given_v, given_c, found, None, None, torch.empty_like(x))
+    own = [None if s is None else s.contiguous() for s in (given_v, given_c)]
+    if rows is Rows.ONE and v == "one" and neurons == 128:
+        shared = True  # there is no current to ask
+    states = calls[0]["states"]
+    assert states.shared is shared
+    assert (states.v == each.data_ptr()) is shared
+    wanted = forward(x, own[0], own[1], found, None, None, torch.empty_like(x))
+    assert not calls[1]["states"].shared
+    for ours, theirs in zip(made, wanted, strict=True):
+        assert ours is theirs is None or torch.equal(ours, theirs)
 
 
 def test_one_step_of_what_trains_goes_by_the_loop(calls: list[dict[str, Any]]) -> None:
