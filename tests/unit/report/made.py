@@ -74,12 +74,13 @@ def by_hand(
     inputs: dict[str, Any] | None = None,
     graph: nir.NIRGraph | None = None,
     skipped: dict[str, str] | None = None,
+    dt: float = 1e-3,
     **verdicts: Verdict,
 ) -> Comparison:
     """A comparison of just these arrays, label -> node -> (T, batch, *shape), the first label being the reference."""
-    program = lower(graph or graphs.small_net(), dt=1e-3)
+    program = lower(graph or graphs.small_net(), dt=dt)
     recordings = {
-        label: Recording({}, dict(nodes), dict((voltages or {}).get(label, {})), 1e-3, {}, Counts(), label, "float64",
+        label: Recording({}, dict(nodes), dict((voltages or {}).get(label, {})), dt, {}, Counts(), label, "float64",
                          batched=True)
         for label, nodes in spikes.items()
     }  # fmt: skip

@@ -203,6 +203,26 @@ def test_edges_do_not_cross_where_they_need_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("edges", "apart"),
+    [
+        (("a > x", "c > x", "b > y"), "abc"),  # sources by what they feed: a and c beside each other
+        (("x > a", "x > c", "y > b"), "abc"),  # targets by what feeds them
+    ],
+)
+def test_a_node_lies_near_what_feeds_it_and_what_it_feeds(edges: tuple[str, ...], apart: str) -> None:
+    """b does not stand between a and c, which share a neighbour."""
+    draw = graphs.Draw(1)
+    nodes: dict[str, nir.NIRNode] = {name: draw.linear(3, 3) for name in (*apart, "x", "y")}
+    ends = {edge.split(" > ")[0] for edge in edges}, {edge.split(" > ")[1] for edge in edges}
+    sources, sinks = sorted(ends[0]), sorted(ends[1])
+    nodes |= {f"i{name}": graphs.inp(3) for name in sources} | {f"o{name}": graphs.out(3) for name in sinks}
+    chains = [*edges, *[f"i{name} > {name}" for name in sources], *[f"{name} > o{name}" for name in sinks]]
+    plan = layout(lower(graphs.graph(nodes, *chains), dt=1e-3))
+    a, b, c = (plan.places[name][1] for name in apart)
+    assert not min(a, c) < b < max(a, c)
+
+
+@pytest.mark.parametrize(
     ("wish", "rows"),
     [
         ({"a": 0.0, "b": 2.0}, {"a": 0.0, "b": 2.0}),

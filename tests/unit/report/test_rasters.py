@@ -176,14 +176,14 @@ def test_marks_of_a_window_lie_at_their_own_times_and_rows() -> None:
     inputs = np.zeros((500, 2, 20))
     inputs[[10, 290], 1, 4] = 1.0
     graph = graphs.chain(graphs.Draw(1).linear(3, 20), graphs.Draw(1).lif(3), given=(20,), result=(3,))
-    figure, text = raster_figure(by_hand({"a": none, "b": one}, inputs={"input": inputs}, graph=graph), 1)
+    figure, text = raster_figure(by_hand({"a": none, "b": one}, inputs={"input": inputs}, graph=graph, dt=2e-3), 1)
     lines = {
         line.get_gid(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for a in figure.axes for line in a.lines
     }
-    assert lines["events input"] == ([290.0], [0])
-    assert lines["spikes a"] == ([270.0], [0])
-    assert lines["spikes b"] == ([270.0, 300.0], [0, 1])
-    assert lines["differing p"] == ([300.0], [1])
+    assert lines["events input"] == ([580.0], [0])
+    assert lines["spikes a"] == ([540.0], [0])
+    assert lines["spikes b"] == ([540.0, 600.0], [0, 1])
+    assert lines["differing p"] == ([600.0], [1])
     size = {line.get_gid(): line.get_markersize() for line in figure.axes[1].lines}
     assert size["spikes a"] > size["spikes b"]
     assert size["differing p"] == pytest.approx(1.55 * 5.5)  # where discs are small, circles stay large enough to see

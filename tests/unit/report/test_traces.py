@@ -90,6 +90,9 @@ def test_populations_that_spike_come_before_those_that_do_not_and_of_these_the_w
     found = by_hand({"a": spikes, "b": spikes}, {"a": voltages, "b": voltages})
     assert pick(found, 5) == [Trace("p", 2, 0), Trace("li", 3, 0)]
     assert pick(by_hand({"a": spikes})) == []
+    spikes = _lively(p=[(3, 0, 2)], q=[(3, 0, 1)])
+    voltages["q"] = voltages["p"]
+    assert pick(by_hand({"a": spikes}, {"a": voltages})) == [Trace("q", 1, 0), Trace("p", 2, 0)]
 
 
 def test_the_sample_is_the_one_that_the_rasters_show_first_and_the_neuron_the_one_that_differs() -> None:
@@ -130,18 +133,18 @@ def test_voltages_under_300_millivolts_are_in_millivolts_on_whichever_backend(
 def test_a_window_of_steps_at_their_times_with_the_spikes_of_each_backend_above() -> None:
     first, second = _lively(n2=[(6, 1, 2), (8, 1, 2), (9, 0, 2)]), _lively(n2=[(6, 1, 2), (9, 1, 2), (15, 1, 2)])
     volts = {"n2": np.arange(160.0).reshape(20, 2, 4)}
-    found = by_hand({"a": first, "b": second}, {"a": volts, "b": volts})
+    found = by_hand({"a": first, "b": second}, {"a": volts, "b": volts}, dt=2e-3)
     figure = trace_figure(found, Trace("n2", 2, 1), Window(5, 12))
-    assert _line(figure, "voltage a").get_xdata().tolist() == pytest.approx(list(range(5, 12)))
+    assert _line(figure, "voltage a").get_xdata().tolist() == pytest.approx(list(range(10, 24, 2)))
     assert _line(figure, "voltage a").get_ydata().tolist() == [8.0 * step + 6 for step in range(5, 12)]
-    assert _line(figure, "spikes a").get_xdata().tolist() == pytest.approx([6, 8])
-    assert _line(figure, "spikes b").get_xdata().tolist() == pytest.approx([6, 9])
-    assert _line(figure, "differing n2").get_xdata().tolist() == pytest.approx([8, 9])
+    assert _line(figure, "spikes a").get_xdata().tolist() == pytest.approx([12, 16])
+    assert _line(figure, "spikes b").get_xdata().tolist() == pytest.approx([12, 18])
+    assert _line(figure, "differing n2").get_xdata().tolist() == pytest.approx([16, 18])
     levels = {value for gid in ("spikes a", "spikes b", "differing n2") for value in _line(figure, gid).get_ydata()}
     assert len(levels) == 1
     low, high = figure.axes[0].get_ylim()
     assert low < 46 < 94 < levels.pop() < high  # all curves, and the spikes above them, are within
-    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim() == pytest.approx((4.4, 11.6))
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim() == pytest.approx((8.8, 23.2))
     assert max(figure.axes[0].get_yticks()) <= 94 + 0.08 * 48  # no tick where the spikes are
     assert min(figure.axes[0].get_yticks()) >= 46 - 0.08 * 48
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
