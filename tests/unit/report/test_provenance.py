@@ -38,6 +38,7 @@ def test_every_line_of_a_comparison() -> None:
         "brian2: float64, 0.25 s", "snntorch: float64, 1.25 s", "snntorch:float32: float32, 2.25 s",
         "lava: float64, 3.25 s",
     ]  # fmt: skip
+    assert provenance_section(found).html.count("<th>") == 2
     assert facts["not run: nest"] == "not installed"
     assert facts["not run: lava2"] == "<no>"
     wanted = {"reference": "brian2", "data": "3 samples of 30 steps", "time step": "1 ms", "method": "exact",

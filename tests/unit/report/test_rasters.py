@@ -146,6 +146,8 @@ def test_panels_one_under_another_in_order_with_time_on_the_last_and_steps_on_th
     ]  # fmt: skip
     for upper, lower in pairwise(boxes):
         assert upper.y0 > lower.y1
+    rows = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
+    assert rows == [["0", "5"], ["0", "1", "2", "3", "4"], ["0", "1", "2"]]  # as many as have room, both ends at least
     width, height = figure.get_size_inches()
     gaps = [(upper.y0 - lower.y1) * height for upper, lower in pairwise(boxes)]
     assert gaps == pytest.approx([0.34, 0.34])
