@@ -196,7 +196,8 @@ def test_cells_of_all_outcomes() -> None:
 def test_tables_of_a_record() -> None:
     rows = [
         _row("b", "x", "passed"), _row("a", "x", "passed"), _row("a", "y", "failed"),
-        _row("a", "y", "passed", "stream"), _row("a", "x", "passed", "random", "float32"), _row("a", "x", "xfailed", "stream beside a run"),
+        _row("a", "y", "passed", "stream"), _row("a", "x", "passed", "random", "float32"),
+        _row("a", "x", "xfailed", "stream beside a run"),
     ]  # fmt: skip
     primitive, feature, tests = tables(rows)
     assert [table.title for table in (primitive, feature, tests)] == ["primitive", "feature", "tests"]
