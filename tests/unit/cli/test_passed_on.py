@@ -104,6 +104,7 @@ def test_run(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     assert asked[1] == (("program", data, 7, 0.3, 4, 5), {})
     assert executable.calls[1][1]["record"] == executable.recordable
     assert f"brian2, float32: 4 steps in 1.23 s; wrote {out}" in answer.out
+    assert hasn("run", model, "--out", out, "--force", "--json").data["out"] == str(out)
     with np.load(out) as arrays:
         assert sorted(arrays) == [
             "currents/n2", "dt", "outputs/none", "outputs/out", "spikes/n2", "times", "voltages/n2",
