@@ -264,6 +264,7 @@ def test_random_chip_graphs_reach_all_registers_and_structures() -> None:
                 assert 0 <= steps.min() <= steps.max() <= 3
                 seen["delay"] += 1
                 seen[f"{steps.max()} steps"] += 1
+        assert any(source == populations[-1] and target in ("out", f"{source}_out_v") for source, target in graph.edges)
         made = {name for edge in graph.edges for name in edge}
         assert made <= set(graph.nodes)
         assert all(isinstance(graph.nodes[name], nir.Input) for name in set(graph.nodes) - made)
