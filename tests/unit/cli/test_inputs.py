@@ -13,7 +13,7 @@ from hasn.cli.errors import error_data, report
 from hasn.cli.inputs import arrays_in, given_inputs, random_spikes, read_inputs
 from hasn.cli.options import backend_options
 from hasn.errors import FileError, InputError, OptionError
-from hasn.program.lower import lower
+from hasn.ir.lower import lower
 from hasn.program.model import Program
 from tests import graphs
 

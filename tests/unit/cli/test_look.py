@@ -12,9 +12,10 @@ import pytest
 from hasn.backend import list_backends
 from hasn.cli import info as module
 from hasn.errors import GraphError, ParameterError
-from hasn.ir.finding import Finding
+from hasn.finding import Finding
 from hasn.ir.save import save
-from hasn.ir.structure import PRIMITIVE_NAMES, flatten
+from hasn.ir.structure import flatten
+from hasn.nodes.lookup import kind_names
 from tests import graphs
 from tests.unit.cli.conftest import Hasn
 
@@ -220,15 +221,15 @@ def test_the_table_and_the_data_of_backends(hasn: Hasn, monkeypatch: pytest.Monk
     template = next(iter(list_backends().values()))
     found = {
         "all": dataclasses.replace(template, available=True, version="1.2", why_not="", precisions=("a", "b"),
-                                   latency=3, primitives=PRIMITIVE_NAMES),
+                                   latency=3, primitives=kind_names()),
         "few": dataclasses.replace(template, available=False, version="", why_not="pip install it", latency=0,
-                                   primitives=tuple(n for n in PRIMITIVE_NAMES if n not in ("LIF", "Scale"))),
+                                   primitives=tuple(n for n in kind_names() if n not in ("LIF", "Scale"))),
     }  # fmt: skip
     monkeypatch.setattr("hasn.backend.list_backends", lambda: found)
     cells = [[c.strip() for c in line.split("│")[1:-1]] for line in hasn("backends").out.splitlines() if "│" in line]
     assert cells[0] == ["backend", "here", "version", "precisions", "latency (steps)", "primitives"]
-    assert cells[1] == ["all", "yes", "1.2", "a, b", "3", f"all {len(PRIMITIVE_NAMES)} of NIR"]
-    missing = [name for name in PRIMITIVE_NAMES if name in ("LIF", "Scale")]
+    assert cells[1] == ["all", "yes", "1.2", "a, b", "3", f"all {len(kind_names())} of NIR"]
+    missing = [name for name in kind_names() if name in ("LIF", "Scale")]
     assert cells[2][1] == "no: pip install it"
     assert cells[2][5] == f"all but {', '.join(missing)}"
     assert list(hasn("backends", "--json").data) == ["all", "few"]

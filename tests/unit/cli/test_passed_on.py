@@ -337,7 +337,7 @@ def test_check_and_info(hasn: Hasn, listen: Listen, model: Path) -> None:
     assert checked[0][1] == {"dt": None, "method": "euler"}
     hasn("check", model, "--dt", "0.002", "--method", "exact")
     assert checked[1][1] == {"dt": 0.002, "method": "exact"}
-    lowered = listen("hasn.program.lower.lower")
+    lowered = listen("hasn.ir.lower.lower")
     hasn("info", model)
     assert lowered == []
     for given, meant in (([], PLAIN), (MEANING, MEANT)):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hasn.errors import OptionError
-from hasn.ir.structure import PRIMITIVE_NAMES
+from hasn.nodes.lookup import kind_names
 from hasn.testing import facts as module
 from hasn.testing import graphs, plugin, support
 from hasn.testing.cases.case import Case
@@ -163,7 +163,7 @@ def test_facts_are_primitives_and_features(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "CASES", {"one": _case(one), "plain": _case(graphs.small_net(), batch=2)})
     usual = {"method euler", "reset zero", "timing synchronous"}
     wrapped: Any = module.facts.__wrapped__
-    ends = {"Input", "Output"} & set(PRIMITIVE_NAMES)
+    ends = {"Input", "Output"} & set(kind_names())
     assert wrapped("one") == usual | ends | {"Scale", "NIRGraph", "nested graphs", "no batch axis"}
     assert wrapped("plain") == usual | ends | {"Affine", "Linear", "LIF", "batch"}
 
@@ -201,7 +201,7 @@ def test_tables_of_a_record() -> None:
     ]  # fmt: skip
     primitive, feature, tests = tables(rows)
     assert [table.title for table in (primitive, feature, tests)] == ["primitive", "feature", "tests"]
-    assert (primitive.rows, feature.rows) == (PRIMITIVE_NAMES, tuple(FEATURES))
+    assert (primitive.rows, feature.rows) == (kind_names(), tuple(FEATURES))
     assert list(primitive.cells) == ["a float64", "a float32", "b float64", "b float32"]
     assert (primitive.cells["a float64"]["LIF"], primitive.cells["a float64"]["Conv2d"]) == ("1 cases", "**1 fail**")
     assert primitive.cells["a float64"]["Scale"] == primitive.cells["a float32"]["LIF"] == "–"
