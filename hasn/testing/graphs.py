@@ -9,7 +9,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.nodes.lookup import kinds
+from hasn import nodes as extensions
 
 DT = 1e-3
 Shape = tuple[int, ...]
@@ -70,12 +70,16 @@ class Draw:
         metadata = fixed.pop("metadata", {})
         drawn = {name: self.between(low, high, shape) for name, (low, high) in sorted(ranges.items())}
         chosen = {name: np.broadcast_to(np.asarray(value, dtype=float), shape).copy() for name, value in fixed.items()}
-        node: nir.NIRNode = kinds()[kind].type(**{**drawn, **chosen}, metadata=metadata)
+        node: nir.NIRNode = _type(kind)(**{**drawn, **chosen}, metadata=metadata)
         return node
 
     def lif(self, *shape: int, **fixed: Any) -> nir.NIRNode:
         """A LIF population."""
         return self.neuron("LIF", shape, **fixed)
+
+
+def _type(kind: str) -> type[nir.NIRNode]:
+    return getattr(nir, kind, None) or getattr(extensions, kind)
 
 
 def graph(nodes: dict[str, nir.NIRNode], *paths: str, **metadata: Any) -> nir.NIRGraph:
