@@ -191,7 +191,7 @@ def test_an_error_goes_to_one_place_and_its_traceback_where_it_is_asked_for(
     as_json: bool, rank: int, debug: str, out: bool, trace: bool,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("hasn.training.workers.rank", lambda: rank)
+    monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda: rank)
     monkeypatch.setenv("HASN_DEBUG", debug)
     error = FileError("[bold]gone[/bold]")
     error.add_note("and a note")

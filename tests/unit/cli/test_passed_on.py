@@ -170,7 +170,7 @@ def test_train(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     data, held_out = tmp_path / "data.npz", tmp_path / "held_out.npz"
     np.savez(data, input=x, labels=labels)
     np.savez(held_out, a=x, b=x + 1, labels=labels + 1)
-    heard = listen("hasn.training.api.train")
+    heard = listen("hasn.backends.snntorch.training.api.train")
     out = tmp_path / "out.nir"
     hasn("train", model, "--data", data, "--out", out, status=1)
     (_, samples), options = heard[0]
@@ -205,12 +205,15 @@ def test_of_many_workers_the_first_one_writes(
     hasn: Hasn, listen: Listen, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez(tmp_path / "data.npz", input=np.zeros((3, 4, 6)), labels=np.arange(4))
-    listen("hasn.training.api.train", SimpleNamespace(graph="graph", stopped="", steps=1, dropped=0, history=[]))
+    listen(
+        "hasn.backends.snntorch.training.api.train",
+        SimpleNamespace(graph="graph", stopped="", steps=1, dropped=0, history=[]),
+    )
     saved = listen("hasn.ir.save.save", True)
     arguments = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "out.nir", "--json"]
     for rank, data in ((1, ""), (0, {"stopped": "", "steps": 1, "dropped": 0, "history": [],
                                       "out": str(tmp_path / "out.nir")})):  # fmt: skip
-        monkeypatch.setattr("hasn.training.workers.rank", lambda rank=rank: rank)
+        monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda rank=rank: rank)
         answer = hasn(*arguments)
         assert (answer.data if answer.out else "") == data
     assert saved == [(("graph", tmp_path / "out.nir"), {"force": False})]
