@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training.result import TrainResult
     from hasn.compiler import compile
     from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.conversions.loihi.quantise import quantise
+    from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.errors import HasnError
     from hasn.executable import Executable, State
     from hasn.finding import Finding
@@ -55,7 +55,7 @@ _HOMES = {
     "backend": ("Backend", "BackendInfo", "list_backends"),
     "compiler": ("compile",),
     "conversions.loihi.network": ("QuantisedNetwork",),
-    "conversions.loihi.quantise": ("quantise",),
+    "conversions.loihi.quantising.quantise": ("quantise",),
     "errors": ("HasnError",),
     "executable": ("Executable", "State"),
     "ir.check": ("check",),

@@ -11,9 +11,9 @@ import nir
 import numpy as np
 import pytest
 
-from hasn.conversions.loihi.bundle import expected as module
-from hasn.conversions.loihi.bundle import export_bundle, write
-from hasn.conversions.loihi.bundle.expected import SAMPLES, STEPS, expected_of, largest
+from hasn.conversions.loihi.export.bundle import expected as module
+from hasn.conversions.loihi.export.bundle import export_bundle, write
+from hasn.conversions.loihi.export.bundle.expected import SAMPLES, STEPS, expected_of, largest
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
 from hasn.program.integers.encode import chip_neuron
 from tests.graphs import graph, inp, out
