@@ -18,7 +18,8 @@ from scipy.linalg import expm
 
 from hasn.nodes import AdaptiveLIF, ResonateFire
 from hasn.testing.layers import STATELESS
-from hasn.testing.structure import NEURONS, Shape, Structure, structure
+from hasn.testing.structure import Shape, Structure, is_neuron, structure
+from hasn.testing.suite import added
 
 Array = NDArray[Any]
 Log = dict[str, dict[str, list[Array]]]
@@ -48,7 +49,9 @@ def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, r
     steps, batch = next(iter(inputs.values())).shape[:2]
 
     def neurons(name: str, shape: Shape) -> Cell:
-        return Neurons(found.nodes[name], shape, dt, method, reset)
+        node = found.nodes[name]
+        make: Callable[..., Cell] = added().neurons.get(type(node), Neurons)
+        return make(node, shape, dt, method, reset)
 
     for now in walk(found, inputs, log, dt, neurons, steps, batch):
         scale = max(scale, *(float(np.max(np.abs(value))) for value in now.values()))
@@ -81,7 +84,7 @@ def walk(
         steps, batch: T, and samples.
     """
     cells = {
-        name: neurons(name, (batch, *found.shapes[name])) if isinstance(node, NEURONS) else make_node(node, dt)
+        name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(node, dt)
         for name, node in found.nodes.items()
     }
     before: dict[str, Array] = {}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hasn.testing.graphs import DT, Draw, Shape, inp, out
 
 T = TypeVar("T")
-KINDS = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI", "Threshold")
+KINDS = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI", "Threshold", "AdaptiveLIF", "ResonateFire")
 #: What convolutions and pools take stands twice: few paths lead to them.
 SHAPES: tuple[Shape, ...] = ((3,), (2, 4, 3), (1,), (4,), (2, 4, 3), (2, 3))
 
@@ -117,8 +117,12 @@ class Wiring:
         metadata: dict[str, Any] = {}
         if self.choose(False, False, True):
             metadata["v_init"] = self.choose(0.37, self.numbers.between(-0.5, 1.6, shape))
-        if self.choose(False, False, True) and "F" in kind:
+        if self.choose(False, False, True) and "F" in kind and kind != "ResonateFire":
             metadata["reset"] = self.choose("zero", "subtract")
+        if self.choose(False, False, True) and "F" in kind and kind != "ResonateFire":
+            metadata["refractory"] = self.choose(1e-3, 4e-3, 1e-3 * self.numbers.rng.integers(0, 4, shape))
+        if kind == "ResonateFire":
+            metadata["reset"] = "zero"  # it has no other, whatever the call says
         return self.numbers.neuron(kind, shape, metadata=metadata)
 
     def nested(self, node: nir.NIRNode, given: Shape, result: Shape) -> tuple[nir.NIRNode, Shape]:

@@ -1,4 +1,4 @@
-"""All conformance cases by name."""
+"""All conformance cases by name, those of plug-ins last."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from hasn.testing.cases.neurons import NEURONS
 from hasn.testing.cases.paths import PATHS
 from hasn.testing.cases.primitives import PRIMITIVES
 from hasn.testing.cases.values import VALUES
+from hasn.testing.suite import added
 
-CASES: dict[str, Case] = {**PRIMITIVES, **NEURONS, **PATHS, **LOOPS, **VALUES}
+CASES: dict[str, Case] = {**PRIMITIVES, **NEURONS, **PATHS, **LOOPS, **VALUES, **added().cases}
