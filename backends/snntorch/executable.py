@@ -41,7 +41,7 @@ class SnnTorchExecutable(Executable):
     def __init__(
         self,
         program: Program,
-        graph: nir.NIRGraph,
+        graph: nir.NIRGraph | None,
         precision: str,
         device: Any,
         surrogate: Any,
@@ -163,6 +163,12 @@ class SnnTorchExecutable(Executable):
         Returns:
             A new graph; it compiles to the same network on every backend.
         """
+        if self._graph is None:
+            raise OptionError(
+                "it was compiled from a Program, which holds no graph to put weights into",
+                parameter="to_nir",
+                way_out="Compile the graph itself.",
+            )
         graph = copy_graph(self._graph)
         graph.metadata["dt"] = self.program.dt
         nodes = flatten(graph).nodes

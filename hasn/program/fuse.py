@@ -8,7 +8,7 @@ become delays of the projection, and biases become a constant drive with a first
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -104,8 +104,18 @@ class _Sum:
 
 
 def fuse(program: Program) -> Network:
-    """Compose every chain of stateless linear steps into projections between populations."""
-    return _Fusion(program).network()
+    """Compose every chain of stateless linear steps into projections between populations.
+
+    A Program is composed once: all who ask get the same Network.
+    """
+    kept: dict[str, Any] = vars(program)  # beside its fields, so that it lives as long as the Program
+    if _KEPT not in kept:
+        kept[_KEPT] = _Fusion(program).network()
+    network: Network = kept[_KEPT]
+    return network
+
+
+_KEPT = "_network"
 
 
 class _Fusion:

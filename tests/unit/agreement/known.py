@@ -107,7 +107,8 @@ class Known:
         names = {id(self._own_threshold(name)): name for name in self.nodes}
         logs: dict[str, dict[str, list[Array]]] = {}
 
-        def logging(x: Array, threshold: Array, log: dict[str, list[Array]]) -> Array:
+        def logging(x: Array, threshold: Array, log: dict[str, list[Array]], free: Any = True) -> Array:
+            assert np.all(free)  # none of these neurons is held
             name = names[id(threshold)]
             logs[name] = log
             log["seen"].append(x.copy())

@@ -83,7 +83,7 @@ def test_every_file_has_its_hash_and_the_folder_is_what_was_said(tmp_path: Path)
     assert sorted([*manifest["files"], "manifest.json"]) == files
     for name, digest in manifest["files"].items():
         assert digest == hashlib.sha256((made.folder / name).read_bytes()).hexdigest()
-    source = Path(write.__file__).parents[3] / "backends" / "lava" / "worker"
+    source = Path(write.__file__).parents[4] / "backends" / "lava" / "worker"
     for name in ("run.py", "lava_network.py"):
         assert (made.folder / name).read_bytes() == (source / name).read_bytes()
 
