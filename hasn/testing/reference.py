@@ -214,8 +214,7 @@ class Neurons:
         self.v = np.where(free, self.v, before)
         y: Array = self.v
         if hasattr(node, "v_threshold"):
-            moves = isinstance(node, AdaptiveLIF)
-            y = fire(self.v, node.v_threshold + self.theta if moves else node.v_threshold, log, free)
+            y = fire(self.v - self.theta, node.v_threshold, log, free)
             jumped = node.v_reset if self.reset == "zero" else self.v - (node.v_threshold - node.v_reset)
             self.v = np.where(y > 0, jumped, self.v)
             self.x = np.where(y > 0, 0.0, self.x)

@@ -108,7 +108,7 @@ class Known:
         logs: dict[str, dict[str, list[Array]]] = {}
 
         def logging(x: Array, threshold: Array, log: dict[str, list[Array]], free: Any = True) -> Array:
-            assert np.all(free)  # none of these neurons is held
+            assert np.all(free)  # PLAIN neurons are never held
             name = names[id(threshold)]
             logs[name] = log
             log["seen"].append(x.copy())
