@@ -85,9 +85,9 @@ def moved(program: Program, neuron: int, by: float) -> Program:
 
 
 def test_a_spike_that_rounding_decides_is_a_tie(program: Program) -> None:
-    """Lower by 1e-14, the threshold lets a spike through where the other sees exactly 0."""
+    """Thresholds 1e-14 apart, and a voltage between them that comes within some roundings of both."""
     edge, (step, neuron) = at_threshold(program)
-    found = judged(edge, moved(edge, neuron, 1e-14))
+    found = judged(moved(edge, neuron, -5e-15), moved(edge, neuron, 5e-15))
     first = found.first_divergence("b")
     assert (first.node, first.step, first.index, first.tie) == ("n2", step, (neuron,), True)
     assert found.ok
