@@ -162,7 +162,7 @@ def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here
     return synapses
 
 
-def _side_by_side(index: NDArray[np.int64], total: int, copies: int) -> NDArray[np.int32]:
+def _side_by_side(index: NDArray[Any], total: int, copies: int) -> NDArray[np.int32]:
     """Indices within one sample -> within all, sample after sample."""
     first = np.arange(copies, dtype=np.int32)[:, np.newaxis] * np.int32(total // copies)
     return (first + index.astype(np.int32)).reshape(-1)

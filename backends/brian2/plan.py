@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network, Population, Projection, has_spikes
-from hasn.program.model import Floats
+from hasn.program.maps import Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -24,17 +23,17 @@ class Link:
         source, target: population names.
         pre: element of the source, or of its delay line.
         post: element of the target.
-        weights: one a synapse.
+        weights: one a synapse, float64 or float32.
         steps: Brian2's delay of each synapse, in steps; 0 for graded sources.
         from_line: whether ``pre`` counts in the delay line.
     """
 
     source: str
     target: str
-    pre: NDArray[np.int64]
-    post: NDArray[np.int64]
+    pre: Integers
+    post: Integers
     weights: Floats
-    steps: NDArray[np.int64]
+    steps: Integers
     from_line: bool
 
 
@@ -110,12 +109,12 @@ def _link(
     source, target = group[0].source, group[0].target
     late = _late(levels, source, target)
     parts = [p.weights.tocoo() for p in group]
-    post = np.concatenate([part.coords[0] for part in parts]).astype(np.int64)
-    pre = np.concatenate([part.coords[1] for part in parts]).astype(np.int64)
-    weights = np.concatenate([part.data for part in parts]).astype(np.float64)
-    steps = np.concatenate([np.full(part.nnz, p.delay - late) for p, part in zip(group, parts, strict=True)])
+    post, pre = (np.concatenate([part.coords[axis] for part in parts]) for axis in (0, 1))
+    weights = np.concatenate([part.data for part in parts])
+    taken = [np.full(part.nnz, p.delay - late, np.int32) for p, part in zip(group, parts, strict=True)]
+    steps = np.concatenate(taken)
     if source in graded:
-        pre = pre + steps * size(network.by_name[source])
+        pre = pre + steps.astype(np.int64) * size(network.by_name[source])
         steps = np.zeros_like(steps)
     return Link(source, target, pre, post, weights, steps, source in lines)
 

@@ -84,9 +84,10 @@ def _graded(network: Network, projection: Projection) -> bool:
 
 
 def _scaled(weights: Matrix, scale: Floats | None) -> Matrix:
+    """In float64, as all of Lava's floating-point models compute."""
     if scale is None:
-        return weights
-    scaled = weights.tocsr().copy()
+        return weights.astype(np.float64, copy=False)
+    scaled = weights.astype(np.float64)
     scaled.data *= np.repeat(scale, np.diff(scaled.indptr))
     return scaled
 
