@@ -277,9 +277,8 @@ def _weight_findings(name: str, node: Any) -> Iterator[Finding]:
     if node.data.dtype not in _STORED:
         yield error(name, "weight", "no such type of weights", node.data.dtype, _TYPES)
         return
-    bad = sum(
-        int(np.count_nonzero(~np.isfinite(node.data[at : at + _BLOCK]))) for at in range(0, node.synapses, _BLOCK)
-    )
+    blocks = (node.data[at : at + _BLOCK] for at in range(0, node.synapses, _BLOCK))
+    bad = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks)
     if bad:
         where = int(np.flatnonzero(~np.isfinite(node.data))[0])
         got = f"{node.data[where]} at synapse {where}" + (f" ({bad} such values)" if bad > 1 else "")
@@ -314,9 +313,7 @@ def _double_findings(name: str, node: Any) -> Iterator[Finding]:
     doubles = sum(_doubles(node, first, last) for first, last in _row_blocks(node.indptr))
     if doubles:
         what = f"{doubles:,} synapses join elements that another one joins with the same delay: they add up"
-        yield Finding(
-            "note", name, "weight", what, "weight.sum_duplicates() makes one of them, if there are no delays."
-        )
+        yield Finding("note", name, "weight", what, "If that is not meant, sum or drop them.")
 
 
 def _row_blocks(ends: NDArray[Any]) -> Iterator[tuple[int, int]]:

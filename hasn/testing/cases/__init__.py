@@ -7,6 +7,7 @@ from hasn.testing.cases.loops import LOOPS
 from hasn.testing.cases.neurons import NEURONS
 from hasn.testing.cases.paths import PATHS
 from hasn.testing.cases.primitives import PRIMITIVES
+from hasn.testing.cases.sparse import SPARSE
 from hasn.testing.cases.values import VALUES
 
-CASES: dict[str, Case] = {**PRIMITIVES, **NEURONS, **PATHS, **LOOPS, **VALUES}
+CASES: dict[str, Case] = {**PRIMITIVES, **NEURONS, **SPARSE, **PATHS, **LOOPS, **VALUES}
