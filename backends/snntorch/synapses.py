@@ -51,7 +51,7 @@ class Part(nn.Module):
             flat = self.rows() * self.inputs + self.columns.long()
             entries = weight.new_zeros(self.outputs * self.inputs).index_add(0, flat, weight)
             return functional.linear(x, entries.view(self.outputs, self.inputs))
-        made: Tensor = _Product.apply(weight, x, self)  # type: ignore[no-untyped-call]
+        made: Tensor = _Product.apply(weight, x.to(weight.dtype), self)  # type: ignore[no-untyped-call]
         return made
 
     def rows(self) -> Tensor:
@@ -88,7 +88,8 @@ class _Product(torch.autograd.Function):
         """(synapses,) and (rows, inputs) to (rows, outputs)."""
         ctx.save_for_backward(weight, x)
         ctx.part = part
-        return (part.matrix(weight) @ x.t()).t().contiguous()
+        with torch.autocast(x.device.type, enabled=False):  # compressed rows have no product in bfloat16
+            return (part.matrix(weight) @ x.t()).t().contiguous()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
