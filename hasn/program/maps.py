@@ -21,7 +21,7 @@ Matrix: TypeAlias = Any
 Parts: TypeAlias = tuple[tuple[int, Matrix], ...]
 """(steps of delay, matrix of what takes them)."""
 #: Entries of a dense matrix that are looked at in one go.
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17
 
 
 class _Instant:
