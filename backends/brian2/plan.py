@@ -142,7 +142,6 @@ def _link(
 ) -> Link:
     source, target = group[0].source, group[0].target
     late = _late(levels, source, target)
-    parts = [p.weights.tocoo() for p in group]
     parts = tuple((p.delay - late, p.weights) for p in group)
     return Link(source, target, parts, size(network.by_name[source]) if source in graded else 0, source in lines)
 
