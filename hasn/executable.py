@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
 from hasn.program.fuse import Network, fuse
+from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Program
 from hasn.program.operations import synaptic_operations
 from hasn.recording import Counts, Recording
@@ -247,6 +248,8 @@ class Executable(ABC):
         """A hash of the network's names, shapes, delays and timing, not of its coefficients."""
         lines = [f"{type(s).__name__} {s.name} {s.shape} {getattr(s, 'states', '')}" for s in self.program.nodes]
         delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.of(Connection) if s.delay is not None]
+        maps = [(s.name, s.map) for s in self.program.of(Connection) if isinstance(s.map, Sparse)]
+        delays += [f"{name} {_digest(m.delay)}" for name, m in maps if m.delay is not None]
         text = "\n".join([*lines, *delays, *map(str, self.program.edges), self.program.timing, self.precision])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -263,6 +266,10 @@ class Executable(ABC):
 
 def _batch_text(batch: int, batched: bool) -> str:
     return f"{batch} sample(s)" if batched else "no batch axis"
+
+
+def _digest(delay: Array) -> str:
+    return hashlib.sha256(delay.astype(np.int32).tobytes()).hexdigest()
 
 
 def _recorded(record: str | Iterable[str], recordable: tuple[str, ...]) -> frozenset[str]:

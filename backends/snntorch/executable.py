@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from snntorch import surrogate as surrogates
 
-from hasn.backends.snntorch.connections import DelayLine
 from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
@@ -22,6 +21,7 @@ from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
+from hasn.nodes.lookup import kind_of
 from hasn.program.model import Neurons, Program, Sink
 from hasn.signals import Signals
 
@@ -51,9 +51,9 @@ class SnnTorchExecutable(Executable):
     ) -> None:
         super().__init__(program, precision)
         self._graph = graph
-        gradient = spike_gradient(surrogate)
-        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint)
-        self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
+        gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
+        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint, dtype=dtype)
+        self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
         self._stream: Stream | None = None
@@ -150,7 +150,7 @@ class SnnTorchExecutable(Executable):
         states = {name: tuple(self._tensor(s.copy()) for s in kept) for name, kept in content["states"].items()}
         previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
         lines = {
-            name: DelayLine(live.state.lines[name].steps.numpy(), [self._tensor(x.copy()) for x in past])
+            name: live.state.lines[name].with_past([self._tensor(x.copy()) for x in past])
             for name, past in content["lines"].items()
         }
         live.state = StreamState(states, previous, lines)
@@ -176,10 +176,9 @@ class SnnTorchExecutable(Executable):
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset
-            for parameter in ("weight", "bias", "scale"):
-                if hasattr(node, parameter):
-                    trained = getattr(self.module.node(step.name), parameter)
-                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
+            for parameter in kind_of(node).trained:
+                trained = getattr(self.module.node(step.name), parameter)
+                setattr(node, parameter, trained.detach().cpu().numpy().copy())
         return with_types(graph)
 
 

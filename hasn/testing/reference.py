@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from hasn.nodes import AdaptiveLIF, ResonateFire
-from hasn.testing.layers import STATELESS
+from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
+from hasn.testing.layers import STATELESS, Synapses
 from hasn.testing.structure import Shape, Structure, is_neuron, structure
 from hasn.testing.suite import added
 
@@ -114,6 +114,8 @@ def make_node(node: Any, dt: float) -> Cell:
     """The behaviour of a node that is no population of neurons."""
     if isinstance(node, nir.Delay):
         return DelayLine(node.delay, dt)
+    if isinstance(node, SparseLinear):
+        return Synapses(node)
     if isinstance(node, nir.Threshold):
         return lambda x, log: fire(x, node.threshold, log)
     return lambda x, log: STATELESS[type(node)](node, x)

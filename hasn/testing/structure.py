@@ -11,7 +11,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.nodes import AdaptiveLIF, ResonateFire
+from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
 from hasn.testing.layers import STATELESS
 from hasn.testing.suite import added
 
@@ -140,6 +140,8 @@ def own_shape(node: Any) -> Shape | None:
     """The input shape that a node says itself."""
     if isinstance(node, nir.Affine | nir.Linear):
         return (*node.weight.shape[:-2], node.weight.shape[-1])
+    if isinstance(node, SparseLinear):
+        return (node.shape[1],)
     elementwise = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
@@ -155,5 +157,7 @@ def own_shape(node: Any) -> Shape | None:
 
 def shape_after(node: Any, shape: Shape) -> Shape:
     """What a node gives for an input of ``shape``."""
+    if isinstance(node, SparseLinear):
+        return (node.shape[0],)
     function = STATELESS.get(type(node))
     return shape if function is None else function(node, np.zeros((1, *shape))).shape[1:]

@@ -24,7 +24,8 @@ def _every() -> dict[str, Case]:
     from hasn.testing.cases.neurons import NEURONS
     from hasn.testing.cases.paths import PATHS
     from hasn.testing.cases.primitives import PRIMITIVES
+    from hasn.testing.cases.sparse import SPARSE
     from hasn.testing.cases.values import VALUES
     from hasn.testing.suite import added
 
-    return {**PRIMITIVES, **NEURONS, **PATHS, **LOOPS, **VALUES, **added().cases}
+    return {**PRIMITIVES, **NEURONS, **SPARSE, **PATHS, **LOOPS, **VALUES, **added().cases}
