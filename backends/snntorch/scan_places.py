@@ -1,4 +1,4 @@
-"""Which kernel reads a population's tensors: C or numba those of the CPU, Triton those of a GPU.
+"""Which kernel reads a population's tensors: C those of the CPU, Triton those of a GPU.
 
 Triton is taken at its word only after a trial on the device: a short scan has to give torch's own bits there, and the
 gradients of torch's autograd. Where it does not compile, or computes something else, a warning says so once and

@@ -1,9 +1,9 @@
-"""The few hot loops in C, built where a compiler is at hand, and in numba where none was.
+"""The few hot loops in C, built where a compiler is at hand.
 
 Whoever uses a kernel has another way to the same numbers, and asks :func:`available` which to take:
 
     >>> from hasn.kernels import available
-    >>> available().name in ("c", "numba", "none")
+    >>> available().name in ("c", "none")
     True
 """
 
