@@ -15,7 +15,7 @@ from hasn.errors import OptionError
 SWITCH = "HASN_KERNELS"
 
 #: What the C function's arguments mean; the same number stands in ``_scan.c``.
-INTERFACE = 1
+INTERFACE = 2
 
 
 @dataclass(frozen=True)
