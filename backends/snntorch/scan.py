@@ -80,7 +80,7 @@ class Scanner:
     ) -> Scanned:
         after = torch.empty_like(x) if voltages else None
         if torch.is_grad_enabled() and any(part.requires_grad for part in (x, *states)):
-            output, *ends = _RowsScan.apply(found, after, x, *states)  # type: ignore[no-untyped-call]
+            output, *ends = _RowsScan.apply(found, after, owned, x, *states)  # type: ignore[no-untyped-call]
         else:
             output = x if owned else torch.empty_like(x)
             ends = rows_forward(x, states, found, output, None, after)
@@ -145,12 +145,12 @@ class _RowsScan(torch.autograd.Function):
     """The scan of a population that says its rows, with its gradients by the input and the initial states."""
 
     @staticmethod
-    def forward(ctx: Any, found: RowEquations, after: Tensor | None, x: Tensor, *states: Tensor) -> Any:
+    def forward(ctx: Any, found: RowEquations, after: Any, owned: bool, x: Tensor, *states: Tensor) -> Any:
         """Spikes (or v), and the final states."""
-        kept, out = rows_kept(x, found), torch.empty_like(x)
+        kept, out = rows_kept(x, found, owned), torch.empty_like(x)
         ends = rows_forward(x, states, found, out, kept, after)
         ctx.found, ctx.like = found, x.shape
-        ctx.save_for_backward(*kept)
+        ctx.save_for_backward(kept.free, *kept.values)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*ends[found.program.states :])  # the steps left
         return out, *ends
@@ -159,8 +159,9 @@ class _RowsScan(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor | None, *ends: Tensor | None) -> Any:
         """Gradients by input and initial states."""
-        kept, states = RowsKept(*ctx.saved_tensors), ctx.found.program.states
+        free, *values = ctx.saved_tensors
+        kept, states = RowsKept(free, tuple(values)), ctx.found.program.states
         given = [end if i < states else None for i, end in enumerate(ends)]
-        wanted = [want and i < states for i, want in enumerate(ctx.needs_input_grad[3:])]
+        wanted = [want and i < states for i, want in enumerate(ctx.needs_input_grad[4:])]
         by_x, by_states = rows_backward(ctx.found, ctx.like, gradient, given, kept, wanted)
-        return None, None, by_x, *by_states
+        return None, None, None, by_x, *by_states

@@ -59,6 +59,10 @@ def _address(array: Tensor | None) -> int:
     return 0 if array is None else array.data_ptr()
 
 
+def _addresses(arrays: Sequence[Tensor | None]) -> tuple[int, ...]:
+    return tuple(map(_address, arrays))
+
+
 def forward(
     x: Tensor,
     v: Tensor,
@@ -107,19 +111,20 @@ class RowsKept(NamedTuple):
     """What the forward scan leaves for the way back.
 
     Attributes:
-        values: states between update and reset, (kept, T, batch, *shape).
         free: who was not held, bytes, (T, batch, *shape); None where nobody is.
+        values: states between update and reset, each (T, batch, *shape).
     """
 
-    values: Tensor
     free: Tensor | None
+    values: tuple[Tensor, ...]
 
 
-def rows_kept(x: Tensor, found: RowEquations) -> RowsKept:
-    """Memory for it."""
+def rows_kept(x: Tensor, found: RowEquations, owned: bool = False) -> RowsKept:
+    """Memory for it; the input's own where that may be overwritten."""
     program = found.program
     free = None if program.arrays == program.states else x.new_empty(x.shape, dtype=torch.uint8)
-    return RowsKept(x.new_empty(len(program.kept), *x.shape), free)
+    memory = (x.detach() if owned and i == 0 else torch.empty_like(x) for i in range(len(program.kept)))
+    return RowsKept(free, tuple(memory))
 
 
 def rows_forward(
@@ -136,9 +141,9 @@ def rows_forward(
     if not shared:
         states = [state.contiguous() for state in states]
     ends = tuple(x.new_empty(x.shape[1:]) for _ in states)
-    at = RowStates(tuple(map(_address, states)), tuple(map(_address, ends)), shared)
-    more = (out, *(kept or (None, None)), after)
-    kernels.rows_forward(job, _address(values), _address(x), at, *map(_address, more))
+    free, between = kept or (None, ())
+    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between))
+    kernels.rows_forward(job, _address(values), _address(x), at, *_addresses((out, free, after)))
     return ends
 
 
@@ -164,6 +169,6 @@ def rows_backward(
     output = None if output is None else output.contiguous()
     given = [None if end is None else end.contiguous() for end in ends]
     starts = [made.new_empty(like[1:]) if want else None for want in wanted]
-    at = RowStates(tuple(map(_address, given)), tuple(map(_address, starts)))
-    kernels.rows_backward(job, _address(values), _address(output), at, *map(_address, (made, *kept)))
+    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values))
+    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free)))
     return made, starts

@@ -65,11 +65,11 @@ static INLINE void NAME(reset)(const Line *line, const REAL *k, int64_t all, int
 /* A step of n neurons of a sample, whose values begin at `at` in an array of all steps. */
 static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t at, REAL *const *now, REAL *work) {
     const Program *p = job->program;
-    const int64_t all = job->neurons, every = job->steps * job->batch * all;
+    const int64_t all = job->neurons;
     const REAL *x = (const REAL *)job->x + at;
-    REAL *total = work, *z = work + TILE, *free = work + 2 * TILE, *left = now[p->states], *old[MAX_STATES];
+    REAL *total = work, *z = work + TILE_STEP, *free = work + 2 * TILE_STEP, *left = now[p->states], *old[MAX_STATES];
     for (int i = 0; i < p->states; i++) {
-        old[i] = work + (3 + i) * TILE;
+        old[i] = work + (3 + i) * TILE_STEP;
         if (p->saved >> i & 1)
             memcpy(old[i], now[i], n * sizeof(REAL));
     }
@@ -86,18 +86,17 @@ static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t
         else
             memcpy(state, total, n * sizeof(REAL));
     }
-    REAL *kept = p->kept_values;
-    for (int i = 0; kept && i < p->states; i++)
-        if (p->kept >> i & 1) {
-            memcpy(kept + at, now[i], n * sizeof(REAL));
-            kept += every;
-        }
+    for (int i = 0; i < p->states; i++)
+        if (p->kept[i])
+            memcpy((REAL *)p->kept[i] + at, now[i], n * sizeof(REAL));
     if (p->spiking) {
         NAME(spikes)(p, k, all, n, now, free, total, z);
         if (p->held >= 0) {
             const REAL *held = NAME(coefficient)(k, all, p->held);
-            for (int j = 0; p->kept_free && j < n; j++)
-                p->kept_free[at + j] = (uint8_t)free[j];
+            uint8_t *kept_free = p->kept_free ? p->kept_free + at : 0;
+            if (kept_free)
+                IVDEP for (int j = 0; j < n; j++)
+                    kept_free[j] = free[j] > 0;
             IVDEP for (int j = 0; j < n; j++) {
                 REAL fewer = left[j] - 1;
                 left[j] = z[j] > 0 ? held[j] : fewer > 0 ? fewer : 0;
@@ -118,18 +117,18 @@ TARGETS static void NAME(rows_forward)(const Job *job, const Block *block) {
     const int states = p->states + (p->held >= 0);
     REAL *memory = room_of(p), *now[MAX_STATES + 1] = {0};
     for (int i = 0; i < states; i++)
-        NAME(load)(memory + i * ROOM, p->start[i], job, block);
+        NAME(load)(memory + i * ROOM_STEP, p->start[i], job, block);
     for (int64_t t = 0; t < job->steps; t++)
         for (int64_t s = 0; s < block->samples; s++)
             for (int first = 0; first < block->n; first += TILE) {
                 const int n = block->n - first < TILE ? block->n - first : TILE;
                 for (int i = 0; i < states; i++)
-                    now[i] = memory + i * ROOM + s * block->n + first;
+                    now[i] = memory + i * ROOM_STEP + s * block->n + first;
                 NAME(rows_step)(job, k + first, n, (t * job->batch + s) * job->neurons + block->at + first, now,
-                                memory + states * ROOM);
+                                memory + states * ROOM_STEP);
             }
     for (int i = 0; i < states; i++)
-        NAME(store)(p->end[i], memory + i * ROOM, job, block);
+        NAME(store)(p->end[i], memory + i * ROOM_STEP, job, block);
 }
 
 /* The adjoint of the condition and the resets: g from dL/d(states after) to dL/d(states before them), by what forward
@@ -137,26 +136,25 @@ TARGETS static void NAME(rows_forward)(const Job *job, const Block *block) {
 static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64_t at, REAL *const *g, const REAL *free,
                                      REAL *work) {
     const Program *p = job->program;
-    const int64_t all = job->neurons, every = job->steps * job->batch * all;
-    const REAL *kept = p->kept_values, *gradient = job->x;
-    REAL *total = work, *z = work + TILE, *u = work + 2 * TILE, *by_z = work + 3 * TILE, *zeros = work + 4 * TILE;
+    const int64_t all = job->neurons;
+    const REAL *gradient = job->x;
+    REAL *total = work, *z = work + TILE_STEP, *u = work + 2 * TILE_STEP, *by_z = work + 3 * TILE_STEP;
+    REAL *zeros = work + 4 * TILE_STEP;
     REAL *now[MAX_STATES], *by[MAX_LINES];
-    work += 5 * TILE;
-    for (int i = 0; i < p->states; i++, work += TILE) {
+    work += 5 * TILE_STEP;
+    for (int i = 0; i < p->states; i++, work += TILE_STEP) {
         now[i] = work;
-        if (p->kept >> i & 1) {
-            memcpy(now[i], kept + at, n * sizeof(REAL));
-            kept += every;
-        }
+        if (p->kept[i])
+            memcpy(now[i], (REAL *)p->kept[i] + at, n * sizeof(REAL));
     }
     NAME(spikes)(p, k, all, n, now, free, u, z);
-    for (int i = 0; i < p->resets; i++, work += TILE) { /* by[i]: what z adds to its state */
+    for (int i = 0; i < p->resets; i++, work += TILE_STEP) { /* by[i]: what z adds to its state */
         const Line *line = &p->reset[i];
         REAL *state = now[line->state];
         by[i] = work;
         if (!line->moves)
             memcpy(by[i], state, n * sizeof(REAL));
-        if (!line->moves || p->kept >> line->state & 1)
+        if (!line->moves || p->kept[line->state])
             NAME(reset)(line, k, all, n, now, z, total);
         if (!line->moves)
             IVDEP for (int j = 0; j < n; j++)
@@ -194,14 +192,15 @@ static INLINE void NAME(rows_step_back)(const Job *job, const REAL *k, int n, in
     const Program *p = job->program;
     const int64_t all = job->neurons;
     const REAL *gradient = job->x;
-    REAL *out = (REAL *)job->out + at, *total = work, *free = work + TILE, *old[MAX_STATES];
-    work += 2 * TILE;
-    for (int i = 0; i < p->states; i++, work += TILE)
+    const uint8_t *kept_free = p->held >= 0 ? p->kept_free + at : 0;
+    REAL *out = (REAL *)job->out + at, *total = work, *free = work + TILE_STEP, *old[MAX_STATES];
+    work += 2 * TILE_STEP;
+    for (int i = 0; i < p->states; i++, work += TILE_STEP)
         if (p->saved >> i & 1)
             old[i] = memset(work, 0, n * sizeof(REAL)); /* dL/d(state before), by those who read it there */
     if (p->held >= 0)
-        for (int j = 0; j < n; j++)
-            free[j] = p->kept_free[at + j];
+        IVDEP for (int j = 0; j < n; j++)
+            free[j] = kept_free[j];
     if (p->spiking)
         NAME(spikes_back)(job, k, n, at, g, free, work);
     else if (gradient)
@@ -236,16 +235,16 @@ TARGETS static void NAME(rows_backward)(const Job *job, const Block *block) {
     const REAL *k = (const REAL *)job->coefficients + block->neuron;
     REAL *memory = room_of(p), *g[MAX_STATES] = {0};
     for (int i = 0; i < p->states; i++)
-        NAME(load)(memory + i * ROOM, p->start[i], job, block);
+        NAME(load)(memory + i * ROOM_STEP, p->start[i], job, block);
     for (int64_t t = job->steps - 1; t >= 0; t--)
         for (int64_t s = 0; s < block->samples; s++)
             for (int first = 0; first < block->n; first += TILE) {
                 const int n = block->n - first < TILE ? block->n - first : TILE;
                 for (int i = 0; i < p->states; i++)
-                    g[i] = memory + i * ROOM + s * block->n + first;
+                    g[i] = memory + i * ROOM_STEP + s * block->n + first;
                 NAME(rows_step_back)(job, k + first, n, (t * job->batch + s) * job->neurons + block->at + first, g,
-                                     memory + p->states * ROOM);
+                                     memory + p->states * ROOM_STEP);
             }
     for (int i = 0; i < p->states; i++)
-        NAME(store)(p->end[i], memory + i * ROOM, job, block);
+        NAME(store)(p->end[i], memory + i * ROOM_STEP, job, block);
 }

@@ -31,20 +31,24 @@ enum { ATAN, FAST_SIGMOID, SIGMOID, TRIANGULAR, STRAIGHT_THROUGH };
 #define MAX_TERMS 8
 #define TILE 1024
 
+/* From one array to the next: not a page's multiple, or a processor takes a load for one of what it has just stored. */
+#define ROOM_STEP (ROOM + 48)
+#define TILE_STEP (TILE + 48)
+
 /* A row, as hasn.kernels.rows.Line has it: state <- sum of by * reads, + gain x + bias. Coefficients are rows of the
  * array, -1 for none (of a term: 1). */
 typedef struct {
     int state, before, moves, gain, bias, terms, reads[MAX_TERMS], by[MAX_TERMS];
 } Line;
 
-/* hasn.kernels.rows.RowProgram; saved and kept are sets of states, a bit each. The states' addresses are what Job's v, c,
- * v_end and c_end are of two states; where neurons are held, the steps left are one more state. kept_values (a set's
- * states, steps, batch, neurons) and kept_free (steps, batch, neurons) are what forward leaves for the way back. */
+/* hasn.kernels.rows.RowProgram; saved is a set of states, a bit each. start and end are what Job's v, c, v_end and c_end
+ * are of two states; where neurons are held, the steps left are one more state. kept (of some states, their values between
+ * update and reset) and kept_free (who was not held) are what forward leaves for the way back, like x. */
 typedef struct {
-    int states, v, held, saved, kept, rows, spiking, resets;
+    int states, v, held, saved, rows, spiking, resets;
     Line row[MAX_LINES], condition, reset[MAX_LINES];
     const void *start[MAX_STATES + 1];
-    void *end[MAX_STATES + 1], *kept_values;
+    void *end[MAX_STATES + 1], *kept[MAX_STATES];
     uint8_t *kept_free;
     char *memory;
     size_t bytes;
@@ -169,13 +173,13 @@ static const int32_t *line_of(const int32_t *from, const int32_t *end, Line *lin
 
 static int program_of(const int32_t *from, Py_ssize_t length, Program *p) {
     const int32_t *end = from + length;
-    if (length < 8)
+    if (length < 7)
         return 0;
-    p->states = from[0], p->v = from[1], p->held = from[2], p->saved = from[3], p->kept = from[4];
-    p->rows = from[5], p->spiking = from[6], p->resets = from[7];
+    p->states = from[0], p->v = from[1], p->held = from[2], p->saved = from[3];
+    p->rows = from[4], p->spiking = from[5], p->resets = from[6];
     if (p->states > MAX_STATES || p->rows > MAX_LINES || p->resets > MAX_LINES)
         return 0;
-    from += 8;
+    from += 7;
     for (int i = 0; i < p->rows; i++)
         from = line_of(from, end, &p->row[i]);
     if (p->spiking)
@@ -190,34 +194,36 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     Program program;
     const char *numbers, *addresses;
     char *memory;
+    uint64_t at[3 * MAX_STATES + 2];
     Py_ssize_t length, ends;
     int is_backward, is_double, threads, states;
     long long steps, batch, neurons, work;
-    unsigned long long coefficients, x, out, kept, is_free, after;
+    unsigned long long coefficients, x, out, is_free, after;
     (void)self;
-    if (!PyArg_ParseTuple(args, "ppiLLLidpy#y#KKKKKK:rows", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
+    if (!PyArg_ParseTuple(args, "ppiLLLidpy#y#KKKKK:rows", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
                           &job.surrogate, &job.parameter, &job.shared, &numbers, &length, &addresses, &ends,
-                          &coefficients, &x, &out, &kept, &is_free, &after))
+                          &coefficients, &x, &out, &is_free, &after))
         return NULL;
     if (!program_of((const int32_t *)numbers, length / (Py_ssize_t)sizeof(int32_t), &program) ||
-        ends != 2 * (states = program.states + (program.held >= 0)) * (Py_ssize_t)sizeof(uint64_t)) {
+        ends != (3 * program.states + 2 * (program.held >= 0)) * (Py_ssize_t)sizeof(uint64_t)) {
         PyErr_SetString(PyExc_ValueError, "no program of rows that fits, or other states than it has");
         return NULL;
     }
+    states = program.states + (program.held >= 0);
+    memcpy(at, addresses, ends);
     for (int i = 0; i < states; i++) {
-        uint64_t at[2];
-        memcpy(&at[0], addresses + i * sizeof(uint64_t), sizeof(uint64_t));
-        memcpy(&at[1], addresses + (states + i) * sizeof(uint64_t), sizeof(uint64_t));
-        program.start[i] = (const void *)(uintptr_t)at[0], program.end[i] = (void *)(uintptr_t)at[1];
+        program.start[i] = (const void *)(uintptr_t)at[i], program.end[i] = (void *)(uintptr_t)at[states + i];
+        if (i < program.states)
+            program.kept[i] = (void *)(uintptr_t)at[2 * states + i];
     }
     job.steps = steps, job.batch = batch, job.neurons = neurons, job.program = &program;
     job.coefficients = (const void *)(uintptr_t)coefficients, job.x = (const void *)(uintptr_t)x;
     job.out = (void *)(uintptr_t)out, job.after = (void *)(uintptr_t)after;
-    program.kept_values = (void *)(uintptr_t)kept, program.kept_free = (uint8_t *)(uintptr_t)is_free;
+    program.kept_free = (uint8_t *)(uintptr_t)is_free;
     work = steps * batch * neurons / SHARE;
     threads = work < threads ? (int)work : threads;
     threads = threads > 1 ? threads : 1;
-    program.bytes = (size_t)states * ROOM + (size_t)(2 * program.states + program.resets + 7) * TILE;
+    program.bytes = (size_t)states * ROOM_STEP + (size_t)(2 * program.states + program.resets + 7) * TILE_STEP;
     program.bytes *= is_double ? sizeof(double) : sizeof(float);
     memory = malloc(program.bytes * threads + 64);
     if (memory == NULL)
@@ -239,7 +245,7 @@ static PyMethodDef methods[] = {
      "coefficients, x, v, c, v_end, c_end, out, before, after): arrays are addresses, 0 for none"},
     {"rows", rows, METH_VARARGS,
      "rows(is_backward, is_double, threads, steps, batch, neurons, surrogate, parameter, shared, program, states, "
-     "coefficients, x, out, kept, free, after): program is bytes of int32, states of uint64 addresses"},
+     "coefficients, x, out, free, after): program is bytes of int32, states (start, end, kept) of uint64 addresses"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_scan", NULL, -1, methods, NULL, NULL, NULL, NULL};

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -89,16 +89,12 @@ class RowProgram:
         saved |= set() if self.held == NONE else {self.v}
         lines = [*self.rows, *(() if self.condition is None else (self.condition, *self.resets))]
         resets = 0 if self.condition is None else len(self.resets)
-        numbers = [self.states, self.v, self.held, _bits(saved), _bits(self.kept), len(self.rows)]
+        numbers = [self.states, self.v, self.held, sum(1 << state for state in saved), len(self.rows)]
         numbers += [self.condition is not None, resets]
         for line in lines:
             numbers += [line.state, line.before, line.moves, line.gain, line.bias, len(line.terms)]
             numbers += [number for term in line.terms for number in term]
         return struct.pack(f"{len(numbers)}i", *numbers)
-
-
-def _bits(states: Sequence[int] | set[int]) -> int:
-    return sum(1 << state for state in states)
 
 
 @dataclass(frozen=True)
@@ -131,22 +127,18 @@ class RowStates:
         start: what to start from; 0: zeros.
         end: take what it ends with; 0: not wanted. May be ``start``.
         shared: ``start`` are initial states of all samples, (neurons,).
+        kept: of the states of :attr:`RowProgram.kept`, (steps, batch, neurons) each, what forward leaves for the way
+            back: their values between update and reset. None where there is no way back.
     """
 
     start: tuple[int, ...]
     end: tuple[int, ...]
     shared: bool = False
+    kept: tuple[int, ...] = ()
 
 
 def rows_forward(
-    scan: RowScan,
-    coefficients: int,
-    x: int,
-    states: RowStates,
-    out: int,
-    kept: int = 0,
-    free: int = 0,
-    after: int = 0,
+    scan: RowScan, coefficients: int, x: int, states: RowStates, out: int, free: int = 0, after: int = 0
 ) -> None:
     """All steps of a population. Every array is an address of C-contiguous memory; 0 is none.
 
@@ -154,9 +146,8 @@ def rows_forward(
         scan: sizes and equations.
         coefficients: (coefficients, neurons).
         x: input, (steps, batch, neurons).
-        states: the initial states, and where the final ones go.
+        states: the initial states, where the final ones go, and where those that are kept. One of the latter may be x.
         out: takes z, or v where there is no condition; like x, and may be x itself.
-        kept: takes the states of :attr:`RowProgram.kept`, (kept, steps, batch, neurons), for the way back.
         free: takes who was not held, bytes, (steps, batch, neurons), for the way back; where neurons are held.
         after: takes v after the reset; like x.
 
@@ -164,54 +155,50 @@ def rows_forward(
         RuntimeError: there is no implementation, see :func:`hasn.kernels.available`.
         ValueError: the states are not the program's, or it does not fit.
     """
-    rows_call(scan, coefficients, x, states, out, kept, free, after)()
+    rows_call(scan, coefficients, x, states, out, free, after)()
 
 
 def rows_call(
-    scan: RowScan,
-    coefficients: int,
-    x: int,
-    states: RowStates,
-    out: int,
-    kept: int = 0,
-    free: int = 0,
-    after: int = 0,
+    scan: RowScan, coefficients: int, x: int, states: RowStates, out: int, free: int = 0, after: int = 0
 ) -> Callable[[], None]:
     """:func:`rows_forward` made ready, for many calls on the same memory.
 
     Raises:
         RuntimeError: there is no implementation.
     """
-    return _call(False, scan, states, (coefficients, x, out, kept, free, after))
+    return _call(False, scan, states, (coefficients, x, out, free, after))
 
 
-def rows_backward(
-    scan: RowScan, coefficients: int, gradient: int, states: RowStates, out: int, kept: int = 0, free: int = 0
-) -> None:
+def rows_backward(scan: RowScan, coefficients: int, gradient: int, states: RowStates, out: int, free: int = 0) -> None:
     """The adjoint of :func:`rows_forward`, which lets gradients through the resets. Addresses, as there.
 
     Args:
         scan: as in the forward call.
         coefficients: as in the forward call.
         gradient: dL/d(out of the forward call), or 0 for zeros.
-        states: dL/d(final states), and where dL/d(initial states) goes; of the steps left, none.
+        states: dL/d(final states), where dL/d(initial states) goes (the steps left have none), and what was kept.
         out: takes dL/dx.
-        kept, free: what the forward call wrote there.
+        free: what the forward call wrote there.
 
     Raises:
         RuntimeError: there is no implementation.
-        ValueError: ``kept`` or ``free`` is missing, or the states are shared.
+        ValueError: something that was to be kept is missing, or the states are shared.
     """
     if states.shared:
         raise ValueError("the way back starts at the end, and every sample has final states of its own")
     program, some = scan.program, scan.steps * scan.batch * scan.neurons > 0
-    if some and ((kept == 0 and program.kept) or (free == 0 and program.held != NONE)):
+    missing = len(states.kept) != len(program.kept) or 0 in states.kept or (free == 0 and program.held != NONE)
+    if some and missing:
         raise ValueError("the way back through a reset needs what forward keeps")
-    _call(True, scan, states, (coefficients, gradient, out, kept, free, 0))()
+    _call(True, scan, states, (coefficients, gradient, out, free, 0))()
 
 
 def _call(backward: bool, scan: RowScan, states: RowStates, arrays: tuple[int, ...]) -> Callable[[], None]:
+    program, kept = scan.program, [0] * scan.program.states
+    for state, address in zip(program.kept, states.kept, strict=False):
+        kept[state] = address
     sizes = (scan.steps, scan.batch, scan.neurons, int(scan.slope), float(scan.parameter))
-    addresses = struct.pack(f"{len(states.start) + len(states.end)}Q", *states.start, *states.end)
-    given = (backward, scan.double, scan.threads, *sizes, states.shared, scan.program.encoded, addresses, *arrays)
+    addresses = (*states.start, *states.end, *kept)
+    packed = struct.pack(f"{len(addresses)}Q", *addresses)
+    given = (backward, scan.double, scan.threads, *sizes, states.shared, program.encoded, packed, *arrays)
     return partial(extension().rows, *given)
