@@ -131,10 +131,16 @@ static void *room_of(const Program *program) {
 /* A thread gets at least this many neuron updates: waking one costs some microseconds. */
 #define SHARE 16384
 
+static int worth_waking(int threads, long long updates) {
+    const long long work = updates / SHARE;
+    threads = work < threads ? (int)work : threads;
+    return threads > 1 ? threads : 1;
+}
+
 static PyObject *scan(PyObject *self, PyObject *args) {
     Job job;
     int is_backward, is_double, threads;
-    long long steps, batch, neurons, work;
+    long long steps, batch, neurons;
     unsigned long long coefficients, x, v, c, v_end, c_end, out, before, after;
     (void)self;
     if (!PyArg_ParseTuple(args, "ppiLLLiiidpKKKKKKKKK:scan", &is_backward, &is_double, &threads, &steps, &batch,
@@ -146,9 +152,7 @@ static PyObject *scan(PyObject *self, PyObject *args) {
     job.v = (const void *)(uintptr_t)v, job.c = (const void *)(uintptr_t)c;
     job.v_end = (void *)(uintptr_t)v_end, job.c_end = (void *)(uintptr_t)c_end, job.out = (void *)(uintptr_t)out;
     job.before = (void *)(uintptr_t)before, job.after = (void *)(uintptr_t)after;
-    work = steps * batch * neurons / SHARE;
-    threads = work < threads ? (int)work : threads;
-    threads = threads > 1 ? threads : 1;
+    threads = worth_waking(threads, steps * batch * neurons);
     job.program = NULL;
     Py_BEGIN_ALLOW_THREADS
     if (is_double)
@@ -197,7 +201,7 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     uint64_t at[3 * MAX_STATES + 2];
     Py_ssize_t length, ends;
     int is_backward, is_double, threads, states;
-    long long steps, batch, neurons, work;
+    long long steps, batch, neurons;
     unsigned long long coefficients, x, out, is_free, after;
     (void)self;
     if (!PyArg_ParseTuple(args, "ppiLLLidpy#y#KKKKK:rows", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
@@ -220,9 +224,7 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     job.coefficients = (const void *)(uintptr_t)coefficients, job.x = (const void *)(uintptr_t)x;
     job.out = (void *)(uintptr_t)out, job.after = (void *)(uintptr_t)after;
     program.kept_free = (uint8_t *)(uintptr_t)is_free;
-    work = steps * batch * neurons / SHARE;
-    threads = work < threads ? (int)work : threads;
-    threads = threads > 1 ? threads : 1;
+    threads = worth_waking(threads, steps * batch * neurons);
     program.bytes = (size_t)states * ROOM_STEP + (size_t)(2 * program.states + program.resets + 7) * TILE_STEP;
     program.bytes *= is_double ? sizeof(double) : sizeof(float);
     memory = malloc(program.bytes * threads + 64);

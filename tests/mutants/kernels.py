@@ -13,6 +13,7 @@ CALLERS = {
     "hasn/kernels/_portable.h": "hasn/kernels/scan.py",
     "hasn/kernels/_scan.c": "hasn/kernels/scan.py",
     "hasn/kernels/_scan.h": "hasn/kernels/scan.py",
+    "hasn/kernels/_rows.h": "hasn/kernels/rows.py",
     "hasn/kernels/_events.c": "hasn/kernels/events.py",
     "hasn/kernels/_product.c": "hasn/kernels/bf16.py",
     "hasn/kernels/_product.h": "hasn/kernels/bf16.py",
