@@ -58,9 +58,8 @@ class Scanner:
             owned: nobody else reads ``x``, so that it may be overwritten.
         """
         found = self._found
-        if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values)):
-            return looped(self.population, x, states, voltages)
-        if isinstance(found, RowEquations) and scan_places.on_gpu(x):
+        rows = isinstance(found, RowEquations)
+        if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values, rows=rows)):
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
         drive = x.to(dtype).contiguous()

@@ -142,6 +142,10 @@ def rows_forward(
         states = [state.contiguous() for state in states]
     ends = tuple(x.new_empty(x.shape[1:]) for _ in states)
     free, between = kept or (None, ())
+    if scan_places.on_gpu(x):
+        gpu = scan_places.triton_rows()
+        gpu.rows_forward(job, values, x, gpu.RowTensors(states, ends, shared, between), out, free, after)
+        return ends
     at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between))
     kernels.rows_forward(job, _address(values), _address(x), at, *_addresses((out, free, after)))
     return ends
@@ -169,6 +173,10 @@ def rows_backward(
     output = None if output is None else output.contiguous()
     given = [None if end is None else end.contiguous() for end in ends]
     starts = [made.new_empty(like[1:]) if want else None for want in wanted]
+    if scan_places.on_gpu(made):
+        gpu = scan_places.triton_rows()
+        gpu.rows_backward(job, values, output, gpu.RowTensors(given, starts, kept=kept.values), made, kept.free)
+        return made, starts
     at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values))
     kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free)))
     return made, starts

@@ -110,6 +110,8 @@ def _general(population: Population, neuron: LinearNeuron) -> RowEquations | Non
     if _trains(population) or (slope is None and (neuron.spec.spiking or holds)):
         return None
     program, parts = row_program(neuron)
+    if not parts:  # nothing moves
+        return None
     values = torch.stack([part.expand(population.spec.shape).reshape(-1) for part in parts])
     return RowEquations(program, values, slope) if program.fits and values.dtype in _DTYPES else None
 

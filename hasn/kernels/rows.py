@@ -83,13 +83,24 @@ class RowProgram:
         return tuple(sorted(read | {line.state for line in jumps}))
 
     @cached_property
+    def saved(self) -> tuple[int, ...]:
+        """States whose values of before the step somebody reads."""
+        read = {state for line in self.rows if line.before for state, _ in line.terms}
+        return tuple(sorted(read | (set() if self.held == NONE else {self.v})))
+
+    @property
+    def coefficients(self) -> int:
+        """How many it numbers."""
+        lines = (*self.rows, *self.resets, *(() if self.condition is None else (self.condition,)))
+        numbers = [n for line in lines for n in (line.gain, line.bias, *(by for _, by in line.terms))]
+        return max(*numbers, self.held, NONE) + 1
+
+    @cached_property
     def encoded(self) -> bytes:
         """As ``_scan.c`` reads it."""
-        saved = {state for line in self.rows if line.before for state, _ in line.terms}
-        saved |= set() if self.held == NONE else {self.v}
         lines = [*self.rows, *(() if self.condition is None else (self.condition, *self.resets))]
         resets = 0 if self.condition is None else len(self.resets)
-        numbers = [self.states, self.v, self.held, sum(1 << state for state in saved), len(self.rows)]
+        numbers = [self.states, self.v, self.held, sum(1 << state for state in self.saved), len(self.rows)]
         numbers += [self.condition is not None, resets]
         for line in lines:
             numbers += [line.state, line.before, line.moves, line.gain, line.bias, len(line.terms)]

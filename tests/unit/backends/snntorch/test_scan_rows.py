@@ -17,7 +17,7 @@ from tests.graphs import DT, Draw, chain
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
-from hasn.backends.snntorch import scan, scan_places  # noqa: E402
+from hasn.backends.snntorch import scan  # noqa: E402
 from hasn.backends.snntorch.neurons import Population  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner, looped  # noqa: E402
 from hasn.backends.snntorch.scan_coefficients import RowEquations, equations  # noqa: E402
@@ -191,15 +191,6 @@ def test_where_coefficients_train_the_loop_runs(loops: list[Any]) -> None:
     (made,) = torch.autograd.grad(output.sum() + states[2].sum(), [module.neuron.a0_w])
     assert loops == [module]
     assert made.abs().max() > 0
-
-
-def test_on_a_gpu_the_loop_runs(loops: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_places, "_GPU", "cpu")
-    monkeypatch.setattr(scan_places, "_passed", lambda device: True)
-    monkeypatch.setattr(scan_places.importlib.util, "find_spec", lambda name: object())
-    module = population("AdaptiveLIF", 3)
-    Scanner(module)(torch.rand(4, 2, 3, dtype=torch.float64), module.initial(2))
-    assert loops == [module]
 
 
 def general(states: int, **more: Any) -> Neurons:
