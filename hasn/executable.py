@@ -7,17 +7,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.counts import Counts, counts_of
 from hasn.errors import InputError, OptionError
 from hasn.program.fuse import Network, fuse
 from hasn.program.model import Connection, Program
-from hasn.program.operations import synaptic_operations
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from hasn.signals import Signals, signals
 
 Array: TypeAlias = NDArray[Any]
@@ -132,11 +132,7 @@ class Executable(ABC):
 
     def _recording(self, given: Signals, raw: Raw, seconds: float) -> Recording:
         spikes = {name: np.asarray(array) > 0.5 for name, array in raw.spikes.items()}
-        events = {**given.values, **spikes}
-        counts = Counts(
-            {name: int(array.sum()) for name, array in spikes.items()},
-            synaptic_operations(self.network, events) if spikes else {},
-        )
+        work = partial(counts_of, self.program, given.values, spikes, given.steps, given.batch)
 
         def cut(group: dict[str, Array]) -> dict[str, Array]:
             return group if given.batched else {name: array[:, 0] for name, array in group.items()}
@@ -147,7 +143,7 @@ class Executable(ABC):
             cut(raw.voltages),
             self.program.dt,
             dict(raw.shifts),
-            counts,
+            Counts.later(work),
             self.backend,
             self.precision,
             seconds,

@@ -10,34 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.counts import Counts
+
 if TYPE_CHECKING:
     import nir
 
 Array: TypeAlias = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much work the run was.
-
-    Attributes:
-        spikes: node -> spikes over all steps and samples.
-        synaptic_operations: population -> events times the synapses that each reaches
-            (see :func:`hasn.program.operations.synaptic_operations`).
-    """
-
-    spikes: dict[str, int] = field(default_factory=dict)
-    synaptic_operations: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def total_spikes(self) -> int:
-        """Spikes of all nodes."""
-        return sum(self.spikes.values())
-
-    @property
-    def total_synaptic_operations(self) -> int:
-        """Synaptic operations of all populations, Inputs included."""
-        return sum(self.synaptic_operations.values())
 
 
 @dataclass(frozen=True)
@@ -52,7 +30,8 @@ class Recording:
         voltages: neuron node -> membrane potential after the reset, in volts; empty unless "voltages" was recorded.
         dt: seconds a step.
         shifts: node -> steps that the backend ran it late; already taken out of the arrays.
-        counts: spikes and synaptic operations.
+        counts: spikes, synaptic operations and more, worked out when they are first read; until then the run's inputs
+            are kept for them.
         backend: who ran it.
         precision: in which arithmetic.
         seconds: wall time of the run, without compilation.

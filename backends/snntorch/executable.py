@@ -22,7 +22,7 @@ from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
-from hasn.program.model import Neurons, Program, Sink
+from hasn.program.model import Neurons, Program, Sink, Source, Threshold
 from hasn.signals import Signals
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
@@ -78,7 +78,7 @@ class SnnTorchExecutable(Executable):
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0))
+        return Raw(**groups, shifts={node.name: 0 for node in self.program.of(Source, Neurons, Threshold)})
 
     def _fused(
         self, inputs: dict[str, torch.Tensor], state: StreamState, steps: int, batch: int, record: frozenset[str]

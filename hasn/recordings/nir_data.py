@@ -13,8 +13,9 @@ from typing import Any, Literal
 import nir
 import numpy as np
 
+from hasn.counts import Counts
 from hasn.errors import InputError, OptionError
-from hasn.recording import Array, Counts, Recording
+from hasn.recording import Array, Recording
 
 Shape = tuple[int, ...]
 _NAMES = {"outputs": "output", "spikes": "spikes", "voltages": "v", "currents": "u"}

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hasn.counts import Counts, Operations
 from hasn.errors import FileError
 from hasn.ir.whole import whole_file
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
-_FORMAT = 1
+_FORMAT = 2
+"""1 had fewer counts."""
 
 
 def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
@@ -79,9 +81,14 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
         **groups,
         dt=float(meta["dt"]),
         shifts=meta["shifts"],
-        counts=Counts(**meta["counts"]),
+        counts=_counts(meta["counts"]),
         backend=meta["backend"],
         precision=meta["precision"],
         seconds=float(meta["seconds"]),
         batched=bool(meta["batched"]),
     )
+
+
+def _counts(data: dict[str, Any]) -> Counts:
+    connections = {name: Operations(**found) for name, found in data.get("connections", {}).items()}
+    return Counts(**{**data, "connections": connections, "unknown": tuple(data.get("unknown", ()))})

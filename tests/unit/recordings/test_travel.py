@@ -10,8 +10,9 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.counts import Counts, Operations
 from hasn.errors import BackendUnavailable, FileError, InputError
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 
 
 def recording(batched: bool = True, dt: float = 0.1) -> Recording:
@@ -20,7 +21,10 @@ def recording(batched: bool = True, dt: float = 0.1) -> Recording:
     lead = (12, 3) if batched else (12,)
     spikes = {"conv.lif": rng.random((*lead, 2, 4)) < 0.3, "out": rng.random((*lead, 5)) < 0.2}
     voltages = {name: rng.normal(size=array.shape) for name, array in spikes.items()}
-    counts = Counts({name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77})
+    counts = Counts(
+        {name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77}, 12, 3, {"in": 9},
+        {"out": 15}, {"fc": Operations(1, 2, 3, 4, 5, 6)}, ("third",),
+    )  # fmt: skip
     currents = {"out": rng.integers(-(2**23), 2**23, spikes["out"].shape, dtype=np.int32)}
     return Recording(
         {"output": spikes["out"].astype(float)},
