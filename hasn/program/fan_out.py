@@ -51,12 +51,14 @@ def _(of: Scaling, shape: Shape) -> Integers:
 
 @reached.register
 def _(of: Scaling, events: Bools) -> Bools:
-    return (events & (np.asarray(of.scale) != 0)).reshape(len(events), -1)
+    passed: Bools = events & (np.asarray(of.scale) != 0)
+    return passed.reshape(len(events), -1)
 
 
 @fan_out.register
 def _(of: Dense, shape: Shape) -> Integers:
-    return np.count_nonzero(of.weight, axis=-2).reshape(-1).astype(np.int64)
+    used: Integers = np.count_nonzero(of.weight, axis=-2)
+    return used.reshape(-1)
 
 
 @reached.register
@@ -64,7 +66,8 @@ def _(of: Dense, events: Bools) -> Bools:
     pattern = (np.asarray(of.weight) != 0).astype(np.float32)  # sums of up to 2^24 ones are exact
     sent = events.reshape(len(events), -1, pattern.shape[-1]).swapaxes(0, 1).astype(np.float32)  # (blocks, cases, ...)
     sums = np.matmul(sent, pattern.reshape(-1, *pattern.shape[-2:]).swapaxes(1, 2))
-    return (sums > 0).swapaxes(0, 1).reshape(len(events), -1)
+    found: Bools = sums > 0
+    return found.swapaxes(0, 1).reshape(len(events), -1)
 
 
 @fan_out.register
