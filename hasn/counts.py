@@ -54,6 +54,7 @@ class Counts:
         neuron_updates: population -> neurons times steps times samples.
         connections: connection (``source -> target`` where an edge leads straight) -> what it did.
         unknown: nodes whose spikes are not known because they were not recorded; what they cause is in no mapping.
+        counted: whether more than spikes was counted; a run that records selected nodes does so only if asked.
     """
 
     spikes: dict[str, int] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Counts:
     neuron_updates: dict[str, int] = field(default_factory=dict)
     connections: dict[str, Operations] = field(default_factory=dict)
     unknown: tuple[str, ...] = field(default_factory=tuple)
+    counted: bool = field(default_factory=lambda: True)
 
     @property
     def total_spikes(self) -> int:
@@ -80,9 +82,9 @@ class Counts:
         """Synaptic operations of all populations, Inputs included.
 
         Raises:
-            InputError: not all spikes were recorded.
+            InputError: not all spikes were recorded, or nothing but spikes was counted.
         """
-        self._known()
+        self._known(counted=True)
         return sum(self.synaptic_operations.values())
 
     @property
@@ -90,18 +92,20 @@ class Counts:
         """What all connections did.
 
         Raises:
-            InputError: not all spikes were recorded.
+            InputError: not all spikes were recorded, or nothing but spikes was counted.
         """
-        self._known()
+        self._known(counted=True)
         return sum(self.connections.values(), Operations())
 
-    def _known(self) -> None:
+    def _known(self, counted: bool = False) -> None:
+        if counted and not self.counted:
+            raise InputError("nothing but spikes was counted", parameter="counts", way_out="Record 'counts' as well.")
         if self.unknown:
             raise InputError(
                 "its spikes were not recorded, so there is no total",
                 node=self.unknown[0],
                 parameter="counts",
-                way_out="Run with record='spikes'.",
+                way_out="Record 'spikes' of all nodes, or 'counts'.",
             )
 
     # --- when it is asked for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.counts import Counts
+from hasn.recordings.events import Events, SpikeTrains
 
 if TYPE_CHECKING:
     import nir
@@ -38,10 +39,15 @@ class Recording:
         batched: whether the arrays have a batch axis.
         currents: neuron node -> synaptic current u; empty unless "currents" was recorded (precision "loihi"). In that
             precision voltages and currents are integers in the chip's units.
+        more: further groups, such as "rates".
+        every: steps between two records of voltages, currents and rates.
+        length: T, or 0 where the arrays say it.
+        neurons: group -> node -> flat numbers of the neurons that were recorded, where it was not all of them: their
+            arrays are (T[, batch], neurons).
     """
 
     outputs: dict[str, Array]
-    spikes: dict[str, NDArray[np.bool_]]
+    spikes: Mapping[str, NDArray[np.bool_]]
     voltages: dict[str, Array]
     dt: float
     shifts: dict[str, int]
@@ -51,14 +57,48 @@ class Recording:
     seconds: float = 0.0
     batched: bool = False
     currents: dict[str, Array] = field(default_factory=dict)
+    more: dict[str, dict[str, Array]] = field(default_factory=dict)
+    every: int = 1
+    length: int = 0
+    neurons: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+
+    @property
+    def series(self) -> dict[str, Mapping[str, Array]]:
+        """All groups: group -> node -> values. The fields of these names are its views."""
+        own = {"outputs": self.outputs, "spikes": self.spikes, "voltages": self.voltages, "currents": self.currents}
+        return {**own, **self.more}
+
+    @property
+    def rates(self) -> dict[str, Array]:
+        """Spiking node -> running mean of its rate in Hz; empty unless "rates" was recorded."""
+        return self.more.get("rates", {})
+
+    @property
+    def events(self) -> dict[str, Events]:
+        """Spiking node -> its spikes as (step, sample, neuron)."""
+        if isinstance(self.spikes, SpikeTrains):
+            return self.spikes.events
+        made = {}
+        for name, dense in self.spikes.items():
+            chosen = self.neurons.get("spikes", {}).get(name)
+            found = Events.of(dense if self.batched else dense[:, np.newaxis], chosen)
+            made[name] = replace(found, batched=self.batched)
+        return made
 
     @property
     def steps(self) -> int:
         """Number of steps T."""
+        if self.length:
+            return self.length
         for group in (self.outputs, self.spikes, self.voltages, self.currents):
             for array in group.values():
                 return int(array.shape[0])
         return 0
+
+    @property
+    def recorded_steps(self) -> NDArray[np.int64]:
+        """The steps of which voltages, currents and rates were kept: every one, unless ``every`` said otherwise."""
+        return np.arange(0, self.steps, self.every)
 
     @property
     def times(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import nir
@@ -27,6 +27,8 @@ from hasn.signals import Signals
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
+#: The same of a run that keeps little of it: some 30 MiB in all.
+_PIECE = 1 << 20
 
 
 class SnnTorchExecutable(Executable):
@@ -37,6 +39,7 @@ class SnnTorchExecutable(Executable):
     """
 
     backend = "snntorch"
+    _piece = _PIECE
 
     def __init__(
         self,
@@ -62,10 +65,22 @@ class SnnTorchExecutable(Executable):
         like = self.module.like
         return torch.as_tensor(array).to(device=like.device, dtype=getattr(torch, self.precision))
 
-    @torch.no_grad()
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        ((_, raw),) = self._run_pieces([given], record)
+        return raw
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        state: StreamState | None = None
+        for given in pieces:
+            with torch.no_grad():
+                state = state or self.module.start(given.batch)
+            yield given, self._go_on(given, state, record)
+        self.module.let_go()
+
+    @torch.no_grad()
+    def _go_on(self, given: Signals, state: StreamState, record: frozenset[str]) -> Raw:
+        """Run the next steps; the state goes on with them."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
-        state = self.module.start(given.batch)
         fused = self.module.engine == "fused"
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
@@ -74,7 +89,6 @@ class SnnTorchExecutable(Executable):
             found = self._fused(now, state, min(part, given.steps - t), given.batch, record) if fused else None
             for key, value in (found or self._stepped(now, state, record)).items():
                 kept.setdefault(key, []).append(value)
-        self.module.let_go()
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()

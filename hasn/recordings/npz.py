@@ -13,10 +13,12 @@ from hasn.counts import Counts, Operations
 from hasn.errors import FileError
 from hasn.ir.whole import whole_file
 from hasn.recording import Recording
+from hasn.recordings.events import Events, SpikeTrains
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 2
-"""1 had fewer counts."""
+"""1 had dense spikes of all neurons at every step, and fewer counts."""
+_EVENTS = "events"
 
 
 def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
@@ -25,7 +27,11 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
     Raises:
         FileError: the file exists and ``force`` is False, or cannot be written.
     """
-    arrays = {f"{group}/{name}": array for group in _GROUPS for name, array in getattr(recording, group).items()}
+    trains = recording.spikes.events if isinstance(recording.spikes, SpikeTrains) else {}
+    arrays = {f"{_EVENTS}/{name}": np.stack([e.step, e.sample, e.neuron]) for name, e in trains.items()}
+    for group, values in recording.series.items():
+        if not (group == "spikes" and trains):
+            arrays |= {f"{group}/{name}": array for name, array in values.items()}
     meta = {
         "format": _FORMAT,
         "dt": recording.dt,
@@ -35,6 +41,13 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
         "precision": recording.precision,
         "seconds": recording.seconds,
         "batched": recording.batched,
+        "more": list(recording.more),
+        "every": recording.every,
+        "length": recording.length,
+        "neurons": {
+            group: {name: found.tolist() for name, found in nodes.items()} for group, nodes in recording.neurons.items()
+        },
+        "events": {name: {"samples": e.samples, "shape": e.shape} for name, e in trains.items()},
     }
     with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
@@ -71,14 +84,36 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
             wanted=f"format {_FORMAT}",
             way_out="Upgrade hasn.",
         )
-    groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
+    extra = {"more": [], "every": 1, "length": 0, "neurons": {}, "events": {}} if meta["format"] == 1 else meta
+    groups: dict[str, dict[str, Any]] = {group: {} for group in (*_GROUPS, *extra["more"], _EVENTS)}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
         if group not in groups:
             raise FileError("not a recording: it has an array of no group", parameter=str(place), got=key)
         groups[group][name] = array
+    neurons = {
+        group: {name: np.array(numbers, dtype=np.int64) for name, numbers in nodes.items()}
+        for group, nodes in extra["neurons"].items()
+    }
+    trains = {
+        name: Events(
+            *groups[_EVENTS][name],
+            steps=int(extra["length"]),
+            samples=int(of["samples"]),
+            shape=tuple(of["shape"]),
+            chosen=neurons.get("spikes", {}).get(name),
+            batched=bool(meta["batched"]),
+        )
+        for name, of in extra["events"].items()
+    }
+    if trains:
+        groups["spikes"] = SpikeTrains(trains)  # type: ignore[assignment]
     return Recording(
-        **groups,
+        **{group: groups[group] for group in _GROUPS},
+        more={group: groups[group] for group in extra["more"]},
+        every=int(extra["every"]),
+        length=int(extra["length"]),
+        neurons=neurons,
         dt=float(meta["dt"]),
         shifts=meta["shifts"],
         counts=_counts(meta["counts"]),

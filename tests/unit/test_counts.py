@@ -41,7 +41,7 @@ def test_they_travel_as_figures(travel: object) -> None:
 
 
 def test_a_run_counts_nothing_until_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hasn.executable.counts_of", lambda *given: Counts({"n": len(given)}))
+    monkeypatch.setattr("hasn.recordings.keeper.counts_of", lambda *given: Counts({"n": len(given)}))
     recording = ProgramInterpreter(hasn.lower(small_net(), dt=DT)).run(spikes((6,), 5))
     assert "_work" in vars(recording.counts)
     assert recording.counts.spikes == {"n": 5}
