@@ -46,7 +46,7 @@ class Events:
         steps, samples = dense.shape[:2]
         step, sample, place = np.nonzero(dense.reshape(steps, samples, -1))
         neuron = place if chosen is None else chosen[place]
-        small = (part.astype(np.int32) for part in (step, sample, neuron))
+        small = (step.astype(np.int32), sample.astype(np.int32), neuron.astype(np.int32))
         return cls(*small, steps, samples, dense.shape[2:] if shape is None else shape, chosen)
 
     def dense(self) -> Bools:

@@ -19,6 +19,8 @@ _GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 2
 """1 had dense spikes of all neurons at every step, and fewer counts."""
 _EVENTS = "events"
+_FIRST: dict[str, Any] = {"more": [], "every": 1, "length": 0, "neurons": {}, "events": {}}
+"""What a file of format 1 does not say."""
 
 
 def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
@@ -28,7 +30,7 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
         FileError: the file exists and ``force`` is False, or cannot be written.
     """
     trains = recording.spikes.events if isinstance(recording.spikes, SpikeTrains) else {}
-    arrays = {f"{_EVENTS}/{name}": np.stack([e.step, e.sample, e.neuron]) for name, e in trains.items()}
+    arrays: dict[str, Any] = {f"{_EVENTS}/{name}": np.stack([e.step, e.sample, e.neuron]) for name, e in trains.items()}
     for group, values in recording.series.items():
         if not (group == "spikes" and trains):
             arrays |= {f"{group}/{name}": array for name, array in values.items()}
@@ -84,7 +86,7 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
             wanted=f"format {_FORMAT}",
             way_out="Upgrade hasn.",
         )
-    extra = {"more": [], "every": 1, "length": 0, "neurons": {}, "events": {}} if meta["format"] == 1 else meta
+    extra: dict[str, Any] = _FIRST | meta if meta["format"] == 1 else meta
     groups: dict[str, dict[str, Any]] = {group: {} for group in (*_GROUPS, *extra["more"], _EVENTS)}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
@@ -95,25 +97,12 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
         group: {name: np.array(numbers, dtype=np.int64) for name, numbers in nodes.items()}
         for group, nodes in extra["neurons"].items()
     }
-    trains = {
-        name: Events(
-            *groups[_EVENTS][name],
-            steps=int(extra["length"]),
-            samples=int(of["samples"]),
-            shape=tuple(of["shape"]),
-            chosen=neurons.get("spikes", {}).get(name),
-            batched=bool(meta["batched"]),
-        )
-        for name, of in extra["events"].items()
-    }
-    if trains:
-        groups["spikes"] = SpikeTrains(trains)  # type: ignore[assignment]
+    trains: Any = _trains(groups[_EVENTS], extra, neurons.get("spikes", {}))
     return Recording(
-        **{group: groups[group] for group in _GROUPS},
-        more={group: groups[group] for group in extra["more"]},
-        every=int(extra["every"]),
-        length=int(extra["length"]),
-        neurons=neurons,
+        outputs=groups["outputs"],
+        spikes=trains or groups["spikes"],
+        voltages=groups["voltages"],
+        currents=groups["currents"],
         dt=float(meta["dt"]),
         shifts=meta["shifts"],
         counts=_counts(meta["counts"]),
@@ -121,7 +110,21 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
         precision=meta["precision"],
         seconds=float(meta["seconds"]),
         batched=bool(meta["batched"]),
+        more={group: groups[group] for group in extra["more"]},
+        every=int(extra["every"]),
+        length=int(extra["length"]),
+        neurons=neurons,
     )
+
+
+def _trains(events: dict[str, Any], meta: dict[str, Any], chosen: dict[str, Any]) -> SpikeTrains:
+    steps, batched = int(meta["length"]), bool(meta["batched"])
+    found = {}
+    for name, of in meta["events"].items():
+        step, sample, neuron = events[name]
+        shape = tuple(of["shape"])
+        found[name] = Events(step, sample, neuron, steps, int(of["samples"]), shape, chosen.get(name), batched)
+    return SpikeTrains(found)
 
 
 def _counts(data: dict[str, Any]) -> Counts:
