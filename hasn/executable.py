@@ -6,8 +6,9 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -112,6 +113,8 @@ class Executable(ABC):
         every: int = 1,
         last: int | None = None,
         rate_tau: float = 0.1,
+        to: str | Path | None = None,
+        force: bool = False,
     ) -> Recording:
         """Run whole sequences from the initial state.
 
@@ -124,22 +127,26 @@ class Executable(ABC):
             every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
             last: spikes kept for each neuron of each sample, the last ones; None: all.
             rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
+            to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
+            force: whether ``to`` may replace a file.
 
         Returns:
-            The recording in canonical time, with a batch axis only if the input had one.
+            The recording in canonical time, with a batch axis only if the input had one. With ``to``, its arrays are
+            maps of the file.
 
         Raises:
             InputError: the data does not fit the Inputs, or is not finite.
             OptionError: a group, a node or a neuron of ``record`` is not there, or a number makes no sense.
         """
         wanted = asked(record, self.program, self.recordable, every, last, rate_tau)
+        wanted = wanted if to is None else replace(wanted, plain=False)
         size = None if wanted.plain else self._piece
         pieces = parts(self.program, inputs, steps, size)
-        keeper = Keeper(self.program, wanted)
-        start = time.perf_counter()
-        for given, raw in self._run_pieces(pieces, wanted.groups):
-            keeper.add(given, raw)
-        return keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+        with Keeper(self.program, wanted, to, force) as keeper:
+            start = time.perf_counter()
+            for given, raw in self._run_pieces(pieces, wanted.groups):
+                keeper.add(given, raw)
+            return keeper.recording(self.backend, self.precision, time.perf_counter() - start)
 
     #: Numbers of a piece of a run that keeps little, or None: the backend runs the whole at once.
     _piece: int | None = None

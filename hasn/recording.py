@@ -125,11 +125,11 @@ class Recording:
         save_npz(self, path, force=force)
 
     @classmethod
-    def load(cls, path: str | Path) -> Recording:
+    def load(cls, path: str | Path, *, mapped: bool = False) -> Recording:
         """Read what :meth:`save` wrote; see :func:`hasn.recordings.npz.load_npz`."""
         from hasn.recordings.npz import load_npz
 
-        return load_npz(path)
+        return load_npz(path, mapped=mapped)
 
     def to_nir(self, form: Literal["gridded", "event"] = "gridded") -> nir.NIRGraphData:
         """The recording as NIR data; see :func:`hasn.recordings.nir_data.to_nir_data`."""

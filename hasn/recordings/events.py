@@ -89,12 +89,16 @@ class Collected:
         shape: of the node.
         chosen: flat numbers of the neurons to record; None: all.
         last: spikes kept for each neuron and sample; None: all.
+
+    Attributes:
+        total: spikes that were added.
     """
 
     def __init__(self, shape: tuple[int, ...], chosen: Integers | None, last: int | None) -> None:
         self.shape, self.chosen, self.last = shape, chosen, last
         self._parts: list[NDArray[np.int64]] = []  # each (3, events): step, sample, neuron
         self._steps = 0
+        self.total = 0
 
     def add(self, dense: Bools) -> None:
         """The next steps, (steps, batch, *shape) of the whole node."""
@@ -102,8 +106,14 @@ class Collected:
         found = Events.of(flat if self.chosen is None else flat[..., self.chosen], self.chosen)
         self._parts.append(np.stack([found.step.astype(np.int64) + self._steps, found.sample, found.neuron]))
         self._steps += len(dense)
+        self.total += len(found)
         if self.last is not None:
             self._parts = [_last(np.concatenate(self._parts, axis=1), self.last)]
+
+    def taken(self) -> NDArray[np.int64]:
+        """(3, events): step, sample and neuron of what was added since, which is forgotten."""
+        parts, self._parts = self._parts, []
+        return np.concatenate(parts, axis=1)
 
     def events(self, samples: int, batched: bool) -> Events:
         """All that was kept."""

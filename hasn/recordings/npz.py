@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hasn.counts import Counts, Operations
 from hasn.errors import FileError
 from hasn.ir.whole import whole_file
 from hasn.recording import Recording
 from hasn.recordings.events import Events, SpikeTrains
+from hasn.recordings.spool import mapped as mapped_arrays
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 2
@@ -34,6 +37,12 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
     for group, values in recording.series.items():
         if not (group == "spikes" and trains):
             arrays |= {f"{group}/{name}": array for name, array in values.items()}
+    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, meta=meta_of(recording, trains), **arrays)
+
+
+def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
+    """All that is no array, as JSON; ``trains``: the spikes that the file has as events."""
     meta = {
         "format": _FORMAT,
         "dt": recording.dt,
@@ -51,12 +60,15 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
         },
         "events": {name: {"samples": e.samples, "shape": e.shape} for name, e in trains.items()},
     }
-    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+    return np.array(json.dumps(meta))
 
 
-def load_npz(path: str | Path) -> Recording:
-    """Read what :func:`save_npz` wrote.
+def load_npz(path: str | Path, *, mapped: bool = False) -> Recording:
+    """Read what :func:`save_npz` wrote, or a run that was recorded to a file.
+
+    Args:
+        path: of the file.
+        mapped: whether arrays that are not compressed stay in the file and are read when they are used.
 
     Raises:
         FileError: there is no such file, it is no recording, it is damaged, or of a newer hasn.
@@ -69,7 +81,8 @@ def load_npz(path: str | Path) -> Recording:
             if "meta" not in file.files:
                 raise FileError("not a recording of hasn: it has no 'meta'", parameter=str(place))
             meta: dict[str, Any] = json.loads(str(file["meta"][()]))
-            arrays = {key: file[key] for key in file.files if key != "meta"}
+            maps = mapped_arrays(place) if mapped else {}
+            arrays = {key: maps[key] if key in maps else file[key] for key in file.files if key != "meta"}
         return _recording(meta, arrays, place)
     except FileError:
         raise

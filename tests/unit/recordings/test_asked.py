@@ -90,7 +90,7 @@ def test_the_last_spikes_of_each_neuron(executable: Any, everything: Recording, 
             mine = (e.sample == sample) & (e.neuron == neuron)
             assert e.step[mine].tolist() == np.flatnonzero(dense[:, sample, neuron])[-last:].tolist()
         assert np.all(np.diff(e.step) >= 0)
-    assert found.counts.unknown == ("n2", "n4")  # those that were forgotten are not counted
+    assert found.counts.spikes == everything.counts.spikes  # those that were forgotten too
 
 
 def test_a_running_mean_of_the_rate(executable: Any, everything: Recording) -> None:
@@ -233,3 +233,51 @@ def test_a_long_run_that_counts_keeps_its_memory() -> None:
         tracemalloc.stop()
         assert found.counts.events == {"input": 6 * steps}
     assert peaks[1] < 250_000
+
+
+RECORD: dict[str, Any] = {"spikes": {"n2": [4, 1], "n4": None}, "voltages": ["n4"], "rates": "n4", "counts": True}
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("last", [None, 2])
+def test_a_run_that_is_written_piece_by_piece(executable: Any, tmp_path: Path, batched: bool, last: int | None) -> None:
+    """The file, read whole or mapped, is what a run in memory gives; nothing else is left in the folder."""
+    x = X if batched else X[:, 0]
+    wanted = executable.run(x, record=RECORD, every=4, last=last)
+    found = executable.run(x, record=RECORD, every=4, last=last, to=tmp_path / "r.npz")
+    for other in (found, Recording.load(tmp_path / "r.npz")):
+        assert set(other.series) == set(wanted.series)
+        for group, values in wanted.series.items():
+            assert set(other.series[group]) == set(values)
+            for name, array in values.items():
+                assert (other.series[group][name].dtype, array.any()) == (array.dtype, True)
+                np.testing.assert_array_equal(other.series[group][name], array)
+        assert (other.steps, other.every, other.batched, other.counts) == (50, 4, batched, wanted.counts)
+    assert isinstance(found.voltages["n4"], np.memmap)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.npz"]
+
+
+def test_names_alone_can_be_written_too(executable: Any, tmp_path: Path, everything: Recording) -> None:
+    found = executable.run(X, record=("spikes", "voltages"), to=str(tmp_path / "r.npz"))
+    for name in ("n2", "n4"):
+        np.testing.assert_array_equal(found.spikes[name], everything.spikes[name])
+        np.testing.assert_allclose(found.voltages[name], everything.voltages[name], rtol=0, atol=1e-12)
+    silent = executable.run(np.zeros((9, 6)), record="spikes", to=tmp_path / "s.npz")
+    assert (silent.spikes["n2"].shape, silent.spikes["n2"].any(), len(silent.events["n2"])) == ((9, 5), False, 0)
+
+
+def test_a_run_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    made: Any = hasn.compile(small_net(), dt=DT)
+    made._piece = PIECE
+    made.run(X, record=RECORD, to=tmp_path / "r.npz")
+    before = (tmp_path / "r.npz").read_bytes()
+    wrong = X.copy()
+    wrong[33, 1, 4] = np.nan  # after some pieces were written
+    with pytest.raises(HasnError, match="the file exists and is kept"):
+        made.run(X, record=RECORD, to=tmp_path / "r.npz")
+    with pytest.raises(InputError, match="not finite"):
+        made.run(wrong, record=RECORD, to=tmp_path / "r.npz", force=True)
+    assert (tmp_path / "r.npz").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["r.npz"]
+    made.run(X[:20], record=RECORD, to=tmp_path / "r.npz", force=True)
+    assert Recording.load(tmp_path / "r.npz").steps == 20
