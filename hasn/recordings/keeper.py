@@ -69,7 +69,8 @@ class Keeper:
         for name, train in self._trains.items():
             train.add(spikes[name])
             if self._spool is not None and self.asked.last is None:
-                self._spool_events(name)
+                for what, values in zip(_EVENT, train.taken(), strict=True):
+                    self._spool.append(f"{what}/{name}", values)
         for group in _STATES:
             for name, neurons in self.asked.chosen.get(group, {}).items():
                 array = getattr(raw, group)[name]
@@ -88,10 +89,6 @@ class Keeper:
             self._spool.append(f"{group}/{name}", part if self.batched else part[:, 0])
         else:
             self._dense.setdefault((group, name), []).append(part.copy() if part.base is not None else part)
-
-    def _spool_events(self, name: str) -> None:
-        for what, values in zip(_EVENT, self._trains[name].taken(), strict=True):
-            self._spool.append(f"{what}/{name}", values)
 
     def recording(self, backend: str, precision: str, seconds: float) -> Recording:
         """All of it."""

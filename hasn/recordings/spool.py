@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hasn.ir.whole import told, whole_file
 
 _COPIED = 1 << 20
+_FORMAT: Any = np.lib.format  # ships no types
 
 
 class Spool:
@@ -54,7 +55,7 @@ class Spool:
         with whole_file(self.target, force=force) as temporary, zipfile.ZipFile(temporary, "w") as file:
             for name, array in arrays.items():
                 with file.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+                    _FORMAT.write_array(member, array, allow_pickle=False)
             for name, keys in ({name: (name,) for name in sorted(alone)} | dict(stacked)).items():
                 like, rows = self._like[keys[0]], self._rows[keys[0]]
                 shape = (rows, *like.shape[1:]) if name in alone else (len(keys), rows, *like.shape[1:])
@@ -62,7 +63,7 @@ class Spool:
 
     def _member(self, file: zipfile.ZipFile, name: str, keys: tuple[str, ...], header: dict[str, Any]) -> None:
         with file.open(f"{name}.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, header)
+            _FORMAT.write_array_header_1_0(member, header)
             for key in keys:
                 self._files[key].seek(0)
                 shutil.copyfileobj(self._files[key], member, _COPIED)
@@ -76,7 +77,7 @@ class Spool:
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a .npz file that are not compressed, as read-only maps of it."""
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED:
@@ -84,8 +85,8 @@ def mapped(path: Path) -> dict[str, NDArray[Any]]:
             file.seek(info.header_offset + 26)  # of the local header, whose extra field may have another length
             name, extra = struct.unpack("<HH", file.read(4))
             file.seek(info.header_offset + 30 + name + extra)
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            version = _FORMAT.read_magic(file)
+            read = _FORMAT.read_array_header_1_0 if version == (1, 0) else _FORMAT.read_array_header_2_0
             shape, fortran, dtype = read(file)
             if dtype.hasobject or fortran or 0 in shape or shape == ():
                 continue
