@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hasn.compiler import compile
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantising.quantise import quantise
+    from hasn.counts import Counts
     from hasn.errors import HasnError
     from hasn.executable import Executable, State
     from hasn.finding import Finding
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hasn.ir.lower import lower
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
-    from hasn.recording import Counts, Recording
+    from hasn.recording import Recording
 
 __all__ = [
     "Backend",
@@ -64,7 +65,8 @@ _HOMES = {
     "ir.repair": ("Repaired", "repair"),
     "ir.save": ("save",),
     "ir.lower": ("lower",),
-    "recording": ("Counts", "Recording"),
+    "counts": ("Counts",),
+    "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),
 }

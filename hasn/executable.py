@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.errors import InputError, OptionError
+from hasn.errors import InputError
 from hasn.program.fuse import Network, fuse
 from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Program
-from hasn.program.operations import synaptic_operations
-from hasn.recording import Counts, Recording
-from hasn.signals import Signals, signals
+from hasn.recording import Recording
+from hasn.recordings.asked import asked
+from hasn.recordings.keeper import Keeper
+from hasn.signals import Signals, parts, signals
 
 Array: TypeAlias = NDArray[Any]
 
@@ -104,57 +106,60 @@ class Executable(ABC):
     # --- whole sequences
 
     def run(
-        self, inputs: Any = None, *, record: str | Iterable[str] = ("spikes",), steps: int | None = None
+        self,
+        inputs: Any = None,
+        *,
+        record: str | Iterable[str] | Mapping[str, Any] = ("spikes",),
+        steps: int | None = None,
+        every: int = 1,
+        last: int | None = None,
+        rate_tau: float = 0.1,
+        to: str | Path | None = None,
+        force: bool = False,
     ) -> Recording:
         """Run whole sequences from the initial state.
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
-            record: "spikes" and/or "voltages" (precision "loihi": also "currents"). Outputs are always there.
+            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts"; or a mapping
+                that chooses nodes and neurons: ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs
+                are there too, unless the mapping says which, or "counts" is all that is recorded.
             steps: T, for a graph without Inputs.
+            every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
+            last: spikes kept for each neuron of each sample, the last ones; None: all.
+            rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
+            to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
+            force: whether ``to`` may replace a file.
 
         Returns:
-            The recording in canonical time, with a batch axis only if the input had one.
+            The recording in canonical time, with a batch axis only if the input had one. With ``to``, its arrays are
+            maps of the file.
 
         Raises:
             InputError: the data does not fit the Inputs, or is not finite.
-            OptionError: nothing of that name can be recorded.
+            OptionError: a group, a node or a neuron of ``record`` is not there, or a number makes no sense.
         """
-        wanted = _recorded(record, self.recordable)
-        given = signals(self.program, inputs, steps)
-        start = time.perf_counter()
-        raw = self._run(given, wanted)
-        seconds = time.perf_counter() - start
-        return self._recording(given, raw, seconds)
+        wanted = asked(record, self.program, self.recordable, every, last, rate_tau)
+        wanted = wanted if to is None else replace(wanted, plain=False)
+        size = None if wanted.plain else self._piece
+        pieces = parts(self.program, inputs, steps, size)
+        with Keeper(self.program, wanted, to, force) as keeper:
+            start = time.perf_counter()
+            for given, raw in self._run_pieces(pieces, wanted.groups):
+                keeper.add(given, raw)
+            return keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+
+    #: Numbers of a piece of a run that keeps little, or None: the backend runs the whole at once.
+    _piece: int | None = None
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        """Run one piece after the other, from the initial state; without ``_piece`` there is one."""
+        for given in pieces:
+            yield given, self._run(given, record)
 
     @abstractmethod
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         """Run all steps from the initial state."""
-
-    def _recording(self, given: Signals, raw: Raw, seconds: float) -> Recording:
-        spikes = {name: np.asarray(array) > 0.5 for name, array in raw.spikes.items()}
-        events = {**given.values, **spikes}
-        counts = Counts(
-            {name: int(array.sum()) for name, array in spikes.items()},
-            synaptic_operations(self.network, events) if spikes else {},
-        )
-
-        def cut(group: dict[str, Array]) -> dict[str, Array]:
-            return group if given.batched else {name: array[:, 0] for name, array in group.items()}
-
-        return Recording(
-            cut(raw.outputs),
-            cut(spikes),
-            cut(raw.voltages),
-            self.program.dt,
-            dict(raw.shifts),
-            counts,
-            self.backend,
-            self.precision,
-            seconds,
-            given.batched,
-            cut(raw.currents),
-        )
 
     # --- streams
 
@@ -270,14 +275,3 @@ def _batch_text(batch: int, batched: bool) -> str:
 
 def _digest(delay: Array) -> str:
     return hashlib.sha256(delay.astype(np.int32).tobytes()).hexdigest()
-
-
-def _recorded(record: str | Iterable[str], recordable: tuple[str, ...]) -> frozenset[str]:
-    known = " and/or ".join(recordable)
-    if not isinstance(record, Iterable):
-        raise OptionError("not a name or several", parameter="record", got=repr(record), wanted=known)
-    wanted = frozenset([record] if isinstance(record, str) else record)
-    for name in sorted(wanted):
-        if name not in recordable:
-            raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(name), wanted=known)
-    return wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import nir
@@ -22,11 +22,13 @@ from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
-from hasn.program.model import Neurons, Program, Sink
+from hasn.program.model import Neurons, Program, Sink, Source, Threshold
 from hasn.signals import Signals
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
+#: The same of a run that keeps little of it: some 30 MiB in all.
+_PIECE = 1 << 20
 
 
 class SnnTorchExecutable(Executable):
@@ -37,6 +39,7 @@ class SnnTorchExecutable(Executable):
     """
 
     backend = "snntorch"
+    _piece = _PIECE
 
     def __init__(
         self,
@@ -62,10 +65,22 @@ class SnnTorchExecutable(Executable):
         like = self.module.like
         return torch.as_tensor(array).to(device=like.device, dtype=getattr(torch, self.precision))
 
-    @torch.no_grad()
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        ((_, raw),) = self._run_pieces([given], record)
+        return raw
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        state: StreamState | None = None
+        for given in pieces:
+            with torch.no_grad():
+                state = state or self.module.start(given.batch)
+            yield given, self._go_on(given, state, record)
+        self.module.let_go()
+
+    @torch.no_grad()
+    def _go_on(self, given: Signals, state: StreamState, record: frozenset[str]) -> Raw:
+        """Run the next steps; the state goes on with them."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
-        state = self.module.start(given.batch)
         fused = self.module.engine == "fused"
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
@@ -74,11 +89,10 @@ class SnnTorchExecutable(Executable):
             found = self._fused(now, state, min(part, given.steps - t), given.batch, record) if fused else None
             for key, value in (found or self._stepped(now, state, record)).items():
                 kept.setdefault(key, []).append(value)
-        self.module.let_go()
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0))
+        return Raw(**groups, shifts={node.name: 0 for node in self.program.of(Source, Neurons, Threshold)})
 
     def _fused(
         self, inputs: dict[str, torch.Tensor], state: StreamState, steps: int, batch: int, record: frozenset[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -123,7 +123,7 @@ def _with_batch(recording: Recording) -> Recording:
     if recording.batched:
         return recording
 
-    def grown(group: dict[str, Array]) -> dict[str, Array]:
+    def grown(group: Mapping[str, Array]) -> dict[str, Array]:
         return {name: array[:, np.newaxis] for name, array in group.items()}
 
     return replace(

@@ -217,15 +217,20 @@ class Pooling(_Instant):
 LinearMap: TypeAlias = Identity | Scaling | Dense | Sparse | Convolution | Pooling
 
 
+def window_counts(size: Shape, kernel: Shape, stride: Shape, pads: Pads, dilation: Shape) -> Shape:
+    """Windows in each dimension: ``(n + pads - dilation (kernel - 1) - 1) // stride + 1``."""
+    return tuple(
+        (n + low + high - d * (k - 1) - 1) // s + 1
+        for n, k, s, (low, high), d in zip(size, kernel, stride, pads, dilation, strict=True)
+    )
+
+
 def _window_matrix(weight: Floats, shape: Shape, stride: Shape, pads: Pads, dilation: Shape, groups: int) -> Matrix:
     """Unroll a grouped, dilated, padded cross-correlation over an input of ``shape`` = (channels, *spatial)."""
     from scipy.sparse import csr_array
 
     outs, ins, *kernel = weight.shape
-    size = [
-        (n + low + high - d * (k - 1) - 1) // s + 1
-        for n, k, s, (low, high), d in zip(shape[1:], kernel, stride, pads, dilation, strict=True)
-    ]
+    size = window_counts(shape[1:], tuple(kernel), stride, pads, dilation)
     grid = np.meshgrid(
         np.arange(outs),
         *map(np.arange, size),

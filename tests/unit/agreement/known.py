@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.agreement import Comparison, judge
+from hasn.counts import Counts
 from hasn.ir.lower import lower
 from hasn.program.fuse import Network, fuse
 from hasn.program.model import Program
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from hasn.testing import reference
 from hasn.testing.readable import readable
 from hasn.testing.structure import inline
