@@ -22,7 +22,7 @@ Rows = tuple[Row, ...]
 V_RESET_ASSUMED = "v_reset_assumed"
 #: The most steps of a delay: simulators count them in 32 bits.
 MOST_STEPS = 2**31 - 1
-#: The most steps of a refractory period: float32, in which some backends count them down, has all whole numbers up to it.
+#: The most steps of a refractory period: some backends count them down in float32, which has all whole numbers so far.
 MOST_HELD = 2**24
 #: What a neuron that spikes has.
 FIRES = (finite("v_threshold", "V"), finite("v_reset", "V"))

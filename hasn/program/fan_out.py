@@ -1,7 +1,7 @@
 """How many results each element of a linear map's input reaches, and which results some elements reach.
 
-A weight of 0 reaches nothing, unless it is stored as a synapse of its own. Convolutions and pools go by arithmetic on their windows and are never unrolled; a map of
-another kind answers from its sparse matrix.
+A weight of 0 reaches nothing, unless it is stored as a synapse of its own. Convolutions and pools go by arithmetic on
+their windows and are never unrolled; a map of another kind answers from its sparse matrix.
 """
 
 from __future__ import annotations
