@@ -71,4 +71,4 @@ def test_of_cuts_alike_the_one_that_fewest_numbers_cross() -> None:
     many = (2, 9, 2, 9, 2, 9)
     nodes = [nir.Linear(np.ones((after, before))) for before, after in pairwise(many)]
     program = lower(graphs.chain(*nodes, given=(2,), result=(9,)), dt=DT)
-    assert [stage.names for stage in cut(program, 3)] == [("n1", "n2"), ("n3", "n4"), ("n5", "output")]
+    assert [stage.names for stage in cut(program, 3)] == [("input", "n1", "n2"), ("n3", "n4"), ("n5", "output")]
