@@ -178,7 +178,7 @@ class Synapses(nn.Module):
         """Of each part."""
         if self.order is None:
             return (self.weight,)
-        return self.weight.index_select(0, self.order).split([len(part.columns) for part in self._parts])
+        return torch.split(self.weight.index_select(0, self.order), [len(part.columns) for part in self._parts])
 
     def events(self) -> list[Events]:
         """The parts for a stream, while weights stay as they are."""

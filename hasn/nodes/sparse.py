@@ -210,8 +210,9 @@ class SparseLinearKind(NodeKind):
         """A sparse map; the pattern, which is read-only, is shared."""
         delay = None if node.delay is None or not np.any(node.delay) else _pattern_of(node.delay)
         scale = None if node.scale is None else np.array(node.scale)
-        pattern = _pattern_of(node.indices), _pattern_of(node.indptr)
-        sparse = Sparse(np.array(node.data), *pattern, *node.shape, scale=scale, delay=delay)
+        outputs, inputs = node.shape
+        indices, ends = _pattern_of(node.indices), _pattern_of(node.indptr)
+        sparse = Sparse(np.array(node.data), indices, ends, outputs, inputs, scale, delay)
         return Connection(place.name, sparse, place.result, given=place.given)
 
     def values(self, node: nir.NIRNode) -> dict[str, Any]:
@@ -260,8 +261,8 @@ def _pattern_findings(name: str, node: Any) -> Iterator[Finding]:
         yield error(name, "shape", "is no matrix", node.shape, "(outputs, inputs), both >= 1")
         return
     outputs, inputs = node.shape
-    indices, ends = (array_of(value) for value in (node.indices, node.indptr))
-    if any(array is None or array.ndim != 1 or array.dtype.kind not in "iu" for array in (indices, ends)):
+    indices, ends = array_of(node.indices), array_of(node.indptr)
+    if indices is None or ends is None or any(a.ndim != 1 or a.dtype.kind not in "iu" for a in (indices, ends)):
         yield error(name, "indices", "are no whole numbers", None, "scipy's indices and indptr")
         return
     sound = len(ends) == outputs + 1 and ends[0] == 0 and ends[-1] == len(indices) == node.data.size
