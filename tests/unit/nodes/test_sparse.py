@@ -181,7 +181,7 @@ def test_synapses_that_double_others_are_noted() -> None:
 
 
 def test_doubles_are_found_in_every_block_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hasn.nodes.sparse._BLOCK", 2)
+    monkeypatch.setattr("hasn.nodes.sparse_findings._BLOCK", 2)
     weight = csr_array((np.ones(7), np.array([0, 1, 2, 2, 0, 1, 1]), np.array([0, 2, 2, 4, 7])), shape=(4, 3))
     (note,) = hasn.check(shown(SparseLinear(weight), result=4))
     assert note.message.startswith("2 synapses")
