@@ -49,7 +49,7 @@ def _laid_out(x: Tensor, found: Equations | RowEquations) -> tuple[tuple[int, in
 
 def _shared(state: Tensor) -> bool:
     """Whether all samples have one memory, as before the first step."""
-    return state.stride(0) == 0 and state[0].is_contiguous()
+    return len(state) > 0 and state.stride(0) == 0 and state[0].is_contiguous()
 
 
 def _address(array: Tensor | None) -> int:
