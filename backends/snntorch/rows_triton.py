@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from hasn.backends.snntorch.scan_triton import _OPTIONS, BLOCK, _jit, _on, _slope, _surrogate
+from hasn.backends.snntorch.scan_triton import BLOCK, OPTIONS, jitted, on_device_of, slope, surrogate_numbers
 from hasn.kernels import Line, RowProgram, RowScan
 
 Source = Iterator[str]
@@ -46,8 +46,8 @@ def rows_forward(
     kept = states.kept or (None,) * len(scan.program.kept)
     count = scan.batch * scan.neurons
     arrays = (values, x, *states.start, *states.end, *kept, out, free, after)
-    with _on(x):
-        run[(triton.cdiv(count, BLOCK),)](*arrays, scan.steps, count, scan.neurons, states.shared, BLOCK, **_OPTIONS)
+    with on_device_of(x):
+        run[(triton.cdiv(count, BLOCK),)](*arrays, scan.steps, count, scan.neurons, states.shared, BLOCK, **OPTIONS)
 
 
 def rows_backward(
@@ -56,10 +56,10 @@ def rows_backward(
     """The adjoint: :func:`hasn.kernels.rows_backward` with tensors for addresses."""
     _, run = functions(scan.program)
     count, size = scan.batch * scan.neurons, scan.program.states
-    surrogate = _surrogate(scan.parameter, out.dtype, out.device)
+    surrogate = surrogate_numbers(scan.parameter, out.dtype, out.device)
     arrays = (values, gradient, *states.start[:size], *states.end[:size], *states.kept, out, free, surrogate)
-    with _on(out):
-        run[(triton.cdiv(count, BLOCK),)](*arrays, scan.steps, count, scan.neurons, int(scan.slope), BLOCK, **_OPTIONS)
+    with on_device_of(out):
+        run[(triton.cdiv(count, BLOCK),)](*arrays, scan.steps, count, scan.neurons, int(scan.slope), BLOCK, **OPTIONS)
 
 
 @cache
@@ -72,9 +72,9 @@ def _made(program: RowProgram, name: str, lines: Source) -> Any:
     """The function of this source. Triton reads it through linecache, as Python's own tracebacks do."""
     file, source = f"<rows {program.encoded.hex()} {name}>", "\n".join(lines) + "\n"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    found: dict[str, Any] = {"tl": tl, "_slope": _slope, "__name__": __name__}
+    found: dict[str, Any] = {"tl": tl, "slope": slope, "__name__": __name__}
     exec(compile(source, file, "exec"), found)  # written here, from numbers alone
-    return _jit(found[name])
+    return jitted(found[name])
 
 
 def _forward(program: RowProgram) -> Source:
@@ -171,7 +171,7 @@ def _spikes_back(program: RowProgram) -> Source:
             yield f"        t = {by} * z"
             yield f"        {by} = {by} * (1 - z)"
             yield from _shared_out(line, BY)
-    yield "        t = by_z * _slope(u, surrogate, SLOPE)"
+    yield "        t = by_z * slope(u, surrogate, SLOPE)"
     if program.held >= 0:
         yield "        t = tl.where(free, t, none)"
     yield from _shared_out(program.condition, BY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,32 +27,29 @@ class Ends(NamedTuple):
 
 def scan_job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
     """Sizes for the kernel, and the coefficients laid out for them."""
-    sizes, values = _laid_out(x, found)
-    double, threads = x.dtype == torch.float64, torch.get_num_threads()
-    slope = () if found.slope is None else found.slope
-    return Scan(*sizes, found.rows, found.reset, double, threads, *slope), values
+    sizes, values, how = _laid_out(x, found)
+    return Scan(*sizes, found.rows, found.reset, *how), values
 
 
 def rows_job(x: Tensor, found: RowEquations) -> tuple[RowScan, Tensor]:
     """The same for a population that says its rows."""
-    sizes, values = _laid_out(x, found)
-    double, threads = x.dtype == torch.float64, torch.get_num_threads()
-    slope = () if found.slope is None else found.slope
-    return RowScan(*sizes, found.program, double, threads, *slope), values
+    sizes, values, how = _laid_out(x, found)
+    return RowScan(*sizes, found.program, *how), values
 
 
-def _laid_out(x: Tensor, found: Equations | RowEquations) -> tuple[tuple[int, int, int], Tensor]:
-    """Steps, batch and neurons for the kernel, and the coefficients for them."""
+def _laid_out(x: Tensor, found: Equations | RowEquations) -> tuple[tuple[int, int, int], Tensor, tuple[Any, ...]]:
+    """Steps, batch and neurons for the kernel; the coefficients for them; precision, threads and surrogate."""
     steps, batch = x.shape[:2]
     values, neurons = found.values, found.values.shape[1]
     if neurons < _SHORT and batch > 1:
         values, neurons, batch = found.repeated(batch), neurons * batch, 1
-    return (steps, batch, neurons), values
+    slope = () if found.slope is None else found.slope
+    return (steps, batch, neurons), values, (x.dtype == torch.float64, torch.get_num_threads(), *slope)
 
 
 def _shared(state: Tensor) -> bool:
     """Whether all samples have one memory, as before the first step."""
-    return state.stride(0) == 0 and state[0].is_contiguous()
+    return len(state) > 0 and state.stride(0) == 0 and state[0].is_contiguous()
 
 
 def _address(array: Tensor | None) -> int:

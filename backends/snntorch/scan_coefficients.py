@@ -33,8 +33,21 @@ _SLOPES = {
 _DTYPES = (torch.float32, torch.float64)
 
 
+class _Repeated:
+    """What has a row of values for each coefficient."""
+
+    values: Tensor
+    _repeats: dict[int, Tensor]
+
+    def repeated(self, batch: int) -> Tensor:
+        """The values for a batch laid out as one row, (coefficients, batch * neurons)."""
+        if batch not in self._repeats:
+            self._repeats[batch] = self.values.repeat(1, batch)
+        return self._repeats[batch]
+
+
 @dataclass(frozen=True)
-class Equations:
+class Equations(_Repeated):
     """What the kernel computes for a population.
 
     Attributes:
@@ -51,15 +64,9 @@ class Equations:
     trained: frozenset[str] = frozenset()
     _repeats: dict[int, Tensor] = field(default_factory=dict)
 
-    def repeated(self, batch: int) -> Tensor:
-        """The values for a batch laid out as one row, (8, batch * neurons)."""
-        if batch not in self._repeats:
-            self._repeats[batch] = self.values.repeat(1, batch)
-        return self._repeats[batch]
-
 
 @dataclass(frozen=True)
-class RowEquations:
+class RowEquations(_Repeated):
     """What the kernel computes for a population that is none of :class:`hasn.kernels.Rows`.
 
     Attributes:
@@ -72,12 +79,6 @@ class RowEquations:
     values: Tensor
     slope: tuple[Slope, float] | None
     _repeats: dict[int, Tensor] = field(default_factory=dict)
-
-    def repeated(self, batch: int) -> Tensor:
-        """The values for a batch laid out as one row, (coefficients, batch * neurons)."""
-        if batch not in self._repeats:
-            self._repeats[batch] = self.values.repeat(1, batch)
-        return self._repeats[batch]
 
 
 def equations(population: Population) -> Equations | RowEquations | None:

@@ -23,7 +23,7 @@ from hasn.kernels import Reset, Rows, Scan, Slope
 
 #: Threads of a program: neurons are independent, and small programs fill the GPU evenly.
 BLOCK = 128
-_OPTIONS = {"num_warps": BLOCK // 32, "enable_fp_fusion": False}
+OPTIONS = {"num_warps": BLOCK // 32, "enable_fp_fusion": False}
 
 # What a Triton function reads from outside has to be a constexpr.
 _ONE_ROW, _CURRENT_FIRST = tl.constexpr(int(Rows.ONE)), tl.constexpr(int(Rows.CURRENT_FIRST))
@@ -32,7 +32,7 @@ _ATAN, _FAST_SIGMOID = tl.constexpr(int(Slope.ATAN)), tl.constexpr(int(Slope.FAS
 _SIGMOID, _TRIANGULAR = tl.constexpr(int(Slope.SIGMOID)), tl.constexpr(int(Slope.TRIANGULAR))
 
 
-def _jit(function: Callable[..., Any]) -> Any:
+def jitted(function: Callable[..., Any]) -> Any:
     """Sizes change from call to call, and are not worth a compilation each."""
     return triton.jit(do_not_specialize=("steps", "states", "neurons"))(function)
 
@@ -64,7 +64,7 @@ def scan_forward(
 ) -> None:
     """All steps of a population: :func:`hasn.kernels.scan_forward` with tensors, all on one device, for addresses."""
     count = scan.batch * scan.neurons
-    with _on(x):
+    with on_device_of(x):
         _forward[(triton.cdiv(count, BLOCK),)](
             coefficients,
             x,
@@ -79,7 +79,7 @@ def scan_forward(
             int(scan.reset),
             bool(states.shared),
             BLOCK,
-            **_OPTIONS,
+            **OPTIONS,
         )
 
 
@@ -88,14 +88,14 @@ def scan_backward(
 ) -> None:
     """The adjoint: :func:`hasn.kernels.scan_backward` with tensors for addresses."""
     count = scan.batch * scan.neurons
-    with _on(out):
+    with on_device_of(out):
         _backward[(triton.cdiv(count, BLOCK),)](
             coefficients,
             gradient,
             *states[:4],
             out,
             before,
-            _surrogate(scan.parameter, out.dtype, out.device),
+            surrogate_numbers(scan.parameter, out.dtype, out.device),
             scan.steps,
             count,
             scan.neurons,
@@ -103,22 +103,22 @@ def scan_backward(
             int(scan.reset),
             int(scan.slope),
             BLOCK,
-            **_OPTIONS,
+            **OPTIONS,
         )
 
 
-def _on(x: Tensor) -> AbstractContextManager[Any]:
+def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
     """Triton launches on torch's current device, which need not be the tensors'."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 @lru_cache(maxsize=64)
-def _surrogate(parameter: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def surrogate_numbers(parameter: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """p, p/2 and pi/2 p in the arrays' type: Triton would make a float argument float32."""
     return torch.tensor([parameter, parameter / 2, 1.5707963267948966 * parameter], dtype=dtype, device=device)
 
 
-@_jit
+@jitted
 def _forward(  # type: ignore[no-untyped-def]
     k, x, v_given, c_given, v_end, c_end, out, before, after, steps, states, neurons,
     ROWS: tl.constexpr, RESET: tl.constexpr, SHARED: tl.constexpr, BLOCK: tl.constexpr,
@@ -164,7 +164,7 @@ def _forward(  # type: ignore[no-untyped-def]
         tl.store(c_end + at, c, here)
 
 
-@_jit
+@jitted
 def _backward(  # type: ignore[no-untyped-def]
     k, gradient, v_given, c_given, v_end, c_end, out, before, surrogate, steps, states, neurons,
     ROWS: tl.constexpr, RESET: tl.constexpr, SLOPE: tl.constexpr, BLOCK: tl.constexpr,
@@ -188,7 +188,7 @@ def _backward(  # type: ignore[no-untyped-def]
             v = v + given
         else:
             u = tl.load(before + now, here)
-            d = _slope(u - threshold, surrogate, SLOPE)
+            d = slope(u - threshold, surrogate, SLOPE)
             if RESET == _TO_ZERO:
                 z = (u > threshold).to(v.dtype)
                 v = v * (1 - z) + (given + v * (jump - u)) * d
@@ -211,8 +211,8 @@ def _backward(  # type: ignore[no-untyped-def]
         tl.store(c_end + at, c, here)
 
 
-@_jit
-def _slope(u, surrogate, SLOPE: tl.constexpr):  # type: ignore[no-untyped-def]
+@jitted
+def slope(u, surrogate, SLOPE: tl.constexpr):  # type: ignore[no-untyped-def]
     """dz/du, as snntorch.surrogate 1.0 defines it."""
     p = tl.load(surrogate)
     d = u * 0 + 1

@@ -92,7 +92,7 @@ class RowProgram:
     def coefficients(self) -> int:
         """How many it numbers."""
         lines = (*self.rows, *self.resets, *(() if self.condition is None else (self.condition,)))
-        numbers = [n for line in lines for n in (line.gain, line.bias, *(by for _, by in line.terms))]
+        numbers: list[int] = [n for line in lines for n in (line.gain, line.bias, *(by for _, by in line.terms))]
         return max(*numbers, self.held, NONE) + 1
 
     @cached_property

@@ -136,7 +136,7 @@ def scan_backward(scan: Scan, coefficients: int, gradient: int, states: States, 
     """
     if states.shared:
         raise ValueError("the way back starts at the end, and every sample has final states of its own")
-    if before == 0 and scan.reset is not Reset.NONE:
+    if before == 0 and scan.reset is not Reset.NONE and scan.steps * scan.batch * scan.neurons:
         raise ValueError("the way back through a reset needs v before it")
     _call(True, scan, coefficients, gradient, states, (out, before, 0))()
 

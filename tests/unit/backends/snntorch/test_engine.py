@@ -98,6 +98,16 @@ def test_gradients_are_the_step_loops(name: str, with_kernels: bool, monkeypatch
     assert_close(gradients(fused, given(name)), gradients(steps, given(name)), 1e-5)
 
 
+@pytest.mark.parametrize("name", ["two states", "readout, reset to zero", "moving thresholds", "held"])
+@pytest.mark.parametrize("engine", ["steps", "fused"])
+def test_a_batch_of_nothing_gives_nothing(name: str, engine: str) -> None:
+    x = given(name)[:, :0].requires_grad_()
+    (made,) = outputs(compiled(name, engine, precision="float32"), x).values()
+    assert made.shape == (14, 0, *net(name)[0].nodes["output"].output_type["output"])
+    made.sum().backward()
+    assert x.grad.shape == x.shape
+
+
 def test_a_cycles_gradient_costs_no_more_for_every_step() -> None:
     """That of x[t] is as large as x: one for every step would take T times as long."""
     made = outputs(compiled("recurrent", "fused", precision="float32"), given("recurrent").requires_grad_())

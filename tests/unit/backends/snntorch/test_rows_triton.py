@@ -160,8 +160,8 @@ def test_compiled_for_a_gpu_nothing_is_contracted(bits: int, monkeypatch: pytest
         kinds = {name: (sizes | {"is_free": "*u8"}).get(name, f"*fp{bits}") for name in function.arg_names}
         source = triton.compiler.ASTSource(fn=function, signature=kinds, constexprs=constants)
         target, counts = compiler.GPUTarget("cuda", 90, 32), {}
-        for fusion in (module._OPTIONS["enable_fp_fusion"], True):
-            built = triton.compile(source, target=target, options={**module._OPTIONS, "enable_fp_fusion": fusion})
+        for fusion in (module.OPTIONS["enable_fp_fusion"], True):
+            built = triton.compile(source, target=target, options={**module.OPTIONS, "enable_fp_fusion": fusion})
             counts[fusion] = len(re.findall(rf"\bfma[\w.]*f{bits}", built.asm["ptx"]))
         assert counts[False] == 0
         assert counts[True] > counts[False]

@@ -227,8 +227,8 @@ def test_compiled_for_a_gpu_nothing_is_contracted(
     kinds = {name: sizes.get(name, f"*fp{bits}") for name in module._forward.arg_names}
     source = triton.compiler.ASTSource(fn=module._forward, signature=kinds, constexprs=constants)
     target, counts = compiler.GPUTarget("cuda", architecture, 32), {}
-    for fusion in (module._OPTIONS["enable_fp_fusion"], True):
-        made = triton.compile(source, target=target, options={**module._OPTIONS, "enable_fp_fusion": fusion})
+    for fusion in (module.OPTIONS["enable_fp_fusion"], True):
+        made = triton.compile(source, target=target, options={**module.OPTIONS, "enable_fp_fusion": fusion})
         counts[fusion] = len(re.findall(rf"\bfma[\w.]*f{bits}", made.asm["ptx"]))
     assert counts[False] == 0
     assert counts[True] > 0
