@@ -89,18 +89,19 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
     return given
 
 
-def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None) -> Iterator[Signals]:
+def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None, first: int = 0) -> Iterator[Signals]:
     """The same, checked and converted piece by piece: what lies in a file stays there until its steps come.
 
     Args:
         numbers: that all nodes of a piece hold at most; None: one piece.
+        first: number of the first step.
 
     Raises:
         InputError: as above; values that are not finite are found when their piece comes.
     """
     shapes = {source.name: source.shape for source in program.of(Source)}
     if numbers is None:
-        return iter([signals(program, inputs, steps)])
+        return iter([signals(program, inputs, steps, first=first)])
     if not shapes:
         total, batch = signals(program, inputs, steps).steps, 1
         arrays: dict[str, NDArray[Any]] = {}
@@ -115,7 +116,7 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None)
     def pieces() -> Iterator[Signals]:
         for t in range(0, total, size):
             now = {name: array[t : t + size] for name, array in arrays.items()} or None
-            yield signals(program, now, min(size, total - t), first=t)
+            yield signals(program, now, min(size, total - t), first=first + t)
 
     return pieces()
 
