@@ -133,7 +133,10 @@ def test_what_was_not_recorded_is_named() -> None:
     assert (found.unknown, found.spikes, set(found.connections)) == (("n2",), {"n5": 24}, {"n1"})
     assert found.synaptic_operations == {"input": 48}
     for total in ("total_spikes", "total_synaptic_operations", "total"):
-        with pytest.raises(InputError, match=r"node 'n2' counts: its spikes were not recorded.*Record 'spikes' of all nodes, or 'counts'"):
+        with pytest.raises(
+            InputError,
+            match=r"node 'n2' counts: its spikes were not recorded.*Record 'spikes' of all nodes, or 'counts'",
+        ):
             getattr(found, total)
 
 
