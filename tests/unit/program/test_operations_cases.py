@@ -37,6 +37,14 @@ def origin(program: Program, name: str) -> Any:
     return program.node(name)
 
 
+def stored(matrix: Any) -> Any:
+    """How many synapses that are not 0 lead from each element to each result: several may join the same two."""
+    found = np.zeros(matrix.shape, dtype=int)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    np.add.at(found, (rows, matrix.indices), matrix.data != 0)
+    return found
+
+
 class Walk:
     """Who shows which events to the next, at every step of one sample; None: numbers."""
 
@@ -45,8 +53,8 @@ class Walk:
         self.shows: dict[str, list[Any]] = {node.name: [] for node in program.nodes}
         self.took: dict[str, list[Any]] = {node.name: [] for node in program.nodes}
         self.operations: dict[str, int] = {}
-        self.patterns = {
-            node.name: node.map.matrix(node.given).toarray() != 0 for node in program.of(Connection) if not passes(node)
+        self.synapses = {
+            node.name: stored(node.map.matrix(node.given)) for node in program.of(Connection) if not passes(node)
         }
         for t in range(steps + UNDER_WAY):
             for node in program.nodes:
@@ -71,8 +79,8 @@ class Walk:
         taken = quiet
         for _, events in arriving:
             if events is not None and not passes(node):
-                self._count(node.name, self.patterns[node.name][:, events].sum())
-                events = self.patterns[node.name][:, events].any(axis=1)
+                self._count(node.name, self.synapses[node.name][:, events].sum())
+                events = self.synapses[node.name][:, events].any(axis=1)
             taken = None if events is None or taken is None else taken | events
         if not passes(node):
             return taken if t < self.steps else quiet  # after the end nothing is sent
