@@ -45,6 +45,12 @@ def stored(matrix: Any) -> Any:
     return found
 
 
+def by_delay(node: Any) -> Any:
+    """(steps, matrix) of the synapses of each delay, where a map's synapses have delays of their own."""
+    late = getattr(node.map, "delay", None) is not None
+    return node.map.parts(node.given) if late else ((0, node.map.matrix(node.given)),)
+
+
 class Walk:
     """Who shows which events to the next, at every step of one sample; None: numbers."""
 
@@ -54,8 +60,11 @@ class Walk:
         self.took: dict[str, list[Any]] = {node.name: [] for node in program.nodes}
         self.operations: dict[str, int] = {}
         self.synapses = {
-            node.name: stored(node.map.matrix(node.given)) for node in program.of(Connection) if not passes(node)
+            node.name: [(steps, stored(matrix)) for steps, matrix in by_delay(node)]
+            for node in program.of(Connection)
+            if not passes(node)
         }
+        self.came: dict[tuple[str, str, int], Any] = {}
         for t in range(steps + UNDER_WAY):
             for node in program.nodes:
                 edges = [
@@ -77,11 +86,16 @@ class Walk:
                 return None
             return self.sent[node.name][t] if t < self.steps else quiet
         taken = quiet
-        for _, events in arriving:
+        for source, events in arriving:
+            result = events
             if events is not None and not passes(node):
-                self._count(node.name, self.synapses[node.name][:, events].sum())
-                events = self.synapses[node.name][:, events].any(axis=1)
-            taken = None if events is None or taken is None else taken | events
+                self.came[node.name, source, t] = events
+                result = quiet
+                for steps, synapses in self.synapses[node.name]:
+                    self._count(node.name, synapses[:, events].sum())
+                    before = self.came.get((node.name, source, t - steps))
+                    result = result if before is None else result | synapses[:, before].any(axis=1)
+            taken = None if result is None or taken is None else taken | result
         if not passes(node):
             return taken if t < self.steps else quiet  # after the end nothing is sent
         self.took[node.name].append(taken)
