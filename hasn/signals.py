@@ -32,7 +32,7 @@ class Signals:
     batched: bool
 
 
-def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, before: int = 0) -> Signals:
+def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0) -> Signals:
     """Check what a user passes as inputs.
 
     Args:
@@ -40,7 +40,7 @@ def signals(program: Program, inputs: Any, steps: int | None = None, time: bool 
         inputs: an array (T, *shape) or (T, batch, *shape), or {Input node: array}; without the T if not ``time``.
         steps: T, for a graph without Inputs.
         time: whether the arrays start with time.
-        before: steps that came before these in the user's arrays.
+        first: number of the first step.
 
     Raises:
         InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
@@ -58,7 +58,7 @@ def signals(program: Program, inputs: Any, steps: int | None = None, time: bool 
             )
         return Signals({}, int(steps or 1), 1, False)
     arrays = {
-        name: _numbers(name, _shaped(name, given[name], shape, time), before if time else None)
+        name: _numbers(name, _shaped(name, given[name], shape, time), first if time else None)
         for name, shape in shapes.items()
     }
     return _together(arrays, shapes, steps)
@@ -115,7 +115,7 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None)
     def pieces() -> Iterator[Signals]:
         for t in range(0, total, size):
             now = {name: array[t : t + size] for name, array in arrays.items()} or None
-            yield signals(program, now, min(size, total - t), before=t)
+            yield signals(program, now, min(size, total - t), first=t)
 
     return pieces()
 
@@ -150,8 +150,8 @@ def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
     return array
 
 
-def _numbers(name: str, array: NDArray[Any], before: int | None) -> NDArray[np.float64]:
-    """The same in float64; ``before``: see :func:`signals`, None: there is no time to speak of."""
+def _numbers(name: str, array: NDArray[Any], first: int | None) -> NDArray[np.float64]:
+    """The same in float64; ``first``: number of the first step, None: there is no time to speak of."""
     numbers = array.astype(np.float64)
     finite = np.isfinite(numbers)
     if not finite.all():
@@ -160,7 +160,7 @@ def _numbers(name: str, array: NDArray[Any], before: int | None) -> NDArray[np.f
             "the input has a value that is not finite",
             node=name,
             parameter="inputs",
-            got=f"{numbers[where]} at index {(where[0] + before, *where[1:]) if before is not None else where[1:]}",
+            got=f"{numbers[where]} at index {(where[0] + first, *where[1:]) if first is not None else where[1:]}",
             wanted="finite numbers",
             way_out="Clean the data first (np.nan_to_num, or drop the sample).",
         )
