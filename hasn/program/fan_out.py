@@ -6,6 +6,7 @@ their windows and are never unrolled; a map of another kind answers from its spa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
 from itertools import product
 from typing import Any, TypeAlias
@@ -17,6 +18,24 @@ from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sh
 
 Integers: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A map that is a sparse matrix."""
+
+    entries: Any
+
+    def matrix(self, shape: Shape) -> Any:
+        """The matrix itself."""
+        return self.entries
+
+
+def by_delay(of: Any, shape: Shape) -> tuple[tuple[int, Any], ...]:
+    """(steps, map): a map whose synapses have delays of their own, in parts; any other is one."""
+    if getattr(of, "delay", None) is None:
+        return ((0, of),)
+    return tuple((int(steps), Stored(matrix)) for steps, matrix in of.parts(shape))
 
 
 @singledispatch

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.cycles import cycles
-from hasn.program.fan_out import Bools, Integers, fan_out, reached
+from hasn.program.fan_out import Bools, Integers, by_delay, fan_out, reached
 from hasn.program.maps import Identity, Pooling
 from hasn.program.model import Connection, Neurons, Program, Shape, Sink, Source, Threshold
 
@@ -117,7 +117,8 @@ class Routes:
         for source, delay in self._arriving(name).values():
             if isinstance(node, Connection) and not self._passes_on(name):
                 shape = node.given if node.given is not None else self.nodes[source].shape
-                yield Route(source, name, name, delay, node.map, shape)
+                for late, part in by_delay(node.map, shape):
+                    yield Route(source, name, name, delay + late, part, shape)
             elif isinstance(node, Neurons | Threshold) and not isinstance(self.nodes[source], Connection):
                 yield Route(source, f"{source} -> {name}", name, delay, None, node.shape)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from hasn.program.fan_out import fan_out, reached
+from hasn.program.fan_out import Stored, fan_out, reached
 from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling
 
 RNG = np.random.default_rng(5)
@@ -75,16 +74,6 @@ def test_events_reach_what_torch_says(name: str) -> None:
     found = reached(of, events)
     np.testing.assert_array_equal(found, wanted.numpy())
     assert 0 < found.mean() < 1
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A map that hasn does not know."""
-
-    entries: Any
-
-    def matrix(self, shape: tuple[int, ...]) -> Any:
-        return self.entries
 
 
 def test_a_map_of_another_kind_answers_from_its_matrix() -> None:

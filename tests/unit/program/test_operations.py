@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import hasn
 from hasn.counts import Counts, Operations, counts_of, tallied
@@ -114,6 +116,28 @@ def test_events_meet_where_delays_bring_them_together() -> None:
     found = counted(net, {"i": np.zeros((6, 1, 2))}, {"n": spikes, "m": np.zeros((6, 1, 5))})
     # element 1 arrives straight at 0 and 5, late at 2 (and at 7, after the end); element 0 at 2, both ways at once
     assert found.synaptic_operations == {"i": 0, "n": 3 * 2, "a": 3 * 5}
+
+
+def test_synapses_with_delays_of_their_own_send_when_their_event_arrives() -> None:
+    """One element reaches two results, the second two steps later; a matrix behind them sums over both."""
+
+    @dataclass(frozen=True)
+    class Late:
+        delay: Any = (0, 2)
+        bias: None = None
+
+        def parts(self, shape: Any) -> Any:
+            return ((0, csr_array([[1.0], [0.0]])), (2, csr_array([[0.0], [1.0]])))
+
+    net = chain(D.linear(2, 1), nir.Linear(np.ones((3, 2))), D.linear(4, 3), D.lif(4), given=(1,), result=(4,))
+    program = hasn.lower(net, dt=DT)
+    nodes = tuple(replace(node, map=Late()) if node.name == "n1" else node for node in program.nodes)
+    x = np.zeros((6, 1, 1))
+    x[[0, 2, 5]] = 1
+    found = counts_of(replace(program, nodes=nodes), {"input": x}, {"n4": np.zeros((6, 1, 4))}, 6, 1)
+    # n1 sends at 0, 2 (both results) and 5, and at 4 from step 2; what would come at 7 is after the end
+    assert found.synaptic_operations == {"input": 3 * 2, "n1": 5 * 3, "n2": 4 * 3 * 4}
+    assert found.connections["n1"].synapses == 2
 
 
 def test_a_loop_without_a_population_sends_numbers() -> None:

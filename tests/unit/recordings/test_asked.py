@@ -13,7 +13,7 @@ import pytest
 import hasn
 from hasn.errors import HasnError, InputError, OptionError
 from hasn.recording import Recording
-from hasn.recordings.events import Events, SpikeTrains
+from hasn.recordings.events import Collected, Events, SpikeTrains
 from hasn.testing.interpreter import ProgramInterpreter
 from tests.graphs import DT, Draw, graph, inp, out, small_net, spikes
 
@@ -167,10 +167,13 @@ def test_what_is_not_there_is_refused_by_name() -> None:
         (net, {"record": {"voltages": {"grid": [(2, 0)]}}}, r"tuples within \(2, 3\)"),
         (grid, {"record": {"voltages": {"n2": [1, 1]}}}, "each once"),
         (grid, {"record": {"voltages": {"n2": [-1]}}}, "numbers from 0 to 4"),
+        (grid, {"record": {"voltages": {"n2": [5]}}}, "numbers from 0 to 4"),
         (grid, {"record": {"voltages": {"n2": [0.5]}}}, "numbers from 0 to 4"),
         (grid, {"record": {"voltages": 3}}, "not the names of nodes; got 3"),
         (grid, {"every": 0}, "every: not a number of steps or spikes; got 0; wanted an integer >= 1"),
+        (grid, {"every": True}, "every: not a number of steps or spikes; got True"),
         (grid, {"last": 1.5}, "last: not a number"),
+        (grid, {"last": 0}, "last: not a number"),
         (grid, {"record": "voltages", "last": 2}, "last: no spikes are recorded"),
         (grid, {"record": "rates", "rate_tau": 0}, "rate_tau: not a time; got 0; wanted seconds > 0"),
     ]:  # fmt: skip
@@ -208,6 +211,7 @@ def test_what_was_chosen_travels(tmp_path: Path, everything: Recording) -> None:
             np.testing.assert_array_equal(back.series[group][name], array)
     assert (back.steps, back.every, back.counts) == (50, 4, found.counts)
     assert back.neurons["spikes"]["n2"].tolist() == [4, 1]
+    np.testing.assert_array_equal(Recording.load(tmp_path / "r.npz", mapped=True).rates["n4"], found.rates["n4"])
     with pytest.raises(HasnError, match="node 'n2' spikes: NIR data know whole nodes alone; got 2 chosen neurons"):
         found.to_nir()
 
@@ -217,6 +221,15 @@ def test_events_of_a_dense_array_and_back() -> None:
     events = Events.of(dense)
     assert events.neuron.max() == 11
     np.testing.assert_array_equal(events.dense(), dense)
+
+
+def test_steps_beyond_31_bits_are_kept() -> None:
+    collected = Collected((2,), None, None)
+    collected.add(np.ones((3, 1, 2), dtype=bool))
+    assert collected.events(1, True).step.dtype == np.int32
+    collected._steps = 2**31
+    collected.add(np.eye(2, dtype=bool)[:, np.newaxis])
+    assert collected.events(1, True).step.tolist() == [0, 0, 1, 1, 2, 2, 2**31, 2**31 + 1]
 
 
 def test_a_long_run_that_counts_keeps_its_memory() -> None:
