@@ -51,6 +51,7 @@ class State:
         structure: :attr:`Executable.structure` of the network it belongs to.
         batch: samples, or None before the first step.
         batched: whether the inputs have a batch axis.
+        step: number of the next step.
         content: the backend's own; a copy, which later steps do not change.
     """
 
@@ -58,6 +59,7 @@ class State:
     structure: str
     batch: int | None
     batched: bool
+    step: int
     content: Any
 
 
@@ -99,6 +101,7 @@ class Executable(ABC):
         self.precision = precision
         self._batch: int | None = None
         self._batched = False
+        self._now = 0  # number of the stream's next step
 
     # --- whole sequences
 
@@ -169,7 +172,7 @@ class Executable(ABC):
         Raises:
             InputError: the data does not fit the Inputs, is not finite, or changes the batch.
         """
-        given = signals(self.program, inputs_t, time=False)
+        given = signals(self.program, inputs_t, time=False, first=self._now)
         if self._batch is None:
             self._start_stream(given.batch)  # first: if it raises, no stream is running
             self._batch, self._batched = given.batch, given.batched
@@ -182,17 +185,18 @@ class Executable(ABC):
                 way_out="Call reset() first.",
             )
         values = self._step({name: array[0] for name, array in given.values.items()})
+        self._now += 1
         return StepResult({name: np.asarray(value if self._batched else value[0]) for name, value in values.items()})
 
     def reset(self) -> None:
         """Back to the initial state: the next step is step 0, and may have another batch."""
-        self._batch, self._batched = None, False
+        self._batch, self._batched, self._now = None, False, 0
         self._end_stream()
 
     def state(self) -> State:
         """A copy of the stream's state: membrane potentials, currents and spikes under way."""
         content = None if self._batch is None else self._state()
-        return State(self.backend, self.structure, self._batch, self._batched, content)
+        return State(self.backend, self.structure, self._batch, self._batched, self._now, content)
 
     def load_state(self, state: State) -> None:
         """Continue from a state that :meth:`state` gave, of this executable or another of the same network.
@@ -213,7 +217,7 @@ class Executable(ABC):
         if state.batch is not None:
             self._start_stream(state.batch)
             self._load_state(state.content)
-            self._batch, self._batched = state.batch, state.batched
+            self._batch, self._batched, self._now = state.batch, state.batched, state.step
 
     @abstractmethod
     def _start_stream(self, batch: int) -> None:

@@ -1,16 +1,16 @@
-"""Input data: from what a user passes to float arrays (T, batch, *shape), one for each Input."""
+"""Input data: from what a user passes to float arrays (T, batch, *shape), one for each Input and each drawn input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError
-from hasn.program.model import Program, Source
+from hasn.program.model import Program
 
 Shape = tuple[int, ...]
 
@@ -20,7 +20,7 @@ class Signals:
     """Checked input data.
 
     Attributes:
-        values: Input node -> float64 (T, batch, *shape).
+        values: Input or drawn input -> float64 (T, batch, *shape).
         steps: T.
         batch: samples.
         batched: whether the user's arrays had a batch axis.
@@ -32,19 +32,26 @@ class Signals:
     batched: bool
 
 
-def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True) -> Signals:
-    """Check what a user passes as inputs.
+def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0) -> Signals:
+    """Check what a user passes as inputs, and draw what the network draws itself.
 
     Args:
         program: its Sources say which arrays are wanted, and their shapes.
         inputs: an array (T, *shape) or (T, batch, *shape), or {Input node: array}; without the T if not ``time``.
         steps: T, for a graph without Inputs.
         time: whether the arrays start with time.
+        first: number of the first step, for what is drawn.
 
     Raises:
         InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
     """
-    shapes = {source.name: source.shape for source in program.of(Source)}
+    found = _given(program, inputs, steps, time)
+    drawn = program.drawn_values(first, found.steps, found.batch)
+    return replace(found, values={**found.values, **drawn}) if drawn else found
+
+
+def _given(program: Program, inputs: Any, steps: int | None, time: bool) -> Signals:
+    shapes = {source.name: source.shape for source in program.inputs}
     given = _by_name(inputs, shapes)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
         raise InputError("no such number of steps", parameter="steps", got=repr(steps), wanted="an integer >= 1")

@@ -22,7 +22,7 @@ from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
-from hasn.program.model import Neurons, Program, Sink
+from hasn.program.model import Connection, Neurons, Program, Sink
 from hasn.signals import Signals
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
@@ -170,7 +170,7 @@ class SnnTorchExecutable(Executable):
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset
-            for parameter in ("weight", "bias", "scale"):
+            for parameter in ("weight", "bias", "scale") if isinstance(step, Connection) else ():
                 if hasattr(node, parameter):
                     trained = getattr(self.module.node(step.name), parameter)
                     setattr(node, parameter, trained.detach().cpu().numpy().copy())

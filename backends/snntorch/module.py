@@ -226,7 +226,8 @@ class SpikingNetwork(nn.Module):
         return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        shapes = {step.name: step.shape for step in self.program.of(Source)}
+        """What is given and what is drawn, from step 0 on, as the module's own tensors: (T, batch, *shape)."""
+        shapes = {step.name: step.shape for step in self.program.inputs}
         given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
         if set(given) != set(shapes) or not shapes:
             raise InputError(
@@ -244,6 +245,8 @@ class SpikingNetwork(nn.Module):
                     wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
                 )
         like = self.like
+        drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
+        given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 
     def let_go(self) -> None:

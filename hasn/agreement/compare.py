@@ -65,8 +65,9 @@ def compare(
     settings = {"method": method, "reset": reset, "timing": timing}
     program = lower(graph, dt=dt, **settings)
     given = signals(program, inputs, steps)
+    asked = replace(given, values={source.name: given.values[source.name] for source in program.inputs})
     recordings, skipped = _run_all(
-        graph, parsed, given, reference, progress, backend_options, dt=program.dt, **settings
+        graph, parsed, asked, reference, progress, backend_options, dt=program.dt, **settings
     )
     if len(recordings) < 2:
         raise OptionError(

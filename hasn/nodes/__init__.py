@@ -4,6 +4,7 @@ Here are the node types that NIR 1.0.8 does not have.
 """
 
 from hasn.nodes.adaptive import AdaptiveLIF
+from hasn.nodes.drawn import NoiseInput, PoissonInput
 from hasn.nodes.resonate import ResonateFire
 
-__all__ = ["AdaptiveLIF", "ResonateFire"]
+__all__ = ["AdaptiveLIF", "NoiseInput", "PoissonInput", "ResonateFire"]

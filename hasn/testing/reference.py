@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from hasn.nodes import AdaptiveLIF, ResonateFire
+from hasn.testing.drawn import DRAWN, DrawnInput
 from hasn.testing.layers import STATELESS
 from hasn.testing.structure import NEURONS, Shape, Structure, structure
 
@@ -40,12 +41,20 @@ class Reference:
     scale: float = 0.0
 
 
-def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, reset: str, timing: str) -> Reference:
-    """Run a graph on inputs (T, batch, *shape), one array for each Input."""
+def run(
+    graph: nir.NIRGraph,
+    inputs: dict[str, Array],
+    dt: float,
+    method: str,
+    reset: str,
+    timing: str,
+    steps: int = 0,
+) -> Reference:
+    """Run a graph on inputs (T, batch, *shape), one array for each Input; ``steps``: T of a graph that has none."""
     found = structure(graph, timing)
     log: Log = {name: defaultdict(list) for name in found.nodes}
     scale = 0.0
-    steps, batch = next(iter(inputs.values())).shape[:2]
+    steps, batch = next(iter(inputs.values())).shape[:2] if inputs else (steps, 1)
 
     def neurons(name: str, shape: Shape) -> Cell:
         return Neurons(found.nodes[name], shape, dt, method, reset)
@@ -81,7 +90,7 @@ def walk(
         steps, batch: T, and samples.
     """
     cells = {
-        name: neurons(name, (batch, *found.shapes[name])) if isinstance(node, NEURONS) else make_node(node, dt)
+        name: neurons(name, (batch, *found.shapes[name])) if isinstance(node, NEURONS) else make_node(name, node, dt)
         for name, node in found.nodes.items()
     }
     before: dict[str, Array] = {}
@@ -107,10 +116,12 @@ def stacked(log: Log, what: str) -> dict[str, Array]:
 # --- nodes: each is a function (x, log) -> y with its state inside
 
 
-def make_node(node: Any, dt: float) -> Cell:
+def make_node(name: str, node: Any, dt: float) -> Cell:
     """The behaviour of a node that is no population of neurons."""
     if isinstance(node, nir.Delay):
         return DelayLine(node.delay, dt)
+    if isinstance(node, DRAWN):
+        return DrawnInput(name, node, dt)
     if isinstance(node, nir.Threshold):
         return lambda x, log: fire(x, node.threshold, log)
     return lambda x, log: STATELESS[type(node)](node, x)

@@ -11,7 +11,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.nodes import AdaptiveLIF, ResonateFire
+from hasn.nodes import AdaptiveLIF, NoiseInput, PoissonInput, ResonateFire
+from hasn.testing.drawn import DRAWN
 from hasn.testing.layers import STATELESS
 
 Pair = tuple[str, str]
@@ -90,7 +91,7 @@ def late_edges(
     """Edges that deliver the value of the step before: feedback, and on "hardware" whatever crosses the network."""
     hops: set[Pair] = set()
     if timing == "hardware":
-        fires = (nir.Threshold, *NEURONS)
+        fires = (nir.Threshold, *NEURONS, *DRAWN)
         hops = {(a, b) for a, b in edges if (a in inputs or isinstance(nodes[a], fires)) and b not in outputs}
     feedback: set[Pair] = set()
     done: set[str] = set()
@@ -135,6 +136,7 @@ def own_shape(node: Any) -> Shape | None:
     if isinstance(node, nir.Affine | nir.Linear):
         return (*node.weight.shape[:-2], node.weight.shape[-1])
     elementwise = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay", **dict.fromkeys(NEURONS, "r")}
+    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
     if isinstance(node, nir.Input | nir.Output | nir.Flatten):

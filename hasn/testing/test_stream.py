@@ -20,6 +20,7 @@ FOR_LAVA = (
     "heterogeneous_delays_between_populations",  # spikes under way
     "delay_of_a_graded_signal",  # real numbers under way
     "recurrence_through_biased_affine",  # a feedback edge, a bias with a first step
+    "noise_into_a_loop",  # a drawn input that goes on
     "two_populations_in_a_loop",  # a loop that cannot be retimed
     "two_inputs_two_outputs-hardware",  # hardware time
     "shifted_neurons_must_not_run_ahead",  # shifts and initial values

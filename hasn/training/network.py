@@ -15,7 +15,7 @@ from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.program.fuse import fuse
-from hasn.program.model import Edge, Program, Sink, Source
+from hasn.program.model import Edge, Program, Sink
 from hasn.training.learnable import Learnable
 from hasn.training.losses import full
 
@@ -154,4 +154,4 @@ def _watched(program: Program) -> Program:
 
 def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:
     """Input -> its shape."""
-    return {source.name: source.shape for source in program.of(Source)}
+    return {source.name: source.shape for source in program.inputs}
