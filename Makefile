@@ -68,6 +68,7 @@ mutants: setup
 lint: $(DONE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.advice
 
 # The rooms are mapped into hasn by setup.py, which no type checker sees: check the installed package.
 types: $(DONE)

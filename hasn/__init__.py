@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hasn.agreement import Comparison, Divergence, compare
     from hasn.backend import Backend, BackendInfo, list_backends
+    from hasn.backends.snntorch.training.api import train
+    from hasn.backends.snntorch.training.result import TrainResult
     from hasn.compiler import compile
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantise import quantise
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
     from hasn.recording import Counts, Recording
-    from hasn.training.api import train
-    from hasn.training.result import TrainResult
 
 __all__ = [
     "Backend",
@@ -65,8 +65,8 @@ _HOMES = {
     "ir.save": ("save",),
     "ir.lower": ("lower",),
     "recording": ("Counts", "Recording"),
-    "training.api": ("train",),
-    "training.result": ("TrainResult",),
+    "backends.snntorch.training.api": ("train",),
+    "backends.snntorch.training.result": ("TrainResult",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

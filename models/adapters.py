@@ -193,8 +193,8 @@ def probabilities(shown: Any, read: str = "counts", *, temperature: float = 1.0,
     """Class probabilities ``p_c = exp(s_c / temperature) / sum_k exp(s_k / temperature)`` of :func:`scores`.
 
     At temperature 1, ``-log p[label]`` is the loss "rate" for "counts", and "membrane" for "max"
-    (:mod:`hasn.training.losses`). A higher temperature says less surely what it says (Guo, Pleiss, Sun & Weinberger, On
-    calibration of modern neural networks, ICML 2017).
+    (:mod:`hasn.backends.snntorch.training.losses`). A higher temperature says less surely what it says (Guo, Pleiss,
+    Sun & Weinberger, On calibration of modern neural networks, ICML 2017).
 
     Args:
         shown, read, output: see :func:`scores`.

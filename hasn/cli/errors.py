@@ -36,8 +36,8 @@ def report(error: HasnError, *, as_json: bool) -> None:
 
     Of many workers the first answers in JSON; the others' errors, which may be their own, go to stderr.
     """
+    from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show_json, stderr
-    from hasn.training.workers import rank
 
     if os.environ.get("HASN_DEBUG", "") not in ("", "0"):
         stderr.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)

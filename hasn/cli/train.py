@@ -12,7 +12,7 @@ import typer
 from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Reset, Timing, backend_options
 
 if TYPE_CHECKING:
-    from hasn.training.result import TrainResult
+    from hasn.backends.snntorch.training.result import TrainResult
 
 Data = Annotated[
     Path,
@@ -71,13 +71,13 @@ def train(
 
     With many workers: torchrun --nproc-per-node 4 --no-python hasn train model.nir ...
     """
+    from hasn.backends.snntorch.training.api import train as train_graph
+    from hasn.backends.snntorch.training.bar import ProgressBar
+    from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show, show_json, stderr
     from hasn.ir.load import load
     from hasn.ir.save import save
     from hasn.ir.whole import refuse_existing
-    from hasn.training.api import train as train_graph
-    from hasn.training.bar import ProgressBar
-    from hasn.training.workers import rank
 
     refuse_existing(out, force=force)
     options = backend_options(option)

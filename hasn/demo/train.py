@@ -9,9 +9,9 @@ from typing import Any
 import nir
 import torch
 
+import hasn
 from hasn.demo.digits import SIDE, Digits
-from hasn.training.api import train
-from hasn.training.result import Step
+from hasn.training import Step
 
 #: Adam's step size at its peak, batch, and largest shift of a training image in pixels; chosen on the training digits.
 PEAK_RATE, BATCH, SHIFT = 3e-3, 100, 1
@@ -48,7 +48,7 @@ def train_digits(
             yield _spikes(images[chosen], steps, draw), labels[chosen]
 
     with one_thread():
-        return train(
+        return hasn.train(
             graph, coded, epochs=epochs, loss="rate", seed=seed, progress=told(progress, total), **one_cycle(total)
         ).graph  # fmt: skip
 

@@ -9,9 +9,9 @@ import nir
 import numpy as np
 import torch
 
+import hasn
 from hasn.demo.delta import DeltaCode
 from hasn.demo.vowels import Utterances
-from hasn.training.api import train
 
 if TYPE_CHECKING:
     from hasn.demo.train import Progress
@@ -64,7 +64,7 @@ def train_speech(
         return torch.nn.functional.cross_entropy(voltages.mean(0) / VOLTS, speakers)
 
     with one_thread():
-        return train(
+        return hasn.train(
             graph, coded, epochs=epochs, loss=loss, seed=seed, dt=code.dt, progress=told(progress, total),
             **one_cycle(total, PEAK_RATE),
         ).graph  # fmt: skip

@@ -1,7 +1,8 @@
 """Drawn inputs: numbers from a counter, the same on every backend, in whatever order they are asked for.
 
 Philox4x32-10 (Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011) makes four words of
-32 bits of a counter (element, sample, step's low half, step's high half) and a key, the halves of ``seed XOR FNV-1a-64(name)``.
+32 bits of a counter (element, sample, step's low half, step's high half) and a key (the halves of ``seed XOR
+FNV-1a-64(name)``).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hasn.program.describe import counted
 from hasn.program.model import Neurons
 from hasn.report.facts import sized
 from hasn.report.section import Section, html_table
@@ -67,7 +68,7 @@ def machine() -> str:
     """Processor, usable cores and operating system in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processor = _processor() or platform.processor() or platform.machine()
-    return f"{processor}, {cores} cores, {platform.system()} {platform.machine()}"
+    return f"{processor}, {counted(cores, 'core')}, {platform.system()} {platform.machine()}"
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.program.describe import counted
 from hasn.report.figure import dress, new_figure
 from hasn.report.select import (
     FEW,
@@ -163,6 +164,8 @@ def _caption(comparison: Comparison, sample: int, shown: Window, panels: list[_P
         words.append(f"{left} more spiking nodes are not drawn.")
     wrong = sum(int(panel.wrong.sum()) for panel in panels if panel.wrong is not None)
     words.append(
-        f"{wrong:,} places in red circles: not all backends spike there." if wrong else "No spike differs here."
+        f"{counted(wrong, 'place')} in red circles: not all backends spike there."
+        if wrong
+        else "No spike differs here."
     )
     return " ".join(words)

@@ -45,7 +45,7 @@ def pick(comparison: Comparison, most: int = 2) -> list[Trace]:
     if not names or not shown:
         return []
     ordered = sorted(names, key=lambda name: (name not in recording.spikes, -names.index(name)))
-    chosen = list(dict.fromkeys([ordered[0], *[name for name in names if name in recording.spikes][:1], *ordered[1:]]))
+    chosen = list(dict.fromkeys([ordered[0], *[name for name in names if name in recording.spikes][:1], *ordered]))
     return [Trace(name, _lively(comparison, name, shown[0]), shown[0]) for name in chosen[:most]]
 
 

@@ -9,10 +9,12 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.nodes.lookup import kinds
+from hasn.nodes import AdaptiveLIF, ResonateFire
 
 DT = 1e-3
 Shape = tuple[int, ...]
+#: Neurons that are not NIR's own.
+OURS: dict[str, type[nir.NIRNode]] = {"AdaptiveLIF": AdaptiveLIF, "ResonateFire": ResonateFire}
 _LEAKY = {"tau": (4e-3, 15e-3), "v_leak": (-0.1, 0.2)}
 #: Kind, without the F of those that spike -> parameter -> range.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
@@ -70,7 +72,7 @@ class Draw:
         metadata = fixed.pop("metadata", {})
         drawn = {name: self.between(low, high, shape) for name, (low, high) in sorted(ranges.items())}
         chosen = {name: np.broadcast_to(np.asarray(value, dtype=float), shape).copy() for name, value in fixed.items()}
-        node: nir.NIRNode = kinds()[kind].type(**{**drawn, **chosen}, metadata=metadata)
+        node: nir.NIRNode = (OURS.get(kind) or getattr(nir, kind))(**{**drawn, **chosen}, metadata=metadata)
         return node
 
     def lif(self, *shape: int, **fixed: Any) -> nir.NIRNode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from hasn import cli
+from hasn.cli.app import app
 from tests.unit.cli.conftest import Hasn
 
 COMMANDS = (["demo"], ["backends"], ["info"], ["check"], ["run"], ["compare"], ["lava", "setup"], ["lava", "status"])
@@ -77,3 +81,42 @@ def test_help_imports_no_simulator_and_no_plotting() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def _options() -> list[tuple[str, str, str]]:
+    """(command, parameter, help) of everything that can be given to a command."""
+    import typer.main
+
+    root = typer.main.get_command(app)
+    groups = [("", root), ("lava ", root.commands["lava"])]  # type: ignore[attr-defined]
+    return [
+        (prefix + name, parameter.name or "", getattr(parameter, "help", "") or "")
+        for prefix, group in groups
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for parameter in command.params
+    ]
+
+
+def test_every_option_says_what_it_does() -> None:
+    found = _options()
+    assert len(found) > 80
+    assert [(command, name) for command, name, text in found if len(text) < 4] == []
+
+
+def test_short_help_and_no_locals_in_a_traceback(hasn: Hasn) -> None:
+    """A traceback may be sent to others; what is in variables is the user's own."""
+    assert app.pretty_exceptions_show_locals is False
+    assert "Example: hasn" in hasn("run", "-h").out
+    assert "Usage: " in CliRunner().invoke(app, []).output
+
+
+def test_the_script_and_the_module_run_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[int] = []
+    monkeypatch.setattr("hasn.cli.app.app", lambda: called.append(1))
+    cli.main()
+    assert len(called) == 1
+    module = str(Path(cli.__file__).with_name("__main__.py"))
+    runpy.run_path(module, run_name="__main__")
+    assert len(called) == 2
+    runpy.run_path(module, run_name="imported")
+    assert len(called) == 2

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import nir
 import numpy as np
+import pytest
 
+from hasn.backend import list_backends
+from hasn.cli import info as module
+from hasn.errors import GraphError, ParameterError
+from hasn.finding import Finding
 from hasn.ir.save import save
+from hasn.ir.structure import flatten
+from hasn.nodes.lookup import kind_names
 from tests import graphs
 from tests.unit.cli.conftest import Hasn
 
@@ -97,3 +105,131 @@ def test_check_of_dt_and_method(hasn: Hasn, model: Path) -> None:
     hasn("check", model, "--dt", "1", "--method", "exact")
     answer = hasn("check", model, "--method", "magic", status=1)
     assert "euler or exact" in answer.err
+
+
+def _odd() -> nir.NIRGraph:
+    """A node with metadata of every kind, one without shapes' names, two Inputs."""
+    scale = nir.Scale(np.array([[2.0, 3.0], [4.0, 5.0]]))
+    scale.metadata = {
+        "note": "text", "raw": b"bytes", "list": np.arange(16), "long": np.arange(17), "dict": {"x": np.float64(2.5)},
+        "flag": True,
+    }  # fmt: skip
+    nodes = {"a": graphs.inp(2, 2), "b": graphs.inp(2, 2), "s": scale, "o": graphs.out(2, 2)}
+    graph = graphs.graph(nodes, "a > s > o", "b > s")
+    graph.metadata.update({"dt": 0.002, "source": "here"})
+    return graph
+
+
+def test_all_of_infos_data() -> None:
+    flat = flatten(_odd())
+    assert module._data(flat) == {
+        "nodes": {
+            **{name: {"type": "Input", "input_shape": (2, 2), "output_shape": (2, 2), "parameters": {},
+                      "parameter_count": 0, "metadata": {}} for name in ("a", "b")},
+            "s": {"type": "Scale", "input_shape": (2, 2), "output_shape": (2, 2), "parameters": {"scale": [2, 2]},
+                  "parameter_count": 4,
+                  "metadata": {"note": "text", "raw": "bytes", "list": list(range(16)), "long": "array (17,)",
+                               "dict": {"x": 2.5}, "flag": True}},
+            "o": {"type": "Output", "input_shape": (2, 2), "output_shape": (2, 2), "parameters": {},
+                  "parameter_count": 0, "metadata": {}},
+        },
+        "edges": [["a", "s"], ["s", "o"], ["b", "s"]], "inputs": ["a", "b"], "outputs": ["o"], "dt": 0.002,
+        "metadata": {"dt": 0.002, "source": "here"}, "parameter_count": 4,
+    }  # fmt: skip
+    graph = _odd()
+    del graph.metadata["dt"]
+    assert module._data(flatten(graph))["dt"] is None
+
+
+def test_infos_heading_and_rows() -> None:
+    flat = flatten(_odd())
+    assert module._heading("f.nir", flat) == "f.nir: 4 nodes, 3 edges, 4 parameters, dt 2 ms\nsource: here"
+    table = module._nodes(flat)
+    rows = list(zip(*[[cell.plain for cell in column.cells] for column in table.columns], strict=True))
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["a"] == ("Input", "2 × 2", "2 × 2", "0", "", "")
+    assert by_name["s"][:4] == ("Scale", "2 × 2", "2 × 2", "4")
+    assert by_name["s"][4].startswith("scale 2")
+    assert "note: text" in by_name["s"][5]
+    assert [c.justify for c in table.columns] == ["left"] * 4 + ["right", "left", "left"]
+
+
+def test_every_parameter_of_a_neuron_is_counted() -> None:
+    node = graphs.Draw(1).neuron("CubaLIF", (3,))
+    found = module._data(flatten(graphs.chain(node, given=(3,), result=(3,))))["nodes"]["n1"]
+    names = {"tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"}
+    assert set(found["parameters"]) == names
+    assert found["parameter_count"] == 3 * len(names)
+
+
+def test_infos_program_in_json(hasn: Hasn, model: Path) -> None:
+    data = hasn("info", model, "--program", "--json", "--timing", "hardware", "--method", "exact").data["program"]
+    assert (data["dt"], data["method"], data["timing"]) == (1e-3, "exact", "hardware")
+    assert [(step["name"], step["kind"], step["shape"]) for step in data["steps"]] == [
+        ("input", "Input", [6]), ("n1", "Affine", [5]), ("n2", "LIF", [5]), ("n3", "Linear", [3]), ("n4", "LIF", [3]),
+        ("output", "Output", [3]),
+    ]  # fmt: skip
+    assert data["steps"][1]["details"]
+    assert {"source": "n2", "target": "n3", "delay": 1} in data["edges"]
+    assert sorted(edge["delay"] for edge in data["edges"]) == [0, 0, 0, 1, 1]
+    assert "program" not in hasn("info", model, "--json").data
+
+
+def test_a_graph_without_edges_says_so(hasn: Hasn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = dataclasses.replace(flatten(_odd()), edges=[])
+    monkeypatch.setattr("hasn.ir.structure.flatten", lambda _: flat)
+    save(_odd(), tmp_path / "x.nir")
+    assert "Edges: none" in hasn("info", tmp_path / "x.nir").out
+
+
+def test_a_finding_word_by_word(hasn: Hasn, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = [
+        Finding("note", "n", "p", "[b]m[/b]", "repair it", np.float64(2.0), "more", GraphError),
+        Finding("warning", "", "", "m2", "", None, "", ParameterError),
+    ]
+    monkeypatch.setattr("hasn.ir.check.check", lambda *_, **__: findings)
+    assert hasn("check", model, "--json").data == {
+        "ok": True,
+        "findings": [
+            {"severity": "note", "node": "n", "parameter": "p", "message": "[b]m[/b]", "got": "2.0", "wanted": "more",
+             "repair": "repair it", "error": "GraphError"},
+            {"severity": "warning", "node": "", "parameter": "", "message": "m2", "got": None, "wanted": "",
+             "repair": "", "error": "ParameterError"},
+        ],
+    }  # fmt: skip
+    lines = hasn("check", model).out.splitlines()
+    assert lines == [f"{finding.severity}: {finding.to_error()}" for finding in findings]
+    assert "[b]m[/b]" in lines[0]
+    findings.append(Finding("error", "n", "p", "m", "", None, "", GraphError))
+    assert hasn("check", model, "--json", status=1).data["ok"] is False
+    findings.clear()
+    assert hasn("check", model).out == f"{model}: nothing wrong, nothing doubtful\n"
+
+
+def test_a_refusal_to_load_keeps_all_its_parts(hasn: Hasn, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise GraphError("m", node="n", parameter="p", got=3, wanted="w", way_out="o")
+
+    monkeypatch.setattr("hasn.ir.load.load", refuse)
+    assert hasn("check", model, "--json", status=1).data["findings"] == [
+        {"severity": "error", "node": "n", "parameter": "p", "message": "m", "got": "3", "wanted": "w", "repair": "o",
+         "error": "GraphError"}
+    ]  # fmt: skip
+
+
+def test_the_table_and_the_data_of_backends(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = next(iter(list_backends().values()))
+    found = {
+        "all": dataclasses.replace(template, available=True, version="1.2", why_not="", precisions=("a", "b"),
+                                   latency=3, primitives=kind_names()),
+        "few": dataclasses.replace(template, available=False, version="", why_not="pip install it", latency=0,
+                                   primitives=tuple(n for n in kind_names() if n not in ("LIF", "Scale"))),
+    }  # fmt: skip
+    monkeypatch.setattr("hasn.backend.list_backends", lambda: found)
+    cells = [[c.strip() for c in line.split("│")[1:-1]] for line in hasn("backends").out.splitlines() if "│" in line]
+    assert cells[0] == ["backend", "here", "version", "precisions", "latency (steps)", "primitives"]
+    assert cells[1] == ["all", "yes", "1.2", "a, b", "3", f"all {len(kind_names())} of NIR"]
+    missing = [name for name in kind_names() if name in ("LIF", "Scale")]
+    assert cells[2][1] == "no: pip install it"
+    assert cells[2][5] == f"all but {', '.join(missing)}"
+    assert list(hasn("backends", "--json").data) == ["all", "few"]

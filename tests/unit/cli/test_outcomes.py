@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from hasn.backends.lava import environment
 from hasn.backends.lava.environment import SetupFailed, Status
 from hasn.backends.lava.pythons import Search
 from hasn.cli.app import app
+from hasn.cli.demo import _stage
 from hasn.demo import job
 from hasn.demo.job import DemoResult
 from tests import graphs
@@ -173,6 +178,46 @@ def test_lava_setup_whose_second_part_fails(hasn: Hasn, monkeypatch: pytest.Monk
     assert "no network" in hasn("lava", "setup", "--netx", status=1).out
 
 
+def test_long_lines_of_lava_are_left_whole_and_its_steps_are_told(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log, where nothing spins."""
+    where = Status(True, "/a/folder" * 20, "", {"python": "[b]3.10.1"})
+    shown: list[str] = []
+
+    class Spinner:
+        def __enter__(self) -> Any:
+            return SimpleNamespace(update=shown.append)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    def made(force: bool, tell: Any) -> Status:
+        tell("downloading " + "x" * 200)
+        return where
+
+    monkeypatch.setattr("rich.console.Console.status", lambda self, text: Spinner())
+    monkeypatch.setattr(environment, "set_up", made)
+    monkeypatch.setattr(environment, "status", lambda: GONE)
+    lines = hasn("lava", "setup").out.splitlines()
+    assert lines[0] == "Lava: downloading " + "x" * 200
+    assert lines[1].endswith(f"in {where.folder}")
+    assert len(lines) == 2
+    assert shown == ["Lava: downloading " + "x" * 200]
+    monkeypatch.setattr(environment, "status", lambda: where)
+    assert len(hasn("lava", "setup").out.splitlines()) == 1
+
+
+def test_a_failure_of_lava_is_told_in_whole_lines(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(force: bool, tell: Any) -> Status:
+        raise SetupFailed("[b]no " + "x" * 200, Search(None, ("[i]tried " + "y" * 200,)))
+
+    monkeypatch.setattr(environment, "status", lambda: GONE)
+    monkeypatch.setattr(environment, "set_up", failing)
+    assert hasn("lava", "setup", status=1).out.splitlines() == [
+        "Lava was not set up: [b]no " + "x" * 200, "  [i]tried " + "y" * 200,
+        "Install Python 3.10, or name one in HASN_LAVA_PYTHON, and run: hasn lava setup",
+    ]  # fmt: skip
+
+
 # --- hasn demo
 
 
@@ -208,6 +253,51 @@ def test_demo_options_go_through(hasn: Hasn, monkeypatch: pytest.MonkeyPatch, tm
     hasn("demo", "--out", tmp_path, "--digits", 7, "--epochs", 2, "--steps", 3, "--seed", 4, "--force")
     assert heard.out == tmp_path
     assert heard.options == {"compared": 7, "epochs": 2, "steps": 3, "seed": 4, "force": True}
+
+
+def test_a_stage_of_the_demo_is_a_bar_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr("hasn.cli.console.stderr", Console(file=written, width=100, force_terminal=False))
+    with _stage("Training") as bar:
+        bar(1, 4, "loss 0.5")
+    text = " ".join(written.getvalue().split())
+    assert text.startswith("Training")
+    assert "loss 0.5" in text
+    assert re.search(r"\d:\d\d:\d\d", text)
+
+
+def test_what_the_demo_says(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dataclasses.replace(
+        result(True, True), seconds={"train": 61.6, "report": 2.0}, files=(Path("a/m.nir"), Path("a/r.html"))
+    )
+    monkeypatch.setattr(job, "run_demo", lambda *_, **__: made)
+    lines = hasn("demo").out.splitlines()
+    assert lines[-2:] == [
+        "Test accuracy 90.0 %; predictions are the same on every backend that ran.",
+        "Wrote a/m.nir, a/r.html (train 62 s, report 2 s).",
+    ]
+    assert any("50.0 %" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--digits", 0), ("--digits", 1001), ("--epochs", 0), ("--steps", 0)],
+    ids=lambda pair: f"{pair[0]} {pair[1]}",
+)
+def test_numbers_that_a_demo_cannot_have(option: tuple[str, int], hasn: Hasn) -> None:
+    hasn("demo", *option, status=2)
+
+
+def test_a_demos_defaults_and_least_numbers(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr(job, "run_demo", lambda out, _, **options: heard.append((out, options)) or result(True, True))
+    hasn("demo")
+    hasn("demo", "--digits", 1, "--epochs", 1, "--steps", 1)
+    hasn("demo", "--digits", 1000)
+    plain = {"compared": 1000, "epochs": 10, "steps": 25, "seed": 0, "force": False}
+    assert heard[0] == (Path("demo-out"), plain)
+    assert heard[1][1] == {**plain, "compared": 1, "epochs": 1, "steps": 1}
+    assert heard[2][1]["compared"] == 1000
 
 
 def test_a_demo_that_cannot_be_made(hasn: Hasn, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hasn.backends.snntorch.training.api import train
 from hasn.ir.load import load
 from hasn.ir.save import save
-from hasn.training.api import train
+from tests.unit.backends.snntorch.training.task import net, samples, weights
 from tests.unit.cli.conftest import Hasn, need
-from tests.unit.training.task import net, samples, weights
 
 
 @pytest.fixture

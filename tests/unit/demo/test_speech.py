@@ -140,3 +140,67 @@ def test_the_speaker_is_the_largest_sum() -> None:
     output[:, 0, 4], output[:, 1, 7], output[0, 1, 2] = 2**22, 1, 500
     assert speakers(output).tolist() == [4, 7]
     assert speakers(output / 64.0).tolist() == [4, 7]
+
+
+def test_the_networks_parameters_by_its_description() -> None:
+    """With dt = 2 ms: R = tau / dt, 10 for the voltage and 20 for the readout."""
+    graph = speech_network(2e-3, hidden=5, seed=3)
+    for name, shape in (("fc1", (5, 24)), ("recurrent", (5, 5)), ("fc2", (9, 5))):
+        weight = np.asarray(graph.nodes[name].weight)
+        assert weight.shape == shape
+        assert np.abs(weight).max() <= 1 / np.sqrt(shape[1])
+        assert weight.min() < 0 < weight.max()
+    wanted = {"tau_syn": 0.01, "w_in": 1, "tau_mem": 0.02, "r": 10, "v_leak": 0, "v_threshold": 1, "v_reset": 0}
+    for key, value in wanted.items():
+        assert getattr(graph.nodes["hidden"], key) == pytest.approx(np.full(5, value))
+    for key, value in {"tau": 0.04, "r": 20, "v_leak": 0}.items():
+        assert getattr(graph.nodes["readout"], key) == pytest.approx(np.full(9, value))
+    assert set(graph.edges) == {
+        ("input", "fc1"), ("fc1", "hidden"), ("hidden", "recurrent"), ("recurrent", "hidden"), ("hidden", "fc2"),
+        ("fc2", "readout"), ("readout", "output"),
+    }  # fmt: skip
+    assert graph.metadata["dt"] == 2e-3
+    assert speech_network(2e-3).nodes["fc1"].weight.shape == (64, 24)
+    assert np.array_equal(speech_network(2e-3).nodes["fc1"].weight, speech_network(2e-3, seed=0).nodes["fc1"].weight)
+    assert not np.array_equal(speech_network(2e-3, 5).nodes["fc1"].weight, graph.nodes["fc1"].weight)
+
+
+def test_training_is_given_every_utterance_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """110 utterances are three batches of at most 54; a tenth of the spikes is left out; frames have noise of 0.2."""
+    torch = pytest.importorskip("torch")
+    from hasn.demo import train_speech as module
+
+    frames: list[Any] = []
+    code = DeltaCode(np.zeros(12), np.ones(12), threshold=0.3, steps=2)
+    spikes = np.ones((58, 110, 24), dtype=bool)
+    monkeypatch.setattr(DeltaCode, "spikes", lambda self, given: frames.append(given) or spikes)
+    heard: dict[str, Any] = {}
+
+    def train(graph: Any, coded: Any, **options: Any) -> Any:
+        heard.update(options, graph=graph, epochs_seen=[list(coded(epoch)) for epoch in (0, 1)])
+        options["progress"](type("Step", (), {"step": 2, "loss": 0.5, "accuracy": 0.25}))
+        return type("Result", (), {"graph": "trained"})
+
+    monkeypatch.setattr(module, "train", train)
+    told: list[Any] = []
+    utterances = Utterances(tuple(np.zeros((20, 12)) for _ in range(110)), np.arange(110))
+    made = module.train_speech("graph", utterances, code, epochs=2, seed=7, progress=lambda *g: told.append(g))  # type: ignore[arg-type]
+    assert made == "trained"
+    assert told == [(2, 6, 0.5, 0.25)]
+    assert {key: heard[key] for key in ("graph", "epochs", "seed", "dt", "optimizer", "learning_rate")} == {
+        "graph": "graph", "epochs": 2, "seed": 7, "dt": 3.2e-3, "optimizer": "adam", "learning_rate": 1e-2,
+    }  # fmt: skip
+    orders = []
+    for epoch in heard["epochs_seen"]:
+        assert [tuple(x.shape) for x, _ in epoch] == [(58, 54, 24), (58, 54, 24), (58, 2, 24)]
+        kept = np.concatenate([x.numpy().reshape(-1) for x, _ in epoch])
+        assert kept.mean() == pytest.approx(0.9, abs=0.01)  # 153,120 draws: a deviation of 0.0008
+        orders.append([int(label) for _, labels in epoch for label in labels])
+        assert sorted(orders[-1]) == list(range(110))
+    assert orders[0] != orders[1]
+    noise = [np.concatenate(given) for given in frames]
+    assert [part.std() for part in noise] == pytest.approx([0.2, 0.2], abs=0.005)  # 26,400 numbers: 0.0009
+    assert not np.array_equal(*noise)
+    voltages = torch.zeros(4, 1, 2)
+    voltages[:2, 0, 1] = 0.2  # a mean of 0.1 V, which is worth e-fold odds
+    assert heard["loss"](voltages, torch.tensor([1])).item() == pytest.approx(np.log(1 + np.exp(-1)))

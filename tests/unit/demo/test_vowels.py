@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hasn.demo import vowels
-from hasn.demo.vowels import load_vowels, read_ts, split
+from hasn.demo.vowels import Utterances, load_vowels, read_ts, split
 from hasn.errors import FileError
 
 HEADER = "#words\n@problemName two\n@timeStamps false\n@missing false\n@dimensions 2\n@classLabel true no yes\n@data\n"
@@ -77,3 +78,58 @@ def test_a_split_divides_every_speaker() -> None:
     assert np.bincount(held_out.speakers).tolist() == [10] * 9
     both = {frames.tobytes() for part in (kept, held_out) for frames in part.frames}
     assert both == {frames.tobytes() for frames in train.frames}
+
+
+def test_other_data_under_that_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def utterances(channels: int, speaker: int) -> Utterances:
+        return Utterances((np.zeros((7, channels)),), np.array([speaker]))
+
+    monkeypatch.setattr(vowels, "_folder", lambda: tmp_path)
+    good = utterances(12, 8)
+    for test, refused in ((utterances(12, 0), False), (utterances(11, 0), True), (utterances(12, 9), True)):
+        parts = {"JapaneseVowels_TRAIN.ts": good, "JapaneseVowels_TEST.ts": test}
+        monkeypatch.setattr(vowels, "read_ts", lambda path, parts=parts: parts[path.name])
+        if refused:
+            with pytest.raises(FileError, match="no Japanese vowels") as raised:
+                load_vowels()
+            assert raised.value.parameter == str(tmp_path)
+        else:
+            assert (load_vowels().train, load_vowels().test) == (good, test)
+
+
+def test_the_folder_is_the_first_that_has_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "b" / "datasets" / "data" / "JapaneseVowels").mkdir(parents=True)
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "a"), str(tmp_path / "b")])
+    monkeypatch.setattr(vowels, "find_spec", lambda name: spec if name == "aeon" else None)
+    assert vowels._folder() == tmp_path / "b" / "datasets" / "data" / "JapaneseVowels"
+    spec.submodule_search_locations = None
+    with pytest.raises(FileError, match="not installed") as raised:
+        vowels._folder()
+    assert raised.value.way_out == "pip install --no-deps aeon==1.1.0"
+
+
+def test_a_split_is_by_seed_and_keeps_the_order() -> None:
+    labels = np.repeat(np.arange(9), 6)
+    every = Utterances(tuple(np.array([[float(n)]]) for n in range(54)), labels)
+    kept, held_out = split(every, 2, seed=1)
+    numbers = [[int(frames[0, 0]) for frames in part.frames] for part in (kept, held_out)]
+    assert numbers == [sorted(part) for part in numbers]
+    assert sorted(numbers[0] + numbers[1]) == list(range(54))
+    assert [labels[n] for n in numbers[1]] == held_out.speakers.tolist() == np.repeat(np.arange(9), 2).tolist()
+    assert [labels[n] for n in numbers[0]] == kept.speakers.tolist()
+    again = split(every, 2, seed=2)[1]
+    assert numbers[1] != [int(frames[0, 0]) for frames in again.frames]
+
+
+def test_a_header_may_say_little(tmp_path: Path) -> None:
+    """One channel where no number is said; kinds and keys in any case; comments and empty lines anywhere."""
+    read = read_ts(written(tmp_path, "@CLASSLABEL true a b\n\n@DATA\n# no\n1,2:b\n  \n3:a\n"))
+    assert [frames.tolist() for frames in read.frames] == [[[1], [2]], [[3]]]
+    assert read.speakers.tolist() == [1, 0]
+    assert read.speakers.dtype == np.int64
+    with pytest.raises(FileError, match="@classlabel"):
+        read_ts(written(tmp_path, "@classlabel false\n@data\n1:b\n"))
+    with pytest.raises(FileError, match="unknown class label"):
+        read_ts(written(tmp_path, "@data\n1:b\n"))
+    with pytest.raises(FileError, match="no number"):
+        read_ts(written(tmp_path, "@dimensions 2 3\n@classlabel true b\n@data\n1:b\n"))

@@ -9,10 +9,12 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.agreement import Comparison, judge
+from hasn.agreement import Comparison, Divergence, judge
+from hasn.agreement.comparison import Verdict
 from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.model import Source
+from hasn.recording import Counts, Recording
 from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
 
@@ -64,6 +66,36 @@ def comparison(
 
 #: Five spikes of small_net that lava gets wrong, all in sample 1.
 FLIPS: tuple[Flip, ...] = (("n2", 1, 9, 3), ("n2", 1, 11, 0), ("n4", 1, 12, 2), ("n4", 1, 14, 0), ("n4", 1, 29, 1))
+
+
+def by_hand(
+    spikes: dict[str, dict[str, Any]],
+    voltages: dict[str, dict[str, Any]] | None = None,
+    inputs: dict[str, Any] | None = None,
+    graph: nir.NIRGraph | None = None,
+    skipped: dict[str, str] | None = None,
+    dt: float = 1e-3,
+    **verdicts: Verdict,
+) -> Comparison:
+    """A comparison of just these arrays, label -> node -> (T, batch, *shape), the first label being the reference."""
+    program = lower(graph or graphs.small_net(), dt=dt)
+    recordings = {
+        label: Recording({}, dict(nodes), dict((voltages or {}).get(label, {})), dt, {}, Counts(), label, "float64",
+                         batched=True)
+        for label, nodes in spikes.items()
+    }  # fmt: skip
+    judged = {label: verdicts.get(label, Verdict(0, 0, 0, 1.0, 0.0, None)) for label in spikes}
+    return Comparison(program, fuse(program), inputs or {}, next(iter(spikes)), recordings, skipped or {}, judged)
+
+
+def parting(**given: Any) -> Divergence:
+    """A divergence of "lava" from "brian2" at n2."""
+    plain: dict[str, Any] = {
+        "node": "n2", "index": (3,), "sample": 1, "step": 9, "reference": "brian2", "backend": "lava",
+        "spiked": {"brian2": True, "lava": False}, "voltages": {"brian2": 0.25, "lava": 0.75}, "threshold": 0.5,
+        "tie": False, "cause": "a swapped weight",
+    }  # fmt: skip
+    return Divergence(**{**plain, **given})
 
 
 def sparse(steps: int, batch: int, size: int, rate: float, seed: int = 3) -> np.ndarray[Any, Any]:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 
+from hasn.agreement import Comparison
+from hasn.agreement.comparison import Verdict
+from hasn.recording import Counts
 from hasn.report.facts import (
     agreement_table,
     comparison_data,
+    divergence_data,
     divergence_line,
     error_text,
+    extent,
+    index_text,
+    neuron_text,
     percent,
+    seconds_text,
+    sentence,
     verdict,
 )
 from hasn.report.table import comparison_table
-from tests.unit.report.made import FLIPS, comparison
+from tests.unit.report.made import FLIPS, by_hand, comparison, parting
 
 
 def test_table_has_a_row_for_each_backend_and_the_extra_columns_behind_the_precision() -> None:
@@ -64,7 +76,17 @@ def test_verdict_counts_by_precision() -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "100 %"), (0.99, "99.00 %"), (0.999999, "99.9999 %"), (1 - 1e-12, "< 100 %"), (0.0, "0.00 %")],
+    [
+        (1.0, "100 %"),
+        (0.99, "99.00 %"),
+        (0.99994, "99.99 %"),
+        (0.99996, "99.996 %"),
+        (1 - 2e-10, "99.99999998 %"),
+        (0.999999, "99.9999 %"),
+        (1 - 1e-12, "< 100 %"),
+        (1 - 3e-11, "< 100 %"),
+        (0.0, "0.00 %"),
+    ],
 )
 def test_only_1_reads_100_percent(share: float, text: str) -> None:
     assert percent(share) == text
@@ -92,3 +114,184 @@ def test_the_line_of_a_divergence_ends_with_its_cause() -> None:
     first = found.first_divergence("lava")
     assert first is not None
     assert divergence_line(first).lower().endswith(first.cause.lower().rstrip(".") + ".")
+
+
+def _judged(**changes: dict[str, Any]) -> Comparison:
+    """Three backends with a figure of its own in every place; ``changes`` (label -> fields) are of the recordings."""
+    spikes = {"n2": np.zeros((7, 2, 4), dtype=bool)}
+    found = by_hand(
+        {"brian2": spikes, "snntorch:float32": spikes, "lava": spikes},
+        skipped={"nest": "not\n  installed"},
+        **{
+            "snntorch:float32": Verdict(0, 1, 0, 1.0, 0.0, None),
+            "lava": Verdict(1234, 5678, 9012, 0.75, 0.00123, parting()),
+        },
+    )
+    made: dict[str, dict[str, Any]] = {
+        "brian2": {"counts": Counts({"n2": 4000, "n4": 321}, {"n2": 70000, "n4": 654}), "seconds": 0.1234},
+        "snntorch:float32": {"precision": "float32", "seconds": 12.345, "shifts": {"n2": 2, "n4": 2}},
+        "lava": {"shifts": {"n2": 3, "n4": 1}, "seconds": 123.4},
+    }
+    recordings = {
+        label: dataclasses.replace(recording, **made[label], **changes.get(label, {}))
+        for label, recording in found.recordings.items()
+    }
+    return dataclasses.replace(found, recordings=recordings)
+
+
+def test_every_cell_of_the_agreement_table() -> None:
+    table = agreement_table(_judged(), {"lava": {"accuracy": "93 %", "loss": "0.1"}, "brian2": {"loss": "0.2"}})
+    assert table.columns == (
+        "backend", "precision", "accuracy", "loss", "steps shifted", "spikes", "differing", "ties", "agreement",
+        "max |ΔV| (V)", "synaptic operations", "seconds",
+    )  # fmt: skip
+    assert table.rows == {
+        "brian2": ("brian2", "float64", "–", "0.2", "0", "4,321", "reference", "–", "–", "–", "70,654", "0.123"),
+        "snntorch:float32": ("snntorch", "float32", "–", "–", "2", "0", "0", "1", "100 %", "0", "0", "12.35"),
+        "lava": ("lava", "float64", "93 %", "0.1", "1 to 3", "0", "1,234", "5,678 (+9,012 after)", "75.00 %", "1.2e-03",
+                 "0", "123"),
+    }  # fmt: skip
+
+
+def test_an_unknown_precision_is_a_dash_in_the_table_and_named_in_the_verdict() -> None:
+    found = by_hand({"a": {}, "b": {}})
+    found = dataclasses.replace(
+        found, recordings={k: dataclasses.replace(r, precision="") for k, r in found.recordings.items()}
+    )
+    assert agreement_table(found).rows["b"][1] == "–"
+    assert verdict(found).headline == "0 differing spikes in unknown precision"
+
+
+@pytest.mark.parametrize(
+    ("precisions", "heading"),
+    [(("float64", "float64"), "max |ΔV| (V)"), (("float64", "loihi"), "max |Δu|, |Δv| (units)")],
+)
+def test_the_chips_integers_have_units_for_volts(precisions: tuple[str, ...], heading: str) -> None:
+    found = by_hand({"a": {}, "b": {}})
+    recordings = {
+        label: dataclasses.replace(recording, precision=precision)
+        for (label, recording), precision in zip(found.recordings.items(), precisions, strict=True)
+    }
+    assert agreement_table(dataclasses.replace(found, recordings=recordings)).columns[7] == heading
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.9994, "0.999"), (1.0, "1.00"), (99.99, "99.99"), (100.0, "100"), (1234.6, "1235")],
+)
+def test_seconds_to_two_digits_or_more(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+def test_a_neuron_in_words() -> None:
+    assert [index_text(index) for index in ((), (3,), (3, 2))] == ["()", "3", "(3, 2)"]
+    assert neuron_text(parting(index=(3, 2))) == "n2[3, 2]"
+    assert neuron_text(parting(index=())) == "n2"
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "said"),
+    [("a cause", ".", "A cause."), ("A.", ".", "A."), ("a b", "", "A b"), ("nIR", ".", "NIR."), ("", ".", "")],
+)
+def test_a_sentence_has_a_capital_and_a_stop(text: str, stop: str, said: str) -> None:
+    assert sentence(text, stop=stop) == said
+
+
+def test_the_line_of_a_divergence_word_by_word() -> None:
+    assert divergence_line(parting()) == (
+        "lava: first differs at node 'n2', neuron 3, sample 1, step 9: brian2 spikes, then at 0.25 V; "
+        "lava is silent, then at 0.75 V; threshold 0.5 V. A swapped weight."
+    )
+    line = divergence_line(parting(tie=True, voltages={}, spiked={"lava": True, "brian2": False}, index=(1, 2)))
+    assert line == (
+        "lava: first differs (a tie) at node 'n2', neuron (1, 2), sample 1, step 9: brian2 is silent; lava spikes; "
+        "threshold 0.5 V. A swapped weight."
+    )
+
+
+def test_the_verdict_word_by_word() -> None:
+    found = _judged()
+    assert verdict(found).headline == "0 differing spikes in float32, 1,234 differing spikes in float64"
+    assert verdict(found).sentence == (
+        "snntorch and lava against the 4,321 spikes of brian2, over 2 samples of 7 steps. "
+        "5,679 ties (a voltage within rounding of the threshold) counted apart."
+    )
+    assert not verdict(found).ok
+
+
+def test_the_verdict_names_each_backend_once_and_adds_up_a_precisions_differences() -> None:
+    spikes = {"n2": np.zeros((1, 1, 4), dtype=bool)}
+    one = Verdict(1, 0, 0, 1.0, 0.0, None)
+    found = by_hand(dict.fromkeys(("r", "a", "a:float64", "b", "c"), spikes), **{"a": one, "a:float64": one, "c": one})
+    assert verdict(found).headline == "3 differing spikes in float64"
+    assert verdict(found).sentence == "a, b and c against the 0 spikes of r, over 1 sample of 1 step."
+    assert verdict(by_hand({"r": spikes, "a": spikes})).sentence.startswith("a against the 0 spikes of r,")
+
+
+def test_one_backend_alone_has_nothing_to_compare_with() -> None:
+    found = verdict(by_hand({"brian2": {"n2": np.zeros((1, 1, 4), dtype=bool)}}))
+    assert (found.ok, found.headline) == (False, "Nothing to compare")
+    assert found.sentence == "Only brian2 ran, so there is no other to hold it against."
+
+
+def test_the_extent_is_read_from_whatever_was_recorded() -> None:
+    assert extent(by_hand({"a": {}, "b": {"n2": np.zeros((7, 2, 4))}})) == (7, 2)
+    assert extent(by_hand({"a": {}}, {"a": {"n2": np.zeros((5, 3, 4))}})) == (5, 3)
+    found = by_hand({"a": {}})
+    outputs = {"a": dataclasses.replace(found.recordings["a"], outputs={"o": np.zeros((6, 4, 1))})}
+    assert extent(dataclasses.replace(found, recordings=outputs)) == (6, 4)
+    assert extent(found) == (0, 0)
+
+
+def test_all_of_the_data() -> None:
+    data = json.loads(json.dumps(comparison_data(_judged())))
+    divergence = data["first_divergences"].pop("lava")
+    assert data == {
+        "ok": False, "reference": "brian2", "steps": 7, "samples": 2, "dt": 1e-3, "method": "euler",
+        "timing": "synchronous",
+        "backends": {
+            "brian2": {"precision": "float64", "spikes": 4321, "synaptic_operations": 70654, "shifts": {},
+                       "seconds": 0.1234},
+            "snntorch:float32": {"precision": "float32", "spikes": 0, "synaptic_operations": 0,
+                                 "shifts": {"n2": 2, "n4": 2}, "seconds": 12.345},
+            "lava": {"precision": "float64", "spikes": 0, "synaptic_operations": 0, "shifts": {"n2": 3, "n4": 1},
+                     "seconds": 123.4},
+        },
+        "differing": {"snntorch:float32": 0, "lava": 1234},
+        "ties": {"snntorch:float32": 1, "lava": 5678},
+        "after_ties": {"snntorch:float32": 0, "lava": 9012},
+        "agreement": {"snntorch:float32": 1.0, "lava": 0.75},
+        "max_voltage_error": {"snntorch:float32": 0.0, "lava": 0.00123},
+        "first_divergences": {"snntorch:float32": None},
+        "skipped": {"nest": "not\n  installed"},
+    }  # fmt: skip
+    assert divergence == {
+        "node": "n2", "index": [3], "sample": 1, "step": 9, "reference": "brian2", "backend": "lava",
+        "spiked": {"brian2": True, "lava": False}, "voltages": {"brian2": 0.25, "lava": 0.75}, "threshold": 0.5,
+        "tie": False, "cause": "a swapped weight",
+    }  # fmt: skip
+    assert divergence_data(parting(tie=np.True_, index=(np.int64(2),)))["tie"] is True
+
+
+def test_the_text_table_lists_who_did_not_run_in_a_row_and_with_the_reason() -> None:
+    lines = comparison_table(_judged(), {"lava": {"accuracy": "93 %"}}).splitlines()
+    cells = {
+        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in lines if "│" in line
+    }
+    assert cells["nest"] == ["not run", *["–"] * 9]
+    assert cells["lava"][:3] == ["float64", "93 %", "1 to 3"]
+    assert list(cells)[-4:] == ["brian2", "snntorch", "lava", "nest"]
+    assert "nest did not run: not installed" in lines
+    assert lines[-1].startswith("lava: first differs at node 'n2'")
+    heads = [line.split("│")[1:-1] for line in lines[1 : lines.index(next(x for x in lines if x[0] == "├"))]]
+    columns = [" ".join(part.strip() for part in column if part.strip()) for column in zip(*heads, strict=True)]
+    assert columns[-3:] == ["max |ΔV| (V)", "synaptic operations", "seconds"]
+    assert any("|ΔV| (V)" in column for head in heads for column in head)  # the unit stays with its figure
+
+
+def test_words_stand_left_and_numbers_right_in_the_text_table() -> None:
+    line = next(line for line in comparison_table(_judged()).splitlines() if "lava" in line)
+    words = line.split("│")[1:-1]
+    assert [words[0][1], words[1][1]] == ["l", "f"]
+    assert words[2].endswith("1 to 3 ")
+    assert words[-1].endswith("123 ")

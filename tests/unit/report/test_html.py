@@ -13,14 +13,16 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.agreement.comparison import Verdict
 from hasn.errors import FileError
 from hasn.report.digits import digits_section
 from hasn.report.figure import figure_html, new_figure
-from hasn.report.html import report_html, write_report
+from hasn.report.html import _agreement, _graph, _legend, _rasters, _traces, report_html, write_report
 from hasn.report.section import Section
 from hasn.report.select import MOST_NEURONS
+from hasn.report.style import COLOURS
 from tests import graphs
-from tests.unit.report.made import FLIPS, LABELS, comparison, sparse
+from tests.unit.report.made import FLIPS, LABELS, by_hand, comparison, sparse
 
 _VOID = {"meta", "br", "img", "link", "hr", "input"}
 
@@ -241,3 +243,139 @@ def _between(text: str, first: str, last: str) -> str:
 def _uses(page: Page, group: str) -> list[str]:
     """Marks inside the SVG groups of this class."""
     return [tag for tag, _, groups in page.tags if tag == "use" and any(group in name.split() for name in groups)]
+
+
+def test_the_agreement_tables_cells_by_what_they_are() -> None:
+    """Words left, numbers right; green zeros and red counts in the differing column alone."""
+    spikes = {"n2": np.zeros((7, 2, 5), dtype=bool)}
+    found = by_hand(
+        {"a": spikes, "b": spikes, "c": spikes},
+        skipped={"nest": "not\n <installed>"},
+        b=Verdict(0, 0, 0, 1.0, 0.0, None),
+        c=Verdict(1234, 3, 0, 0.5, 0.25, None),
+    )
+    text = _agreement(found, {"c": {"accuracy": "9"}})
+    rows = [re.findall(r"<td( colspan=\"\d+\")?(?: class=\"(.*?)\")?>(.*?)</td>", row) for row in text.split("<tr")[2:]]
+    classes = {row[0][2]: [mark for _, mark, _ in row] for row in rows}
+    plain = ["", "", *["number"] * 9]
+    assert classes["a"] == plain
+    assert classes["b"] == [*plain[:5], "number zero", *plain[6:]]
+    assert classes["c"] == [*plain[:5], "number some", *plain[6:]]
+    assert [cell for _, _, cell in rows[2]][:8] == ["c", "float64", "9", "0", "0", "1,234", "3", "50.00 %"]
+    assert rows[3] == [("", "", "nest"), (' colspan="10"', "", "not run: not &lt;installed&gt;")]
+    assert '<tr class="skipped">' in text
+    heads = re.findall(r"<th( [^>]*)?>(.*?)</th>", text)
+    assert [mark for mark, _ in heads] == ["", "", *[" class=number"] * 9]
+    assert heads[5][1] == "differing"
+
+
+def test_the_legend_has_a_target_of_all_a_disc_of_each_and_one_that_lacks_the_last() -> None:
+    found = by_hand({label: {} for label in ("a", "b<", "c")})
+    spans = re.findall(r"<span>(.*?)</span>", _legend(found))
+    discs = [re.findall(r'r="([\d.]+)" fill="(#\w+)"', span) for span in spans]
+    first, second, third = COLOURS[:3]
+    assert discs == [
+        [("8.50", first), ("5.95", second), ("3.40", third)],
+        [("8.50", first)], [("5.95", second)], [("3.40", third)],
+        [("8.50", first), ("5.95", second)],
+    ]  # fmt: skip
+    assert [span.split("</svg>")[1] for span in spans] == [
+        "all spike", "a", "b&lt;", "c", "c is missing: a difference",
+    ]  # fmt: skip
+    assert ['fill="none" stroke' in span for span in spans] == [False] * 4 + [True]
+    assert "missing" not in _legend(by_hand({"a": {}}))
+    two = _legend(by_hand({"a": {}, "b": {}}))
+    assert "b is missing: a difference" in two
+
+
+def test_one_sample_is_open_and_the_others_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hasn.report.html.raster_figure", lambda _, sample: (new_figure(1, 1), f"text {sample}"))
+    monkeypatch.setattr("hasn.report.html.figure_html", lambda _, alt: f"[{alt}]")
+    text = _rasters(comparison(flips=FLIPS))
+    parts = text.split("</div>", 1)[1].split("<details>")
+    assert parts[0].endswith('[Spike raster of all backends. text 1]<p class="caption">text 1</p>')
+    assert [part.split("</summary>")[0] for part in parts[1:]] == ["<summary>Sample 0", "<summary>Sample 2"]
+    assert all(part.endswith("</details>") for part in parts[1:])
+
+
+def test_inputs_that_spike_are_drawn_where_no_node_does() -> None:
+    graph = graphs.chain(graphs.Draw(1).linear(3, 6), given=(6,), result=(3,))
+    text = report_html(comparison(graph, graphs.spikes((6,), 10, 1)))
+    assert "Nothing in the network spikes." not in text
+    assert "events input" in text
+
+
+def test_traces_say_whose_potential_and_against_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hasn.report.html.figure_html", lambda _, alt: "")
+    monkeypatch.setattr("hasn.report.html.trace_figure", lambda *_: None)
+    lines = re.findall(r"<p.*?</p>", _traces(comparison(flips=FLIPS)).replace("&#x27;", "'"))
+    assert [line.split(" Above:")[0] for line in lines] == [
+        '<p class="caption">Node \'n4\', neuron 0, sample 1.', '<p class="caption">Node \'n2\', neuron 0, sample 1.',
+    ]  # fmt: skip
+    assert "axis: each backend's distance from brian2." in lines[0]
+    assert "axis: nothing to compare with." in _traces(comparison(labels=["brian2"]))
+
+
+def test_the_nodes_are_listed_in_the_order_of_evaluation_and_late_edges_explained() -> None:
+    late = _graph(comparison(timing="hardware"))
+    plain = _graph(comparison())
+    assert "Edges with steps on them bring an earlier value" in late
+    assert "Edges with steps" not in plain
+    assert "The 6 nodes in the order of evaluation" in plain
+    rows = re.findall(r"<tr>(.*?)</tr>", plain[plain.index("<tbody>") :])
+    cells = [re.findall(r"<td.*?>(.*?)</td>", row) for row in rows]
+    assert [row[:3] for row in cells] == [
+        ["input", "Input", "6"], ["n1", "Affine", "5"], ["n2", "LIF", "5"], ["n3", "Linear", "3"], ["n4", "LIF", "3"],
+        ["output", "Output", "3"],
+    ]  # fmt: skip
+    assert [row[4] for row in cells] == ["", "input", "n1", "n2", "n3", "n4"]
+    assert "class=number" not in plain
+
+
+def test_the_page_has_its_title_and_subtitle_where_they_belong() -> None:
+    text = report_html(comparison(), title="T & t", subtitle="")
+    assert "<title>T &amp; t</title>" in text
+    assert "<h1>T &amp; t</h1><div class=" in text
+    heads = re.findall("<h2>(.*?)</h2>", text)
+    assert heads == [
+        "Agreement", "Spikes, all backends over each other", "Membrane potentials", "The network", "How it was run",
+    ]  # fmt: skip
+    assert '<h1>a</h1><p class="subtitle">b &lt;</p>' in report_html(comparison(), title="a", subtitle="b <")
+
+
+def test_all_that_is_given_reaches_the_file_which_appears_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    found = comparison()
+    asked: list[object] = []
+
+    def page(*given: object, **more: object) -> str:
+        asked.append((given, more, path.exists()))
+        return "naïve"
+
+    monkeypatch.setattr("hasn.report.html.report_html", page)
+    more = {"title": "a", "subtitle": "b", "extra_sections": [Section("c", "d")], "extra": {"lava": {"e": "f"}}}
+    write_report(path, found, **more)  # type: ignore[arg-type]
+    assert asked == [((found,), more, False)]
+    assert path.read_bytes() == "naïve".encode()
+    with pytest.raises(FileError, match="exists"):
+        write_report(path, found)
+    assert len(asked) == 1  # refused before anything is drawn
+    write_report(path, found, force=True)
+    assert len(asked) == 2
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("mine")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hasn.report.html.report_html", lambda *_, **__: "x")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(FileError, match="No space left"):
+        write_report(path, comparison(), force=True)
+    assert path.read_text() == "mine"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

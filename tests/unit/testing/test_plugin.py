@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import hasn
+
 #: Three backends of another project: the interpreter as it is, one that never resets, and one that says so.
 MODULE = """
 from hasn.backend import Backend
@@ -82,12 +84,13 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def session(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """pytest in that folder, with nothing of this session's own settings."""
+    """pytest in that folder, with nothing of this session's own settings but the hasn that it tests."""
+    here = str(Path(hasn.__file__).parents[1])
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "HASN_SUPPORT", "COV"))}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=200, check=False,
-        env={**kept, "PYTHONPATH": str(folder), **environment},
+        env={**kept, "PYTHONPATH": os.pathsep.join((str(folder), here)), **environment},
     )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ class LIF(Process):
 
 
 class LIFRefractory(LIF):
-    """Stock LIFRefractory, of which Lava has a floating-point model alone: for ``refractory_period`` steps after a spike
+    """Stock LIFRefractory, which Lava has in floating point alone: for ``refractory_period`` steps after a spike
     ``v`` stays where it was reset to; ``u`` goes on."""
 
     def __init__(self, *, shape: Any, refractory_period: int, **common: Any) -> None:

@@ -1,0 +1,27 @@
+"""Surrogate-gradient training of a NIR graph: :func:`hasn.train` and what its options take.
+
+:func:`pipelined` trains a graph that exceeds one device.
+
+Nothing here imports torch before training starts.
+"""
+
+from hasn.backends.snntorch.training.bar import ProgressBar
+from hasn.backends.snntorch.training.losses import Loss, count, first_spike, membrane, rate
+from hasn.backends.snntorch.training.pipeline import pipelined
+from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
+from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
+
+__all__ = [
+    "Epoch",
+    "Loss",
+    "ProgressBar",
+    "RateTarget",
+    "Step",
+    "SynapticCost",
+    "TrainResult",
+    "count",
+    "first_spike",
+    "membrane",
+    "pipelined",
+    "rate",
+]

@@ -1,0 +1,268 @@
+"""`hasn.train`: surrogate-gradient training of a NIR graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nir
+
+from hasn.backends.snntorch.training.joining import open_workers
+from hasn.backends.snntorch.training.options import Options, learned
+from hasn.backends.snntorch.training.result import Step, TrainResult
+from hasn.backends.snntorch.training.workers import Workers
+from hasn.errors import FileError, OptionError
+from hasn.program.model import Program, Sink
+
+if TYPE_CHECKING:
+    from hasn.backends.snntorch.training.board import Board
+    from hasn.backends.snntorch.training.losses import Loss
+    from hasn.backends.snntorch.training.network import TrainedNetwork
+
+
+def train(
+    graph: nir.NIRGraph,
+    data: Any,
+    *,
+    epochs: int,
+    loss: Any = "rate",
+    optimizer: str | Callable[[Any], Any] = "adam",
+    learning_rate: float = 1e-3,
+    schedule: Callable[[Any], Any] | None = None,
+    validation: Any = None,
+    shuffle: bool = True,
+    batch_size: int = 32,
+    budget: int | None = None,
+    accumulate: int = 1,
+    apply_after: int | Mapping[str, int] | None = None,
+    clip: float | None = None,
+    amp: str | None = None,
+    recompute: int | None = None,
+    learn: str | Sequence[str] | Mapping[str, str] = (),
+    regularisers: Sequence[Callable[[Any], Any]] = (),
+    patience: int | None = None,
+    monitor: str | None = None,
+    keep_best: bool = False,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    log: Any = None,
+    log_queue: int = 1000,
+    progress: Callable[[Step], None] | None = None,
+    seed: int | None = 0,
+    dt: float | None = None,
+    method: str = "euler",
+    reset: str = "zero",
+    timing: str = "synchronous",
+    precision: str = "float32",
+    **backend_options: Any,
+) -> TrainResult:
+    """Train a graph on the snnTorch backend with surrogate gradients, and give it back as a plain NIR graph.
+
+    The same call with the same seed gives the same result on a CPU, bit for bit, also when it was killed and resumed.
+
+    Under ``torchrun --nproc-per-node N``, or inside a process group of torch.distributed, the same call trains with N
+    workers. Every worker is given the same graph, options and data, and takes its share of each batch; their gradients
+    add up before an update, over gloo on the CPU and nccl with ``device="cuda"`` (the GPU of LOCAL_RANK). The result is
+    that of one process to rounding, and comes out in all workers. What one worker raises is raised in all. Worker 0
+    alone logs, calls ``progress`` and reads and writes the checkpoint. See docs/training.md.
+
+    Args:
+        graph: the network; not changed.
+        data: (inputs (T, N, *shape) or {Input: ...}, labels (N,)), a pair, cut into batches; inputs may be a list of N
+            arrays (T_i, *shape) of several lengths, of which those of one length share a batch. Or an iterable of
+            batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader. Or a function of the epoch (0, 1 ...)
+            that gives either, to code inputs anew. The same in all workers: no DistributedSampler.
+        epochs: passes over the data.
+        loss: "rate", "count", "membrane" or "first-spike" (equations in
+            :mod:`hasn.backends.snntorch.training.losses`), a :class:`hasn.training.Loss`, or a function (outputs
+            (T, batch, *shape), labels) to a scalar, the mean over the batch; it gets {Output: outputs} where there are
+            several.
+        optimizer: "adam", "adamw", "sgd", or a function of the parameter groups that gives a torch.optim.Optimizer.
+        learning_rate: of a named optimizer.
+        schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
+        validation: like ``data``; judged after every epoch.
+        shuffle: a new order of the samples at every epoch; data that come in batches keep their order.
+        batch_size: samples of a batch, in all workers together.
+        budget: samples x steps of a batch in place of ``batch_size``: short sequences make larger batches. Memory has
+            its own limit: a batch that does not fit runs in halves whose gradients add up, so the result is the same.
+        accumulate: batches whose gradients make one update, as one batch of all their samples would. Workers add up
+            once an update.
+        apply_after: K, or {node: K} (1 for the others): a node is moved once K batches have given it a gradient that is
+            not all zero, by the mean over their samples; others keep gathering
+            (:mod:`hasn.backends.snntorch.training.waiting` has the equation). A batch counts once however many workers share it; nodes are looked at after every
+            ``accumulate`` batches, which is still what ``clip``, ``schedule``, ``losses`` and ``checkpoint_every``
+            call an update, though no node may be due. What still waits at the end of training is not applied.
+        clip: largest norm of an update's gradient: of what is applied then, in all workers.
+        amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
+        recompute: keep the states at every K-th step only, and compute the others again on the way back
+            (torch.utils.checkpoint): less memory, more time, the same result.
+        learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
+            {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`).
+        regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
+            Activity; added to the loss.
+        patience: stop after this many epochs without a better ``monitor``.
+        monitor: "validation_loss" (default with validation), "loss" (default without), "validation_accuracy",
+            "accuracy".
+        keep_best: give back the parameters of the best epoch by ``monitor``, not the last.
+        checkpoint: a file, written at every epoch's end; an existing one is only replaced when resuming.
+        checkpoint_every: ... and after this many updates.
+        resume: continue from the checkpoint if it is there. Data must come out the same again for the same state of
+            the generators of torch, numpy and Python (also those of a DataLoader), which the checkpoint puts back.
+        log: a folder for TensorBoard (pip install 'hasn[train]'), or a writer with add_scalar; no step waits for it.
+        log_queue: entries that may wait for the writer before more are dropped.
+        progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`.
+        seed: of torch's, numpy's and Python's generators while training lasts; None: as they stand (in worker 0).
+        dt, method, reset, timing, precision: see :func:`hasn.compile`.
+        **backend_options: the backend's: ``surrogate="fast_sigmoid"``, ``device="cuda"`` ...
+
+    Raises:
+        InputError: no sample, wrong shapes, labels out of range.
+        OptionError: an option that does not exist or does not fit the graph.
+        TrainingError: a loss or gradient that is not finite (with the step and the first node), no memory for one
+            sample, or another worker that is gone.
+        GraphError: the graph is broken, or the checkpoint is of another one.
+        FileError: the checkpoint exists and ``resume`` is False, or it is damaged or cannot be written.
+        BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
+    """
+    monitor = monitor or ("loss" if validation is None else "validation_loss")
+    path = None if checkpoint is None else Path(checkpoint)
+    lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
+    with open_workers(backend_options.get("device", "cpu")) as workers:
+        if "device" in backend_options:
+            backend_options["device"] = workers.placed(backend_options["device"])
+        options = Options(
+            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
+            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
+            checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+        )  # fmt: skip
+        _check(graph, options, validation)
+        if workers.rank == 0:
+            _check_files(options)
+        else:
+            options = replace(options, log=None, progress=None)
+        with _generators_put_back():
+            return _train(graph, data, validation, options, lowering, workers)
+
+
+def _train(
+    graph: nir.NIRGraph,
+    data: Any,
+    validation: Any,
+    options: Options,
+    lowering: Mapping[str, Any],
+    workers: Workers,
+) -> TrainResult:
+    from hasn.backends.snntorch.training.checkpoint import digest_of, fingerprint
+    from hasn.backends.snntorch.training.loop import Trainer
+    from hasn.backends.snntorch.training.losses import loss_of
+    from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.score import Scorer
+
+    _seed(options.seed)
+    network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
+    loss = loss_of(options.loss, network.program)
+    print_ = fingerprint(graph, network.program, options.learn)
+    start = {"graph": print_, "graph's parameters": digest_of(network.parameters)} if workers.count > 1 else {}
+    workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
+    parts = [
+        _data(given, network, loss, options, what, workers)
+        for given, what in ((data, "data"), (validation, "validation"))
+    ]
+    with _board(options) as board:
+        scorer = Scorer(network, loss, options)
+        made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
+    dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
+    return TrainResult(network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped)
+
+
+def _check(graph: Any, options: Options, validation: Any) -> None:
+    if not isinstance(graph, nir.NIRGraph):
+        raise OptionError(
+            "not a NIR graph",
+            parameter="graph",
+            got=type(graph).__name__,
+            way_out="Train the float graph; hasn.quantise(..., train=...) trains what becomes integers.",
+        )
+    if options.monitor.startswith("validation") and validation is None:
+        raise OptionError("there are no validation data", parameter="monitor", got=repr(options.monitor))
+
+
+def _check_files(options: Options) -> None:
+    if options.checkpoint is None:
+        return
+    if options.checkpoint.exists() and not options.resume:
+        raise FileError(
+            "the checkpoint exists and is kept",
+            parameter=str(options.checkpoint),
+            way_out="Pass resume=True to continue from it, or another path.",
+        )
+    if not options.checkpoint.parent.is_dir():
+        raise FileError("there is no such folder", parameter=str(options.checkpoint.parent), way_out="Make it first.")
+
+
+def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:
+    from hasn.backends.snntorch.training.batches import Data
+    from hasn.backends.snntorch.training.losses import check_labels
+    from hasn.backends.snntorch.training.network import shapes_of
+
+    if given is None and what == "validation":
+        return None
+    classes = _classes(network.program)
+    shuffle = options.shuffle and what == "data"
+    return Data(
+        given, shapes_of(network.program), lambda labels: check_labels(labels, classes, loss, what), what,
+        options.batch_size, options.budget, shuffle, workers,
+    )  # fmt: skip
+
+
+def _classes(program: Program) -> int | None:
+    sinks = program.of(Sink)
+    return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
+
+
+def _seed(seed: int | None) -> None:
+    import random
+
+    import numpy as np
+    import torch
+
+    if seed is not None:
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+
+
+@contextmanager
+def _generators_put_back() -> Iterator[None]:
+    """The caller's generators are left as they were found."""
+    from hasn.backend import require_backend
+    from hasn.backends.snntorch.training.checkpoint import random_states, set_random_states
+    from hasn.backends.snntorch.training.network import BACKEND
+
+    require_backend(BACKEND, "float32")  # without torch there is nothing to put back
+    before = random_states()
+    try:
+        yield
+    finally:
+        set_random_states(before)
+
+
+@contextmanager
+def _board(options: Options) -> Iterator[Board | None]:
+    from hasn.backends.snntorch.training.board import Board, writer_of
+
+    if options.log is None:
+        yield None
+        return
+    writer = writer_of(options.log)
+    board = Board(writer, options.log_queue)
+    try:
+        yield board
+    finally:
+        board.close()
+        if writer is not options.log:
+            writer.close()

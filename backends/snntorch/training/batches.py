@@ -1,0 +1,244 @@
+"""Data of training: whatever a user passes, as batches (T, batch, *shape) of one epoch after the other."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from hasn.backends.snntorch.training.workers import Workers
+from hasn.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One worker's share of a batch.
+
+    Attributes:
+        inputs: {Input: (T, samples, *shape)}, all of the same length.
+        labels: (samples, ...).
+        whole: samples of the batch in all workers.
+        mark: a checksum of all its labels, by which workers see that they have the same data; 0 where there is one.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    whole: int
+    mark: int = 0
+
+    @property
+    def size(self) -> int:
+        """Samples of this worker."""
+        return len(self.labels)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(next(iter(self.inputs.values())))
+
+    def cut(self, samples: int) -> list[Batch]:
+        """Parts of at most so many samples; none of a batch that leaves this worker nothing."""
+        if not self.size:
+            return []
+        if samples >= self.size:
+            return [self]
+        starts = range(0, self.size, samples)
+        return [
+            Batch({n: x[:, i : i + samples] for n, x in self.inputs.items()}, self.labels[i : i + samples], self.whole)
+            for i in starts
+        ]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a user passes as data, and how batches are made of it.
+
+    Attributes:
+        given: see :func:`hasn.train`.
+        shapes: of the Inputs.
+        check: refuses labels.
+        what: "data" or "validation", for messages.
+        batch_size: samples of a batch; data that come in batches keep theirs.
+        budget: samples x steps of a batch in place of ``batch_size``: short sequences make large batches.
+        shuffle: draw a new order for every epoch.
+        workers: among whom each batch is shared.
+    """
+
+    given: Any
+    shapes: Shapes
+    check: Callable[[Tensor], None]
+    what: str
+    batch_size: int
+    budget: int | None
+    shuffle: bool
+    workers: Workers = field(default_factory=Workers)
+
+    def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
+        """The batches of an epoch, and how many they are if that is known.
+
+        The order is drawn from torch's global generator when this is called.
+
+        Raises:
+            InputError: data of the wrong form or shape, or none; at once, or when a batch is reached.
+        """
+        given = self.given
+        if callable(given) and not isinstance(given, Iterable):
+            given = given(number)
+        if isinstance(given, tuple):
+            return self._arrays(given)
+        if isinstance(given, Iterator) and given is self.given and number > 0:
+            raise InputError(
+                "an iterator is used up after one epoch",
+                parameter=self.what,
+                way_out="Pass a list, a DataLoader, or a function of the epoch that makes the iterator.",
+            )
+        if not isinstance(given, Iterable) or isinstance(given, Mapping | str):
+            wanted = "(inputs, labels), batches of them, or a function of the epoch that gives either"
+            raise InputError("no training data", parameter=self.what, got=type(given).__name__, wanted=wanted)
+        length = len(given) if isinstance(given, Sized) else None
+        return self._checked(given), length
+
+    def _checked(self, batches: Iterable[Any]) -> Iterator[Batch]:
+        empty = True
+        for item in batches:
+            if not isinstance(item, list | tuple) or len(item) != 2:
+                got = f"{type(item).__name__}" + (f" of {len(item)}" if hasattr(item, "__len__") else "")
+                raise InputError("a batch is no pair", parameter=self.what, got=got, wanted="(inputs, labels)")
+            empty = False
+            columns = self._columns(item[0], sequences=False)
+            yield self._batch(columns, _tensor(item[1], f"{self.what} labels"))
+        if empty:
+            raise _empty(self.what)
+
+    def _batch(self, columns: dict[str, Any], labels: Tensor) -> Batch:
+        check_shapes(columns, self.shapes, labels, self.what)
+        if not len(labels):
+            raise _empty(self.what)
+        self.check(labels)
+        part = self.workers.share(len(labels))
+        return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
+
+    def _mark(self, labels: Tensor) -> int:
+        return zlib.crc32(labels.cpu().contiguous().numpy().tobytes()) if self.workers.count > 1 else 0
+
+    def _columns(self, inputs: Any, *, sequences: bool) -> dict[str, Any]:
+        """{Input: a tensor, or a list of one for each sample}."""
+        named = inputs if isinstance(inputs, Mapping) else dict.fromkeys(list(self.shapes)[:1], inputs)
+        if set(named) != set(self.shapes) or not self.shapes or (len(self.shapes) > 1 and named is not inputs):
+            got = ", ".join(map(str, named)) if named is inputs else "one array"
+            wanted = ", ".join(self.shapes) or "a graph with an Input"
+            raise InputError("the inputs are not those of the graph", parameter=self.what, got=got, wanted=wanted)
+        found: dict[str, Any] = {}
+        for name, value in named.items():
+            many = sequences and isinstance(value, list)
+            found[name] = [_tensor(v, name) for v in value] if many else _tensor(value, name)
+        return found
+
+    # --- arrays: one block, or a list of sequences of several lengths
+
+    def _arrays(self, given: tuple[Any, ...]) -> tuple[Iterator[Batch], int]:
+        import torch
+
+        if len(given) != 2:
+            raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
+        columns, labels = self._columns(given[0], sequences=True), _tensor(given[1], f"{self.what} labels")
+        if not labels.ndim or not len(labels):
+            raise _empty(self.what)
+        self.check(labels)
+        chosen: list[Tensor] = []
+        for steps, members in _by_length(columns, self.shapes, labels, self.what).items():
+            size = max(1, self.budget // steps) if self.budget else self.batch_size
+            order = members[torch.randperm(len(members))] if self.shuffle else members
+            chosen += torch.split(order, size)
+        if self.shuffle and any(isinstance(column, list) for column in columns.values()):
+            chosen = [chosen[i] for i in torch.randperm(len(chosen)).tolist()]
+        return (self._taken(columns, labels, members) for members in chosen), len(chosen)
+
+    def _taken(self, columns: dict[str, Any], labels: Tensor, members: Tensor) -> Batch:
+        """This worker's share of the batch of some members."""
+        own = members[self.workers.share(len(members))]
+        some = own if len(own) else members[:1]  # whose length and shape an empty share has as well
+        inputs = {name: _take(column, some)[:, : len(own)] for name, column in columns.items()}
+        return Batch(inputs, labels[own], len(members), self._mark(labels[members]))
+
+
+def _empty(what: str) -> InputError:
+    return InputError("there is not one sample", parameter=what, way_out="Look at what makes the batches.")
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    import torch
+
+    try:
+        return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"no numbers: {error}", parameter=name, got=type(value).__name__) from None
+
+
+def _take(column: Any, members: Tensor) -> Tensor:
+    """Samples of a column, side by side."""
+    import torch
+
+    if isinstance(column, list):
+        return torch.stack([column[i] for i in members.tolist()], dim=1)
+    return torch.index_select(column, 1, members.to(column.device))
+
+
+def _by_length(columns: dict[str, Any], shapes: Shapes, labels: Tensor, what: str) -> dict[int, Tensor]:
+    """T -> the samples of that length, once all shapes are right."""
+    import torch
+
+    lengths: Any = None
+    for name, column in columns.items():
+        if not isinstance(column, list):
+            check_shapes({name: column}, shapes, labels, what)
+            own = [len(column)] * len(labels)
+        else:
+            if len(column) != len(labels):
+                _refuse(name, what, f"{len(column)} sequences, {len(labels)} labels", "one label a sequence")
+            for sample in column:
+                if tuple(sample.shape[1:]) != shapes[name] or not len(sample):
+                    _refuse(name, what, tuple(sample.shape), _layout(shapes[name], "(T{})"))
+            own = [len(sample) for sample in column]
+        if lengths not in (None, own):
+            _refuse(name, what, "another number of steps", "the same for all Inputs of a sample")
+        lengths = own
+    every = torch.tensor(lengths)
+    return {steps: (every == steps).nonzero().flatten() for steps in sorted(set(lengths))}
+
+
+def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor, what: str) -> None:
+    """Refuse arrays that are not (T, batch, *shape) with one label for each sample.
+
+    Raises:
+        InputError: naming the Input, what came and what is wanted.
+    """
+    count, steps = (len(labels) if labels.ndim else 0), 0
+    for name, value in columns.items():
+        shape = shapes[name]
+        if value.ndim != 2 + len(shape) or tuple(value.shape[2:]) != shape or not len(value):
+            _refuse(name, what, tuple(value.shape), _layout(shape, "(T, batch{}), T >= 1"))
+        if value.shape[1] != count:
+            way_out = "The batch seems to come first: transpose(0, 1)." if len(value) == count else None
+            _refuse(name, what, f"{tuple(value.shape)} and {count} labels", "one label a sample", way_out)
+        steps = steps or len(value)
+        if len(value) != steps:
+            _refuse(name, what, f"{len(value)} steps", f"{steps}, as the other Inputs have")
+
+
+def _refuse(name: str, what: str, got: object, wanted: str, way_out: str | None = None) -> None:
+    raise InputError(
+        "the inputs have the wrong shape", node=name, parameter=what, got=got, wanted=wanted, way_out=way_out
+    )
+
+
+def _layout(shape: tuple[int, ...], form: str) -> str:
+    return form.format("".join(f", {n}" for n in shape))

@@ -1,0 +1,176 @@
+"""Checkpoints: everything that the rest of a training depends on, in a file that is whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasn.backends.snntorch.training.learnable import learnable
+from hasn.errors import FileError, GraphError, OptionError
+from hasn.ir.structure import flatten
+from hasn.ir.whole import whole_file
+from hasn.program.model import Connection, Neurons, Program
+
+if TYPE_CHECKING:
+    import nir
+    from torch import Tensor
+
+FORMAT = "hasn training 3"
+#: Trained by every training, so not what a graph is known by.
+_TRAINED = {"weight", "bias", "scale"}
+
+
+def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:
+    """A hash of what training keeps: nodes, shapes, edges, dt, resets, initial voltages and what else is not trained.
+
+    So a resumed training may start from other random weights, which the checkpoint replaces; not from another graph.
+    """
+    digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
+    flat = flatten(graph)
+    lowered = {step.name: step for step in program.of(Neurons)}
+    mapped = {step.name for step in program.of(Connection)}
+    for name in sorted(flat.nodes):
+        node = flat.nodes[name]
+        trained = (_TRAINED if name in mapped else set()).union(*(learnable(node, kind) for kind in learn))
+        digest.update(f"\n{name} {type(node).__name__}".encode())
+        if name in lowered:  # what metadata or an option says of it
+            held = lowered[name].held
+            digest.update(f" {lowered[name].reset} {lowered[name].initial['v'].tolist()}".encode())
+            digest.update(b"" if held is None else f" {held.tolist()}".encode())
+        for parameter, value in sorted(vars(node).items()):
+            if parameter in ("input_type", "output_type", "metadata", "input_shape"):
+                continue
+            digest.update(f" {parameter} {np.shape(value)}".encode())
+            if parameter not in trained:
+                digest.update(str(np.asarray(value).tolist()).encode())
+    digest.update("\n".join(sorted(f"{source}>{target}" for source, target in flat.edges)).encode())
+    return digest.hexdigest()
+
+
+def digest_of(parameters: Mapping[str, Tensor]) -> str:
+    """A hash of trained parameters, bit for bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(parameters.items()):
+        digest.update(f"\n{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def random_states(data: Iterable[Any] = ()) -> dict[str, Any]:
+    """The states of every global generator (torch on all devices, numpy, Python), and of those that data bring."""
+    import torch
+
+    numbers: Any = np.random.get_state(legacy=True)
+    name, keys, place, has_gauss, gauss = numbers
+    version, inner, nothing = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(name), torch.tensor(keys.astype(np.int64)), int(place), int(has_gauss), float(gauss)],
+        "python": [version, list(inner), nothing],
+        "data": [generator.get_state() for generator in _generators(data)],
+    }
+
+
+def set_random_states(states: Mapping[str, Any], data: Iterable[Any] = ()) -> None:
+    """Put back what :func:`random_states` gave."""
+    import torch
+
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    version, inner, nothing = states["python"]
+    random.setstate((version, tuple(inner), nothing))
+    for generator, state in zip(_generators(data), states["data"], strict=False):
+        generator.set_state(state)
+
+
+def _generators(data: Iterable[Any]) -> list[Any]:
+    """The generators that DataLoaders and their samplers were given."""
+    found: dict[int, Any] = {}
+    for given in data:
+        for holder in (given, getattr(given, "sampler", None)):
+            generator = getattr(holder, "generator", None)
+            if hasattr(generator, "get_state") and hasattr(generator, "set_state"):
+                found[id(generator)] = generator
+    return list(found.values())
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state of tensors, numbers, texts, lists and dicts; the old file stays until the new one is whole.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    import torch
+
+    with whole_file(path, force=True) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+
+
+def bytes_of(path: Path) -> bytes | None:
+    """What a checkpoint file holds; None if there is none.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise FileError(f"cannot be read: {error.strerror or error}", parameter=str(path)) from error
+
+
+def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """The state in a checkpoint. Nothing in the file is executed.
+
+    Args:
+        content: of the file.
+        path: for messages.
+        fingerprint_: of the graph that is trained.
+        settings: of this training.
+
+    Raises:
+        FileError: no checkpoint, or a damaged one.
+        GraphError: it is of another graph.
+        OptionError: it is of a training with other options.
+    """
+    import torch
+
+    try:
+        wrong = zipfile.ZipFile(io.BytesIO(content)).testzip()  # torch reads the checksums and does not compare them
+        if wrong is not None:
+            raise zipfile.BadZipFile(f"{wrong} has another checksum")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes make torch and zipfile raise nearly anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileError(f"not a checkpoint, or a damaged one: {reason}", parameter=str(path)) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise FileError("not a checkpoint of hasn.train", parameter=str(path), wanted=FORMAT)
+    if state["fingerprint"] != fingerprint_:
+        raise GraphError(
+            "the checkpoint is of another graph",
+            parameter=str(path),
+            got=state["fingerprint"][:8],
+            wanted=f"{fingerprint_[:8]}: the same nodes, edges, dt and untrained parameters",
+            way_out="Pass the graph that it was trained from, or another checkpoint path.",
+        )
+    kept = state["settings"]
+    for name in sorted({*settings, *kept}):  # an option of the backend may have been given then, or now, alone
+        if kept.get(name) != settings.get(name):
+            raise OptionError(
+                "the checkpoint is of a training with another value, so it would not continue to the same result",
+                parameter=name,
+                got=settings.get(name, "the default"),
+                wanted=kept.get(name, "the default"),
+                way_out="Pass that value, or another checkpoint path for a training of its own.",
+            )
+    return state

@@ -1,0 +1,229 @@
+"""The loop: epochs of updates, validation, checkpoints; the same in all workers."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hasn.backends.snntorch.training.batches import Batch, Data
+from hasn.backends.snntorch.training.board import Board
+from hasn.backends.snntorch.training.checkpoint import (
+    bytes_of,
+    digest_of,
+    random_states,
+    read_checkpoint,
+    set_random_states,
+    write_checkpoint,
+)
+from hasn.backends.snntorch.training.gradients import Gradients
+from hasn.backends.snntorch.training.memory import Room
+from hasn.backends.snntorch.training.moving import Moving
+from hasn.backends.snntorch.training.network import TrainedNetwork
+from hasn.backends.snntorch.training.options import Options
+from hasn.backends.snntorch.training.progress import Progress, Tally
+from hasn.backends.snntorch.training.result import Epoch, Step
+from hasn.backends.snntorch.training.score import Scorer
+from hasn.backends.snntorch.training.update import Update, added
+from hasn.backends.snntorch.training.waiting import Waiting
+from hasn.backends.snntorch.training.workers import Workers
+from hasn.errors import InputError, TrainingError
+
+
+class Trainer:
+    """Trains a network in place.
+
+    Args:
+        network: what to train.
+        scorer: its loss and accuracy.
+        options: see :func:`hasn.train`.
+        data: to train on.
+        validation: to judge by, after every epoch.
+        fingerprint: of the graph, for checkpoints.
+        board: where figures go, if anywhere.
+        workers: who train together.
+    """
+
+    def __init__(
+        self,
+        network: TrainedNetwork,
+        scorer: Scorer,
+        options: Options,
+        data: Data,
+        validation: Data | None,
+        fingerprint: str,
+        board: Board | None,
+        workers: Workers,
+    ) -> None:
+        self.network, self.scorer, self.options, self.workers = network, scorer, options, workers
+        self.data, self.validation, self.fingerprint, self.board = data, validation, fingerprint, board
+        self.moving = Moving(network, options)
+        self.gradients = _gradients(network, options)
+        self.room = Room()
+        self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
+        self.now = Progress()
+        self._epoch_start: dict[str, Any] = {}
+
+    def run(self) -> Progress:
+        """Train until the last epoch, or until it stops improving."""
+        path = self.options.checkpoint
+        if path is not None and self.options.resume:
+            self._load(path)
+        while self.now.epoch < self.options.epochs and not self.now.stopped:
+            self._run_epoch()
+        self.now.stopped = self.now.stopped or "the last epoch is done"
+        if self.options.keep_best and self.now.best_parameters:
+            self.moving.load_parameters(self.now.best_parameters)
+        return self.now
+
+    # --- an epoch
+
+    def _run_epoch(self) -> None:
+        start = time.perf_counter() - self.now.tally.seconds
+        batches, count = self._batches()
+        while True:
+            group = list(islice(batches, self.options.accumulate))
+            values = self.update(group, self.now.step + 1)
+            if values is None:
+                break
+            self.now.position += len(group)
+            self.now.step += 1
+            self.now.tally.add(values, sum(batch.whole for batch in group))
+            self.now.tally.seconds = time.perf_counter() - start
+            self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
+            self._tell(values, group, count)
+            every = self.options.checkpoint_every
+            if every and self.now.step % every == 0:
+                self._save()
+        found = self._validate()
+        self.now.tally.seconds = time.perf_counter() - start
+        judged, tally = self._agree(*found), self.now.tally
+        done = Epoch(
+            self.now.epoch, tally.loss, tally.accuracy,
+            judged.loss if judged.samples else None, judged.accuracy if judged.samples else None,
+            tally.rates(self.scorer.populations), tally.seconds, tally.batch,
+        )  # fmt: skip
+        self._finish(done)
+
+    def _batches(self) -> tuple[Iterator[Batch], int | None]:
+        """This epoch's batches from where it stands, the generators in the state in which they were then."""
+        if self.now.position:
+            then = random_states([self.data.given])
+            set_random_states(self._epoch_start, [self.data.given])
+            batches, count = self.data.epoch(self.now.epoch)
+            for _ in islice(batches, self.now.position):
+                pass
+            set_random_states({**then, "data": []})
+            return batches, count
+        self._epoch_start = self.workers.first("generators", random_states([self.data.given]))
+        set_random_states(self._epoch_start, [self.data.given])
+        self.now.tally = Tally()
+        return self.data.epoch(self.now.epoch)
+
+    def _finish(self, done: Epoch) -> None:
+        self.now.history.append(done)
+        if self.board:
+            scalars = {"validation/loss": done.validation_loss, "validation/accuracy": done.validation_accuracy}
+            self.board.add(self.now.step, scalars)
+        monitored = getattr(done, self.options.monitor)
+        if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
+            self.now.best_parameters = self.moving.parameters()
+        if self.options.patience is not None and self.now.waited >= self.options.patience:
+            self.now.stopped = f"{self.options.monitor} has not improved for {self.now.waited} epochs"
+        self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
+        self._epoch_start = {}
+        if self.options.checkpoint is not None:
+            self._save()
+
+    # --- validation
+
+    def _validate(self) -> tuple[Tally, int]:
+        """Loss (without regularisers) and accuracy of this worker's share of the validation data, and their mark."""
+        import torch
+
+        tally, mark = Tally(), 0
+        with torch.no_grad():
+            for batch in self.validation.epoch(self.now.epoch)[0] if self.validation else ():
+                tally.add(self.room.fitted(lambda b=batch: self._judged(b)), batch.whole)  # type: ignore[misc]
+                mark = zlib.crc32(f"{mark} {batch.mark}".encode())
+        return tally, mark
+
+    def _judged(self, batch: Batch) -> list[float]:
+        parts = self.room.parts(batch)
+        return self.scorer.sum([self.scorer(part, part.size / batch.whole, regularised=False)[1] for part in parts])
+
+    def _agree(self, own: Tally, mark: int) -> Tally:
+        """The validation of all workers, who have come to the end of an epoch with the same parameters."""
+        said = self.workers.exchange(
+            "the end of an epoch",
+            (own.sums, mark, self.now.tally.seconds, self.room.limit, self.room.samples, self._digest()),
+        )
+        sums, marks, seconds, limits, ran, digests = zip(*said, strict=True)
+        if len(set(marks)) > 1:
+            raise InputError("the workers have different data", parameter="validation", wanted="the same in all")
+        if len(set(digests)) > 1:
+            raise TrainingError(
+                f"the workers' parameters differ after epoch {self.now.epoch}",
+                parameter="workers",
+                got=", ".join(digest[:8] for digest in digests),
+                way_out="Look at the optimizer, the schedule and the data: they must do the same in all workers.",
+            )
+        self.now.tally.seconds = seconds[0]
+        self.room.agree(limits, ran)
+        return Tally(own.samples, added(sums))
+
+    def _digest(self) -> str:
+        return digest_of(self.network.parameters) if self.workers.count > 1 else ""
+
+    # --- telling and keeping
+
+    def _tell(self, values: list[float], group: list[Batch], count: int | None) -> None:
+        loss, hits, *rates = values
+        self.now.losses.append(loss)
+        accuracy = None if math.isnan(hits) else hits
+        step = Step(
+            self.now.epoch, self.options.epochs, self.now.step, self.now.position, count, loss, accuracy,
+            dict(zip(self.scorer.populations, rates, strict=True)), self.moving.learning_rate, self.room.samples,
+        )  # fmt: skip
+        if self.board:
+            scalars = {"loss": loss, "accuracy": accuracy, "learning rate": step.learning_rate}
+            self.board.add(self.now.step, scalars | {f"rate/{name}": rate for name, rate in step.rates.items()})
+        if self.options.progress:
+            self.options.progress(step)
+
+    def _save(self) -> None:
+        if self.options.checkpoint is None or self.workers.rank:
+            return
+        state = {
+            "fingerprint": self.fingerprint,
+            "settings": self.options.settings,
+            "moving": self.moving.state(),
+            "gradients": self.gradients.state(),
+            "progress": self.now.state(),
+            "room": self.room.limit,
+            "random": random_states([self.data.given]),
+            "epoch_start": self._epoch_start,
+        }
+        write_checkpoint(self.options.checkpoint, state)
+
+    def _load(self, path: Path) -> None:
+        content = self.workers.first("checkpoint", None if self.workers.rank else bytes_of(path))
+        if content is None:
+            return
+        state = read_checkpoint(content, path, self.fingerprint, self.options.settings)
+        self.moving.load(state["moving"])
+        self.gradients.load(state["gradients"])
+        self.now = Progress.of_state(state["progress"])
+        self.room.limit = state["room"]
+        self._epoch_start = state["epoch_start"]
+        set_random_states(state["random"], [self.data.given])
+
+
+def _gradients(network: TrainedNetwork, options: Options) -> Gradients:
+    if options.apply_after is None:
+        return Gradients(network.parameters)
+    return Waiting(network.parameters, network.owners, options.apply_after)

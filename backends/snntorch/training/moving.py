@@ -1,0 +1,126 @@
+"""What moves the parameters: optimizer, schedule, gradient scaler and clipping, with their state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hasn.backends.snntorch.training.network import TrainedNetwork
+from hasn.backends.snntorch.training.options import OPTIMIZERS, Options
+from hasn.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def optimizer_of(
+    chosen: str | Callable[[Any], Any], learning_rate: float, weights: Sequence[Tensor], raw: Sequence[Tensor]
+) -> Any:
+    """The optimizer of some parameters, of which there must be one.
+
+    Args:
+        chosen: its name, or a function of the parameter groups.
+        learning_rate: of a named one.
+        weights: weights, biases and scales.
+        raw: what stands for learned time constants, thresholds and delays.
+
+    Raises:
+        OptionError: the function gives no optimizer.
+    """
+    import torch
+
+    groups: list[dict[str, Any]] = [{"params": list(weights)}] if weights else []
+    if raw:  # weight decay would pull a tau towards twice dt
+        groups.append({"params": list(raw), "weight_decay": 0.0})
+    if isinstance(chosen, str):
+        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate)
+    else:
+        made = chosen(groups)
+    if not isinstance(made, torch.optim.Optimizer):
+        got = type(made).__name__
+        raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
+    return made
+
+
+class Moving:
+    """The optimizer and what goes with it."""
+
+    def __init__(self, network: TrainedNetwork, options: Options) -> None:
+        import torch
+
+        self.network, self.options = network, options
+        raw = list(network.learnable.parameters.values())
+        self.optimizer = optimizer_of(options.optimizer, options.learning_rate, network.weights, raw)
+        self.schedule = options.schedule(self.optimizer) if options.schedule else None
+        device = network.module.like.device.type
+        self.scaler = torch.amp.GradScaler(device) if options.amp == "fp16" else None
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradients."""
+        scaled: Any = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward()
+
+    def step(self, refuse: Callable[[], None]) -> None:
+        """Move the parameters by the gradients that have been added up; those without one stay.
+
+        Args:
+            refuse: called where a gradient is not finite; if it raises nothing, a scaler leaves this update out.
+        """
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if not bool(self._clip().isfinite()):
+            refuse()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if self.schedule is not None:
+            self.schedule.step()
+
+    def _clip(self) -> Tensor:
+        """The norm of all gradients, which are scaled down to ``clip`` where they exceed it."""
+        import torch
+
+        parameters = [p for p in self.network.parameters.values() if p.grad is not None]
+        if self.options.clip is not None:
+            return torch.nn.utils.clip_grad_norm_(parameters, self.options.clip)
+        norms = [torch.linalg.vector_norm(p.grad).cpu().double() for p in parameters if p.grad is not None]
+        norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.zeros((), dtype=torch.float64), *norms]))
+        return norm
+
+    # --- state
+
+    def parameters(self) -> dict[str, Tensor]:
+        """A copy of every trained parameter."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.network.parameters.items()}
+
+    def load_parameters(self, values: Mapping[str, Tensor]) -> None:
+        """Set every trained parameter."""
+        import torch
+
+        with torch.no_grad():
+            for name, tensor in self.network.parameters.items():
+                tensor.copy_(values[name])
+
+    def state(self) -> dict[str, Any]:
+        """Parameters, optimizer, schedule and scaler."""
+        return {
+            "parameters": self.parameters(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`state` gave."""
+        self.load_parameters(state["parameters"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for part, kept in ((self.schedule, state["schedule"]), (self.scaler, state["scaler"])):
+            if part is not None and kept is not None:
+                part.load_state_dict(kept)

@@ -1,0 +1,157 @@
+"""A graph as the module that is trained: what runs forwards, what the optimizer moves, and the way back to NIR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import nir
+import numpy as np
+
+from hasn.backend import require_backend
+from hasn.backends.snntorch.training.learnable import Learnable
+from hasn.backends.snntorch.training.losses import full
+from hasn.errors import OptionError
+from hasn.ir.lower import lower
+from hasn.ir.structure import flatten
+from hasn.ir.typed import with_types
+from hasn.program.fuse import fuse
+from hasn.program.model import Edge, Program, Sink
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BACKEND = "snntorch"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a batch did in the network.
+
+    Attributes:
+        outputs: (T, batch, *shape), or {Output: such a tensor} where there are several.
+        counts: spiking population -> spikes of each neuron (batch, *shape); they pass gradients.
+        steps: T.
+        fan_out: spiking population -> synapses that each neuron reaches (*shape).
+    """
+
+    outputs: Any
+    counts: dict[str, Tensor]
+    steps: int
+    fan_out: dict[str, Tensor]
+
+
+class TrainedNetwork:
+    """A compiled graph with its trained parameters.
+
+    Args:
+        graph: not changed.
+        learn: see :class:`hasn.backends.snntorch.training.learnable.Learnable`.
+        recompute: steps of a chunk whose insides are computed again backwards instead of being kept; None: all kept.
+        lowering: dt, method, reset and timing.
+        precision: "float32" or "float64".
+        options: of the backend.
+
+    Attributes:
+        program: of the graph itself.
+        module: the torch module.
+        parameters: name -> leaf tensor that training moves.
+    """
+
+    def __init__(
+        self,
+        graph: nir.NIRGraph,
+        learn: Mapping[str, str],
+        recompute: int | None,
+        lowering: Mapping[str, Any],
+        precision: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        plugin: Any = require_backend(BACKEND, precision)
+        self.program = lower(graph, **lowering)
+        known = plugin.options()
+        for name in options:
+            if name not in known:
+                wanted = ", ".join(known)
+                raise OptionError("neither training nor the backend has such an option", parameter=name, wanted=wanted)
+        watched = _watched(self.program)
+        self.executable: Any = plugin.compile(watched, with_types(graph), precision, **options)
+        self.executable.program = self.program  # what is shown to training alone is no part of the graph
+        self.module: Any = self.executable.module
+        self.recompute = recompute
+        self.sinks = tuple(step.name for step in self.program.of(Sink))
+        self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node)
+        self.parameters: dict[str, Tensor] = dict(self.module.named_parameters()) | self.learnable.parameters
+        if not self.parameters:
+            raise OptionError("the graph has nothing to train", parameter="graph", way_out="Pass learn=('tau',).")
+        self.fan_out = self._fan_out()
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The trained parameters that are weights, biases and scales."""
+        return list(self.module.parameters())
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Name of a trained parameter -> flat name of its node."""
+        found = {name: name.rpartition(".")[0] for name in self.learnable.parameters}
+        known = {parameter: name for name, parameter in self.module.named_parameters()}
+        for step, _, module in self.module._order:
+            for parameter in () if module is None else module.parameters():
+                found[known[parameter]] = step.name
+        return {name: found[name] for name in self.parameters}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
+        """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
+        self.learnable.apply(self.module)
+        steps = len(next(iter(inputs.values())))
+        if self.recompute is None:
+            found = self.module(dict(inputs))
+            found = found if isinstance(found, Mapping) else {self.sinks[0]: found}
+            counts = {name: full(found[_watch(name)]).sum(0) for name in self.program.recorded_spikes}
+        else:
+            from hasn.backends.snntorch.chunks import by_chunks
+
+            given = self.module.inputs_of(dict(inputs))
+            found, counts = by_chunks(self.module, given, self.recompute, self.sinks, self.program.recorded_spikes)
+        outputs = {name: found[name] for name in self.sinks}
+        return Activity(next(iter(outputs.values())) if len(outputs) == 1 else outputs, counts, steps, self.fan_out)
+
+    # --- what it costs, and what comes out
+
+    def _fan_out(self) -> dict[str, Tensor]:
+        import torch
+
+        network, found, like = fuse(self.program), {}, self.module.like
+        for name in self.program.recorded_spikes:
+            shape = self.program.node(name).shape
+            size = int(np.prod(shape))
+            reached = [np.bincount(p.weights.indices, minlength=size) for p in network.out_of(name)]
+            synapses = np.sum([np.zeros(size), *reached], axis=0).reshape(shape)
+            found[name] = torch.as_tensor(synapses, dtype=like.dtype, device=like.device)
+        return found
+
+    def to_graph(self) -> nir.NIRGraph:
+        """A plain NIR graph with the present parameters."""
+        graph: nir.NIRGraph = self.executable.to_nir()
+        self.learnable.write(flatten(graph).nodes)
+        return graph
+
+
+def _watch(name: str) -> str:
+    """Name of the Sink that shows a population to training: no node of a graph has a slash in its name."""
+    return f"{name}/spikes"
+
+
+def _watched(program: Program) -> Program:
+    """The program with every spiking population shown, whichever way the backend runs it."""
+    names = program.recorded_spikes
+    shown = tuple(Sink(_watch(name), program.node(name).shape) for name in names)
+    edges = tuple(Edge(name, _watch(name)) for name in names)
+    return replace(program, nodes=(*program.nodes, *shown), edges=(*program.edges, *edges))
+
+
+def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:
+    """Input -> its shape."""
+    return {source.name: source.shape for source in program.inputs}

@@ -1,0 +1,71 @@
+"""Where a number stopped being one: the first step and node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hasn.backends.snntorch.training.batches import Batch
+from hasn.errors import TrainingError
+
+if TYPE_CHECKING:
+    from hasn.backends.snntorch.training.network import TrainedNetwork
+
+
+def stop_at_loss(network: TrainedNetwork, batches: Sequence[Batch], step: int, loss: float) -> TrainingError:
+    """What to raise for a loss that is not finite: with the first node whose state is not."""
+    _at_node(network, batches, step, "loss", loss)
+    return TrainingError(
+        f"the loss is not finite at step {step}, though every node's state is",
+        parameter="loss",
+        got=loss,
+        way_out="Look at the loss function, at its regularisers, and at the labels that it is given.",
+    )
+
+
+def stop_at_gradient(network: TrainedNetwork, batches: Sequence[Batch], step: int) -> TrainingError:
+    """What to raise for a gradient that is not finite. A NaN in a voltage never spikes, so the loss may not show it."""
+    import torch
+
+    _at_node(network, batches, step, "gradient", None)
+    wrong = [n for n, p in network.parameters.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    return TrainingError(
+        f"the gradient is not finite at step {step}, though the loss and every node's state are",
+        parameter=", ".join(wrong),
+        way_out="Look at the loss function and its regularisers.",
+    )
+
+
+def _at_node(network: TrainedNetwork, batches: Sequence[Batch], step: int, what: str, got: object) -> None:
+    for batch in batches:
+        found = first_non_finite(network, batch)
+        if found is not None:
+            node, t = found
+            raise TrainingError(
+                f"the {what} is not finite at step {step}: this node's state is the first that is not, "
+                f"at time step {t}",
+                node=node,
+                parameter=what,
+                got=got,
+                way_out="Look at the inputs and the learning rate; clip=1.0 bounds a step.",
+            )
+
+
+def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] | None:
+    """(node, time step) of the first value or state that is not finite, in the order of evaluation."""
+    import torch
+
+    module: Any = network.module
+    with torch.no_grad():
+        network.learnable.apply(module)
+        inputs = module.inputs_of(dict(batch.inputs))
+        state = module.start(batch.size)
+        for t in range(batch.steps):
+            values = module.advance({name: value[t] for name, value in inputs.items()}, state)
+            for step in network.program.nodes:
+                seen = (values[step.name], *state.states.get(step.name, ()))
+                if not all(bool(torch.isfinite(tensor).all()) for tensor in seen):
+                    module.let_go()
+                    return step.name, t
+        module.let_go()
+    return None

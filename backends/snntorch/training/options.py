@@ -1,0 +1,155 @@
+"""The options of :func:`hasn.train`, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hasn.backends.snntorch.training.result import Step
+from hasn.errors import OptionError
+
+#: Optimizers by name: where they are in torch.optim.
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+MONITORS = ("validation_loss", "validation_accuracy", "loss", "accuracy")
+AMP = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """See :func:`hasn.train`, whose arguments these are."""
+
+    epochs: int
+    loss: Any
+    optimizer: str | Callable[[Any], Any]
+    learning_rate: float
+    schedule: Callable[[Any], Any] | None
+    shuffle: bool
+    batch_size: int
+    budget: int | None
+    accumulate: int
+    apply_after: int | Mapping[str, int] | None
+    clip: float | None
+    amp: str | None
+    recompute: int | None
+    learn: Mapping[str, str]
+    regularisers: Sequence[Callable[[Any], Any]]
+    patience: int | None
+    monitor: str
+    keep_best: bool
+    checkpoint: Path | None
+    checkpoint_every: int | None
+    resume: bool
+    log: Any
+    log_queue: int
+    progress: Callable[[Step], None] | None
+    seed: int | None
+    precision: str
+    backend: Mapping[str, Any]
+    #: What a checkpoint must agree with, beside the graph.
+    settings: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "log_queue"):
+            check_whole(name, getattr(self, name))
+        for name in ("budget", "recompute", "patience", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
+        self._check_threshold()
+        check_positive("learning_rate", self.learning_rate)
+        if self.clip is not None:
+            check_positive("clip", self.clip)
+        check_one_of("amp", self.amp, (None, *AMP))
+        if self.amp is not None and self.backend.get("matmul", "float32") != "float32":
+            got = f"matmul={self.backend['matmul']!r} and amp={self.amp!r}"
+            raise OptionError("two precisions of the same products", parameter="amp", got=got, wanted="one of them")
+        check_one_of("monitor", self.monitor, MONITORS)
+        check_optimizer(self.optimizer, self.schedule)
+        if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
+            name = "resume" if self.resume else "checkpoint_every"
+            raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
+        names = (
+            "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
+            "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
+        )  # fmt: skip
+        known = {name: _text(getattr(self, name)) for name in names}
+        known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
+        object.__setattr__(self, "settings", known)
+
+    @property
+    def course(self) -> dict[str, str]:
+        """What workers must agree on beside the settings, or one of them stops before the others."""
+        names = ("epochs", "patience", "keep_best", "recompute", "checkpoint_every", "resume")
+        return {name: _text(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
+
+    def _check_threshold(self) -> None:
+        if self.apply_after is None:
+            return
+        after = self.apply_after.values() if isinstance(self.apply_after, Mapping) else (self.apply_after,)
+        for count in after:
+            check_whole("apply_after", count)
+        if self.amp == "fp16":
+            raise OptionError(
+                "gradients that wait for others cannot be scaled, since the scale changes meanwhile",
+                parameter="apply_after",
+                got="amp='fp16'",
+                way_out="Pass amp='bf16', which needs no scaler.",
+            )
+
+
+def check_optimizer(optimizer: Any, schedule: Any) -> None:
+    """Refuse a name that is no optimizer's, and a schedule that is no function."""
+    if not callable(optimizer):
+        check_one_of("optimizer", optimizer, tuple(OPTIMIZERS))
+    if schedule is not None and not callable(schedule):
+        wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
+        raise OptionError("no schedule", parameter="schedule", got=repr(schedule), wanted=wanted)
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuse all but finite numbers above 0."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 < value < float("inf")):
+        raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Refuse all but whole numbers from 1 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError("no such number", parameter=name, got=repr(value), wanted="an integer >= 1")
+
+
+def check_one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    """Refuse what is not among the known."""
+    if value not in known:
+        wanted = ", ".join(str(k) for k in known)
+        raise OptionError(f"no such {name}", parameter=name, got=repr(value), wanted=wanted)
+
+
+def _text(value: Any) -> str:
+    """A value as text that is the same in another process: functions by name, never by address."""
+    if isinstance(value, Mapping):
+        return str({key: _text(item) for key, item in sorted(value.items())})
+    if isinstance(value, list | tuple):
+        return str([_text(item) for item in value])
+    if hasattr(value, "name") and hasattr(value, "scores"):
+        return f"{value.name}{value.parameters}"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text else text
+
+
+def learned(learn: Any) -> dict[str, str]:
+    """{"tau", "threshold" and/or "delay": "population" or "neuron"} of what a user wrote.
+
+    Raises:
+        OptionError: something else.
+    """
+    if isinstance(learn, str):
+        learn = (learn,)
+    chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
+    for name, share in chosen.items():
+        check_one_of("learn", name, ("tau", "threshold", "delay"))
+        check_one_of("learn", share, ("population", "neuron"))
+    return chosen
