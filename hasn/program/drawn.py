@@ -165,4 +165,5 @@ class Gaussian(Drawn):
     def _made(self, words: Counter, element: NDArray[np.int64]) -> Floats:
         radius = np.sqrt(-2.0 * np.log(1.0 - uniform(words[0], words[1])))
         normal = radius * np.cos(2.0 * np.pi * uniform(words[2], words[3]))
-        return self.mean.reshape(-1)[element] + self.std.reshape(-1)[element] * normal
+        mean, std = self.mean.reshape(-1)[element], self.std.reshape(-1)[element]
+        return np.asarray(mean + std * normal)

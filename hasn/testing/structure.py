@@ -135,8 +135,14 @@ def own_shape(node: Any) -> Shape | None:
     """The input shape that a node says itself."""
     if isinstance(node, nir.Affine | nir.Linear):
         return (*node.weight.shape[:-2], node.weight.shape[-1])
-    elementwise = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay", **dict.fromkeys(NEURONS, "r")}
-    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
+    elementwise: dict[type, str] = {
+        PoissonInput: "rate",
+        NoiseInput: "mean",
+        nir.Scale: "scale",
+        nir.Threshold: "threshold",
+        nir.Delay: "delay",
+        **dict.fromkeys(NEURONS, "r"),
+    }
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
     if isinstance(node, nir.Input | nir.Output | nir.Flatten):

@@ -115,10 +115,10 @@ def test_a_stream_starts_once_and_again_after_a_reset_or_a_failure(told: Told) -
 
 def test_a_state_says_whose_it_is_and_loads_into_a_fresh_stream(told: Told) -> None:
     before = told.state()
-    assert before == State("told", told.structure, None, False, None)
+    assert before == State("told", told.structure, None, False, 0, None)
     told.step(X[0, :2])
     saved = told.state()
-    assert saved == State("told", told.structure, 2, True, "content")
+    assert saved == State("told", told.structure, 2, True, 1, "content")
     other = Told(told.program, told.raw)
     other.load_state(saved)
     assert other.asked == ["end", ("start", 2), ("load", "content")]
