@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantise import quantise
     from hasn.errors import HasnError
-    from hasn.executable import Executable, State
+    from hasn.executable import Executable
     from hasn.finding import Finding
     from hasn.ir.check import check
     from hasn.ir.load import load
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
     from hasn.recording import Counts, Recording
+    from hasn.state import NetworkState, load_state
 
 __all__ = [
     "Backend",
@@ -32,16 +33,17 @@ __all__ = [
     "Executable",
     "Finding",
     "HasnError",
+    "NetworkState",
     "QuantisedNetwork",
     "Recording",
     "Repaired",
-    "State",
     "TrainResult",
     "check",
     "compare",
     "compile",
     "list_backends",
     "load",
+    "load_state",
     "lower",
     "quantise",
     "repair",
@@ -57,13 +59,14 @@ _HOMES = {
     "conversions.loihi.network": ("QuantisedNetwork",),
     "conversions.loihi.quantise": ("quantise",),
     "errors": ("HasnError",),
-    "executable": ("Executable", "State"),
+    "executable": ("Executable",),
     "ir.check": ("check",),
     "finding": ("Finding",),
     "ir.load": ("load",),
     "ir.repair": ("Repaired", "repair"),
     "ir.save": ("save",),
     "ir.lower": ("lower",),
+    "state": ("NetworkState", "load_state"),
     "recording": ("Counts", "Recording"),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),

@@ -11,25 +11,30 @@ from numpy.typing import NDArray
 
 from hasn.errors import InputError
 from hasn.program.model import Program
+from hasn.state import Snapshot
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Checked input data.
+    """What a run is given: checked input data, and where it starts.
 
     Attributes:
         values: Input or drawn input -> float64 (T, batch, *shape).
         steps: T.
         batch: samples.
         batched: whether the user's arrays had a batch axis.
+        start: the state to start from; None: the initial one.
+        keep: whether the state at the end is wanted.
     """
 
     values: dict[str, NDArray[np.float64]]
     steps: int
     batch: int
     batched: bool
+    start: Snapshot | None = None
+    keep: bool = False
 
 
 def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0) -> Signals:

@@ -167,18 +167,28 @@ class SpikingNetwork(nn.Module):
             if isinstance(step, Source):
                 values[step.name] = inputs[step.name]
                 continue
-            total = None
-            for source, delay in sources:
-                value = state.previous[source] if delay else values[source]
-                total = value if total is None else total + value
-            if total is None:
-                total = self._silence(step, sources, batch, state)
+            total = self.arriving(step, sources, values, state, batch)
             values[step.name] = self.mapped(step, module, total, state)
         for name in self._delayed:
             state.previous[name] = values[name]
         return values
 
-    def _silence(self, step: Any, sources: Any, batch: int | None, state: StreamState) -> Tensor:
+    def arriving(
+        self,
+        step: Any,
+        sources: list[tuple[str, int]],
+        values: Mapping[str, Tensor],
+        state: StreamState,
+        batch: int | None,
+    ) -> Tensor:
+        """The sum of what arrives at a node."""
+        total: Tensor | None = None
+        for source, delay in sources:
+            value = state.previous[source] if delay else values[source]
+            total = value if total is None else total + value
+        return self._silence(step, batch, state) if total is None else total
+
+    def _silence(self, step: Any, batch: int | None, state: StreamState) -> Tensor:
         """The input of a step into which no edge leads."""
         like = self.like
         if batch is None:
