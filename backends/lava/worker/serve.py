@@ -138,7 +138,7 @@ class Server:
         return {}
 
     def _end(self, request: dict[str, Any]) -> dict[str, Any]:
-        for folder in [request["folder"]] if request else list(self.streams):
+        for folder in [request["folder"]] if "folder" in request else list(self.streams):
             self._stop(self.streams.pop(folder))
         return {}
 
