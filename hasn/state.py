@@ -76,7 +76,7 @@ class NetworkState(Snapshot):
         ]
         meta = {name: getattr(self, name) for name in _META}
         meta |= {"hasn_state": _FORMAT, "arrays": [place[:3] for place in places]}
-        content = {f"a{i}": array for i, (*_, array) in enumerate(places)}
+        content: dict[str, Any] = {f"a{i}": array for i, (*_, array) in enumerate(places)}
         with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
             np.savez(file, meta=np.array(json.dumps(meta)), **content)
 

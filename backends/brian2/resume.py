@@ -90,7 +90,7 @@ def line(plan: Plan, name: str, at: Snapshot) -> Array:
     ages = plan.lines[name] + 1
     recent = past[::-1][:ages]
     missing = np.zeros((ages - len(recent), *past.shape[1:]))
-    return np.concatenate([recent, missing]).transpose(1, 0, 2).reshape(-1)
+    return np.asarray(np.concatenate([recent, missing]).transpose(1, 0, 2).reshape(-1))
 
 
 def fired(plan: Plan, link: Link, at: Snapshot) -> Iterator[NDArray[np.int64]]:

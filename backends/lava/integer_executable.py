@@ -86,7 +86,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
     def _end_stream(self) -> None:
         """No stream was ever started."""
 
-    def _state(self) -> NoReturn:
+    def _state(self) -> Snapshot:
         return self._start_stream(0)
 
     def _load_state(self, state: Snapshot) -> None:

@@ -95,7 +95,7 @@ class Stream:
 
     def value(self, name: str) -> Array:
         """What a population that is shown, seen or remembered sent in the last step: (batch, *shape)."""
-        return self._files[name][0, 0].reshape(self.batch, *self._shapes[name])
+        return np.asarray(self._files[name][0, 0].reshape(self.batch, *self._shapes[name]))
 
     def voltage(self, name: str) -> Array:
         """A population's v after the last step: (batch, *shape)."""

@@ -42,7 +42,7 @@ def part(name: str, first: int, last: int) -> dict[str, NDArray[np.float64]]:
     return {key: value[first:last] for key, value in CASES[name].inputs().items()}
 
 
-def joined(parts: list[Recording]) -> Any:
+def joined(parts: list[Recording]) -> Recording:
     """One recording of several, in its arrays."""
     found = parts[0]
     for group in ("outputs", "spikes", "voltages"):
