@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training.result import TrainResult
     from hasn.compiler import compile
     from hasn.conversions.loihi.network import QuantisedNetwork
-    from hasn.conversions.loihi.quantise import quantise
+    from hasn.conversions.loihi.quantising.quantise import quantise
+    from hasn.counts import Counts
     from hasn.errors import HasnError
     from hasn.executable import Executable
     from hasn.finding import Finding
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hasn.ir.lower import lower
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
-    from hasn.recording import Counts, Recording
+    from hasn.recording import Recording
     from hasn.state import NetworkState, load_state
 
 __all__ = [
@@ -57,7 +58,7 @@ _HOMES = {
     "backend": ("Backend", "BackendInfo", "list_backends"),
     "compiler": ("compile",),
     "conversions.loihi.network": ("QuantisedNetwork",),
-    "conversions.loihi.quantise": ("quantise",),
+    "conversions.loihi.quantising.quantise": ("quantise",),
     "errors": ("HasnError",),
     "executable": ("Executable",),
     "ir.check": ("check",),
@@ -67,7 +68,8 @@ _HOMES = {
     "ir.save": ("save",),
     "ir.lower": ("lower",),
     "state": ("NetworkState", "load_state"),
-    "recording": ("Counts", "Recording"),
+    "counts": ("Counts",),
+    "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),
 }

@@ -59,8 +59,10 @@ class Backend(ABC):
         """The simulator's version, empty if it is not installed."""
 
     @abstractmethod
-    def compile(self, program: Program, graph: nir.NIRGraph, precision: str, **options: Any) -> Executable:
+    def compile(self, program: Program, graph: nir.NIRGraph | None, precision: str, **options: Any) -> Executable:
         """Make a Program ready to run; ``options`` are this backend's keyword arguments.
+
+        ``graph`` is what it was lowered from, with types; None where only the Program was given.
 
         Raises:
             UnsupportedError: a step that the backend cannot run as it is meant.

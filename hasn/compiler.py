@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import nir
 
-from hasn.backend import require_backend
+from hasn.backend import Backend, require_backend
 from hasn.errors import OptionError
 from hasn.executable import Executable
-from hasn.ir.lower import lower
-from hasn.ir.typed import with_types
+from hasn.ir.check import checked
+from hasn.ir.lower import lower_checked, require_options
+from hasn.ir.typed import typed_copy
+from hasn.program.model import Program
 
 
 def compile(
-    graph: nir.NIRGraph,
+    network: nir.NIRGraph | Program | Any,
     backend: str = "snntorch",
     *,
     dt: float | None = None,
-    method: str = "euler",
-    reset: str = "zero",
-    timing: str = "synchronous",
-    precision: str = "float64",
+    method: str | None = None,
+    reset: str | None = None,
+    timing: str | None = None,
+    precision: str | None = None,
     **backend_options: Any,
 ) -> Executable:
-    """Make a graph ready to run on a backend.
+    """Make a network ready to run on a backend.
 
     Args:
-        graph: the network, or a :class:`hasn.QuantisedNetwork`; it is not changed.
+        network: a graph; a :class:`hasn.QuantisedNetwork`; or a Program, as :func:`hasn.lower` makes it, which is
+            neither checked nor lowered again. It is not changed.
         backend: "snntorch", "brian2", "lava", or a plug-in's (see :func:`hasn.list_backends`).
-        dt: seconds a step; default: ``graph.metadata["dt"]``.
-        method: "euler" or "exact" (see :mod:`hasn.program.discretise`).
-        reset: "zero" or "subtract", for neurons whose ``metadata["reset"]`` says nothing.
-        timing: "synchronous" (an edge takes no time), or "hardware" (every connection takes one step).
-        precision: "float64" for comparing, "float32" for training and speed, "loihi" for the chip's integers (a graph
-            in the chip's units, as :func:`hasn.quantise` makes it).
+        dt: seconds a step; default: what the network says.
+        method: "euler" (the default of a graph) or "exact" (see :mod:`hasn.program.discretise`).
+        reset: "zero" (the default) or "subtract", for neurons whose ``metadata["reset"]`` says nothing.
+        timing: "synchronous" (the default: an edge takes no time), or "hardware" (every connection takes one step).
+        precision: "float64" (the default) for comparing, "float32" for training and speed, "loihi" for the chip's
+            integers (the default of a quantised network, which runs in no other).
         **backend_options: the backend's own, e.g. ``device="cuda"`` for snnTorch.
 
     Returns:
@@ -42,27 +46,93 @@ def compile(
 
     Raises:
         GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
-        OptionError: unknown backend, method, reset, timing, precision or backend option.
+        OptionError: unknown backend, method, reset, timing, precision or backend option; one that contradicts the
+            Program or the quantised network.
         BackendUnavailable: the simulator is not installed; the message has the command that installs it.
         UnsupportedError: the backend cannot run a node as it is meant.
     """
-    graph, dt, timing = of_graph(graph, dt, timing)
+    exactness = precision_of(network, precision)
+    _usable(backend, exactness, backend_options)  # before the network is looked at
+    return compile_ready(ready(network, dt, method, reset, timing), backend, exactness, backend_options)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A network checked and lowered once, for any number of backends.
+
+    Attributes:
+        program: what runs.
+        graph: what it was lowered from, typed; None: a Program was given.
+    """
+
+    program: Program
+    graph: nir.NIRGraph | None
+
+
+def ready(network: Any, dt: float | None, method: str | None, reset: str | None, timing: str | None) -> Ready:
+    """Check and lower a network; see :func:`compile`."""
+    if isinstance(network, Program):
+        given = {"dt": dt, "method": method, "timing": timing}
+        for name, value in given.items():
+            if value is not None and value != getattr(network, name):
+                raise _settled("the Program", name, value, getattr(network, name))
+        if reset is not None:
+            raise _settled("the Program", "reset", reset, "nothing: every population has its own")
+        return Ready(network, None)
+    if _is_quantised(network):
+        for name, value in {"dt": dt, "timing": timing}.items():
+            if value is not None and value != getattr(network, name):
+                raise _settled("the quantised network", name, value, getattr(network, name))
+        network, dt, timing = network.graph, network.dt, network.timing
+    method, reset, timing = method or "euler", reset or "zero", timing or "synchronous"
+    require_options(reset, timing)
+    graph_ok = checked(network, dt=dt, method=method)
+    return Ready(lower_checked(graph_ok, method, reset, timing), typed_copy(network, graph_ok.shapes))
+
+
+def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, Any]) -> Executable:
+    """Make a lowered network ready to run on a backend; see :func:`compile`."""
+    plugin = _usable(backend, precision, options)
+    return plugin.compile(made.program, made.graph, precision, **options)
+
+
+def _usable(backend: str, precision: str, options: dict[str, Any]) -> Backend:
     plugin = require_backend(backend, precision)
-    unknown = sorted(set(backend_options) - set(plugin.options()))
+    unknown = sorted(set(options) - set(plugin.options()))
     if unknown:
         raise OptionError(
             f"{backend} has no such option",
             parameter=unknown[0],
-            got=repr(backend_options[unknown[0]]),
+            got=repr(options[unknown[0]]),
             wanted=", ".join(plugin.options()) or "no option",
         )
-    program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
-    return plugin.compile(program, with_types(graph), precision, **backend_options)
+    return plugin
 
 
-def of_graph(graph: Any, dt: float | None, timing: str) -> tuple[Any, float | None, str]:
-    """(graph, dt, timing) of what may be a quantised network, which knows its own dt and timing."""
-    inner = getattr(graph, "graph", None)
-    if not isinstance(inner, nir.NIRGraph):
-        return graph, dt, timing
-    return inner, graph.dt if dt is None else dt, graph.timing if timing == "synchronous" else timing
+def precision_of(network: Any, precision: str | None) -> str:
+    """The precision that is meant.
+
+    Raises:
+        OptionError: a quantised network is to run as floats.
+    """
+    if not _is_quantised(network):
+        return precision or "float64"
+    if precision not in (None, "loihi"):
+        raise OptionError(
+            "a quantised network is in the chip's integers",
+            parameter="precision",
+            got=repr(precision),
+            wanted="loihi",
+            way_out="Pass its .graph to run the chip's units as floats, or the network that it was made from.",
+        )
+    return "loihi"
+
+
+def _is_quantised(network: Any) -> bool:
+    """Whether it holds a graph and says dt and timing itself. Its class lives in a room that this one does not know."""
+    return isinstance(getattr(network, "graph", None), nir.NIRGraph)
+
+
+def _settled(what: str, name: str, got: object, wanted: object) -> OptionError:
+    way_out = "Leave it out, or lower the graph again with it."
+    return OptionError(f"{what} has settled it", parameter=name, got=repr(got), wanted=str(wanted), way_out=way_out)

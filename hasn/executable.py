@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.errors import InputError, OptionError
-from hasn.program.fuse import Network, fuse
+from hasn.errors import InputError
+from hasn.program.fuse import Network, fuse, stateless_loops
+from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Neurons, Node, Program, Source
-from hasn.program.operations import synaptic_operations
 from hasn.program.past import needed
-from hasn.recording import Counts, Recording
-from hasn.signals import Signals, signals
+from hasn.recording import Recording
+from hasn.recordings.asked import asked
+from hasn.recordings.keeper import Keeper
+from hasn.signals import Signals, parts, signals
 from hasn.state import NetworkState, Snapshot
 
 Array: TypeAlias = NDArray[Any]
@@ -93,52 +96,85 @@ class Executable(ABC):
         self,
         inputs: Any = None,
         *,
-        record: str | Iterable[str] = ("spikes",),
+        record: str | Iterable[str] | Mapping[str, Any] = ("spikes",),
         steps: int | None = None,
         state: NetworkState | None = None,
         keep_state: bool = False,
+        every: int = 1,
+        last: int | None = None,
+        rate_tau: float = 0.1,
+        to: str | Path | None = None,
+        force: bool = False,
     ) -> Recording:
         """Run whole sequences.
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
-            record: "spikes" and/or "voltages" (precision "loihi": also "currents"). Outputs are always there.
+            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts"; or a mapping
+                that chooses nodes and neurons: ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs
+                are there too, unless the mapping says which, or "counts" is all that is recorded.
             steps: T, for a graph without Inputs.
             state: where to start: what :meth:`state` gave, of this or another backend; default: the initial state.
             keep_state: whether the stream continues from the end of this run: :meth:`state` is then that end.
+            every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
+            last: spikes kept for each neuron of each sample, the last ones; None: all.
+            rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
+            to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
+            force: whether ``to`` may replace a file.
 
         Returns:
-            The recording in canonical time, with a batch axis only if the input had one.
+            The recording in canonical time, with a batch axis only if the input had one. With ``to``, its arrays are
+            maps of the file.
 
         Raises:
             InputError: the data does not fit the Inputs, or is not finite; the state is of another network, precision
                 or batch.
-            OptionError: nothing of that name can be recorded.
+            OptionError: a group, a node or a neuron of ``record`` is not there, or a number makes no sense.
         """
-        wanted = _recorded(record, self.recordable)
-        given = self._given(inputs, steps, state, keep_state)
-        start = time.perf_counter()
-        raw = self._run(given, wanted)
-        seconds = time.perf_counter() - start
-        if keep_state:
-            self._keep(given, raw)
-        return self._recording(given, raw, seconds)
+        wanted = asked(record, self.program, self.recordable, every, last, rate_tau)
+        wanted = wanted if to is None else replace(wanted, plain=False)
+        begun = self._begun(state)
+        size = None if wanted.plain else self._piece
+        pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
+        end: tuple[Signals, Raw] | None = None
+        with Keeper(self.program, wanted, to, force) as keeper:
+            start = time.perf_counter()
+            for given, raw in self._run_pieces(self._started(pieces, begun, keep_state), wanted.groups):
+                keeper.add(given, raw)
+                end = given, raw
+            recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+        if keep_state and end is not None:
+            self._keep(*end)
+        return recording
 
-    def _given(self, inputs: Any, steps: int | None, state: NetworkState | None, keep: bool) -> Signals:
-        """What a run is given."""
-        if state is not None:
-            self._check_state(state)
-        begun = state if state is not None and state.batch is not None else None
-        given = signals(self.program, inputs, steps, first=0 if begun is None else begun.step)
-        if begun is not None and (given.batch, given.batched) != (begun.batch, begun.batched):
-            raise InputError(
-                "the state is of another batch",
-                parameter="state",
-                got=_batch_text(begun.batch or 0, begun.batched),
-                wanted=_batch_text(given.batch, given.batched),
-                way_out="Give as many samples as the state has.",
-            )
-        return replace(given, start=begun, keep=keep)
+    #: Numbers of a piece of a run that keeps little, or None: the backend runs the whole at once.
+    _piece: int | None = None
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        """Run one piece after the other, from where the first one starts; without ``_piece`` there is one."""
+        for given in pieces:
+            yield given, self._run(given, record)
+
+    def _begun(self, state: NetworkState | None) -> NetworkState | None:
+        """The state that a run starts from, checked; None: the initial one."""
+        if state is None:
+            return None
+        self._check_state(state)
+        return None if state.batch is None else state
+
+    def _started(self, pieces: Iterable[Signals], begun: NetworkState | None, keep: bool) -> Iterator[Signals]:
+        """The pieces of a run, the first with the state to start from."""
+        for given in pieces:
+            if begun is not None and (given.batch, given.batched) != (begun.batch, begun.batched):
+                raise InputError(
+                    "the state is of another batch",
+                    parameter="state",
+                    got=_batch_text(begun.batch or 0, begun.batched),
+                    wanted=_batch_text(given.batch, given.batched),
+                    way_out="Give as many samples as the state has.",
+                )
+            first = begun is None or given.first == begun.step
+            yield replace(given, start=begun if first else None, keep=keep)
 
     def _keep(self, given: Signals, raw: Raw) -> None:
         """Let the stream continue from the end of a run."""
@@ -150,31 +186,6 @@ class Executable(ABC):
     @abstractmethod
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         """Run all steps from ``given.start``; the end is in ``Raw.end`` if ``given.keep``."""
-
-    def _recording(self, given: Signals, raw: Raw, seconds: float) -> Recording:
-        spikes = {name: np.asarray(array) > 0.5 for name, array in raw.spikes.items()}
-        events = {**given.values, **spikes}
-        counts = Counts(
-            {name: int(array.sum()) for name, array in spikes.items()},
-            synaptic_operations(self.network, events) if spikes else {},
-        )
-
-        def cut(group: dict[str, Array]) -> dict[str, Array]:
-            return group if given.batched else {name: array[:, 0] for name, array in group.items()}
-
-        return Recording(
-            cut(raw.outputs),
-            cut(spikes),
-            cut(raw.voltages),
-            self.program.dt,
-            dict(raw.shifts),
-            counts,
-            self.backend,
-            self.precision,
-            seconds,
-            given.batched,
-            cut(raw.currents),
-        )
 
     # --- streams
 
@@ -192,7 +203,7 @@ class Executable(ABC):
         """
         if self._pending is not None:
             self.load_state(self._pending)
-        given = signals(self.program, inputs_t, time=False, first=self._now)
+        given = signals(self.program, inputs_t, time=False, origin=self._now)
         if self._batch is None:
             self._start_stream(given.batch)  # first: if it raises, no stream is running
             self._batch, self._batched = given.batch, given.batched
@@ -316,15 +327,18 @@ class Executable(ABC):
     @cached_property
     def memory(self) -> dict[str, int]:
         """Source of anything that comes late -> how many steps of its past a state holds."""
-        populations = self.network.by_name
-        steps = needed(self.program, populations)
-        return {name: steps[name] for name in populations if steps[name]}
+        loops = stateless_loops(self.program)
+        names = [node.name for node in self.program.nodes if not isinstance(node, Connection) or node.name in loops]
+        steps = needed(self.program, names)
+        return {name: steps[name] for name in names if steps[name]}
 
     @cached_property
     def structure(self) -> str:
         """A hash of the network's names, shapes, delays, timing and dt, not of its coefficients."""
         lines = [f"{type(s).__name__} {s.name} {s.shape} {_kept_of(s)}" for s in self.program.nodes]
         delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.of(Connection) if s.delay is not None]
+        maps = [(s.name, s.map) for s in self.program.of(Connection) if isinstance(s.map, Sparse)]
+        delays += [f"{name} {_digest(m.delay)}" for name, m in maps if m.delay is not None]
         clock = f"{self.program.timing} {self.program.dt!r}"
         text = "\n".join([*lines, *delays, *map(str, self.program.edges), clock])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -351,12 +365,5 @@ def _batch_text(batch: int, batched: bool) -> str:
     return f"{batch} sample(s)" if batched else "no batch axis"
 
 
-def _recorded(record: str | Iterable[str], recordable: tuple[str, ...]) -> frozenset[str]:
-    known = " and/or ".join(recordable)
-    if not isinstance(record, Iterable):
-        raise OptionError("not a name or several", parameter="record", got=repr(record), wanted=known)
-    wanted = frozenset([record] if isinstance(record, str) else record)
-    for name in sorted(wanted):
-        if name not in recordable:
-            raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(name), wanted=known)
-    return wanted
+def _digest(delay: Array) -> str:
+    return hashlib.sha256(delay.astype(np.int32).tobytes()).hexdigest()

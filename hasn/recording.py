@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.counts import Counts
+from hasn.recordings.events import Events, SpikeTrains
+
 if TYPE_CHECKING:
     import nir
 
 Array: TypeAlias = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much work the run was.
-
-    Attributes:
-        spikes: node -> spikes over all steps and samples.
-        synaptic_operations: population -> events times the synapses that each reaches
-            (see :func:`hasn.program.operations.synaptic_operations`).
-    """
-
-    spikes: dict[str, int] = field(default_factory=dict)
-    synaptic_operations: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def total_spikes(self) -> int:
-        """Spikes of all nodes."""
-        return sum(self.spikes.values())
-
-    @property
-    def total_synaptic_operations(self) -> int:
-        """Synaptic operations of all populations, Inputs included."""
-        return sum(self.synaptic_operations.values())
 
 
 @dataclass(frozen=True)
@@ -52,17 +31,23 @@ class Recording:
         voltages: neuron node -> membrane potential after the reset, in volts; empty unless "voltages" was recorded.
         dt: seconds a step.
         shifts: node -> steps that the backend ran it late; already taken out of the arrays.
-        counts: spikes and synaptic operations.
+        counts: spikes, synaptic operations and more, worked out when they are first read; until then the run's inputs
+            are kept for them.
         backend: who ran it.
         precision: in which arithmetic.
         seconds: wall time of the run, without compilation.
         batched: whether the arrays have a batch axis.
         currents: neuron node -> synaptic current u; empty unless "currents" was recorded (precision "loihi"). In that
             precision voltages and currents are integers in the chip's units.
+        more: further groups, such as "rates".
+        every: steps between two records of voltages, currents and rates.
+        length: T, or 0 where the arrays say it.
+        neurons: group -> node -> flat numbers of the neurons that were recorded, where it was not all of them: their
+            arrays are (T[, batch], neurons).
     """
 
     outputs: dict[str, Array]
-    spikes: dict[str, NDArray[np.bool_]]
+    spikes: Mapping[str, NDArray[np.bool_]]
     voltages: dict[str, Array]
     dt: float
     shifts: dict[str, int]
@@ -72,14 +57,48 @@ class Recording:
     seconds: float = 0.0
     batched: bool = False
     currents: dict[str, Array] = field(default_factory=dict)
+    more: dict[str, dict[str, Array]] = field(default_factory=dict)
+    every: int = 1
+    length: int = 0
+    neurons: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+
+    @property
+    def series(self) -> dict[str, Mapping[str, Array]]:
+        """All groups: group -> node -> values. The fields of these names are its views."""
+        own = {"outputs": self.outputs, "spikes": self.spikes, "voltages": self.voltages, "currents": self.currents}
+        return {**own, **self.more}
+
+    @property
+    def rates(self) -> dict[str, Array]:
+        """Spiking node -> running mean of its rate in Hz; empty unless "rates" was recorded."""
+        return self.more.get("rates", {})
+
+    @property
+    def events(self) -> dict[str, Events]:
+        """Spiking node -> its spikes as (step, sample, neuron)."""
+        if isinstance(self.spikes, SpikeTrains):
+            return self.spikes.events
+        made = {}
+        for name, dense in self.spikes.items():
+            chosen = self.neurons.get("spikes", {}).get(name)
+            found = Events.of(dense if self.batched else dense[:, np.newaxis], chosen)
+            made[name] = replace(found, batched=self.batched)
+        return made
 
     @property
     def steps(self) -> int:
         """Number of steps T."""
+        if self.length:
+            return self.length
         for group in (self.outputs, self.spikes, self.voltages, self.currents):
             for array in group.values():
                 return int(array.shape[0])
         return 0
+
+    @property
+    def recorded_steps(self) -> NDArray[np.int64]:
+        """The steps of which voltages, currents and rates were kept: every one, unless ``every`` said otherwise."""
+        return np.arange(0, self.steps, self.every)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -106,11 +125,11 @@ class Recording:
         save_npz(self, path, force=force)
 
     @classmethod
-    def load(cls, path: str | Path) -> Recording:
+    def load(cls, path: str | Path, *, mapped: bool = False) -> Recording:
         """Read what :meth:`save` wrote; see :func:`hasn.recordings.npz.load_npz`."""
         from hasn.recordings.npz import load_npz
 
-        return load_npz(path)
+        return load_npz(path, mapped=mapped)
 
     def to_nir(self, form: Literal["gridded", "event"] = "gridded") -> nir.NIRGraphData:
         """The recording as NIR data; see :func:`hasn.recordings.nir_data.to_nir_data`."""

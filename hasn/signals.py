@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ class Signals:
         steps: T.
         batch: samples.
         batched: whether the user's arrays had a batch axis.
+        first: number of the first step.
         start: the state to start from; None: the initial one.
         keep: whether the state at the end is wanted.
     """
@@ -33,11 +34,14 @@ class Signals:
     steps: int
     batch: int
     batched: bool
+    first: int = 0
     start: Snapshot | None = None
     keep: bool = False
 
 
-def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0) -> Signals:
+def signals(
+    program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0, origin: int = 0
+) -> Signals:
     """Check what a user passes as inputs, and draw what the network draws itself.
 
     Args:
@@ -45,17 +49,18 @@ def signals(program: Program, inputs: Any, steps: int | None = None, time: bool 
         inputs: an array (T, *shape) or (T, batch, *shape), or {Input node: array}; without the T if not ``time``.
         steps: T, for a graph without Inputs.
         time: whether the arrays start with time.
-        first: number of the first step, for what is drawn.
+        first: place of the first step in what the user passed.
+        origin: number of the step at which that begins.
 
     Raises:
         InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
     """
-    found = _given(program, inputs, steps, time)
-    drawn = program.drawn_values(first, found.steps, found.batch)
-    return replace(found, values={**found.values, **drawn}) if drawn else found
+    found = _given(program, inputs, steps, time, first)
+    drawn = program.drawn_values(origin + first, found.steps, found.batch)
+    return replace(found, values={**found.values, **drawn}, first=origin + first)
 
 
-def _given(program: Program, inputs: Any, steps: int | None, time: bool) -> Signals:
+def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int) -> Signals:
     shapes = {source.name: source.shape for source in program.inputs}
     given = _by_name(inputs, shapes)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
@@ -68,7 +73,10 @@ def _given(program: Program, inputs: Any, steps: int | None, time: bool) -> Sign
                 way_out="Pass steps=... to run.",
             )
         return Signals({}, int(steps or 1), 1, False)
-    arrays = {name: _checked(name, given[name], shape, time) for name, shape in shapes.items()}
+    arrays = {
+        name: _numbers(name, _shaped(name, given[name], shape, time), first if time else None)
+        for name, shape in shapes.items()
+    }
     return _together(arrays, shapes, steps)
 
 
@@ -97,15 +105,46 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
     return given
 
 
-def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.float64]:
-    """``value`` as float64 (T, batch, *shape) or (T, *shape)."""
+def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None, origin: int = 0) -> Iterator[Signals]:
+    """The same, checked and converted piece by piece: what lies in a file stays there until its steps come.
+
+    Args:
+        numbers: that all nodes of a piece hold at most; None: one piece.
+        origin: number of the first step.
+
+    Raises:
+        InputError: as above; values that are not finite are found when their piece comes.
+    """
+    shapes = {source.name: source.shape for source in program.inputs}
+    if numbers is None:
+        return iter([signals(program, inputs, steps, origin=origin)])
+    if not shapes:
+        total, batch = signals(program, inputs, steps).steps, 1
+        arrays: dict[str, NDArray[Any]] = {}
+    else:
+        given = _by_name(inputs, shapes)
+        arrays = {name: _shaped(name, given[name], shape, True) for name, shape in shapes.items()}
+        lead = _one_lead(arrays, shapes, steps)
+        total, batch = lead[0], lead[1] if len(lead) == 2 else 1
+    width = batch * max(1, sum(int(np.prod(node.shape)) for node in program.nodes))
+    size = max(1, numbers // width)
+
+    def pieces() -> Iterator[Signals]:
+        for t in range(0, total, size):
+            now = {name: array[t : t + size] for name, array in arrays.items()} or None
+            yield signals(program, now, min(size, total - t), first=t, origin=origin)
+
+    return pieces()
+
+
+def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
+    """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
     if hasattr(value, "detach"):  # a torch tensor, wherever it lives
         value = value.detach().cpu().numpy()
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"dtype {array.dtype}")
-        array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError("not an array of real numbers", node=name, parameter="inputs", got=str(error)) from None
     array = array if time else array[np.newaxis]
@@ -125,22 +164,35 @@ def _checked(name: str, value: Any, shape: Shape, time: bool) -> NDArray[np.floa
         raise InputError(
             "the input has no step or no sample", node=name, parameter="inputs", got=array.shape, wanted="at least one"
         )
-    finite = np.isfinite(array)
+    return array
+
+
+def _numbers(name: str, array: NDArray[Any], first: int | None) -> NDArray[np.float64]:
+    """The same in float64; ``first``: number of the first step, None: there is no time to speak of."""
+    numbers = array.astype(np.float64)
+    finite = np.isfinite(numbers)
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
             "the input has a value that is not finite",
             node=name,
             parameter="inputs",
-            got=f"{array[where]} at index {where if time else where[1:]}",
+            got=f"{numbers[where]} at index {(where[0] + first, *where[1:]) if first is not None else where[1:]}",
             wanted="finite numbers",
             way_out="Clean the data first (np.nan_to_num, or drop the sample).",
         )
-    return array
+    return numbers
 
 
 def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], steps: int | None) -> Signals:
-    """All Inputs must share T, the batch, and whether there is one."""
+    lead = _one_lead(arrays, shapes, steps)
+    batched = len(lead) == 2
+    values = {name: array if batched else array[:, np.newaxis] for name, array in arrays.items()}
+    return Signals(values, lead[0], lead[1] if batched else 1, batched)
+
+
+def _one_lead(arrays: Mapping[str, NDArray[Any]], shapes: dict[str, Shape], steps: int | None) -> Shape:
+    """(T) or (T, batch): all Inputs must share T, the batch, and whether there is one."""
     leads = {name: array.shape[: array.ndim - len(shapes[name])] for name, array in arrays.items()}
     first = next(iter(leads))
     for name, lead in leads.items():
@@ -161,6 +213,4 @@ def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], 
             wanted=str(lead[0]),
             way_out="Leave steps out: the input says it.",
         )
-    batched = len(lead) == 2
-    values = {name: array if batched else array[:, np.newaxis] for name, array in arrays.items()}
-    return Signals(values, lead[0], lead[1] if batched else 1, batched)
+    return lead

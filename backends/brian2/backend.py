@@ -50,7 +50,7 @@ class Brian2Backend(Backend):
     def compile(  # type: ignore[override]  # the options are named, which is how Backend.options() finds them
         self,
         program: Program,
-        graph: nir.NIRGraph,
+        graph: nir.NIRGraph | None,
         precision: str,
         *,
         target: Target = "auto",

@@ -140,14 +140,13 @@ def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here
     """The synapses of a link; ``sends``: the variable that a graded source sends (or ""), and the unit of a weight."""
     value, unit = sends
     on_pre = f"summed_post += w*{value}_pre" if value else "summed_post += w"
-    alike = bool(np.all(link.steps == link.steps[0]))
-    dt = float(here.clock.dt_)
+    alike, dt = link.one_delay, float(here.clock.dt_)
     synapses = brian2.Synapses(
         source,
         target,
         f"w : {unit} (constant)",
         on_pre=on_pre,
-        delay=int(link.steps[0]) * dt * brian2.second if alike else None,
+        delay=None if alike is None else alike * dt * brian2.second,
         clock=here.clock,
         dtype=here.dtype,
         name=here.name,
@@ -157,12 +156,12 @@ def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here
         i=_side_by_side(link.pre, len(source), here.copies), j=_side_by_side(link.post, len(target), here.copies)
     )
     synapses.w_ = np.tile(link.weights, here.copies)
-    if not alike:
+    if alike is None:
         synapses.delay_ = np.tile(link.steps, here.copies) * dt
     return synapses
 
 
-def _side_by_side(index: NDArray[np.int64], total: int, copies: int) -> NDArray[np.int32]:
+def _side_by_side(index: NDArray[Any], total: int, copies: int) -> NDArray[np.int32]:
     """Indices within one sample -> within all, sample after sample."""
     first = np.arange(copies, dtype=np.int32)[:, np.newaxis] * np.int32(total // copies)
     return (first + index.astype(np.int32)).reshape(-1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.code import GroupCode
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network, Population, Projection, has_spikes
-from hasn.program.model import Floats
+from hasn.program.maps import Floats, Integers, Matrix
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,55 @@ class Link:
     A spike's delay is Brian2's own. A graded value would have changed by the time it is delivered, so it is read from a
     delay line instead: element ``age * n + i`` holds what neuron ``i`` sent ``age`` steps ago.
 
+    The synapses stand in the network's matrices; lists of them are made when they are read, for they are long.
+
     Attributes:
         source, target: population names.
-        pre: element of the source, or of its delay line.
-        post: element of the target.
-        weights: one a synapse.
-        steps: Brian2's delay of each synapse, in steps; 0 for graded sources.
-        from_line: whether ``pre`` counts in the delay line.
+        parts: (steps of delay that are left once delivery has taken its own, matrix).
+        line: elements of one age in the source's delay line; 0: the source's events have Brian2's own delays.
+        from_line: whether there is such a line, in which ``pre`` counts.
     """
 
     source: str
     target: str
-    pre: NDArray[np.int64]
-    post: NDArray[np.int64]
-    weights: Floats
-    steps: NDArray[np.int64]
+    parts: tuple[tuple[int, Matrix], ...]
+    line: int
     from_line: bool
+
+    @property
+    def synapses(self) -> int:
+        """How many there are."""
+        return sum(matrix.nnz for _, matrix in self.parts)
+
+    @property
+    def pre(self) -> Integers:
+        """Element of the source, or of its delay line."""
+        return np.concatenate([_integers(matrix.indices) + steps * self.line for steps, matrix in self.parts])
+
+    @property
+    def post(self) -> Integers:
+        """Element of the target."""
+        return np.concatenate([matrix.tocoo(copy=False).coords[0] for _, matrix in self.parts])
+
+    @property
+    def weights(self) -> Floats:
+        """One a synapse, float64 or float32."""
+        return np.concatenate([matrix.data for _, matrix in self.parts])
+
+    @property
+    def steps(self) -> Integers:
+        """Brian2's delay of each synapse, in steps; 0 for graded sources."""
+        return np.repeat([0 if self.line else steps for steps, _ in self.parts], [m.nnz for _, m in self.parts])
+
+    @property
+    def one_delay(self) -> int | None:
+        """The delay that all of them have, if they do."""
+        found = {0 if self.line else steps for steps, _ in self.parts}
+        return found.pop() if len(found) == 1 else None
+
+
+def _integers(indices: Integers) -> NDArray[np.int64]:
+    return indices.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class Plan:
     @property
     def synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.weights.size for link in self.links)
+        return sum(link.synapses for link in self.links)
 
     @property
     def line_elements(self) -> int:
@@ -109,15 +142,8 @@ def _link(
 ) -> Link:
     source, target = group[0].source, group[0].target
     late = _late(levels, source, target)
-    parts = [p.weights.tocoo() for p in group]
-    post = np.concatenate([part.coords[0] for part in parts]).astype(np.int64)
-    pre = np.concatenate([part.coords[1] for part in parts]).astype(np.int64)
-    weights = np.concatenate([part.data for part in parts]).astype(np.float64)
-    steps = np.concatenate([np.full(part.nnz, p.delay - late) for p, part in zip(group, parts, strict=True)])
-    if source in graded:
-        pre = pre + steps * size(network.by_name[source])
-        steps = np.zeros_like(steps)
-    return Link(source, target, pre, post, weights, steps, source in lines)
+    parts = tuple((p.delay - late, p.weights) for p in group)
+    return Link(source, target, parts, size(network.by_name[source]) if source in graded else 0, source in lines)
 
 
 def samples_at_once(plan: Plan, max_synapses: int) -> int:
@@ -127,9 +153,9 @@ def samples_at_once(plan: Plan, max_synapses: int) -> int:
         UnsupportedError: not even one.
     """
     if plan.synapses > max_synapses:
-        largest = max(plan.links, key=lambda link: link.weights.size)
+        largest = max(plan.links, key=lambda link: link.synapses)
         raise UnsupportedError(
-            f"one sample has {plan.synapses} synapses, {largest.weights.size} of them from '{largest.source}'",
+            f"one sample has {plan.synapses} synapses, {largest.synapses} of them from '{largest.source}'",
             node=largest.target,
             parameter="max_synapses",
             got=max_synapses,

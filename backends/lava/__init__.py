@@ -43,7 +43,7 @@ class LavaBackend(Backend):
     def compile(
         self,
         program: Program,
-        graph: nir.NIRGraph,
+        graph: nir.NIRGraph | None,
         precision: str,
         *,
         time_limit: float = 120.0,

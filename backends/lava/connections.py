@@ -84,10 +84,12 @@ def _graded(network: Network, projection: Projection) -> bool:
 
 
 def _scaled(weights: Matrix, scale: Floats | None) -> Matrix:
+    """In float64, as all of Lava's floating-point models compute."""
     if scale is None:
-        return weights
-    scaled = weights.tocsr().copy()
-    scaled.data *= np.repeat(scale, np.diff(scaled.indptr))
+        return weights.astype(np.float64, copy=False)
+    scaled = weights.astype(np.float64)
+    alike = np.all(scale == scale.reshape(-1)[0])
+    scaled.data *= scale.reshape(-1)[0] if alike else np.repeat(scale, np.diff(scaled.indptr))
     return scaled
 
 
@@ -119,10 +121,10 @@ def _why_not_delay_dense(parts: dict[int, Matrix], entries: int) -> str:
     longest = max(parts)
     if longest - 1 > LONGEST_DELAY:
         return f"a delay of {longest - 1} steps beyond its own; the chip has {LONGEST_DELAY}"
-    if sum((weights != 0).astype(np.int64) for weights in parts.values()).max() > 1:
-        return "two neurons are joined by several synapses of different delay; stock DelayDense has one"
     if entries * longest > DELAY_DENSE_ENTRIES:
         return f"stock DelayDense would copy {entries * longest:,} weights at every step"
+    if sum((weights != 0).astype(np.int64) for weights in parts.values()).max() > 1:
+        return "two neurons are joined by several synapses of different delay; stock DelayDense has one"
     return ""
 
 

@@ -45,7 +45,7 @@ class SnnTorchBackend(Backend):
     def compile(
         self,
         program: Program,
-        graph: nir.NIRGraph,
+        graph: nir.NIRGraph | None,
         precision: str,
         *,
         device: str | Any = "cpu",

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from hasn.backends.snntorch.connections import DelayLine
 from hasn.backends.snntorch.engine import Pass
 
 if TYPE_CHECKING:
@@ -87,11 +86,5 @@ def _copied(state: StreamState) -> StreamState:
     """A state that can move on without the one given: its tensors are shared, nothing writes into them."""
     new = copy.copy(state)
     new.states, new.previous = dict(state.states), dict(state.previous)
-    new.lines = {name: _copied_line(line) for name, line in state.lines.items()}
-    return new
-
-
-def _copied_line(line: DelayLine) -> DelayLine:
-    new = copy.copy(line)
-    new.past = list(line.past)
+    new.lines = {name: line.with_past(line.past) for name, line in state.lines.items()}
     return new

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
-from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling
+from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling, Sparse, floating
 from hasn.program.model import Connection
 
 
@@ -29,9 +31,9 @@ class Reshape(nn.Module):
 class Scale(nn.Module):
     """``y = scale * x``, elementwise."""
 
-    def __init__(self, scale: Any) -> None:
+    def __init__(self, scale: Any, dtype: torch.dtype) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(np.asarray(scale, dtype=np.float64)))
+        self.scale = nn.Parameter(torch.tensor(floating(scale), dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, *shape), shape kept."""
@@ -41,10 +43,10 @@ class Scale(nn.Module):
 class BlockLinear(nn.Module):
     """``y[..., o] = sum_i W[..., o, i] x[..., i] + b[..., o]`` for a weight with leading dimensions."""
 
-    def __init__(self, weight: Any, bias: Any) -> None:
+    def __init__(self, weight: Any, bias: Any, dtype: torch.dtype) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor(np.asarray(weight, dtype=np.float64)))
-        self.bias = None if bias is None else nn.Parameter(torch.tensor(np.asarray(bias, dtype=np.float64)))
+        self.weight = nn.Parameter(torch.tensor(floating(weight), dtype=dtype))
+        self.bias = None if bias is None else nn.Parameter(torch.tensor(floating(bias), dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, ..., inputs) to (batch, ..., outputs)."""
@@ -67,20 +69,21 @@ class Pool(nn.Module):
         return functional.avg_pool2d(padded, self.spec.kernel, self.spec.stride, divisor_override=divisor)
 
 
-def _linear(spec: Dense) -> nn.Module:
+def _linear(spec: Dense, dtype: torch.dtype) -> nn.Module:
     if np.ndim(spec.weight) != 2:
-        return BlockLinear(spec.weight, spec.bias)
+        return BlockLinear(spec.weight, spec.bias, dtype)
     outputs, inputs = spec.weight.shape
-    return _filled(nn.Linear(inputs, outputs, bias=spec.bias is not None, dtype=torch.float64), spec)
+    return _filled(skip_init(nn.Linear, inputs, outputs, bias=spec.bias is not None, dtype=dtype), spec)
 
 
-def _conv(spec: Convolution) -> nn.Module:
+def _conv(spec: Convolution, dtype: torch.dtype) -> nn.Module:
     outs, ins, *kernel = spec.weight.shape
     cls: Any = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
     # An uneven padding only comes from 'same', and torch puts the odd zero on the same side.
     uneven = any(low != high for low, high in spec.pads)
     padding = "same" if uneven else tuple(low for low, _ in spec.pads)
-    conv = cls(
+    conv = skip_init(
+        cls,
         ins * spec.groups,
         outs,
         tuple(kernel),
@@ -89,35 +92,66 @@ def _conv(spec: Convolution) -> nn.Module:
         dilation=spec.dilation,
         groups=spec.groups,
         bias=spec.bias is not None,
-        dtype=torch.float64,
+        dtype=dtype,
     )
     return _filled(conv, spec)
 
 
 def _filled(module: Any, spec: Dense | Convolution) -> nn.Module:
-    with torch.no_grad():
-        module.weight.copy_(torch.tensor(np.asarray(spec.weight, dtype=np.float64)))
+    with torch.no_grad():  # straight from the Program's array, whatever its type: no copy in between
+        module.weight.copy_(torch.from_numpy(floating(spec.weight)))
         if spec.bias is not None:
-            module.bias.copy_(torch.tensor(np.asarray(spec.bias, dtype=np.float64)))
+            module.bias.copy_(torch.from_numpy(floating(spec.bias)))
     filled: nn.Module = module
     return filled
 
 
-_MODULES: dict[type, Callable[[Any], nn.Module]] = {
+def _sparse(spec: Sparse, dtype: torch.dtype) -> nn.Module:
+    from hasn.backends.snntorch.synapses import Synapses
+
+    return Synapses(spec, dtype)
+
+
+_MODULES: dict[type, Callable[[Any, torch.dtype], nn.Module]] = {
     Dense: _linear,
+    Sparse: _sparse,
     Convolution: _conv,
-    Pooling: Pool,
-    Scaling: lambda spec: Scale(spec.scale),
+    Pooling: lambda spec, dtype: Pool(spec),
+    Scaling: lambda spec, dtype: Scale(spec.scale, dtype),
 }
 
 
-def connection_module(step: Connection) -> nn.Module:
-    """The torch module of a Connection's linear map; its delay is the network's business."""
+def connection_module(step: Connection, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """The torch module of a Connection's linear map, weights in ``dtype``; its delay is the network's business."""
     linear: LinearMap = step.map
-    return Reshape(step.shape) if isinstance(linear, Identity) else _MODULES[type(linear)](linear)
+    return Reshape(step.shape) if isinstance(linear, Identity) else _MODULES[type(linear)](linear, dtype)
 
 
-class DelayLine:
+class Line:
+    """Values under way at a connection; one for each run.
+
+    Args:
+        length: past values that the next step may need.
+        past: values of the steps before, newest first.
+    """
+
+    def __init__(self, length: int, past: list[Tensor] | None = None) -> None:
+        self.length = length
+        self.past: list[Tensor] = list(past or [])
+
+    def take(self, x: Tensor) -> None:
+        """This step's value."""
+        self.past.insert(0, x)
+        del self.past[self.length + 1 :]
+
+    def with_past(self, past: list[Tensor]) -> Self:
+        """A line like this one with other values under way."""
+        new = copy.copy(self)
+        new.past = list(past)
+        return new
+
+
+class DelayLine(Line):
     """``y[t] = x[t - steps]`` for each element, 0 before the start; one for each run.
 
     Learned delays are whole numbers forwards. Backwards, dy[t]/d(steps) is taken as the slope of x around t - steps,
@@ -134,17 +168,11 @@ class DelayLine:
         self.learned = learned
         self.steps = torch.as_tensor(steps) if learned is None else learned.detach().round().long().cpu()
         self.distinct = sorted(set(self.steps.reshape(-1).tolist()))
-        self.past: list[Tensor] = list(past or [])
-
-    @property
-    def length(self) -> int:
-        """Past values that the next step may need."""
-        return int(self.distinct[-1]) + (self.learned is not None)
+        super().__init__(int(self.distinct[-1]) + (learned is not None), past)
 
     def push(self, x: Tensor) -> Tensor:
         """Take this step's value, give what is due."""
-        self.past.insert(0, x)
-        del self.past[self.length + 1 :]
+        self.take(x)
         return self.due(lambda n: self.past[n] if n < len(self.past) else torch.zeros_like(x), x)
 
     def due(self, ago: Callable[[int], Tensor], like: Tensor) -> Tensor:

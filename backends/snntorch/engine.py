@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
+from hasn.backends.snntorch.connections import BlockLinear, DelayLine, Pool, Reshape, Scale
 from hasn.backends.snntorch.engine_order import groups, last_reads
 from hasn.backends.snntorch.engine_time import delayed, shifted
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan import Scanner
+from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.cycles import Group
 from hasn.program.model import Program, Source
 
@@ -29,7 +30,7 @@ Engine: TypeAlias = Literal["steps", "fused"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 
 #: Modules whose result is a new tensor that they do not keep for the way back: the scan after them may overwrite it.
-_FRESH = (nn.Linear, nn.Conv1d, nn.Conv2d, BlockLinear, Scale, Pool)
+_FRESH = (nn.Linear, nn.Conv1d, nn.Conv2d, BlockLinear, Scale, Pool, Synapses)
 
 
 class Node(NamedTuple):
@@ -133,12 +134,14 @@ class Pass:
             if found.voltages is not None:
                 self.voltages[name] = found.voltages
             return
-        value = total
-        if module is not None:
+        value, line = total, self._state.lines.get(name)
+        if isinstance(module, Synapses) and line is not None:
+            value = module.run(total, line)
+        elif module is not None:
             flat = self._network.multiplied(module, total.flatten(0, 1))
             value = flat.reshape(self._steps, self._batch, *flat.shape[1:])
-        if name in self._state.lines:
-            value, owned = delayed(value, self._state.lines[name]), True
+        if isinstance(line, DelayLine):
+            value, owned = delayed(value, line), True
         elif module is not None and not isinstance(module, Reshape):
             owned = type(module) in _FRESH and not module._forward_hooks
         self.values[name] = value

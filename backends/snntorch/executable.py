@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -22,13 +23,16 @@ from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
-from hasn.program.model import Connection, Neurons, Program, Sink
+from hasn.nodes.lookup import kind_of
+from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
 from hasn.signals import Signals
 from hasn.state import Snapshot
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
+#: The same of a run that keeps little of it: some 30 MiB in all.
+_PIECE = 1 << 20
 
 
 class SnnTorchExecutable(Executable):
@@ -39,11 +43,12 @@ class SnnTorchExecutable(Executable):
     """
 
     backend = "snntorch"
+    _piece = _PIECE
 
     def __init__(
         self,
         program: Program,
-        graph: nir.NIRGraph,
+        graph: nir.NIRGraph | None,
         precision: str,
         device: Any,
         surrogate: Any,
@@ -53,44 +58,64 @@ class SnnTorchExecutable(Executable):
     ) -> None:
         super().__init__(program, precision)
         self._graph = graph
-        gradient = spike_gradient(surrogate)
-        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint)
-        self.module.to(device=usable_device(device), dtype=getattr(torch, precision))
+        gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
+        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint, dtype=dtype)
+        self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
         self._stream: Stream | None = None
-        self._past = self._history(0)
+        self._past = History({}, {}, 0)
 
     def _tensor(self, array: Array) -> torch.Tensor:
         like = self.module.like
         return torch.as_tensor(array).to(device=like.device, dtype=getattr(torch, self.precision))
 
-    @torch.no_grad()
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        ((_, raw),) = self._run_pieces([given], record)
+        return raw
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        state: StreamState | None = None
+        past: dict[str, Array] = {}
+        for given in pieces:
+            if state is None:
+                state = self._begun_at(given)
+                past = self._history(given.batch, given.start).past() if given.keep else {}
+            raw, past = self._go_on(given, state, record, past)
+            yield given, raw
+        self.module.let_go()
+
+    @torch.no_grad()
+    def _begun_at(self, given: Signals) -> StreamState:
+        if given.start is None:
+            return self.module.start(given.batch)
+        return resumed(self.module, given.start, given.batch)
+
+    @torch.no_grad()
+    def _go_on(
+        self, given: Signals, state: StreamState, record: frozenset[str], past: dict[str, Array]
+    ) -> tuple[Raw, dict[str, Array]]:
+        """Run the next steps; the state goes on with them, and so does the past that it will need."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
-        begun = given.start
-        state = self.module.start(given.batch) if begun is None else resumed(self.module, begun, given.batch)
-        kept_past = tuple(self.memory) if given.keep else ()
         fused = self.module.engine == "fused"
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
         for t in range(0, given.steps, part):
             now = {name: value[t : t + part] for name, value in inputs.items()}
             found = (
-                self._fused(now, state, min(part, given.steps - t), given.batch, record, kept_past) if fused else None
+                self._fused(now, state, min(part, given.steps - t), given.batch, record, tuple(past)) if fused else None
             )
-            for key, value in (found or self._stepped(now, state, record, kept_past)).items():
+            for key, value in (found or self._stepped(now, state, record, tuple(past))).items():
                 kept.setdefault(key, []).append(value)
-        self.module.let_go()
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
-        sent, end = groups.pop("past"), None
-        if given.keep:
-            past = latest(self._history(given.batch, begun).past(), sent)
-            step = given.steps + (0 if begun is None else begun.step)
-            end = snapshot(self.module, state, step, past)
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
+        sent = groups.pop("past")
+        raw = Raw(**groups, shifts={node.name: 0 for node in self.program.of(Source, Neurons, Threshold)})
+        if not given.keep:
+            return raw, past
+        past = latest(past, sent)
+        return replace(raw, end=snapshot(self.module, state, given.first + given.steps, past)), past
 
     def _history(self, batch: int, start: Snapshot | None = None) -> History:
         """What the sources of anything that comes late have sent."""
@@ -181,6 +206,12 @@ class SnnTorchExecutable(Executable):
         Returns:
             A new graph; it compiles to the same network on every backend.
         """
+        if self._graph is None:
+            raise OptionError(
+                "it was compiled from a Program, which holds no graph to put weights into",
+                parameter="to_nir",
+                way_out="Compile the graph itself.",
+            )
         graph = copy_graph(self._graph)
         graph.metadata["dt"] = self.program.dt
         nodes = flatten(graph).nodes
@@ -188,10 +219,9 @@ class SnnTorchExecutable(Executable):
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset
-            for parameter in ("weight", "bias", "scale") if isinstance(step, Connection) else ():
-                if hasattr(node, parameter):
-                    trained = getattr(self.module.node(step.name), parameter)
-                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
+            for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
+                trained = getattr(self.module.node(step.name), parameter)
+                setattr(node, parameter, trained.detach().cpu().numpy().copy())
         return with_types(graph)
 
 

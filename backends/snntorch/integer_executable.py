@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,37 @@ from hasn.state import Snapshot
 
 #: Numbers held at a time, at some 4 bytes each: longer runs are cut in time.
 _HELD = 1 << 25
+#: The same of a run that keeps little of it.
+_PIECE = 1 << 20
 
 
 class SnnTorchIntegers(IntegerExecutable):
     """A Program in the chip's integers as torch tensors. It does not train: see the float precisions for that."""
 
     backend = "snntorch"
+    _piece = _PIECE
 
     def __init__(self, program: Program, device: Any) -> None:
         super().__init__(program)
         self._network = TorchIntegers(self.integers, usable_device(device))
         self._stream: IntegerState | None = None
 
-    @torch.inference_mode()
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
-        state = self._network.start(given.batch) if given.start is None else self._resumed(given.start)
+        ((_, raw),) = self._run_pieces([given], record)
+        return raw
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        state: IntegerState | None = None
+        for given in pieces:
+            if state is None:
+                state = self._network.start(given.batch) if given.start is None else self._resumed(given.start)
+            yield given, self._go_on(given, state, record)
+
+    @torch.inference_mode()
+    def _go_on(self, given: Signals, state: IntegerState, record: frozenset[str]) -> Raw:
+        """Run the next steps; the state goes on with them."""
         inputs, largest = self._integers_and_largest(given, np.float32)
-        state.largest = {name: max(most, state.largest.get(name, 1)) for name, most in largest.items()}
+        state.largest = {name: max(most, state.largest.get(name, 0)) for name, most in largest.items()}
         steps = max(1, _HELD // (given.batch * max(1, self._network.width)))
         parts = [
             self._part(state, {name: value[t : t + steps] for name, value in inputs.items()}, record, given.batch, n)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.chunks import by_chunks
-from hasn.backends.snntorch.connections import DelayLine, connection_module
+from hasn.backends.snntorch.connections import DelayLine, Line, connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.scan_coefficients import hooks
+from hasn.backends.snntorch.synapses import Synapses
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 
@@ -26,12 +27,12 @@ class StreamState:
     Attributes:
         states: population -> its states, each (batch, *shape).
         previous: source of a delayed edge -> its value of the last step.
-        lines: Delay node -> values under way.
+        lines: node with delays -> values under way.
     """
 
     states: dict[str, States]
     previous: dict[str, Tensor]
-    lines: dict[str, DelayLine]
+    lines: dict[str, Line]
 
 
 class SpikingNetwork(nn.Module):
@@ -52,6 +53,7 @@ class SpikingNetwork(nn.Module):
         population: what makes a population's module; default: :class:`Population`.
         engine: see :attr:`engine`.
         checkpoint: see :attr:`checkpoint`.
+        dtype: of the connections' weights as they are made; ``.to(dtype)`` is still needed for the rest.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SpikingNetwork(nn.Module):
         population: Callable[[Neurons, Surrogate], Population] = Population,
         engine: Engine = "steps",
         checkpoint: int | None = None,
+        dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         self.program = program
@@ -73,7 +76,7 @@ class SpikingNetwork(nn.Module):
         self.delays: dict[str, Tensor] = {}
         self._order: list[Node] = []
         for step in program.nodes:
-            module = _module_of(step, spike_grad, population)
+            module = _module_of(step, spike_grad, population, dtype)
             if module is not None:
                 self.nodes[self._key(step.name)] = module
             self._order.append(Node(step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
@@ -156,7 +159,8 @@ class SpikingNetwork(nn.Module):
             for name in self._delayed
         }
         late = {step.name: step.delay for step in self.program.of(Connection) if step.delay is not None}
-        lines = {name: DelayLine(steps, learned=self.delays.get(name)) for name, steps in late.items()}
+        lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in late.items()}
+        lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses) and m.longest}
         return StreamState(states, previous, lines)
 
     def advance(self, inputs: Mapping[str, Tensor], state: StreamState) -> dict[str, Tensor]:
@@ -200,8 +204,11 @@ class SpikingNetwork(nn.Module):
         if isinstance(module, Population):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
+        line = state.lines.get(step.name)
+        if isinstance(module, Synapses) and line is not None:
+            return module.step(total, line)
         mapped = total if module is None else self.multiplied(module, total)
-        return state.lines[step.name].push(mapped) if step.name in state.lines else mapped
+        return line.push(mapped) if isinstance(line, DelayLine) else mapped
 
     def multiplied(self, module: nn.Module, x: Tensor) -> Tensor:
         """A connection's map of x (batch, *shape), by the product that was chosen."""
@@ -267,10 +274,10 @@ class SpikingNetwork(nn.Module):
 
 
 def _module_of(
-    step: Any, spike_grad: Surrogate, population: Callable[[Neurons, Surrogate], Population]
+    step: Any, spike_grad: Surrogate, population: Callable[[Neurons, Surrogate], Population], dtype: torch.dtype
 ) -> nn.Module | None:
     if isinstance(step, Neurons):
         return population(step, spike_grad)
     if isinstance(step, Threshold):
         return Comparator(step.threshold, spike_grad)
-    return connection_module(step) if isinstance(step, Connection) else None
+    return connection_module(step, dtype) if isinstance(step, Connection) else None

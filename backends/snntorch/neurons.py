@@ -172,6 +172,10 @@ class LinearNeuron(nn.Module):
     condition, ``spk = spike_grad(sum(coefficient * state) - threshold)``, and where it spikes the rows of the reset
     act; the gradient flows through the reset as in snnTorch with ``reset_delay=False``. Where neurons are held after a
     spike, the last state counts the steps that are left; what a held neuron does has no gradient.
+
+    Attributes:
+        moves: of each reset, whether it does no more than add to its state.
+        plain_terms: states that the condition reads with coefficient 1.
     """
 
     threshold: Tensor
@@ -184,9 +188,9 @@ class LinearNeuron(nn.Module):
         for name, value in coefficients(spec.rows, spec.condition, spec.resets).items():
             self.register_buffer(name, tensor(value))
         self.register_buffer("held", None if spec.held is None else tensor(spec.held), persistent=False)
-        self._moves = [moves(row.terms, row.state) for row in spec.resets]
+        self.moves = [moves(row.terms, row.state) for row in spec.resets]
         seen = () if spec.condition is None else spec.condition.terms
-        self._plain_terms = {state for state, value in seen if np.all(value == 1.0)}
+        self.plain_terms = {state for state, value in seen if np.all(value == 1.0)}
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """One step; ``x`` and each state are (batch, *shape)."""
@@ -218,14 +222,14 @@ class LinearNeuron(nn.Module):
         assert self.spec.condition is not None
         total: Any = 0.0
         for state, _ in self.spec.condition.terms:
-            term = now[state] if state in self._plain_terms else getattr(self, f"s_{state}") * now[state]
+            term = now[state] if state in self.plain_terms else getattr(self, f"s_{state}") * now[state]
             total = total + term if isinstance(total, Tensor) else term
         made: Tensor = total - self.threshold
         return made
 
     def _reset(self, i: int, row: Row, spk: Tensor, now: Mapping[str, Tensor]) -> Tensor:
         old = now[row.state]
-        if self._moves[i]:
+        if self.moves[i]:
             return old if row.bias is None else old + spk * getattr(self, f"r{i}")
         to = self._sum(f"r{i}_", row, now)
         if row.bias is not None:

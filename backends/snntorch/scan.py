@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hasn.backends.snntorch import scan_places
 from hasn.backends.snntorch.neurons import Population, States
-from hasn.backends.snntorch.scan_calls import Ends, backward, forward
-from hasn.backends.snntorch.scan_coefficients import Equations, equations
+from hasn.backends.snntorch.scan_calls import Ends, RowsKept, backward, forward, rows_backward, rows_forward, rows_kept
+from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations, equations
 from hasn.backends.snntorch.scan_learning import Kept, learned
 from hasn.kernels import Reset, Rows
 
@@ -45,7 +45,7 @@ class Scanner:
         self.population = population
         self._found = equations(population) if scan_places.possible() else None
         # One step alone the loop does faster where coefficients train.
-        self._few = 1 if self._found is not None and self._found.trained else 0
+        self._few = 1 if isinstance(self._found, Equations) and self._found.trained else 0
         self._place = {state: population.states.index(state) for state in population.states}
 
     def __call__(self, x: Tensor, states: States, voltages: bool = False, owned: bool = False) -> Scanned:
@@ -58,10 +58,13 @@ class Scanner:
             owned: nobody else reads ``x``, so that it may be overwritten.
         """
         found = self._found
-        if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values)):
+        rows = isinstance(found, RowEquations)
+        if found is None or not (len(x) > self._few and scan_places.reads(x, *states, found.values, rows=rows)):
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
         drive = x.to(dtype).contiguous()
+        if isinstance(found, RowEquations):
+            return self._by_rows(found, drive, tuple(state.to(dtype) for state in states), voltages, owned, x.dtype)
         v = states[self._place["v"]].to(dtype)
         c = None if found.rows is Rows.ONE else states[self._place["c"]].to(dtype)
         after = torch.empty_like(drive) if voltages else None
@@ -70,6 +73,17 @@ class Scanner:
         else:
             output, v, c = forward(drive, v, c, found, None, after, drive if owned else torch.empty_like(drive))
         return Scanned(output.to(x.dtype), (v,) if c is None else self._ordered(v, c), after)
+
+    def _by_rows(
+        self, found: RowEquations, x: Tensor, states: States, voltages: bool, owned: bool, dtype: torch.dtype
+    ) -> Scanned:
+        after = torch.empty_like(x) if voltages else None
+        if torch.is_grad_enabled() and any(part.requires_grad for part in (x, *states)):
+            output, *ends = _RowsScan.apply(found, after, owned, x, *states)  # type: ignore[no-untyped-call]
+        else:
+            output = x if owned else torch.empty_like(x)
+            ends = rows_forward(x, states, found, output, None, after)
+        return Scanned(output.to(dtype), tuple(ends), after)
 
     def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """One step, as the population's own module gives it: (batch, *shape)."""
@@ -124,3 +138,29 @@ class _Scan(torch.autograd.Function):
             return *learned(ctx.found, Kept(before, *kept), ends), None, None, None
         wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[2])
         return *backward(ctx.found, ctx.like, ends, before, wanted), None, None, None, None
+
+
+class _RowsScan(torch.autograd.Function):
+    """The scan of a population that says its rows, with its gradients by the input and the initial states."""
+
+    @staticmethod
+    def forward(ctx: Any, found: RowEquations, after: Any, owned: bool, x: Tensor, *states: Tensor) -> Any:
+        """Spikes (or v), and the final states."""
+        kept, out = rows_kept(x, found, owned), torch.empty_like(x)
+        ends = rows_forward(x, states, found, out, kept, after)
+        ctx.found, ctx.like = found, x.shape
+        ctx.save_for_backward(kept.free, *kept.values)
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*ends[found.program.states :])  # the steps left
+        return out, *ends
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor | None, *ends: Tensor | None) -> Any:
+        """Gradients by input and initial states."""
+        free, *values = ctx.saved_tensors
+        kept, states = RowsKept(free, tuple(values)), ctx.found.program.states
+        given = [end if i < states else None for i, end in enumerate(ends)]
+        wanted = [want and i < states for i, want in enumerate(ctx.needs_input_grad[4:])]
+        by_x, by_states = rows_backward(ctx.found, ctx.like, gradient, given, kept, wanted)
+        return None, None, None, by_x, *by_states

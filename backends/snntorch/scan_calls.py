@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from hasn import kernels
 from hasn.backends.snntorch import scan_places
-from hasn.backends.snntorch.scan_coefficients import Equations
-from hasn.kernels import Scan
+from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations
+from hasn.kernels import RowScan, RowStates, Scan
 
 #: A sample's neurons fewer than this are laid out with the batch as one row, so that the inner loops are long.
 _SHORT = 128
@@ -26,13 +27,27 @@ class Ends(NamedTuple):
 
 def scan_job(x: Tensor, found: Equations) -> tuple[Scan, Tensor]:
     """Sizes for the kernel, and the coefficients laid out for them."""
+    sizes, values = _laid_out(x, found)
+    double, threads = x.dtype == torch.float64, torch.get_num_threads()
+    slope = () if found.slope is None else found.slope
+    return Scan(*sizes, found.rows, found.reset, double, threads, *slope), values
+
+
+def rows_job(x: Tensor, found: RowEquations) -> tuple[RowScan, Tensor]:
+    """The same for a population that says its rows."""
+    sizes, values = _laid_out(x, found)
+    double, threads = x.dtype == torch.float64, torch.get_num_threads()
+    slope = () if found.slope is None else found.slope
+    return RowScan(*sizes, found.program, double, threads, *slope), values
+
+
+def _laid_out(x: Tensor, found: Equations | RowEquations) -> tuple[tuple[int, int, int], Tensor]:
+    """Steps, batch and neurons for the kernel, and the coefficients for them."""
     steps, batch = x.shape[:2]
     values, neurons = found.values, found.values.shape[1]
     if neurons < _SHORT and batch > 1:
         values, neurons, batch = found.repeated(batch), neurons * batch, 1
-    double, threads = x.dtype == torch.float64, torch.get_num_threads()
-    slope = () if found.slope is None else found.slope
-    return Scan(steps, batch, neurons, found.rows, found.reset, double, threads, *slope), values
+    return (steps, batch, neurons), values
 
 
 def _shared(state: Tensor) -> bool:
@@ -42,6 +57,10 @@ def _shared(state: Tensor) -> bool:
 
 def _address(array: Tensor | None) -> int:
     return 0 if array is None else array.data_ptr()
+
+
+def _addresses(arrays: Sequence[Tensor | None]) -> tuple[int, ...]:
+    return tuple(map(_address, arrays))
 
 
 def forward(
@@ -86,3 +105,78 @@ def backward(
     states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))
     kernels.scan_backward(job, _address(values), _address(gradient), states, *map(_address, (made, before)))
     return made, v, c
+
+
+class RowsKept(NamedTuple):
+    """What the forward scan leaves for the way back.
+
+    Attributes:
+        free: who was not held, bytes, (T, batch, *shape); None where nobody is.
+        values: states between update and reset, each (T, batch, *shape).
+    """
+
+    free: Tensor | None
+    values: tuple[Tensor, ...]
+
+
+def rows_kept(x: Tensor, found: RowEquations, owned: bool = False) -> RowsKept:
+    """Memory for it; the input's own where that may be overwritten."""
+    program = found.program
+    free = None if program.arrays == program.states else x.new_empty(x.shape, dtype=torch.uint8)
+    memory = (x.detach() if owned and i == 0 else torch.empty_like(x) for i in range(len(program.kept)))
+    return RowsKept(free, tuple(memory))
+
+
+def rows_forward(
+    x: Tensor,
+    states: Sequence[Tensor],
+    found: RowEquations,
+    out: Tensor,
+    kept: RowsKept | None = None,
+    after: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """The final states; ``out``, and ``kept`` and ``after`` where given, are filled."""
+    job, values = rows_job(x, found)
+    shared = job.batch == x.shape[1] and all(_shared(state) for state in states)
+    if not shared:
+        states = [state.contiguous() for state in states]
+    ends = tuple(x.new_empty(x.shape[1:]) for _ in states)
+    free, between = kept or (None, ())
+    if scan_places.on_gpu(x):
+        gpu = scan_places.triton_rows()
+        gpu.rows_forward(job, values, x, gpu.RowTensors(states, ends, shared, between), out, free, after)
+        return ends
+    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between))
+    kernels.rows_forward(job, _address(values), _address(x), at, *_addresses((out, free, after)))
+    return ends
+
+
+def rows_backward(
+    found: RowEquations,
+    like: tuple[int, ...],
+    output: Tensor | None,
+    ends: Sequence[Tensor | None],
+    kept: RowsKept,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial states.
+
+    Args:
+        found: the equations.
+        like: shape of the input.
+        output, ends: gradients by what the forward call gave, None for zeros.
+        kept: what it kept.
+        wanted: which initial states' gradients are wanted.
+    """
+    made = found.values.new_empty(like)
+    job, values = rows_job(made, found)
+    output = None if output is None else output.contiguous()
+    given = [None if end is None else end.contiguous() for end in ends]
+    starts = [made.new_empty(like[1:]) if want else None for want in wanted]
+    if scan_places.on_gpu(made):
+        gpu = scan_places.triton_rows()
+        gpu.rows_backward(job, values, output, gpu.RowTensors(given, starts, kept=kept.values), made, kept.free)
+        return made, starts
+    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values))
+    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free)))
+    return made, starts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import snntorch
@@ -12,9 +13,10 @@ from snntorch import surrogate as surrogates
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.neurons import LinearNeuron, Population, Surrogate
-from hasn.kernels import Reset, Rows, Slope
+from hasn.kernels import Line, Reset, RowProgram, Rows, Slope
+from hasn.kernels.rows import NONE
 from hasn.kernels.scan import COEFFICIENTS
-from hasn.program.model import Neurons
+from hasn.program.model import Neurons, Row
 
 #: Surrogates by their code: snntorch.surrogate.NAME(parameter) makes a closure over the parameter.
 _SLOPES = {
@@ -56,7 +58,29 @@ class Equations:
         return self._repeats[batch]
 
 
-def equations(population: Population) -> Equations | None:
+@dataclass(frozen=True)
+class RowEquations:
+    """What the kernel computes for a population that is none of :class:`hasn.kernels.Rows`.
+
+    Attributes:
+        program: its rows.
+        values: the coefficients that the program numbers, (coefficients, neurons).
+        slope: the surrogate and its parameter; None where nothing spikes.
+    """
+
+    program: RowProgram
+    values: Tensor
+    slope: tuple[Slope, float] | None
+    _repeats: dict[int, Tensor] = field(default_factory=dict)
+
+    def repeated(self, batch: int) -> Tensor:
+        """The values for a batch laid out as one row, (coefficients, batch * neurons)."""
+        if batch not in self._repeats:
+            self._repeats[batch] = self.values.repeat(1, batch)
+        return self._repeats[batch]
+
+
+def equations(population: Population) -> Equations | RowEquations | None:
     """The population's equations, or None if only its module knows them."""
     neuron: Any = population.neuron
     if type(population) is not Population or any(hooks(population) + hooks(neuron)):
@@ -64,6 +88,8 @@ def equations(population: Population) -> Equations | None:
     # hasn.train learns the coefficients of LinearNeurons; what snnTorch's own do with theirs is snnTorch's.
     if type(neuron) is not LinearNeuron and _trains(population):
         return None
+    if type(neuron) is LinearNeuron and not neuron.spec.plain:
+        return _general(population, neuron)
     read = _READERS.get(type(neuron))
     found = None if read is None else read(population, neuron)
     if found is None:
@@ -75,6 +101,50 @@ def equations(population: Population) -> Equations | None:
     values = _stacked(population.spec.shape, parts)
     trained = frozenset(name for name, part in parts.items() if part.requires_grad)
     return Equations(rows, reset, values, slope, trained) if values.dtype in _DTYPES else None
+
+
+def _general(population: Population, neuron: LinearNeuron) -> RowEquations | None:
+    """Any other neuron, unless coefficients train: those gradients are the step loop's alone."""
+    slope = slope_of(neuron.spike_grad) if neuron.spec.spiking else None
+    holds = neuron.held is not None
+    if _trains(population) or (slope is None and (neuron.spec.spiking or holds)):
+        return None
+    program, parts = row_program(neuron)
+    if not parts:  # nothing moves
+        return None
+    values = torch.stack([part.expand(population.spec.shape).reshape(-1) for part in parts])
+    return RowEquations(program, values, slope) if program.fits and values.dtype in _DTYPES else None
+
+
+def row_program(neuron: LinearNeuron) -> tuple[RowProgram, list[Tensor]]:
+    """The rows of a neuron by numbers, and the coefficients that they number."""
+    spec, parts, numbers = neuron.spec, [], count()
+
+    def number(part: Tensor) -> int:
+        parts.append(part)
+        return next(numbers)
+
+    def line(row: Row, terms: str, gain: str, bias: str, moves: bool = False) -> Line:
+        found = () if moves else tuple((at[state], number(getattr(neuron, terms + state))) for state, _ in row.terms)
+        by_gain = NONE if row.gain is None or not gain else number(getattr(neuron, gain))
+        by_bias = NONE if row.bias is None else number(getattr(neuron, bias))
+        return Line(at[row.state], found, by_gain, by_bias, bool(gain) and row.before, moves)
+
+    at = {state: i for i, state in enumerate(spec.states)}
+    rows = tuple(line(row, f"a{i}_", f"gain{i}", f"bias{i}") for i, row in enumerate(spec.rows))
+    if spec.condition is None:
+        return RowProgram(len(at), at["v"], rows), parts
+    seen = []
+    for state, _ in spec.condition.terms:
+        seen.append((at[state], NONE if state in neuron.plain_terms else number(getattr(neuron, f"s_{state}"))))
+    condition = Line(at["v"], tuple(seen), bias=number(-neuron.threshold))
+    resets = tuple(
+        line(row, f"r{i}_", "", f"r{i}", neuron.moves[i])
+        for i, row in enumerate(spec.resets)
+        if not (neuron.moves[i] and row.bias is None)  # nothing moves
+    )
+    held = NONE if neuron.held is None else number(neuron.held)
+    return RowProgram(len(at), at["v"], rows, condition, resets, held), parts
 
 
 def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
@@ -149,8 +219,6 @@ def _stock_reset(neuron: Any) -> Reset | None:
 
 def _linear(population: Population, neuron: Any) -> _Read | None:
     spec: Neurons = neuron.spec
-    if not spec.plain:
-        return None
     parts: _Parts = {}
     for i, row in enumerate(spec.rows):
         parts[f"keep_{row.state}"] = getattr(neuron, f"a{i}_{row.state}")

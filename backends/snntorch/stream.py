@@ -19,8 +19,8 @@ from hasn import kernels
 from hasn.backends.snntorch.connections import Reshape
 from hasn.backends.snntorch.engine import Node, given_shape
 from hasn.backends.snntorch.neurons import Population
-from hasn.backends.snntorch.scan_calls import scan_job
-from hasn.backends.snntorch.scan_coefficients import equations, hooks
+from hasn.backends.snntorch.scan_calls import rows_job, scan_job
+from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations, equations, hooks
 from hasn.backends.snntorch.watch import Watch
 from hasn.executable import Array
 from hasn.kernels import Rows, available
@@ -188,12 +188,8 @@ class Plan:
         kept = tuple(state.to(total.dtype).clone(memory_format=torch.contiguous_format) for state in before)
         self._state.states[name] = kept
         out = self._values[name] = self._memory(node.step.shape)
-        job, values = scan_job(total.unsqueeze(0), found)
         at = dict(zip(module.states, (state.data_ptr() for state in kept), strict=True))
-        c = 0 if found.rows is Rows.ONE else at["c"]
-        states = kernels.States(at["v"], c, at["v"], c)
-        act = kernels.forward_call(job, values.data_ptr(), total.data_ptr(), states, out.data_ptr())
-        self._actions.append(_holding(act, total, values))
+        self._actions.append(_scan_call(found, total, at, out))
         return True
 
     def _product(self, node: Node, total: Tensor) -> bool:
@@ -225,6 +221,21 @@ class Plan:
 
     def _remember(self, previous: Tensor, name: str) -> None:
         previous.copy_(self._values[name])
+
+
+def _scan_call(found: Equations | RowEquations, total: Tensor, at: Mapping[str, int], out: Tensor) -> Callable[[], Any]:
+    """One step of a population whose states lie at these addresses, in place."""
+    x = total.unsqueeze(0)
+    if isinstance(found, RowEquations):
+        job, values = rows_job(x, found)
+        states = kernels.RowStates(tuple(at.values()), tuple(at.values()))
+        act = kernels.rows_call(job, values.data_ptr(), x.data_ptr(), states, out.data_ptr())
+        return _holding(act, total, values)
+    scan, values = scan_job(x, found)
+    c = 0 if found.rows is Rows.ONE else at["c"]
+    ends = kernels.States(at["v"], c, at["v"], c)
+    act = kernels.forward_call(scan, values.data_ptr(), x.data_ptr(), ends, out.data_ptr())
+    return _holding(act, total, values)
 
 
 def _values(population: Population) -> Tensor:

@@ -13,7 +13,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.conversions.loihi.volts import in_volts
+from hasn.conversions.loihi.export.volts import in_volts
 from hasn.errors import InputError, OptionError
 from hasn.executable import Executable
 from hasn.ir.lower import lower

@@ -16,7 +16,7 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.chain import Link
 from hasn.conversions.snntorch.loops import recurrent_options, set_recurrent
 from hasn.nodes.values import single
-from hasn.program.maps import Identity, Pooling
+from hasn.program.maps import Identity, Pooling, Sparse
 from hasn.program.model import Connection, Neurons
 
 Layers: TypeAlias = list[tuple[str, nn.Module]]
@@ -37,7 +37,7 @@ class Membrane(nn.Module):
 
 def connection_layers(step: Connection, node: nir.NIRNode) -> Layers:
     """The layer of a linear map; none for a relay."""
-    if step.delay is not None:
+    if step.delay is not None or (isinstance(step.map, Sparse) and step.map.delay is not None):
         raise refusal(step.name, "delay", "torch has no layer that waits", way_out="Leave sequential out.")
     if isinstance(step.map, Identity):
         assert step.given is not None  # lowering says it of every step

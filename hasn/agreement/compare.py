@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,7 @@ import numpy as np
 from hasn.agreement.comparison import Comparison
 from hasn.agreement.judge import judge
 from hasn.backend import get_backend
-from hasn.compiler import compile as compile_graph
-from hasn.compiler import of_graph
+from hasn.compiler import Ready, compile_ready, precision_of, ready
 from hasn.errors import BackendUnavailable, HasnError, OptionError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
@@ -23,24 +22,26 @@ from hasn.signals import Signals, signals
 
 
 def compare(
-    graph: nir.NIRGraph,
+    network: nir.NIRGraph | Program | Any,
     inputs: Any = None,
     *,
     backends: Sequence[str] = ("snntorch", "brian2", "lava"),
     reference: str = "brian2",
     dt: float | None = None,
-    method: str = "euler",
-    reset: str = "zero",
-    timing: str = "synchronous",
-    precision: str = "float64",
+    method: str | None = None,
+    reset: str | None = None,
+    timing: str | None = None,
+    precision: str | None = None,
     steps: int | None = None,
     progress: Callable[[str], None] | None = None,
     **backend_options: Any,
 ) -> Comparison:
-    """Run a graph on several backends and say, spike by spike, whether they ran the same network.
+    """Run a network on several backends and say, spike by spike, whether they ran the same one.
+
+    It is checked, lowered and composed once for all of them.
 
     Args:
-        graph: the network, or a :class:`hasn.QuantisedNetwork` (with ``precision="loihi"``).
+        network: a graph, a :class:`hasn.QuantisedNetwork`, or a Program.
         inputs: as for ``Executable.run``.
         backends: labels: a backend's name, or ``name:precision`` ("snntorch:float32").
         reference: the label that the others are held against; run too, if ``backends`` does not name it.
@@ -58,17 +59,15 @@ def compare(
         BackendUnavailable, UnsupportedError: the reference cannot run.
         GraphError, ParameterError, TimeStepError, InputError: the graph, dt or the input has no meaning.
     """
-    graph, dt, timing = of_graph(graph, dt, timing)
     labels = list(dict.fromkeys([reference, *backends]))
-    parsed = {label: _parse(label, precision) for label in labels}
+    exactness = precision_of(network, precision)
+    parsed = {label: _parse(label, exactness) for label in labels}
     _refuse_unknown_options(parsed, backend_options)
-    settings = {"method": method, "reset": reset, "timing": timing}
-    program = lower(graph, dt=dt, **settings)
+    made = ready(network, dt, method, reset, timing)
+    program = made.program
     given = signals(program, inputs, steps)
     asked = replace(given, values={source.name: given.values[source.name] for source in program.inputs})
-    recordings, skipped = _run_all(
-        graph, parsed, asked, reference, progress, backend_options, dt=program.dt, **settings
-    )
+    recordings, skipped = _run_all(made, parsed, asked, reference, progress, backend_options)
     if len(recordings) < 2:
         raise OptionError(
             "nothing to compare: only the reference could run",
@@ -79,9 +78,11 @@ def compare(
         )
 
     def other_method() -> Program | None:
-        other = {**settings, "method": "exact" if method == "euler" else "euler"}
+        if made.graph is None:
+            return None
+        other = "exact" if program.method == "euler" else "euler"
         try:
-            return lower(graph, dt=program.dt, **other)
+            return lower(made.graph, dt=program.dt, method=other, reset=reset or "zero", timing=program.timing)
         except HasnError:  # dt is too long for Euler steps: then nobody took them
             return None
 
@@ -89,13 +90,12 @@ def compare(
 
 
 def _run_all(
-    graph: nir.NIRGraph,
+    made: Ready,
     parsed: dict[str, tuple[str, str]],
     given: Signals,
     reference: str,
     progress: Callable[[str], None] | None,
     backend_options: dict[str, Any],
-    **settings: Any,
 ) -> tuple[dict[str, Recording], dict[str, str]]:
     """({label: recording}, {label: why it did not run})."""
     recordings: dict[str, Recording] = {}
@@ -109,7 +109,7 @@ def _run_all(
         if progress:
             progress(label)
         try:
-            with compile_graph(graph, name, precision=exactness, **settings, **options) as executable:
+            with compile_ready(made, name, exactness, options) as executable:
                 recording = executable.run(given.values, record=executable.recordable, steps=given.steps)
                 recordings[label] = _with_batch(recording)
         except (BackendUnavailable, UnsupportedError) as error:
@@ -124,7 +124,7 @@ def _with_batch(recording: Recording) -> Recording:
     if recording.batched:
         return recording
 
-    def grown(group: dict[str, Array]) -> dict[str, Array]:
+    def grown(group: Mapping[str, Array]) -> dict[str, Array]:
         return {name: array[:, np.newaxis] for name, array in group.items()}
 
     return replace(

@@ -90,7 +90,7 @@ class Replay:
         late = inputs_late if isinstance(self.network.by_name[projection.source], Source) else 0
         weights = projection.weights
         if rounding is not None:
-            weights = weights.copy()
+            weights = weights.astype(np.float64)
             weights.data = rounding(weights.data)
         return projection.delay + late, weights
 

@@ -85,7 +85,7 @@ def _chip(target: str) -> str | None:
 
 
 def _bundle(network: QuantisedNetwork, out: Path, data: Any, force: bool) -> Written:
-    from hasn.conversions.loihi.bundle import export_bundle
+    from hasn.conversions.loihi.export.bundle import export_bundle
 
     made = export_bundle(network, out, inputs=data, force=force)
     resources = made.resources
@@ -106,7 +106,7 @@ def _bundle(network: QuantisedNetwork, out: Path, data: Any, force: bool) -> Wri
 
 
 def _netx(network: QuantisedNetwork, out: Path, data: Any, force: bool) -> Written:
-    from hasn.conversions.loihi.netx import export_netx
+    from hasn.conversions.loihi.export.netx import export_netx
 
     made = export_netx(network, out, force=force)
     found = {"layers": made.layers, "shifts": made.shifts, "reading": made.reading}

@@ -66,13 +66,16 @@ def _heading(name: str, flat: FlatGraph) -> str:
 
 def _nodes(flat: FlatGraph) -> Any:
     from hasn.cli.console import add_row, table
+    from hasn.nodes.lookup import kind_of
     from hasn.program.describe import shape_text, span
 
     made = table("node", "type", "in", "out", "parameters", "values", "metadata", numbers=("parameters",))
     for name, node in flat.nodes.items():
         given, result = _shapes(node)
         values = "\n".join(f"{key} {span(value)}" for key, value in _parameters(node).items())
-        notes = "\n".join(f"{key}: {_plain(value)}" for key, value in (node.metadata or {}).items())
+        said = {key: _plain(value) for key, value in (node.metadata or {}).items()}
+        remark = kind_of(node).remark(node)
+        notes = "\n".join([*([remark] if remark else []), *(f"{key}: {value}" for key, value in said.items())])
         add_row(made, name, type(node).__name__, *[shape_text(s) if s is not None else "?" for s in (given, result)],
                 f"{_count(node):,}", values, notes)  # fmt: skip
     return made
@@ -88,7 +91,7 @@ def _parameters(node: Any) -> dict[str, Any]:
     """What a node computes with, in numbers."""
     from hasn.nodes.lookup import kind_of
 
-    return {parameter.name: getattr(node, parameter.name) for parameter in kind_of(node).parameters}
+    return kind_of(node).values(node)
 
 
 def _shapes(node: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:

@@ -48,7 +48,7 @@ def quantise(
     """
     from hasn.cli.console import show, show_json, working
     from hasn.cli.inputs import read_inputs
-    from hasn.conversions.loihi.quantise import quantise as quantise_graph
+    from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
     from hasn.ir.load import load
     from hasn.ir.lower import lower
     from hasn.ir.whole import refuse_existing

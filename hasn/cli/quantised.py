@@ -78,7 +78,7 @@ def _quantised(
     graph: nir.NIRGraph, target: str, calibrate: Path | None, say: Callable[[str], None], options: dict[str, Any]
 ) -> Chip:
     from hasn.cli.inputs import given_inputs
-    from hasn.conversions.loihi.quantise import quantise
+    from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.ir.lower import lower
 
     meaning = {key: options[key] for key in ("dt", "method", "reset", "timing") if key in options}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 from typing import Any
 
 import nir
@@ -110,12 +110,8 @@ def _build_node(known: NodeKind, fields: dict[str, Any], metadata: dict[str, Any
 
 def _require_fields(kind: type[nir.NIRNode], arguments: dict[str, Any], name: str) -> None:
     """Refuse a parameter that is missing or that NIR's node does not have, by its name."""
-    known = {field.name: field for field in dataclasses.fields(kind) if field.init and field.name != "metadata"}
-    needed = [
-        key
-        for key, field in known.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    known = {key: p for key, p in inspect.signature(kind).parameters.items() if key != "metadata"}
+    needed = [key for key, parameter in known.items() if parameter.default is inspect.Parameter.empty]
     for key in [*(key for key in needed if key not in arguments), *(key for key in arguments if key not in known)]:
         raise ParameterError(
             f"{kind.__name__} has no such parameter" if key in arguments else f"this {kind.__name__} lacks it",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import nir
 
-from hasn.errors import GraphError, OptionError, TimeStepError
+from hasn.errors import HasnError, OptionError, TimeStepError
 from hasn.finding import Finding, finding_of, raise_errors
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import infer_shapes
-from hasn.ir.structure import FlatGraph, flatten, structure_findings
+from hasn.ir.structure import FlatGraph, laid_flat, structure_findings
 from hasn.ir.suspicion import suspicion_findings
 from hasn.ir.timestep import dt_findings, dt_of, missing_dt_text
 from hasn.program.model import Shape
@@ -42,10 +43,7 @@ def check(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "euler"
     Raises:
         OptionError: unknown method, or not a graph.
     """
-    require_method(method)
-    findings = _findings(graph, dt, method)
-    rank = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: rank[finding.severity])
+    return _examined(graph, dt, method).findings
 
 
 def require_method(method: str) -> None:
@@ -54,7 +52,24 @@ def require_method(method: str) -> None:
         raise OptionError("unknown method", parameter="method", got=repr(method), wanted=" or ".join(METHODS))
 
 
-def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
+@dataclass
+class _Examined:
+    """What one look at a graph shows: all of it that was reached before an error made the rest meaningless."""
+
+    findings: list[Finding]
+    flat: FlatGraph | None = None
+    shapes: dict[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    dt: float | None = None
+
+    def add(self, findings: Iterable[Finding]) -> bool:
+        """Whether the look can go on: none of these is an error."""
+        new = list(findings)
+        self.findings += new
+        return not any(finding.severity == "error" for finding in new)
+
+
+def _examined(graph: Any, dt: float | None, method: str) -> _Examined:
+    require_method(method)
     if not isinstance(graph, nir.NIRGraph):
         raise OptionError(
             "not a NIR graph",
@@ -63,24 +78,33 @@ def _findings(graph: Any, dt: float | None, method: str) -> list[Finding]:
             wanted="nir.NIRGraph",
             way_out="hasn.load reads one from a file.",
         )
-    findings = list(structure_findings(graph))
-    if any(finding.severity == "error" for finding in findings):
-        return findings
+    found = _Examined([])
     try:
-        flat = flatten(graph)
-    except GraphError as error:
-        return [*findings, finding_of(error)]
-    values = list(parameter_findings(flat))
-    findings += values
-    if not any(finding.severity == "error" for finding in values):
-        findings += infer_shapes(flat)[1]
-        try:
-            step = dt_of(flat.metadata, dt)
-            findings += dt_findings(flat, step, method)
-            findings += suspicion_findings(flat, step) if step is not None else ()
-        except TimeStepError as error:
-            findings.append(finding_of(error))
-    return findings
+        _look(found, graph, dt, method)
+    except HasnError as error:
+        found.add([finding_of(error)])
+    rank = {"error": 0, "warning": 1, "note": 2}
+    found.findings.sort(key=lambda finding: rank[finding.severity])
+    return found
+
+
+def _look(found: _Examined, graph: nir.NIRGraph, dt: float | None, method: str) -> None:
+    """Structure first, then values, then shapes and dt.
+
+    Raises:
+        GraphError, TimeStepError: two nodes get one name; dt has no meaning.
+    """
+    if not found.add(structure_findings(graph)):
+        return
+    found.flat = laid_flat(graph)
+    if not found.add(parameter_findings(found.flat)):
+        return
+    found.shapes, wrong = infer_shapes(found.flat)
+    found.add(wrong)
+    found.dt = dt_of(found.flat.metadata, dt)
+    found.add(dt_findings(found.flat, found.dt, method))
+    if found.dt is not None:
+        found.add(suspicion_findings(found.flat, found.dt))
 
 
 def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "euler") -> CheckedGraph:
@@ -90,12 +114,11 @@ def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "eule
         GraphError, ShapeError, ParameterError, TimeStepError: the first error that :func:`check` lists.
         TimeStepError: dt is neither given nor in the graph.
     """
-    require_method(method)
-    raise_errors(check(graph, dt=dt, method=method))
-    flat = flatten(graph)
-    step = dt_of(flat.metadata, dt)
-    if step is None:
+    found = _examined(graph, dt, method)
+    raise_errors(found.findings)
+    assert found.flat is not None  # or there were errors
+    if found.dt is None:
         raise TimeStepError(
-            "the time step is not known", parameter="dt", wanted="seconds", way_out=missing_dt_text(flat)
+            "the time step is not known", parameter="dt", wanted="seconds", way_out=missing_dt_text(found.flat)
         )
-    return CheckedGraph(flat, infer_shapes(flat)[0], step)
+    return CheckedGraph(found.flat, found.shapes, found.dt)

@@ -39,10 +39,19 @@ def lower(
         GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
         OptionError: unknown method, reset or timing.
     """
+    require_options(reset, timing)
+    return lower_checked(checked(graph, dt=dt, method=method), method, reset, timing)
+
+
+def require_options(reset: str, timing: str) -> None:
+    """Raise OptionError unless there is such a reset and such a timing."""
     for name, value, known in (("reset", reset, RESETS), ("timing", timing, TIMINGS)):
         if value not in known:
             raise OptionError(f"unknown {name}", parameter=name, got=repr(value), wanted=" or ".join(known))
-    graph_ok = checked(graph, dt=dt, method=method)
+
+
+def lower_checked(graph_ok: CheckedGraph, method: str, reset: str, timing: str) -> Program:
+    """The same of a graph that has been checked for this method."""
     flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
     edges = _timed_edges(flat, timing)
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])

@@ -11,13 +11,16 @@ import numpy as np
 
 from hasn.errors import FileError, OptionError, ShapeError
 from hasn.finding import raise_errors
+from hasn.ir.plain import plain as in_primitives
 from hasn.ir.structure import flatten, structure_findings
 from hasn.ir.typed import with_types
 from hasn.ir.whole import whole_file
 
 
-def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
-    """Write a graph as a plain NIR file, which any NIR tool reads. The graph is not changed.
+def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: bool = False) -> None:
+    """Write a graph as a NIR file. The graph is not changed.
+
+    Any NIR tool reads it, unless the graph has nodes of :mod:`hasn.nodes`, which other tools refuse.
 
     The file is written under a temporary name beside ``path`` and renamed when it is complete.
 
@@ -25,15 +28,17 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False) -> None:
         graph: the graph; shapes that NIR lets open (a convolution's ``input_shape``) are filled in.
         path: the file; the folder must exist.
         force: replace a file that is already there.
+        plain: write NIR's own primitives alone: a SparseLinear as a dense nir.Linear, and a nir.Delay behind it.
 
     Raises:
         FileError: the file exists and ``force`` is False, the folder is missing, or the disk is full.
         GraphError: the graph's structure is broken, or a shape that the file needs is nowhere given.
+        UnsupportedError: ``plain``, and NIR has no words for a node.
     """
     if not isinstance(graph, nir.NIRGraph):
         raise OptionError("not a NIR graph", parameter="graph", got=type(graph).__name__, wanted="nir.NIRGraph")
     raise_errors(structure_findings(graph))
-    typed = with_types(graph)
+    typed = with_types(in_primitives(graph) if plain else graph)
     for name, node in flatten(typed).nodes.items():
         if isinstance(node, nir.Conv1d | nir.Conv2d | nir.Flatten) and node.input_type["input"] is None:
             raise ShapeError(

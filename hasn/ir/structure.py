@@ -167,6 +167,15 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
         GraphError: the structure is broken (see :func:`structure_findings`), or two nodes get one name.
     """
     raise_errors(structure_findings(graph))
+    return laid_flat(graph)
+
+
+def laid_flat(graph: nir.NIRGraph) -> FlatGraph:
+    """The same of a graph whose structure has been found sound.
+
+    Raises:
+        GraphError: two nodes get one name.
+    """
     nodes: dict[str, nir.NIRNode] = {}
     edges: list[Edge] = []
     _lay_flat(graph, "", nodes, edges)

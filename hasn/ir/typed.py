@@ -10,7 +10,7 @@ import numpy as np
 from hasn.errors import GraphError
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import infer_shapes
-from hasn.ir.structure import flatten
+from hasn.ir.structure import FlatGraph, flatten, laid_flat
 from hasn.program.model import Shape
 
 
@@ -27,10 +27,21 @@ def with_types(graph: nir.NIRGraph) -> nir.NIRGraph:
         return typed
     if any(finding.severity == "error" for finding in parameter_findings(flat)):
         return typed
-    for name, (given, result) in infer_shapes(flat)[0].items():
+    _type(typed, flat, infer_shapes(flat)[0])
+    return typed
+
+
+def typed_copy(graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]]) -> nir.NIRGraph:
+    """The same of a graph that has been checked, whose shapes are known."""
+    typed = copy_graph(graph)
+    _type(typed, laid_flat(typed), shapes)
+    return typed
+
+
+def _type(typed: nir.NIRGraph, flat: FlatGraph, shapes: dict[str, tuple[Shape, Shape]]) -> None:
+    for name, (given, result) in shapes.items():
         _set_types(flat.nodes[name], given, result)
     _set_graph_types(typed)
-    return typed
 
 
 def copy_graph(graph: nir.NIRGraph) -> nir.NIRGraph:

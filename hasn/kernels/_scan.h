@@ -199,6 +199,8 @@ TARGETS static void NAME(backward)(const Job *job, const Block *block) {
     NAME(store)(job->c_end, c, job, block);
 }
 
+#include "_rows.h"
+
 /* Every block; a thread takes neighbouring ones. */
 static void NAME(run)(const Job *job, int is_backward, int threads) {
     const int64_t parts = (job->neurons + ROOM - 1) / ROOM, share = (job->batch + threads - 1) / threads;
@@ -209,6 +211,9 @@ static void NAME(run)(const Job *job, int is_backward, int threads) {
         const int64_t sample = i / parts * samples, neuron = i % parts * ROOM, left = job->neurons - neuron;
         Block block = {sample * job->neurons + neuron, neuron, job->batch - sample, (int)(left < ROOM ? left : ROOM)};
         block.samples = block.samples < samples ? block.samples : samples;
-        (is_backward ? NAME(backward) : NAME(forward))(job, &block);
+        if (job->program)
+            (is_backward ? NAME(rows_backward) : NAME(rows_forward))(job, &block);
+        else
+            (is_backward ? NAME(backward) : NAME(forward))(job, &block);
     }
 }

@@ -10,12 +10,12 @@ from types import ModuleType
 
 from hasn.errors import OptionError
 
-#: The environment variable that chooses: "0" is as if there were none (for tests, and for whoever suspects them); a
-#: name of :data:`_FINDERS` is that one or none; "" and "1" are the first of them that there is.
+#: The environment variable that chooses: "0" is as if there were none (for tests, and for whoever suspects them); ""
+#: and "1": what there is.
 SWITCH = "HASN_KERNELS"
 
 #: What the C function's arguments mean; the same number stands in ``_scan.c``.
-INTERFACE = 1
+INTERFACE = 2
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Implementation:
     """What runs the hot loops.
 
     Attributes:
-        name: "c", "numba", or "none": callers use their own fallback.
-        openmp: whether it can use several threads (by OpenMP in C, by threads of its own in numba).
+        name: "c", or "none": callers use their own fallback.
+        openmp: whether it can use several threads.
         targets: instruction sets it was compiled for; the processor's best is chosen at run time.
         why: why there is none; "" if there is one.
     """
@@ -39,16 +39,16 @@ class Implementation:
 
 
 def available() -> Implementation:
-    """The implementation in use: C, else numba, else none.
+    """The implementation in use.
 
     Raises:
-        OptionError: ``HASN_KERNELS`` names none.
+        OptionError: ``HASN_KERNELS`` is neither.
     """
     return _chosen()[1]
 
 
 def extension() -> ModuleType:
-    """The module whose ``scan`` is in use.
+    """The C extension of the scan.
 
     Raises:
         RuntimeError: there is none, or it is switched off.
@@ -68,16 +68,9 @@ def _chosen() -> tuple[ModuleType | None, Implementation]:
     if switched_off():
         return None, Implementation("none", why=f"{SWITCH}=0")
     wanted = os.environ.get(SWITCH, "")
-    if wanted not in ("", "1", *_FINDERS):
-        names = ", ".join(_FINDERS)
-        raise OptionError("no such kernels", parameter=SWITCH, got=repr(wanted), wanted=f"0, 1, or one of {names}")
-    reasons = []
-    for name in (wanted,) if wanted in _FINDERS else _FINDERS:
-        module, found = _FINDERS[name]()
-        if module is not None:
-            return module, found
-        reasons.append(f"{name}: {found.why}")
-    return None, Implementation("none", why="; ".join(reasons))
+    if wanted not in ("", "1"):
+        raise OptionError("no such choice of kernels", parameter=SWITCH, got=repr(wanted), wanted="0 or 1")
+    return _compiled()
 
 
 def built(name: str, interface: int) -> tuple[ModuleType | None, str]:
@@ -92,22 +85,8 @@ def built(name: str, interface: int) -> tuple[ModuleType | None, str]:
 
 
 @cache
-def _compiled_c() -> tuple[ModuleType | None, Implementation]:
+def _compiled() -> tuple[ModuleType | None, Implementation]:
     module, why = built("_scan", INTERFACE)
     if module is None:
         return None, Implementation("none", why=why)
     return module, Implementation("c", bool(module.openmp), tuple(module.targets.split(", ")))
-
-
-@cache
-def _compiled_by_numba() -> tuple[ModuleType | None, Implementation]:
-    """Imports numba, which takes its time: only where it is wanted, or nothing better is there."""
-    try:
-        module = importlib.import_module("hasn.kernels.numba_scan")
-    except (ImportError, AttributeError) as error:  # the latter from a numpy that this numba does not know
-        return None, Implementation("none", why=f"pip install 'hasn[kernels]': {error}")
-    return module, Implementation("numba", True, (module.processor(),))
-
-
-#: In the order in which they are tried; they give the same bits.
-_FINDERS = {"c": _compiled_c, "numba": _compiled_by_numba}

@@ -102,6 +102,19 @@ class NodeKind(ABC):
         """Name of the kind."""
         return self.type.__name__
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Of the parameters those that torch's own modules have."""
+        return tuple(p.name for p in self.parameters if p.name in ("weight", "bias", "scale"))
+
+    def values(self, node: nir.NIRNode) -> dict[str, Any]:
+        """What the node computes with, in numbers, for a reader."""
+        return {parameter.name: getattr(node, parameter.name) for parameter in self.parameters}
+
+    def remark(self, node: nir.NIRNode) -> str:
+        """What a reader should know beside the numbers; empty for nothing."""
+        return ""
+
     @abstractmethod
     def input_shape(self, node: nir.NIRNode) -> Shape | None:
         """The shape that arrives, without time and batch, as far as the parameters fix it; else None.

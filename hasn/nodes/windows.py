@@ -10,20 +10,17 @@ from hasn.errors import ParameterError, ShapeError
 from hasn.finding import Finding
 from hasn.nodes.kind import error
 from hasn.nodes.values import pair
-from hasn.program.maps import Pads
+from hasn.program.maps import Pads, window_counts
 from hasn.program.model import Shape
 
 
 def windows(size: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape, parameter: str) -> Shape:
-    """Windows in each dimension: ``(n + pads - dilation (kernel - 1) - 1) // stride + 1``.
+    """Windows in each dimension; see :func:`hasn.program.maps.window_counts`.
 
     Raises:
         ShapeError: not even one fits.
     """
-    spans = [
-        (n + low + high - d * (k - 1) - 1) // s + 1
-        for n, k, s, (low, high), d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ]
+    spans = window_counts(size, kernel, stride, padding, dilation)
     if min(spans) < 1:
         raise ShapeError(
             "the kernel is larger than the padded input",

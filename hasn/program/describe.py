@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hasn.program.drawn import Drawn, Gaussian, Poisson
-from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling
+from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sparse
 from hasn.program.model import Condition, Connection, Edge, Neurons, Node, Program, Row, Sink, Source, Threshold, moves
 
 
@@ -63,7 +63,7 @@ def counted(count: int, what: str) -> str:
 
 def span(values: Any) -> str:
     """The one value that all have, or the smallest and the largest."""
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values)
     if array.size == 0:
         return "none"
     low, high = float(array.min()), float(array.max())
@@ -91,6 +91,8 @@ def _map_kind(node: Connection) -> str:
         return "AvgPool2d" if shown.mean else "SumPool2d"
     if isinstance(shown, Dense):
         return "Affine" if shown.bias is not None else "Linear"
+    if isinstance(shown, Sparse):
+        return "SparseLinear"
     if isinstance(shown, Scaling):
         return "Scale"
     return "Delay" if node.delay is not None else "Reshape"
@@ -193,6 +195,14 @@ def _(shown: Scaling) -> tuple[str, ...]:
 @_map_details.register
 def _(shown: Dense) -> tuple[str, ...]:
     return (_weights_text(shown.weight), *_bias_text(shown.bias))
+
+
+@_map_details.register
+def _(shown: Sparse) -> tuple[str, ...]:
+    share = 100 * shown.weight.size / (shown.outputs * shown.inputs)
+    size = f"{counted(shown.weight.size, 'synapse')} ({share:.3g} % of {shown.outputs} × {shown.inputs})"
+    late = () if shown.delay is None else (f"delays {span(shown.delay)} steps",)
+    return (f"{size}, {shown.weight.dtype}: {span(shown.values)}", *late)
 
 
 @_map_details.register

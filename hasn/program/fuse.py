@@ -3,14 +3,18 @@
 Event-driven and message-passing simulators (Brian2, Lava) know populations and synapses, nothing in between. A chain
 such as Conv2d -> SumPool2d -> Flatten -> Affine is linear, so it is one sparse matrix; Delays and feedback edges in it
 become delays of the projection, and biases become a constant drive with a first step.
+
+Products and sums of matrices are taken in float64. Where there are none, a projection has the weights as they are
+stored: nothing is copied, and float32 stays float32.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hasn.program.maps import Convolution, Identity, Matrix
 from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
@@ -34,7 +38,8 @@ class Projection:
     Attributes:
         source, target: populations.
         delay: steps of canonical time.
-        weights: scipy.sparse.csr_array (elements of target, elements of source).
+        weights: scipy.sparse.csr_array (elements of target, elements of source), float64 or float32; it may share its
+            memory with others, so it is never changed.
     """
 
     source: str
@@ -88,24 +93,71 @@ def has_spikes(population: Population) -> bool:
     return isinstance(population, Threshold) or (isinstance(population, Neurons) and population.spiking)
 
 
+@dataclass(frozen=True)
+class _Same:
+    """The identity of so many elements, while nothing has been done to it."""
+
+    size: int
+
+
 @dataclass
 class _Sum:
     """A signal as a linear combination: of delayed populations, and of constants with a first step."""
 
-    terms: dict[tuple[str, int], Matrix]
+    terms: dict[tuple[str, int], Matrix | _Same]
     drive: dict[int, Floats]
 
     def add(self, other: _Sum, delay: int) -> None:
         for (source, steps), matrix in other.terms.items():
             key = (source, steps + delay)
-            self.terms[key] = self.terms[key] + matrix if key in self.terms else matrix
+            self.terms[key] = _added(self.terms[key], matrix) if key in self.terms else matrix
         for onset, value in other.drive.items():
             self.drive[onset + delay] = self.drive.get(onset + delay, 0.0) + value
 
 
+def _full(matrix: Matrix | _Same) -> Matrix:
+    return Identity().matrix((matrix.size,)) if isinstance(matrix, _Same) else matrix
+
+
+def _added(one: Matrix | _Same, other: Matrix | _Same) -> Matrix:
+    return _full(one).astype(np.float64, copy=False) + _full(other).astype(np.float64, copy=False)
+
+
+def _times(matrix: Matrix, before: Matrix | _Same) -> Matrix:
+    if isinstance(before, _Same):
+        return matrix
+    return matrix.astype(np.float64, copy=False) @ before.astype(np.float64, copy=False)
+
+
 def fuse(program: Program) -> Network:
-    """Compose every chain of stateless linear steps into projections between populations."""
-    return _Fusion(program).network()
+    """Compose every chain of stateless linear steps into projections between populations.
+
+    A Program is composed once: all who ask get the same Network.
+    """
+    kept: dict[str, Any] = vars(program)  # beside its fields, so that it lives as long as the Program
+    if _KEPT not in kept:
+        kept[_KEPT] = _Fusion(program).network()
+    network: Network = kept[_KEPT]
+    return network
+
+
+_KEPT = "_network"
+
+
+def stateless_loops(program: Program) -> set[str]:
+    """Sources of the delayed edges that close loops of stateless steps: they get a Relay of their own."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = [node.name for node in program.of(Connection)]
+    index = {name: i for i, name in enumerate(names)}
+    inner = [e for e in program.edges if e.source in index and e.target in index]
+    if not inner:
+        return set()
+    pairs = ([index[e.source] for e in inner], [index[e.target] for e in inner])
+    graph = coo_array((np.ones(len(inner)), pairs), shape=(len(names), len(names)))
+    part = connected_components(graph, directed=True, connection="strong")[1]
+    return {e.source for e in inner if e.delay > 0 and part[index[e.source]] == part[index[e.target]]}
 
 
 class _Fusion:
@@ -113,28 +165,13 @@ class _Fusion:
         self.program = program
         self.nodes = program.by_name
         self.into = {name: program.edges_into(name) for name in self.nodes}
-        cut = self._stateless_loops()
+        cut = stateless_loops(program)
         self.populations: dict[str, Population] = {
             name: Relay(name, node.shape) if isinstance(node, Sink) or name in cut else node  # type: ignore[misc]
             for name, node in self.nodes.items()
             if not isinstance(node, Connection) or name in cut
         }
         self.known: dict[str, _Sum] = {}
-
-    def _stateless_loops(self) -> set[str]:
-        """Sources of the delayed edges that close loops of stateless steps: they get a Relay of their own."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        names = [node.name for node in self.program.of(Connection)]
-        index = {name: i for i, name in enumerate(names)}
-        inner = [e for e in self.program.edges if e.source in index and e.target in index]
-        if not inner:
-            return set()
-        pairs = ([index[e.source] for e in inner], [index[e.target] for e in inner])
-        graph = coo_array((np.ones(len(inner)), pairs), shape=(len(names), len(names)))
-        part = connected_components(graph, directed=True, connection="strong")[1]
-        return {e.source for e in inner if e.delay > 0 and part[index[e.source]] == part[index[e.target]]}
 
     def network(self) -> Network:
         projections: list[Projection] = []
@@ -152,7 +189,8 @@ class _Fusion:
                 outputs[name] = alias
                 del self.populations[name]
                 continue
-            projections += [Projection(s, name, d, m) for (s, d), m in sorted(total.terms.items()) if m.nnz]
+            terms = {key: _full(matrix) for key, matrix in total.terms.items()}
+            projections += [Projection(s, name, d, m) for (s, d), m in sorted(terms.items()) if m.nnz]
             drive = {onset: value for onset, value in sorted(total.drive.items()) if np.any(value)}
             if drive:
                 drives[name] = drive
@@ -162,7 +200,8 @@ class _Fusion:
         """The population that an Output merely shows, in the same shape, if it does."""
         if len(total.terms) != 1 or any(np.any(value) for value in total.drive.values()):
             return None
-        (((source, delay), matrix),) = total.terms.items()
+        (((source, delay), found),) = total.terms.items()
+        matrix = _full(found)
         rows, columns = matrix.shape
         same = rows == columns and matrix.nnz == rows and bool(np.all(matrix.diagonal() == 1.0))
         same = same and self.nodes[source].shape == self.nodes[name].shape
@@ -177,7 +216,7 @@ class _Fusion:
     def _value(self, name: str) -> _Sum:
         """What ``name`` sends, in terms of populations."""
         if name in self.populations:
-            return _Sum({(name, 0): Identity().matrix(self.populations[name].shape)}, {})
+            return _Sum({(name, 0): _Same(int(np.prod(self.populations[name].shape)))}, {})
         if name not in self.known:
             self.known[name] = self._result(name)
         return self.known[name]
@@ -197,13 +236,10 @@ class _Fusion:
 def _mapped(node: Connection, total: _Sum, shape: Shape) -> _Sum:
     if isinstance(node.map, Identity):
         return total
-    if not total.terms and not total.drive:
-        result = _Sum({}, {})
-    else:
-        matrix = node.map.matrix(shape)
-        result = _Sum(
-            {key: matrix @ m for key, m in total.terms.items()}, {k: matrix @ v for k, v in total.drive.items()}
-        )
+    result = _Sum({}, {})
+    for steps, matrix in node.map.parts(shape) if total.terms or total.drive else ():
+        terms = {key: _times(matrix, before) for key, before in total.terms.items()}
+        result.add(_Sum(terms, {onset: matrix @ value for onset, value in total.drive.items()}), steps)
     bias = bias_vector(node)
     if bias is not None:
         result.drive[0] = result.drive.get(0, 0.0) + bias
@@ -224,17 +260,20 @@ def bias_vector(node: Connection) -> Floats | None:
 def _delayed(node: Connection, total: _Sum) -> _Sum:
     if node.delay is None:
         return total
-    from scipy.sparse import csr_array, dia_array
-
     steps = node.delay.reshape(-1)
     result = _Sum({}, {})
     for delay in np.unique(steps):
-        chosen = (steps == delay).astype(np.float64)
-        pick = dia_array((chosen.reshape(1, -1), [0]), shape=(chosen.size, chosen.size)).tocsr()
-        terms = {}
-        for key, matrix in total.terms.items():
-            rows = csr_array(pick @ matrix)
-            rows.eliminate_zeros()
-            terms[key] = rows
+        chosen = steps == delay
+        terms = total.terms if chosen.all() else {key: _rows(_full(m), chosen) for key, m in total.terms.items()}
         result.add(_Sum(terms, {onset: chosen * value for onset, value in total.drive.items()}), int(delay))
     return result
+
+
+def _rows(matrix: Matrix, chosen: NDArray[np.bool_]) -> Matrix:
+    """The matrix without the synapses of other rows."""
+    from scipy.sparse import csr_array
+
+    lengths = np.diff(matrix.indptr)
+    kept = np.repeat(chosen, lengths)
+    ends = np.concatenate([[0], np.cumsum(lengths * chosen)]).astype(matrix.indptr.dtype)
+    return csr_array((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)

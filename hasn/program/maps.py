@@ -1,7 +1,11 @@
-"""The linear maps of a Connection, and each one's sparse matrix over flat (C order) elements."""
+"""The linear maps of a Connection, and each one's sparse matrices over flat (C order) elements.
+
+A matrix keeps the type of the weights (float64 or float32), and shares memory with them where it can.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,12 +15,29 @@ from numpy.typing import NDArray
 Shape = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 Floats: TypeAlias = NDArray[np.floating[Any]]
+Integers: TypeAlias = NDArray[np.integer[Any]]
 Matrix: TypeAlias = Any
 """A scipy.sparse.csr_array (scipy ships no types)."""
+Parts: TypeAlias = tuple[tuple[int, Matrix], ...]
+"""(steps of delay, matrix of what takes them)."""
+#: Entries of a dense matrix that are looked at in one go.
+_BLOCK = 1 << 17
+
+
+class _Instant:
+    """A map that takes no time."""
+
+    def matrix(self, shape: Shape) -> Matrix:
+        """The whole map as a matrix, for an input of ``shape``."""
+        raise NotImplementedError
+
+    def parts(self, shape: Shape) -> Parts:
+        """The map by delay: one part, without any."""
+        return ((0, self.matrix(shape)),)
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(_Instant):
     """``y = x``, perhaps in another shape (Flatten, Delay, a nested graph's Input and Output)."""
 
     bias: None = None
@@ -29,7 +50,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Scaling(_Instant):
     """``y = s * x``, elementwise."""
 
     scale: Floats
@@ -44,7 +65,7 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(_Instant):
     """``y[..., o] = sum_i W[..., o, i] x[..., i] + b[..., o]``; leading dimensions are independent blocks."""
 
     weight: Floats
@@ -52,18 +73,108 @@ class Dense:
 
     def matrix(self, shape: Shape) -> Matrix:
         """Sparse matrix (zero weights left out), block-diagonal over the leading dimensions."""
-        from scipy.sparse import block_diag, csr_array
+        from scipy.sparse import csr_array
 
-        weight = np.asarray(self.weight, dtype=np.float64)
-        if weight.ndim == 2:
-            return csr_array(weight)
-        return csr_array(
-            block_diag([csr_array(block) for block in weight.reshape(-1, *weight.shape[-2:])], format="csr")
-        )
+        weight = floating(self.weight)
+        outs, ins = weight.shape[-2:]
+        rows = weight.reshape(-1, ins)
+        columns = len(rows) // max(outs, 1) * ins
+        ends = np.concatenate([[0], np.cumsum([np.count_nonzero(row) for row in rows], dtype=np.int64)])
+        index = np.int32 if max(columns, int(ends[-1])) < 2**31 else np.int64
+        values, places = np.empty(ends[-1], weight.dtype), np.empty(ends[-1], index)
+        step = max(1, _BLOCK // max(ins, 1))
+        for first in range(0, len(rows), step):  # by blocks: the mask and its places are far larger than the result
+            row, column = np.nonzero(rows[first : first + step])
+            here = slice(ends[first], ends[min(first + step, len(rows))])
+            values[here] = rows[first : first + step][row, column]
+            places[here] = column + (row + first) // outs * ins
+        return csr_array((values, places, ends.astype(index)), shape=(len(rows), columns))
 
 
 @dataclass(frozen=True)
-class Convolution:
+class Sparse(_Instant):
+    """``y[t, o] = sum over synapses w x[t - d, i]``, each synapse with a delay of its own.
+
+    Synapse ``s`` of output ``o`` (``indptr[o] <= s < indptr[o + 1]``) comes from ``indices[s]``. Several may join the
+    same two elements: they add up. What a part needs of the pattern is shared, never changed.
+
+    Attributes:
+        weight: one value a synapse as it is stored: float64, float32, float16 or int8.
+        indices, indptr: the pattern.
+        outputs, inputs: elements.
+        scale: float32, what int8 values are multiplied with: one for all, or one an output.
+        delay: whole steps for each synapse, or None for none.
+    """
+
+    weight: NDArray[Any]
+    indices: Integers
+    indptr: Integers
+    outputs: int
+    inputs: int
+    scale: Floats | None = None
+    delay: Integers | None = None
+    bias: None = None
+
+    @property
+    def values(self) -> Floats:
+        """The weights as they act: float64 or float32."""
+        return decoded(self.weight, self.scale, self.indptr)
+
+    def matrix(self, shape: Shape) -> Matrix:
+        """All synapses, whatever their delay."""
+        from scipy.sparse import csr_array
+
+        return csr_array((self.values, self.indices, self.indptr), shape=(self.outputs, self.inputs))
+
+    def parts(self, shape: Shape) -> Parts:
+        """The synapses of each delay, shortest first."""
+        from scipy.sparse import csr_array
+
+        if self.delay is None:
+            return super().parts(shape)
+        values, size = self.values, (self.outputs, self.inputs)
+        return tuple(
+            (steps, csr_array((values[kept], self.indices[kept], ends), shape=size))
+            for steps, kept, ends in self.of_delay()
+        )
+
+    def of_delay(self) -> Iterator[tuple[int, Integers, Integers]]:
+        """(steps, places of the synapses that take them, indptr among these), shortest first."""
+        if self.delay is not None:
+            for steps in distinct(self.delay):
+                kept = np.flatnonzero(self.delay == steps)
+                yield steps, kept, np.searchsorted(kept, self.indptr).astype(self.indptr.dtype)
+
+
+def distinct(delay: Integers) -> list[int]:
+    """The delays that there are, in order, without a sorted copy of a long list."""
+    found: set[int] = set()
+    for first in range(0, delay.size, _BLOCK):
+        found.update(np.unique(delay[first : first + _BLOCK]).tolist())
+    return sorted(found)
+
+
+def decoded(weight: NDArray[Any], scale: Floats | None, indptr: Integers) -> Floats:
+    """Stored weights as they act: float64 and float32 as they are, float16 in float32 (exact), int8 as the float32
+    that is nearest to the integer times its float32 scale."""
+    if weight.dtype in (np.float64, np.float32):
+        return weight
+    values = weight.astype(np.float32)
+    if scale is not None:
+        values *= scale if np.size(scale) == 1 else np.repeat(scale, np.diff(indptr))
+    return values
+
+
+def floating(values: Any) -> Floats:
+    """Numbers as float64 or float32: as they are, where they are either."""
+    array = np.asarray(values)
+    if array.dtype in (np.float64, np.float32):
+        return array
+    return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+
+
+@dataclass(frozen=True)
+class Convolution(_Instant):
     """Cross-correlation as torch does it, in one or two dimensions.
 
     Attributes:
@@ -83,13 +194,11 @@ class Convolution:
 
     def matrix(self, shape: Shape) -> Matrix:
         """Sparse matrix: every window unrolled."""
-        return _window_matrix(
-            np.asarray(self.weight, dtype=np.float64), shape, self.stride, self.pads, self.dilation, self.groups
-        )
+        return _window_matrix(floating(self.weight), shape, self.stride, self.pads, self.dilation, self.groups)
 
 
 @dataclass(frozen=True)
-class Pooling:
+class Pooling(_Instant):
     """Sum over windows, or their mean (padding counts in the mean)."""
 
     kernel: Shape
@@ -105,7 +214,15 @@ class Pooling:
         return _window_matrix(weight, shape, self.stride, self.pads, (1,) * len(self.kernel), shape[0])
 
 
-LinearMap: TypeAlias = Identity | Scaling | Dense | Convolution | Pooling
+LinearMap: TypeAlias = Identity | Scaling | Dense | Sparse | Convolution | Pooling
+
+
+def window_counts(size: Shape, kernel: Shape, stride: Shape, pads: Pads, dilation: Shape) -> Shape:
+    """Windows in each dimension: ``(n + pads - dilation (kernel - 1) - 1) // stride + 1``."""
+    return tuple(
+        (n + low + high - d * (k - 1) - 1) // s + 1
+        for n, k, s, (low, high), d in zip(size, kernel, stride, pads, dilation, strict=True)
+    )
 
 
 def _window_matrix(weight: Floats, shape: Shape, stride: Shape, pads: Pads, dilation: Shape, groups: int) -> Matrix:
@@ -113,10 +230,7 @@ def _window_matrix(weight: Floats, shape: Shape, stride: Shape, pads: Pads, dila
     from scipy.sparse import csr_array
 
     outs, ins, *kernel = weight.shape
-    size = [
-        (n + low + high - d * (k - 1) - 1) // s + 1
-        for n, k, s, (low, high), d in zip(shape[1:], kernel, stride, pads, dilation, strict=True)
-    ]
+    size = window_counts(shape[1:], tuple(kernel), stride, pads, dilation)
     grid = np.meshgrid(
         np.arange(outs),
         *map(np.arange, size),

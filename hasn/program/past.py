@@ -36,7 +36,10 @@ def needed(program: Program, populations: Collection[str]) -> dict[str, int]:
 def lag(program: Program, name: str) -> int:
     """The longest delay inside a node."""
     node = program.by_name[name]
-    return int(node.delay.max()) if isinstance(node, Connection) and node.delay is not None and node.delay.size else 0
+    if not isinstance(node, Connection):
+        return 0
+    delays = (node.delay, getattr(node.map, "delay", None))
+    return sum(int(delay.max()) for delay in delays if delay is not None and delay.size)
 
 
 class History:

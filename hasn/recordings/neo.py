@@ -13,7 +13,8 @@ from hasn.recording import Array, Recording
 def to_neo(recording: Recording) -> Any:
     """A ``neo.Block``: a segment for each sample; a SpikeTrain for each neuron, an AnalogSignal (V) for each node.
 
-    Spike times are the starts of the steps, in seconds. Annotations: node, index (within the node), sample.
+    Spike times are the starts of the steps, in seconds. Annotations: node, index (within the node; flat where
+    neurons were chosen), sample.
 
     Raises:
         BackendUnavailable: neo is not installed; the message has the command.
@@ -31,9 +32,10 @@ def to_neo(recording: Recording) -> Any:
         for node, spikes in recording.spikes.items():
             segment.spiketrains.extend(_trains(neo, pq, node, _batch(spikes, recording)[:, sample], recording, sample))
         for node, voltages in recording.voltages.items():
-            flat = _batch(voltages, recording)[:, sample].reshape(recording.steps, -1)
+            flat = _batch(voltages, recording)[:, sample].reshape(len(voltages), -1)
+            period = recording.dt * recording.every * pq.s
             segment.analogsignals.append(
-                neo.AnalogSignal(flat, units="V", sampling_period=recording.dt * pq.s, name=f"{node} v", node=node)
+                neo.AnalogSignal(flat, units="V", sampling_period=period, name=f"{node} v", node=node)
             )
         block.segments.append(segment)
     return block
@@ -45,14 +47,12 @@ def _batch(array: Array, recording: Recording) -> Array:
 
 def _trains(neo: Any, pq: Any, node: str, spikes: Array, recording: Recording, sample: int) -> list[Any]:
     end = recording.steps * recording.dt * pq.s
-    return [
-        neo.SpikeTrain(
-            np.flatnonzero(spikes[(slice(None), *index)]) * recording.dt * pq.s,
-            t_stop=end,
-            name=f"{node}{list(index)}",
-            node=node,
-            index=index,
-            sample=sample,
+    chosen = recording.neurons.get("spikes", {}).get(node)
+    made = []
+    for place in np.ndindex(*spikes.shape[1:]):
+        index = place if chosen is None else (int(chosen[place[0]]),)
+        times = np.flatnonzero(spikes[(slice(None), *place)]) * recording.dt * pq.s
+        made.append(
+            neo.SpikeTrain(times, t_stop=end, name=f"{node}{list(index)}", node=node, index=index, sample=sample)
         )
-        for index in np.ndindex(*spikes.shape[1:])
-    ]
+    return made

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import nir
 import numpy as np
 
+from hasn.counts import Counts
 from hasn.errors import InputError, OptionError
-from hasn.recording import Array, Counts, Recording
+from hasn.recording import Array, Recording
 
 Shape = tuple[int, ...]
 _NAMES = {"outputs": "output", "spikes": "spikes", "voltages": "v", "currents": "u"}
@@ -30,15 +31,25 @@ def to_nir_data(recording: Recording, form: Literal["gridded", "event"] = "gridd
 
     Raises:
         OptionError: unknown form.
+        InputError: the recording has chosen neurons of a node: NIR data cannot say which.
     """
     if form not in ("gridded", "event"):
         raise OptionError("unknown form", parameter="form", got=repr(form), wanted="gridded or event")
+    for group, chosen in recording.neurons.items():
+        raise InputError(
+            "NIR data know whole nodes alone",
+            node=next(iter(chosen)),
+            parameter=group,
+            got=f"{len(next(iter(chosen.values())))} chosen neurons",
+            way_out="Record all neurons of the node, or use save().",
+        )
     nodes: dict[str, dict[str, Any]] = {}
     for group, name in _NAMES.items():
         for node, array in getattr(recording, group).items():
             flat = _samples_first(array, recording.batched)
             events = form == "event" and group == "spikes"
-            data = _events(flat, recording.dt) if events else nir.TimeGriddedData(flat, recording.dt)
+            dt = recording.dt * (1 if group in ("outputs", "spikes") else recording.every)
+            data = _events(flat, dt) if events else nir.TimeGriddedData(flat, dt)
             nodes.setdefault(node, {})[name] = data
     return nir.NIRGraphData({node: nir.NIRNodeData(observables) for node, observables in nodes.items()})
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hasn.counts import Counts, Operations
 from hasn.errors import FileError
 from hasn.ir.whole import whole_file
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
+from hasn.recordings.events import Events, SpikeTrains
+from hasn.recordings.spool import mapped as mapped_arrays
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
-_FORMAT = 1
+_FORMAT = 2
+"""1 had dense spikes of all neurons at every step, and fewer counts."""
+_EVENTS = "events"
+_FIRST: dict[str, Any] = {"more": [], "every": 1, "length": 0, "neurons": {}, "events": {}}
+"""What a file of format 1 does not say."""
 
 
 def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
@@ -23,7 +32,17 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
     Raises:
         FileError: the file exists and ``force`` is False, or cannot be written.
     """
-    arrays = {f"{group}/{name}": array for group in _GROUPS for name, array in getattr(recording, group).items()}
+    trains = recording.spikes.events if isinstance(recording.spikes, SpikeTrains) else {}
+    arrays: dict[str, Any] = {f"{_EVENTS}/{name}": np.stack([e.step, e.sample, e.neuron]) for name, e in trains.items()}
+    for group, values in recording.series.items():
+        if not (group == "spikes" and trains):
+            arrays |= {f"{group}/{name}": array for name, array in values.items()}
+    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, meta=meta_of(recording, trains), **arrays)
+
+
+def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
+    """All that is no array, as JSON; ``trains``: the spikes that the file has as events."""
     meta = {
         "format": _FORMAT,
         "dt": recording.dt,
@@ -33,13 +52,23 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
         "precision": recording.precision,
         "seconds": recording.seconds,
         "batched": recording.batched,
+        "more": list(recording.more),
+        "every": recording.every,
+        "length": recording.length,
+        "neurons": {
+            group: {name: found.tolist() for name, found in nodes.items()} for group, nodes in recording.neurons.items()
+        },
+        "events": {name: {"samples": e.samples, "shape": e.shape} for name, e in trains.items()},
     }
-    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+    return np.array(json.dumps(meta))
 
 
-def load_npz(path: str | Path) -> Recording:
-    """Read what :func:`save_npz` wrote.
+def load_npz(path: str | Path, *, mapped: bool = False) -> Recording:
+    """Read what :func:`save_npz` wrote, or a run that was recorded to a file.
+
+    Args:
+        path: of the file.
+        mapped: whether arrays that are not compressed stay in the file and are read when they are used.
 
     Raises:
         FileError: there is no such file, it is no recording, it is damaged, or of a newer hasn.
@@ -52,7 +81,8 @@ def load_npz(path: str | Path) -> Recording:
             if "meta" not in file.files:
                 raise FileError("not a recording of hasn: it has no 'meta'", parameter=str(place))
             meta: dict[str, Any] = json.loads(str(file["meta"][()]))
-            arrays = {key: file[key] for key in file.files if key != "meta"}
+            maps = mapped_arrays(place) if mapped else {}
+            arrays = {key: maps[key] if key in maps else file[key] for key in file.files if key != "meta"}
         return _recording(meta, arrays, place)
     except FileError:
         raise
@@ -69,19 +99,47 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
             wanted=f"format {_FORMAT}",
             way_out="Upgrade hasn.",
         )
-    groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
+    extra: dict[str, Any] = _FIRST | meta if meta["format"] == 1 else meta
+    groups: dict[str, dict[str, Any]] = {group: {} for group in (*_GROUPS, *extra["more"], _EVENTS)}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
         if group not in groups:
             raise FileError("not a recording: it has an array of no group", parameter=str(place), got=key)
         groups[group][name] = array
+    neurons = {
+        group: {name: np.array(numbers, dtype=np.int64) for name, numbers in nodes.items()}
+        for group, nodes in extra["neurons"].items()
+    }
+    trains: Any = _trains(groups[_EVENTS], extra, neurons.get("spikes", {}))
     return Recording(
-        **groups,
+        outputs=groups["outputs"],
+        spikes=trains or groups["spikes"],
+        voltages=groups["voltages"],
+        currents=groups["currents"],
         dt=float(meta["dt"]),
         shifts=meta["shifts"],
-        counts=Counts(**meta["counts"]),
+        counts=_counts(meta["counts"]),
         backend=meta["backend"],
         precision=meta["precision"],
         seconds=float(meta["seconds"]),
         batched=bool(meta["batched"]),
+        more={group: groups[group] for group in extra["more"]},
+        every=int(extra["every"]),
+        length=int(extra["length"]),
+        neurons=neurons,
     )
+
+
+def _trains(events: dict[str, Any], meta: dict[str, Any], chosen: dict[str, Any]) -> SpikeTrains:
+    steps, batched = int(meta["length"]), bool(meta["batched"])
+    found = {}
+    for name, of in meta["events"].items():
+        step, sample, neuron = events[name]
+        shape = tuple(of["shape"])
+        found[name] = Events(step, sample, neuron, steps, int(of["samples"]), shape, chosen.get(name), batched)
+    return SpikeTrains(found)
+
+
+def _counts(data: dict[str, Any]) -> Counts:
+    connections = {name: Operations(**found) for name, found in data.get("connections", {}).items()}
+    return Counts(**{**data, "connections": connections, "unknown": tuple(data.get("unknown", ()))})

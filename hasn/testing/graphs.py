@@ -8,8 +8,9 @@ from typing import Any
 import nir
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from hasn.nodes import AdaptiveLIF, ResonateFire
+from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
 
 DT = 1e-3
 Shape = tuple[int, ...]
@@ -46,6 +47,14 @@ class Draw:
     def linear(self, outputs: int, inputs: int, **how: float) -> nir.Linear:
         """A Linear node."""
         return nir.Linear(self.weight(outputs, inputs, **how))
+
+    def sparse(self, outputs: int, inputs: int, longest: int = 0, density: float = 0.6, **how: Any) -> SparseLinear:
+        """A SparseLinear node with delays of 0 to ``longest`` steps, none where that is 0."""
+        chosen = self.rng.random((outputs, inputs)) < density
+        kept = {name: how.pop(name) for name in ("dtype", "scale", "shortest") if name in how}
+        weight = csr_array(np.where(chosen, self.weight(outputs, inputs, **how), 0.0))
+        delay = self.rng.integers(kept.pop("shortest", 0), longest + 1, weight.nnz) if longest else None
+        return SparseLinear(weight, delay, **kept)
 
     def affine(self, outputs: int, inputs: int, bias: float = 0.05, **how: float) -> nir.Affine:
         """An Affine node with biases around ``bias``."""

@@ -146,9 +146,13 @@ class ProgramInterpreter(Interpreter):
 
     def connect(self, step: Connection, total: Array) -> Array:
         edges = self.program.edges_into(step.name)
-        y = (step.map.matrix(self.program.node(edges[0].source).shape) @ total.T).T if edges else 0.0
+        given = self.sent.setdefault(f"{step.name} (given)", [])
+        given.append(total)
+        y = np.zeros((self.samples, int(np.prod(step.shape))))
+        for late, matrix in step.map.parts(self.program.node(edges[0].source).shape) if edges else ():
+            y = y + (0.0 if late > self.now - self.first else (matrix @ given[self.now - self.first - late].T).T)
         bias = bias_vector(step)
-        y = np.zeros((self.samples, int(np.prod(step.shape)))) + y + (0.0 if bias is None else bias)
+        y = y + (0.0 if bias is None else bias)
         if step.delay is not None:
             # Keep what arrives under a name of its own, and send each element's value of its own delay.
             line = self.sent.setdefault(f"{step.name} (arriving)", [])

@@ -17,6 +17,30 @@ def dense(node: Any, x: Array) -> Array:
     return y
 
 
+class Synapses:
+    """A SparseLinear: the sum over its synapses, one after the other, of what each one's source sent its delay ago."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+        self.past: list[Array] = []
+
+    def __call__(self, x: Array, log: Any) -> Array:
+        node = self.node
+        outputs, _ = node.shape
+        self.past.append(x)
+        y = np.zeros((len(x), outputs))
+        scale = np.ones(1) if node.scale is None else node.scale.reshape(-1)
+        for o in range(outputs):
+            for s in range(node.indptr[o], node.indptr[o + 1]):
+                weight: Any = node.data[s]
+                if node.data.dtype == np.int8:  # an int8 weight is the float32 nearest to integer times scale
+                    weight = np.float32(np.float64(weight) * np.float64(scale[o % scale.size]))
+                when = len(self.past) - 1 - (0 if node.delay is None else int(node.delay[s]))
+                if when >= 0:
+                    y[:, o] += np.float64(weight) * self.past[when][:, node.indices[s]]
+        return y
+
+
 def both(value: Any, dims: int) -> list[int]:
     return [int(n) for n in np.broadcast_to(np.asarray(value).reshape(-1), (dims,))]
 

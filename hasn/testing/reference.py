@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from hasn.nodes import AdaptiveLIF, ResonateFire
+from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN, DrawnInput
-from hasn.testing.layers import STATELESS
-from hasn.testing.structure import NEURONS, Shape, Structure, structure
+from hasn.testing.layers import STATELESS, Synapses
+from hasn.testing.structure import Shape, Structure, is_neuron, structure
+from hasn.testing.suite import added
 
 Array = NDArray[Any]
 Log = dict[str, dict[str, list[Array]]]
@@ -57,7 +58,9 @@ def run(
     steps, batch = next(iter(inputs.values())).shape[:2] if inputs else (steps, 1)
 
     def neurons(name: str, shape: Shape) -> Cell:
-        return Neurons(found.nodes[name], shape, dt, method, reset)
+        node = found.nodes[name]
+        make: Callable[..., Cell] = added().neurons.get(type(node), Neurons)
+        return make(node, shape, dt, method, reset)
 
     for now in walk(found, inputs, log, dt, neurons, steps, batch):
         scale = max(scale, *(float(np.max(np.abs(value))) for value in now.values()))
@@ -90,7 +93,7 @@ def walk(
         steps, batch: T, and samples.
     """
     cells = {
-        name: neurons(name, (batch, *found.shapes[name])) if isinstance(node, NEURONS) else make_node(name, node, dt)
+        name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(name, node, dt)
         for name, node in found.nodes.items()
     }
     before: dict[str, Array] = {}
@@ -122,6 +125,8 @@ def make_node(name: str, node: Any, dt: float) -> Cell:
         return DelayLine(node.delay, dt)
     if isinstance(node, DRAWN):
         return DrawnInput(name, node, dt)
+    if isinstance(node, SparseLinear):
+        return Synapses(node)
     if isinstance(node, nir.Threshold):
         return lambda x, log: fire(x, node.threshold, log)
     return lambda x, log: STATELESS[type(node)](node, x)
@@ -222,7 +227,7 @@ class Neurons:
         self.v = np.where(free, self.v, before)
         y: Array = self.v
         if hasattr(node, "v_threshold"):
-            y = fire(self.v, node.v_threshold + self.theta, log, free)
+            y = fire(self.v - self.theta, node.v_threshold, log, free)
             jumped = node.v_reset if self.reset == "zero" else self.v - (node.v_threshold - node.v_reset)
             self.v = np.where(y > 0, jumped, self.v)
             self.x = np.where(y > 0, 0.0, self.x)

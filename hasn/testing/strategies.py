@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from hasn.testing.graphs import Shape
 from hasn.testing.readable import readable
-from hasn.testing.wiring import DrawFn, Wiring
+from hasn.testing.wiring import KINDS, DrawFn, Wiring
 
 MOST_STEPS = 24
 
 
 @st.composite
-def graphs(draw: DrawFn, most_populations: int = 4) -> nir.NIRGraph:
-    """A graph of one to ``most_populations`` populations of any kind.
+def graphs(draw: DrawFn, most_populations: int = 4, kinds: tuple[str, ...] = KINDS) -> nir.NIRGraph:
+    """A graph of one to ``most_populations`` populations of these kinds.
 
     There are one or two Inputs, chains of stateless nodes with delays, paths that meet, feedback (on a population
     itself, or over several), nested graphs up to two deep, one or more Outputs; every neuron has parameters of its own,
     and some have ``v_init`` or ``reset`` in their metadata. dt is 1 ms or less (a tau is never under 3 ms).
     """
-    wiring = Wiring(draw)
+    wiring = Wiring(draw, kinds)
     wiring.inputs(draw(st.integers(1, 2)))
     for _ in range(draw(st.integers(1, most_populations))):
         wiring.population()

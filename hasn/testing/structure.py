@@ -11,13 +11,19 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.nodes import AdaptiveLIF, NoiseInput, PoissonInput, ResonateFire
+from hasn.nodes import AdaptiveLIF, NoiseInput, PoissonInput, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN
 from hasn.testing.layers import STATELESS
+from hasn.testing.suite import added
 
 Pair = tuple[str, str]
 Shape = tuple[int, ...]
 NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, ResonateFire)
+
+
+def is_neuron(node: Any) -> bool:
+    """Whether a node is a population, of a plug-in's kind too."""
+    return isinstance(node, (*NEURONS, *added().neurons))
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,8 @@ def late_edges(
     """Edges that deliver the value of the step before: feedback, and on "hardware" whatever crosses the network."""
     hops: set[Pair] = set()
     if timing == "hardware":
-        fires = (nir.Threshold, *NEURONS, *DRAWN)
-        hops = {(a, b) for a, b in edges if (a in inputs or isinstance(nodes[a], fires)) and b not in outputs}
+        fires = {name for name, node in nodes.items() if isinstance(node, (nir.Threshold, *DRAWN)) or is_neuron(node)}
+        hops = {(a, b) for a, b in edges if (a in inputs or a in fires) and b not in outputs}
     feedback: set[Pair] = set()
     done: set[str] = set()
 
@@ -135,16 +141,14 @@ def own_shape(node: Any) -> Shape | None:
     """The input shape that a node says itself."""
     if isinstance(node, nir.Affine | nir.Linear):
         return (*node.weight.shape[:-2], node.weight.shape[-1])
-    elementwise: dict[type, str] = {
-        PoissonInput: "rate",
-        NoiseInput: "mean",
-        nir.Scale: "scale",
-        nir.Threshold: "threshold",
-        nir.Delay: "delay",
-        **dict.fromkeys(NEURONS, "r"),
-    }
+    if isinstance(node, SparseLinear):
+        return (node.shape[1],)
+    elementwise: dict[type, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
+    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
+    if is_neuron(node):
+        return next(np.shape(value) for value in vars(node).values() if isinstance(value, np.ndarray))
     if isinstance(node, nir.Input | nir.Output | nir.Flatten):
         declared = node.output_type["output"] if isinstance(node, nir.Output) else node.input_type["input"]
         return tuple(int(n) for n in np.atleast_1d(declared))
@@ -155,5 +159,7 @@ def own_shape(node: Any) -> Shape | None:
 
 def shape_after(node: Any, shape: Shape) -> Shape:
     """What a node gives for an input of ``shape``."""
+    if isinstance(node, SparseLinear):
+        return (node.shape[0],)
     function = STATELESS.get(type(node))
     return shape if function is None else function(node, np.zeros((1, *shape))).shape[1:]

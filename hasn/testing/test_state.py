@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import hasn
+from hasn.counts import Counts
 from hasn.executable import Executable
 from hasn.recording import Recording
 from hasn.state import NetworkState
@@ -44,13 +46,13 @@ def part(name: str, first: int, last: int) -> dict[str, NDArray[np.float64]]:
 
 def joined(parts: list[Recording]) -> Recording:
     """One recording of several, in its arrays."""
-    found = parts[0]
-    for group in ("outputs", "spikes", "voltages"):
-        getattr(found, group).update(
-            {node: np.concatenate([getattr(one, group)[node] for one in parts]) for node in getattr(found, group)}
-        )
-    found.counts.spikes.update({node: int(spikes.sum()) for node, spikes in found.spikes.items()})
-    return found
+
+    def whole(group: str) -> dict[str, NDArray[Any]]:
+        return {node: np.concatenate([getattr(one, group)[node] for one in parts]) for node in getattr(parts[0], group)}
+
+    spikes = whole("spikes")
+    counts = Counts({node: sum(one.counts.spikes[node] for one in parts) for node in spikes})
+    return replace(parts[0], outputs=whole("outputs"), spikes=spikes, voltages=whole("voltages"), counts=counts)
 
 
 def run_in_parts(executable: Executable, name: str, cuts: list[int], state: NetworkState | None = None) -> Recording:

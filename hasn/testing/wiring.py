@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hasn.testing.graphs import DT, Draw, Shape, inp, out
 
 T = TypeVar("T")
-KINDS = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI", "Threshold")
+#: NIR's own, never held after a spike; and all that there are.
+PLAIN = ("LIF", "IF", "CubaLIF", "LI", "I", "CubaLI", "Threshold")
+KINDS = (*PLAIN, "AdaptiveLIF", "ResonateFire")
 #: What convolutions and pools take stands twice: few paths lead to them.
 SHAPES: tuple[Shape, ...] = ((3,), (2, 4, 3), (1,), (4,), (2, 4, 3), (2, 3))
 
@@ -33,10 +35,10 @@ class Part:
 
 
 class Wiring:
-    """A graph that grows; every choice is hypothesis'."""
+    """A graph that grows; every choice is hypothesis', of these kinds of population."""
 
-    def __init__(self, draw: DrawFn) -> None:
-        self.draw = draw
+    def __init__(self, draw: DrawFn, kinds: tuple[str, ...] = KINDS) -> None:
+        self.draw, self.kinds = draw, kinds
         self.numbers = Draw(draw(st.integers(0, 9999)))
         self.nodes: dict[str, nir.NIRNode] = {}
         self.edges: list[tuple[str, str]] = []
@@ -111,14 +113,18 @@ class Wiring:
 
     def neuron(self, shape: Shape) -> nir.NIRNode:
         """A population of any kind, each neuron with parameters of its own."""
-        kind = self.choose(*KINDS)
+        kind = self.choose(*self.kinds)
         if kind == "Threshold":
             return nir.Threshold(self.numbers.between(0.1, 0.6, shape))
         metadata: dict[str, Any] = {}
         if self.choose(False, False, True):
             metadata["v_init"] = self.choose(0.37, self.numbers.between(-0.5, 1.6, shape))
-        if self.choose(False, False, True) and "F" in kind:
+        if self.choose(False, False, True) and "F" in kind and kind != "ResonateFire":
             metadata["reset"] = self.choose("zero", "subtract")
+        if self.kinds != PLAIN and self.choose(False, False, True) and "F" in kind and kind != "ResonateFire":
+            metadata["refractory"] = self.choose(1e-3, 4e-3, 1e-3 * self.numbers.rng.integers(0, 4, shape))
+        if kind == "ResonateFire":
+            metadata["reset"] = "zero"  # it has no other, whatever the call says
         return self.numbers.neuron(kind, shape, metadata=metadata)
 
     def nested(self, node: nir.NIRNode, given: Shape, result: Shape) -> tuple[nir.NIRNode, Shape]:

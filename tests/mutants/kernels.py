@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from tests.mutants.mutant import Mutant
 from tests.mutants.rooms import HERE, ROOT
 
-#: File whose lines no test is seen to run (C, or what numba compiles) -> the Python file that calls it.
+#: File whose lines no test is seen to run (C) -> the Python file that calls it.
 CALLERS = {
     "hasn/kernels/_portable.h": "hasn/kernels/scan.py",
     "hasn/kernels/_scan.c": "hasn/kernels/scan.py",
     "hasn/kernels/_scan.h": "hasn/kernels/scan.py",
+    "hasn/kernels/_rows.h": "hasn/kernels/rows.py",
     "hasn/kernels/_events.c": "hasn/kernels/events.py",
     "hasn/kernels/_product.c": "hasn/kernels/bf16.py",
     "hasn/kernels/_product.h": "hasn/kernels/bf16.py",
-    "hasn/kernels/numba_loops.py": "hasn/kernels/numba_scan.py",
 }
 
 

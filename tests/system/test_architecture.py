@@ -102,7 +102,18 @@ def test_the_lava_worker_imports_nothing_of_hasn() -> None:
 
 
 #: What backends are judged by, and the graphs that they are judged on.
-ORACLE = ["structure", "layers", "reference", "integers", "graphs", "chip_graphs", "strategies", "wiring", "readable"]
+ORACLE = [
+    "structure",
+    "layers",
+    "reference",
+    "integers",
+    "graphs",
+    "chip_graphs",
+    "strategies",
+    "wiring",
+    "readable",
+    "suite",
+]
 ORACLE = [f"hasn.testing.{name}" for name in ORACLE]
 ORACLE += [name for name in SOURCES if (name + ".").startswith("hasn.testing.cases.")]
 #: The node types that are not NIR's: classes that hold numbers, as NIR's own do.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import nir
@@ -12,7 +11,6 @@ import pytest
 import hasn
 from hasn import backend as module
 from hasn.backend import Backend, BackendInfo, get_backend, require_backend
-from hasn.compiler import of_graph
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.executable import Executable
 from hasn.nodes.lookup import kind_names
@@ -164,21 +162,6 @@ def test_every_option_of_compile_arrives(net: nir.NIRGraph, monkeypatch: pytest.
     for wrong in ("method", "reset", "timing"):
         with pytest.raises(OptionError, match=f"{wrong}: "):
             hasn.compile(net, "noting", **{wrong: "x"})
-
-
-@pytest.mark.parametrize(
-    ("dt", "timing", "wanted"),
-    [(None, "synchronous", (2e-3, "hardware")), (1e-3, "synchronous", (1e-3, "hardware")),
-     (None, "other", (2e-3, "other"))],
-)  # fmt: skip
-def test_a_quantised_network_brings_its_own_dt_and_timing(
-    dt: float | None, timing: str, wanted: tuple[float, str], net: nir.NIRGraph
-) -> None:
-    quantised = SimpleNamespace(graph=net, dt=2e-3, timing="hardware")
-    assert of_graph(quantised, dt, timing) == (net, *wanted)
-    assert of_graph(net, dt, timing) == (net, dt, timing)
-    other = SimpleNamespace(graph="a text", dt=2e-3, timing="hardware")
-    assert of_graph(other, dt, timing) == (other, dt, timing)
 
 
 def test_what_is_refused_first(net: nir.NIRGraph, monkeypatch: pytest.MonkeyPatch) -> None:

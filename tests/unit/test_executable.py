@@ -279,7 +279,8 @@ def test_counts_by_hand() -> None:
     assert found.counts.synaptic_operations == {"i": 2 * 2 + 1, "n": 3 * 4}
     assert (found.counts.total_spikes, found.counts.total_synaptic_operations) == (7, 17)
     unrecorded = ProgramInterpreter(hasn.lower(net, dt=DT)).run(x, record=())
-    assert (unrecorded.counts.spikes, unrecorded.counts.synaptic_operations) == ({}, {})
+    assert (unrecorded.counts.spikes, unrecorded.counts.synaptic_operations) == ({}, {"i": 5})
+    assert unrecorded.counts.unknown == ("n", "m")
 
 
 def test_a_recording_knows_its_times_and_its_maker(executable: ProgramInterpreter) -> None:

@@ -93,9 +93,10 @@ def train(
             once an update.
         apply_after: K, or {node: K} (1 for the others): a node is moved once K batches have given it a gradient that is
             not all zero, by the mean over their samples; others keep gathering
-            (:mod:`hasn.backends.snntorch.training.waiting` has the equation). A batch counts once however many workers share it; nodes are looked at after every
-            ``accumulate`` batches, which is still what ``clip``, ``schedule``, ``losses`` and ``checkpoint_every``
-            call an update, though no node may be due. What still waits at the end of training is not applied.
+            (:mod:`hasn.backends.snntorch.training.waiting` has the equation). A batch counts once however many workers
+            share it; nodes are looked at after every ``accumulate`` batches, which is still what ``clip``,
+            ``schedule``, ``losses`` and ``checkpoint_every`` call an update, though no node may be due. What still
+            waits at the end of training is not applied.
         clip: largest norm of an update's gradient: of what is applied then, in all workers.
         amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
         recompute: keep the states at every K-th step only, and compute the others again on the way back

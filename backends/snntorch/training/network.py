@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nir
-import numpy as np
 
 from hasn.backend import require_backend
 from hasn.backends.snntorch.training.learnable import Learnable
@@ -16,8 +15,8 @@ from hasn.errors import OptionError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
-from hasn.program.fuse import fuse
 from hasn.program.model import Edge, Program, Sink
+from hasn.program.operations import spike_fan_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +32,7 @@ class Activity:
         outputs: (T, batch, *shape), or {Output: such a tensor} where there are several.
         counts: spiking population -> spikes of each neuron (batch, *shape); they pass gradients.
         steps: T.
-        fan_out: spiking population -> synapses that each neuron reaches (*shape).
+        fan_out: spiking population -> synapses that each neuron reaches at the next connections (*shape).
     """
 
     outputs: Any
@@ -123,14 +122,8 @@ class TrainedNetwork:
     def _fan_out(self) -> dict[str, Tensor]:
         import torch
 
-        network, found, like = fuse(self.program), {}, self.module.like
-        for name in self.program.recorded_spikes:
-            shape = self.program.node(name).shape
-            size = int(np.prod(shape))
-            reached = [np.bincount(p.weights.indices, minlength=size) for p in network.out_of(name)]
-            synapses = np.sum([np.zeros(size), *reached], axis=0).reshape(shape)
-            found[name] = torch.as_tensor(synapses, dtype=like.dtype, device=like.device)
-        return found
+        like, reached = self.module.like, spike_fan_out(self.program)
+        return {name: torch.as_tensor(n, dtype=like.dtype, device=like.device) for name, n in reached.items()}
 
     def to_graph(self) -> nir.NIRGraph:
         """A plain NIR graph with the present parameters."""

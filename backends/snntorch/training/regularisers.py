@@ -59,8 +59,9 @@ class RateTarget:
 class SynapticCost:
     """``L = weight * mean_n sum_p,i f[p, i] sum_t z[p, i, n, t]``: synaptic operations of a sample.
 
-    ``f`` is the fan-out, the synapses that a neuron's spike reaches (:mod:`hasn.program.operations`); an Input's events
-    are left out, since training does not change them. After Sorbaro et al., Frontiers in Neuroscience 14, 2020.
+    ``f`` is the fan-out, the synapses that a neuron's spike reaches at the next connections
+    (:mod:`hasn.program.operations`); an Input's events are left out, since training does not change them. After Sorbaro
+    et al., Frontiers in Neuroscience 14, 2020.
 
     Attributes:
         weight: loss for each synaptic operation of a sample.

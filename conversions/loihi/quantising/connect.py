@@ -164,7 +164,7 @@ def _composed(
                 node=cone.target, got=p.weights.shape, wanted=f"at most {MOST_ENTRIES:,} entries",
             )  # fmt: skip
         to_volts = e.gain[:, None] / input_scales.get(p.source, 1.0)
-        found["composed", p.source, p.delay] = Real(p.weights.toarray() * to_volts, to_volts)
+        found["composed", p.source, p.delay] = Real(p.weights.astype(np.float64).toarray() * to_volts, to_volts)
     drives = network.drives.get(cone.target, {}) if keep_bias else {}
     for onset, value in drives.items():
         key = next((key for key in found if key[2] == onset), None)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.agreement import Comparison, judge
+from hasn.counts import Counts
 from hasn.ir.lower import lower
 from hasn.program.fuse import Network, fuse
 from hasn.program.model import Program
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from hasn.testing import reference
 from hasn.testing.readable import readable
 from hasn.testing.structure import inline
@@ -107,7 +108,8 @@ class Known:
         names = {id(self._own_threshold(name)): name for name in self.nodes}
         logs: dict[str, dict[str, list[Array]]] = {}
 
-        def logging(x: Array, threshold: Array, log: dict[str, list[Array]]) -> Array:
+        def logging(x: Array, threshold: Array, log: dict[str, list[Array]], free: Any = True) -> Array:
+            assert np.all(free)  # PLAIN neurons are never held
             name = names[id(threshold)]
             logs[name] = log
             log["seen"].append(x.copy())

@@ -261,8 +261,10 @@ def test_where_euler_steps_have_no_meaning_nobody_took_them(stands: Stands) -> N
     assert first.kind == "unknown"
 
 
-def test_a_quantised_network_brings_dt_and_timing(stands: Stands) -> None:
+def test_a_quantised_network_brings_dt_and_timing(stands: Stands, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stand in stands.values():
+        monkeypatch.setattr(stand, "precisions", ("loihi",))
     quantised = SimpleNamespace(graph=graphs.small_net(), dt=2 * DT, timing="hardware")
-    found = compare("other", graph=quantised, dt=None)
+    found = compare("other", graph=quantised, dt=None, precision=None)
     assert (found.program.dt, found.program.timing) == (2 * DT, "hardware")
     assert stands["plain"].log[0][2:4] == ("hardware", 2 * DT)

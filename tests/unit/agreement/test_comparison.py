@@ -8,7 +8,8 @@ from unittest import mock
 import pytest
 
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
-from hasn.recording import Counts, Recording
+from hasn.counts import Counts
+from hasn.recording import Recording
 from tests import graphs
 from tests.unit.agreement.known import Known
 

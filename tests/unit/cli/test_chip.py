@@ -25,7 +25,9 @@ def _exported(**spikes: int) -> Any:
 def test_a_folder(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     made = _exported(a=1000, b=0, c=0)
-    monkeypatch.setattr("hasn.conversions.loihi.bundle.export_bundle", lambda *a, **k: calls.append((a, k)) or made)
+    monkeypatch.setattr(
+        "hasn.conversions.loihi.export.bundle.export_bundle", lambda *a, **k: calls.append((a, k)) or made
+    )
     found, lines = TARGETS[target]("network", Path("out"), "data", True)  # type: ignore[arg-type]
     assert calls == [(("network", Path("out")), {"inputs": "data", "force": True})]
     assert found == {"shifts": {"a": 1}, "resources": made.resources, "self_test_spikes": made.spikes,
@@ -40,7 +42,7 @@ def test_a_folder(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_in_which_all_spike_or_nothing_can(monkeypatch: pytest.MonkeyPatch) -> None:
     made = _exported(a=7)
-    monkeypatch.setattr("hasn.conversions.loihi.bundle.export_bundle", lambda *_, **__: made)
+    monkeypatch.setattr("hasn.conversions.loihi.export.bundle.export_bundle", lambda *_, **__: made)
     lines = TARGETS["loihi2"](None, Path("out"), None, False)[1]  # type: ignore[arg-type]
     assert len(lines) == 3
     assert lines[1].endswith("self-test: a 7")
@@ -53,7 +55,7 @@ def test_a_folder_in_which_all_spike_or_nothing_can(monkeypatch: pytest.MonkeyPa
 def test_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     made = SimpleNamespace(layers=["l"], shifts={"a": 1}, reading="well")
-    monkeypatch.setattr("hasn.conversions.loihi.netx.export_netx", lambda *a, **k: calls.append((a, k)) or made)
+    monkeypatch.setattr("hasn.conversions.loihi.export.netx.export_netx", lambda *a, **k: calls.append((a, k)) or made)
     monkeypatch.setattr("hasn.ir.save.save", lambda *a, **k: calls.append((a, k)))
     network: Any = SimpleNamespace(dequantised=lambda: "volts")
     assert TARGETS["netx"](network, Path("o.net"), "data", True) == (
@@ -85,7 +87,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return "quantised"
 
     monkeypatch.setattr("hasn.conversions.loihi.network.QuantisedNetwork.of_graph", of_graph)
-    monkeypatch.setattr("hasn.conversions.loihi.quantise.quantise", quantise)
+    monkeypatch.setattr("hasn.conversions.loihi.quantising.quantise.quantise", quantise)
     return asked
 
 

@@ -239,7 +239,7 @@ def test_quantise(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> No
     saved: list[Any] = []
     report = SimpleNamespace(to_dict=lambda: {"a": 1}, table=lambda: "the table")
     made = SimpleNamespace(save=lambda *args, **kwargs: saved.append((args, kwargs)), report=lambda: report)
-    heard = listen("hasn.conversions.loihi.quantise.quantise", made)
+    heard = listen("hasn.conversions.loihi.quantising.quantise.quantise", made)
     out = tmp_path / "out.nir"
     arguments = ["quantise", model, "--calibrate", tmp_path / "x.npy", "--out", out]
     assert hasn(*arguments, "--json").data == {"a": 1, "out": str(out)}

@@ -138,7 +138,7 @@ def test_training_sees_every_digit_once_an_epoch_and_tells_of_every_batch(monkey
             options["progress"](SimpleNamespace(step=step, loss=0.5, accuracy=None if step == 1 else 0.25))
         return SimpleNamespace(graph="trained")
 
-    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr("hasn.train", train)
     told: list[Any] = []
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -181,7 +181,7 @@ def test_training_is_given_every_utterance_once_an_epoch(monkeypatch: pytest.Mon
         options["progress"](type("Step", (), {"step": 2, "loss": 0.5, "accuracy": 0.25}))
         return type("Result", (), {"graph": "trained"})
 
-    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr("hasn.train", train)
     told: list[Any] = []
     utterances = Utterances(tuple(np.zeros((20, 12)) for _ in range(110)), np.arange(110))
     made = module.train_speech("graph", utterances, code, epochs=2, seed=7, progress=lambda *g: told.append(g))  # type: ignore[arg-type]

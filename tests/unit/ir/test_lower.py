@@ -37,7 +37,7 @@ def test_unknown_options_list_what_there_is(option: str, value: str, wanted: str
         hasn.lower(net, dt=DT, **{option: value})
 
 
-@pytest.mark.parametrize("kind", [*(kind.type for kind in kinds().values()), nir.NIRGraph])
+@pytest.mark.parametrize("kind", [nir.NIRGraph, *(kind.type for kind in kinds().values())])
 def test_the_conformance_cases_hold_every_primitive(kind: type[nir.NIRNode]) -> None:
     def types(graph: nir.NIRGraph) -> set[type]:
         inner = [types(node) for node in graph.nodes.values() if isinstance(node, nir.NIRGraph)]

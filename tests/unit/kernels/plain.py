@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hasn.kernels import Reset, Rows, Slope
+from hasn.kernels import Line, Reset, RowProgram, Rows, Slope
 
 
 class Spike(torch.autograd.Function):
@@ -57,3 +57,40 @@ def plain_scan(
         found["out"].append(z)
         found["after"].append(v)
     return {**{name: torch.stack(values) for name, values in found.items()}, "v": v, "c": c}
+
+
+def plain_rows(
+    x: Tensor, states: list[Tensor], k: Tensor, program: RowProgram, slope: Slope, p: float
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """All steps of a program: out and v after the reset (T, batch, n), and the final states (batch, n)."""
+    out, after = [], []
+    for given in x:
+        before, now = states, list(states)
+        free = before[-1] <= 0 if program.held >= 0 else torch.ones_like(given, dtype=torch.bool)
+        for line in program.rows:
+            made = written(line, before if line.before else now, k, given)
+            now[line.state] = torch.where(free, made, before[program.v]) if line.state == program.v else made
+        z = now[program.v]
+        if program.condition is not None:
+            z = Spike.apply(written(program.condition, now, k), slope, p) * free
+            if program.held >= 0:
+                now[-1] = torch.where(z > 0, k[program.held], (before[-1] - 1).clamp(min=0))
+            for line in program.resets:
+                old = now[line.state]
+                to = written(line, now, k)
+                now[line.state] = old + z * k[line.bias] if line.moves else old * (1 - z) + to * z
+        out.append(z)
+        after.append(now[program.v])
+        states = now
+    return torch.stack(out), torch.stack(after), states
+
+
+def written(line: Line, states: list[Tensor], k: Tensor, x: Tensor | None = None) -> Tensor:
+    """What a line writes."""
+    parts = [states[state] if number < 0 else k[number] * states[state] for state, number in line.terms]
+    parts += [k[line.gain] * x] if line.gain >= 0 and x is not None else []
+    parts += [k[line.bias] + torch.zeros_like(states[0])] if line.bias >= 0 else []
+    total = torch.zeros_like(states[0])
+    for part in parts:
+        total = total + part
+    return total

@@ -1,4 +1,4 @@
-"""Every scan there is against a plain torch scan: the same bits forwards, the same gradients backwards."""
+"""The C scan against a plain torch scan: the same bits forwards, the same gradients backwards."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ from hasn.kernels import Reset, Rows, Scan, Slope, States, available, scan_backw
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 from tests.unit.kernels.plain import plain_scan  # noqa: E402  it imports torch
 
-
-@pytest.fixture(params=["c", "numba"], autouse=True)
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each implementation at hand; test_implementation sees to it that there is one."""
-    monkeypatch.setenv("HASN_KERNELS", request.param)
-    if not available():
-        pytest.skip(f"no such kernels here: {available().why}")
-    return str(request.param)
+# test_implementation sees to it that there is one where there is a compiler.
+pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
 
 
 # None of them a float32, but 0.

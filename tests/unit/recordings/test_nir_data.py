@@ -8,8 +8,9 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.counts import Counts
 from hasn.errors import InputError, OptionError
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from tests.unit.recordings.test_travel import recording
 
 

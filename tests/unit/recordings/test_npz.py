@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hasn.counts import Counts
 from hasn.errors import FileError
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from tests.unit.recordings.test_travel import recording
 
 
@@ -59,7 +60,7 @@ def test_every_field_of_the_meta_is_read_and_none_can_be_missing(tmp_path: Path)
     [
         ([1], {}, "damaged one"),
         ({**META, "format": "one"}, {}, "damaged one"),
-        ({**META, "format": 2}, {}, r"a newer hasn; got format 2; wanted format 1\. Upgrade hasn"),
+        ({**META, "format": 3}, {}, r"a newer hasn; got format 3; wanted format 2\. Upgrade hasn"),
         ({**META, "dt": "fast"}, {}, "damaged one"),
         (META, {"weights/n": np.ones(2)}, "an array of no group; got weights/n"),
         (META, {"spikes": np.ones(2)}, None),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hasn.recording import Counts, Recording
+from hasn.counts import Counts
+from hasn.recording import Recording
 from tests.unit.recordings.test_travel import recording
 
 

@@ -10,8 +10,9 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.counts import Counts, Operations
 from hasn.errors import BackendUnavailable, FileError, InputError
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 
 
 def recording(batched: bool = True, dt: float = 0.1) -> Recording:
@@ -20,7 +21,10 @@ def recording(batched: bool = True, dt: float = 0.1) -> Recording:
     lead = (12, 3) if batched else (12,)
     spikes = {"conv.lif": rng.random((*lead, 2, 4)) < 0.3, "out": rng.random((*lead, 5)) < 0.2}
     voltages = {name: rng.normal(size=array.shape) for name, array in spikes.items()}
-    counts = Counts({name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77})
+    counts = Counts(
+        {name: int(array.sum()) for name, array in spikes.items()}, {"conv.lif": 77}, 12, 3, {"in": 9},
+        {"out": 15}, {"fc": Operations(1, 2, 3, 4, 5, 6)}, ("third",), False,
+    )  # fmt: skip
     currents = {"out": rng.integers(-(2**23), 2**23, spikes["out"].shape, dtype=np.int32)}
     return Recording(
         {"output": spikes["out"].astype(float)},
@@ -34,6 +38,7 @@ def recording(batched: bool = True, dt: float = 0.1) -> Recording:
         1.5,
         batched,
         currents,
+        length=12,
     )
 
 
@@ -49,14 +54,17 @@ def same(one: Recording, other: Recording) -> None:
 
 def test_every_field_comes_back_from_npz(tmp_path: Path) -> None:
     """Each with a value that is not its default."""
-    one = recording()
+    rates = {"out": np.random.default_rng(1).random((4, 3, 5))}
+    one = replace(recording(), more={"rates": rates}, every=3, neurons={"voltages": {"conv.lif": np.array([7, 2])}})
     assert all(getattr(one, field.name) != field.default for field in fields(one) if field.default is not MISSING)
     one.save(tmp_path / "r.npz")
     other = Recording.load(tmp_path / "r.npz")
     same(one, other)
-    plain = {f.name for f in fields(one)} - {"outputs", "spikes", "voltages", "currents"}
+    np.testing.assert_array_equal(other.rates["out"], rates["out"])
+    assert other.neurons["voltages"]["conv.lif"].tolist() == [7, 2]
+    plain = {f.name for f in fields(one)} - {"outputs", "spikes", "voltages", "currents", "more", "neurons"}
     assert {name: getattr(other, name) for name in plain} == {name: getattr(one, name) for name in plain}
-    assert plain == {"dt", "shifts", "counts", "backend", "precision", "seconds", "batched"}
+    assert plain == {"dt", "shifts", "counts", "backend", "precision", "seconds", "batched", "every", "length"}
 
 
 @pytest.mark.parametrize("batched", [True, False])

@@ -390,10 +390,12 @@ def test_values_of_stateless_nodes_lie_in_their_ranges() -> None:
 @pytest.mark.parametrize(
     ("choices", "kind", "metadata"),
     [
-        ((0, 0, 0), "LIF", {}),
-        ((1, 2, 0, 2, 1), "IF", {"v_init": 0.37, "reset": "subtract"}),
-        ((2, 0, 2, 0), "CubaLIF", {"reset": "zero"}),
-        ((3, 0, 2), "LI", {}),  # nothing to reset
+        ((0, 0, 0, 0), "LIF", {}),
+        ((1, 2, 0, 2, 1, 2, 1), "IF", {"v_init": 0.37, "reset": "subtract", "refractory": 4e-3}),
+        ((2, 0, 2, 0, 0), "CubaLIF", {"reset": "zero"}),
+        ((3, 0, 2, 2), "LI", {}),  # nothing to reset or to hold
+        ((7, 0, 2, 1, 2, 0), "AdaptiveLIF", {"reset": "subtract", "refractory": 1e-3}),
+        ((8, 0, 2, 2), "ResonateFire", {"reset": "zero"}),  # it has no other reset, and is never held
         ((6,), "Threshold", {}),
     ],
 )
@@ -404,7 +406,7 @@ def test_a_population_and_what_it_says_of_itself(choices: tuple[int, ...], kind:
 
 
 def test_initial_voltages_of_each_neuron() -> None:
-    node = _wiring(0, 2, 1, 0).neuron((2000,))
+    node = _wiring(0, 2, 1, 0, 0).neuron((2000,))
     _ends(node.metadata["v_init"], -0.5, 1.6)
 
 

@@ -200,7 +200,7 @@ def test_tables_of_a_record() -> None:
         _row("a", "x", "xfailed", "stream beside a run"),
     ]  # fmt: skip
     primitive, feature, tests = tables(rows)
-    assert [table.title for table in (primitive, feature, tests)] == ["primitive", "feature", "tests"]
+    assert [table.title for table in (primitive, feature, tests)] == ["node kind", "feature", "tests"]
     assert (primitive.rows, feature.rows) == (kind_names(), tuple(FEATURES))
     assert list(primitive.cells) == ["a float64", "a float32", "b float64", "b float32"]
     assert (primitive.cells["a float64"]["LIF"], primitive.cells["a float64"]["Conv2d"]) == ("1 cases", "**1 fail**")

@@ -39,7 +39,7 @@ def test_inputs_of_any_shape() -> None:
 
 def test_a_population_behind_a_path() -> None:
     """The last source, no stateless node, depth 0, a LIF; then a second path from the first Input."""
-    made = _wiring(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1)
+    made = _wiring(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1)
     made.inputs(2)
     made.population()
     assert made.left() == []  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def test_a_population_behind_a_path() -> None:
 
 def test_a_population_in_a_graph_of_its_own_or_two() -> None:
     """Depth 2 (the last of five), each without recurrence and without a path behind it."""
-    made = _wiring(0, 0, 0, 1, 4, 0, 0, 0, *(0, 0, 0, 1, 0) * 2, 0, 0)
+    made = _wiring(0, 0, 0, 1, 4, 0, 0, 0, 0, *(0, 0, 0, 1, 0) * 2, 0, 0)
     made.inputs(1)
     made.population()
     assert made.left() == []  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def test_a_population_in_a_graph_of_its_own_or_two() -> None:
 
 
 def test_a_nested_population_may_feed_itself_and_have_a_path_behind_it() -> None:
-    made = _wiring(0, 0, 0, 1, 3, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    made = _wiring(0, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
     made.inputs(1)
     made.population()
     assert made.left() == []  # type: ignore[attr-defined]
@@ -124,6 +124,7 @@ def test_some_hundred_trials_reach_everything() -> None:
         seen["late"] += bool(found.late)
         seen["v_init"] += any((node.metadata or {}).get("v_init") is not None for node in populations)
         seen["reset"] += any((node.metadata or {}).get("reset") is not None for node in populations)
+        seen["refractory"] += any((node.metadata or {}).get("refractory") is not None for node in populations)
         seen[f"batched {trial.batched}"] += 1
         assert 1 <= trial.steps <= strategies.MOST_STEPS
         seen["one step"] += trial.steps == 1
@@ -141,7 +142,17 @@ def test_some_hundred_trials_reach_everything() -> None:
     look()
     wanted = {*KINDS, "Affine", "Linear", "Scale", "Delay", "Flatten", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d"}
     wanted |= {"1 inputs", "2 inputs", "1 outputs", "2 outputs", "3 outputs", "deep 0", "deep 1", "deep 2", "late"}
-    wanted |= {"v_init", "reset", "batched True", "batched False", "batch 1", "batch 3", "graded", "one step"}
+    wanted |= {
+        "v_init",
+        "reset",
+        "refractory",
+        "batched True",
+        "batched False",
+        "batch 1",
+        "batch 3",
+        "graded",
+        "one step",
+    }
     wanted |= {"dt 0.001", "dt 0.0005", "method euler", "method exact", "reset zero", "reset subtract",
                "timing synchronous", "timing hardware"}  # fmt: skip
     assert wanted - {name for name, count in seen.items() if count} == set()

@@ -16,7 +16,7 @@ import pytest
 from hasn.backends.lava.worker import lava_network
 from hasn.backends.lava.worker import run as script
 from hasn.backends.lava.worker.lava_network import Bundle, Refused, checked
-from hasn.conversions.loihi.bundle import export_bundle
+from hasn.conversions.loihi.export.bundle import export_bundle
 from hasn.testing.integers import interpret
 from tests.graphs import inp, out
 from tests.unit.backends.lava import double
@@ -44,7 +44,7 @@ LEVEL = np.random.default_rng(3).integers(-9, 10, (15, 2, 2))
 def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("exports")
     with pytest.MonkeyPatch.context() as patch:  # the plain interpreter answers: nothing waits for torch
-        patch.setattr("hasn.conversions.loihi.bundle.expected._torch_runs", lambda: False)
+        patch.setattr("hasn.conversions.loihi.export.bundle.expected._torch_runs", lambda: False)
         export_bundle(network(), folder / "plain", inputs=X)
         export_bundle(two_inputs(), folder / "two", inputs={"input": X, "level": LEVEL})
     return {name: folder / name for name in ("plain", "two")}

@@ -80,6 +80,30 @@ def _shared(d: Draw) -> nir.NIRGraph:
     return graph({**nodes, "echo": out(12)}, *paths, "w > drive", "last > again", "alone > quiet", "input > echo")
 
 
+def _adaptive(d: Draw) -> nir.NIRGraph:
+    """Moving thresholds and adaptation currents; the second population is held after a spike."""
+    held = d.neuron("AdaptiveLIF", (5,), metadata={"refractory": 2 * DT, "v_init": 0.4})
+    nodes = (d.linear(140, 12), d.neuron("AdaptiveLIF", (140,)), d.linear(5, 140, mean=0.03), held)
+    return chain(*nodes, given=(12,), result=(5,))
+
+
+def _resonators(d: Draw) -> nir.NIRGraph:
+    """Rows that read the states of before the step, and two states that jump; one population feeds itself."""
+    nodes = {"input": inp(12), "w": d.linear(130, 12), "first": d.neuron("ResonateFire", (130,))}
+    nodes |= {"v": d.linear(6, 130, mean=0.02), "loop": d.neuron("ResonateFire", (6,), metadata={"v_init": 0.1})}
+    nodes |= {"back": d.linear(6, 6, mean=-0.1), "output": out(6)}
+    return graph(nodes, "input > w > first > v > loop > back > loop", "loop > output")
+
+
+def _held(d: Draw) -> nir.NIRGraph:
+    """Refractory periods of one length and of several, none among them."""
+    lif = d.lif(20, metadata={"refractory": np.arange(20) % 4 * DT})
+    cuba = d.neuron("CubaLIF", (130,), metadata={"refractory": 2 * DT})
+    nodes = {"input": inp(12), "w": d.linear(20, 12), "lif": lif, "v": d.linear(130, 20, mean=0.1), "cuba": cuba}
+    nodes |= {"u": d.linear(5, 130, mean=0.03), "if": d.neuron("IF", (5,), metadata={"refractory": DT})}
+    return graph({**nodes, "output": out(5)}, "input > w > lif > v > cuba > u > if > output")
+
+
 NETS: dict[str, tuple[Callable[[Draw], nir.NIRGraph], dict[str, Any]]] = {
     "readout, reset to zero": (_readout, {}),
     "readout, reset by subtraction": (_readout, {"reset": "subtract"}),
@@ -92,6 +116,12 @@ NETS: dict[str, tuple[Callable[[Draw], nir.NIRGraph], dict[str, Any]]] = {
     "hardware timing": (_readout, {"timing": "hardware"}),
     "recurrent, hardware timing": (_recurrent, {"timing": "hardware"}),
     "shared": (_shared, {}),
+    "moving thresholds": (_adaptive, {}),
+    "moving thresholds, by subtraction, exact": (_adaptive, {"reset": "subtract", "method": "exact"}),
+    "resonators": (_resonators, {}),
+    "resonators, exact": (_resonators, {"method": "exact"}),
+    "held": (_held, {}),
+    "held, by subtraction, exact": (_held, {"reset": "subtract", "method": "exact"}),
 }
 
 

@@ -204,6 +204,20 @@ def test_long_runs_are_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
             assert np.array_equal(getattr(cut, group)[name], array)
 
 
+def test_what_keeps_little_runs_in_pieces() -> None:
+    x = {"in": spikes(3, 31, 2, 4) * 3}
+    x["in"][9:] *= 40  # later pieces have larger currents
+    whole = compiled(_loop()).run(x, record=RECORD)
+    executable = compiled(_loop())
+    executable._piece = 4 * 2 * sum(int(np.prod(node.shape)) for node in executable.program.nodes)
+    found = executable.run(x, record={"currents": {"after": [1]}, "spikes": None, "counts": True}, every=3)
+    assert np.array_equal(found.currents["after"], whole.currents["after"][::3, :, [1]])
+    assert np.abs(found.currents["after"]).max() > 1000
+    assert all(np.array_equal(found.spikes[name], array) for name, array in whole.spikes.items())
+    assert found.counts == whole.counts
+    assert found.counts.total_spikes > 10
+
+
 def test_no_input_and_a_readout_that_resets_at_the_highest_threshold() -> None:
     neurons = chip_neuron((2,), dt=DT, dv=0, bias=np.array([4095 << 7, -(4095 << 7)]))
     graph = chip_graph({"pop": neurons, "out": out(2)}, ("pop", "out"))

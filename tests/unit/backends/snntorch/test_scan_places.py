@@ -45,7 +45,7 @@ def test_a_gpus_tensors_are_read_by_triton_alone(
     tried: list[Any] = []
     monkeypatch.setattr(scan_places, "_GPU", "cpu")
     monkeypatch.setattr(scan_places, "available", lambda: pytest.fail("asked for the CPU's kernels"))
-    monkeypatch.setattr(scan_places, "_passed", lambda device: (tried.append(device), passes)[1])
+    monkeypatch.setattr(scan_places, "_passed", lambda device, rows: (tried.append(device), passes)[1])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: (name == "triton" and installed) or None)
     monkeypatch.setenv("HASN_KERNELS", switch)
     assert scan_places.reads(torch.zeros(2)) is wanted

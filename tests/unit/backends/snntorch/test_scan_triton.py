@@ -30,14 +30,16 @@ DEVICE = torch.device("cuda", 0) if GPU else torch.device("cpu")
 
 
 @cache
-def interpreted() -> Any:
+def interpreted(name: str = "scan_triton") -> Any:
     """A copy of the module whose functions Triton interprets: it looks at the switch when it wraps them."""
-    found = importlib.util.find_spec("hasn.backends.snntorch.scan_triton")
+    found = importlib.util.find_spec(f"hasn.backends.snntorch.{name}")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
+        if name != "scan_triton":
+            patch.setitem(sys.modules, "hasn.backends.snntorch.scan_triton", interpreted())
         found.loader.exec_module(module)
     return module
 
@@ -48,6 +50,8 @@ def triton_scan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     name = "hasn.backends.snntorch.scan_triton"
     if not GPU:
         monkeypatch.setitem(sys.modules, name, interpreted())
+        monkeypatch.setitem(sys.modules, "hasn.backends.snntorch.rows_triton", interpreted("rows_triton"))
+        monkeypatch.setenv("TRITON_INTERPRET", "1")  # the functions of rows are wrapped when they are made
         monkeypatch.setattr(scan_places, "_GPU", "cpu")
     monkeypatch.delenv("HASN_KERNELS", raising=False)
     yield importlib.import_module(name)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hasn.backends.lava.worker.lava_network import Bundle
-from hasn.conversions.loihi.bundle import expected as bundle_expected
-from hasn.conversions.loihi.bundle import export_bundle
-from hasn.conversions.loihi.bundle import write as bundle
+from hasn.conversions.loihi.export.bundle import expected as bundle_expected
+from hasn.conversions.loihi.export.bundle import export_bundle
+from hasn.conversions.loihi.export.bundle import write as bundle
 from hasn.errors import FileError, InputError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.testing.integers import interpret

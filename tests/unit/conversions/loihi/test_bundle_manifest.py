@@ -11,9 +11,9 @@ import nir
 import numpy as np
 import pytest
 
-from hasn.conversions.loihi.bundle import expected as module
-from hasn.conversions.loihi.bundle import export_bundle, write
-from hasn.conversions.loihi.bundle.expected import SAMPLES, STEPS, expected_of, largest
+from hasn.conversions.loihi.export.bundle import expected as module
+from hasn.conversions.loihi.export.bundle import export_bundle, write
+from hasn.conversions.loihi.export.bundle.expected import SAMPLES, STEPS, expected_of, largest
 from hasn.conversions.loihi.network import QuantisedNetwork, Scale
 from hasn.program.integers.encode import chip_neuron
 from tests.graphs import graph, inp, out
@@ -83,7 +83,7 @@ def test_every_file_has_its_hash_and_the_folder_is_what_was_said(tmp_path: Path)
     assert sorted([*manifest["files"], "manifest.json"]) == files
     for name, digest in manifest["files"].items():
         assert digest == hashlib.sha256((made.folder / name).read_bytes()).hexdigest()
-    source = Path(write.__file__).parents[3] / "backends" / "lava" / "worker"
+    source = Path(write.__file__).parents[4] / "backends" / "lava" / "worker"
     for name in ("run.py", "lava_network.py"):
         assert (made.folder / name).read_bytes() == (source / name).read_bytes()
 

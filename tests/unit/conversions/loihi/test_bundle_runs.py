@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hasn.conversions.loihi.bundle import export_bundle
+from hasn.conversions.loihi.export.bundle import export_bundle
 from hasn.testing.integers import interpret
 from tests.unit.conversions.loihi.bundles import needs_lava, network, rewrite, run
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hasn.conversions.loihi.bundle import folder as module
-from hasn.conversions.loihi.bundle.folder import whole_folder
+from hasn.conversions.loihi.export.bundle import folder as module
+from hasn.conversions.loihi.export.bundle.folder import whole_folder
 from hasn.errors import FileError, InputError
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hasn.conversions.loihi.export.netx import export_netx
+from hasn.conversions.loihi.export.netx.weights import as_read
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.netx import export_netx
-from hasn.conversions.loihi.netx.weights import as_read
 from hasn.errors import FileError, UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from hasn.program.maps import Convolution

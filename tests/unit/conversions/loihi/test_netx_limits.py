@@ -9,9 +9,9 @@ import nir
 import numpy as np
 import pytest
 
+from hasn.conversions.loihi.export.netx import export_netx, layers, windows
+from hasn.conversions.loihi.export.netx.layers import layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.netx import export_netx, layers, windows
-from hasn.conversions.loihi.netx.layers import layers_of
 from hasn.errors import UnsupportedError
 from hasn.program.integers.encode import chip_neuron
 from tests.graphs import graph, inp, out

@@ -15,9 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hasn.backends.lava.environment import lava_python, status
+from hasn.conversions.loihi.export.netx import NetxFile, export_netx
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.netx import NetxFile, export_netx
-from hasn.conversions.loihi.quantise import quantise
+from hasn.conversions.loihi.quantising.quantise import quantise
 from hasn.demo.network import digit_network
 from hasn.testing.integers import IntegerTraces, interpret
 from tests.unit.conversions.loihi.netx_chains import DT, convolutions, dense_chain

@@ -14,9 +14,10 @@ from hasn.conversions.loihi import place
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.conversions.loihi.placement.mesh import arranged, distances, slots
 from hasn.conversions.loihi.profiles import LOIHI1, LOIHI2, Profile
+from hasn.counts import Counts
 from hasn.errors import GraphError, InputError, OptionError, PlacementError
 from hasn.program.integers.encode import chip_neuron
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from hasn.testing.chip_graphs import random_chip_graph, random_chip_inputs
 from tests.unit.conversions.loihi import placing
 from tests.unit.conversions.loihi.placing import SMALL

@@ -20,8 +20,9 @@ from hasn.conversions.loihi.placement.partition import _graph, _vertex_weights, 
 from hasn.conversions.loihi.placement.problem import COMPARTMENTS, MEMORY, Problem, problem
 from hasn.conversions.loihi.placement.search import _available, _counts, _lowest, _spread, search
 from hasn.conversions.loihi.placement.state import State
+from hasn.counts import Counts
 from hasn.errors import BackendUnavailable, InputError, OptionError, PlacementError
-from hasn.recording import Counts, Recording
+from hasn.recording import Recording
 from tests.unit.conversions.loihi import placing
 from tests.unit.conversions.loihi.placing import SMALL
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.conversions.loihi import quantise as quantising
+from hasn.conversions.loihi.quantising import quantise as quantising
 from hasn.errors import OptionError, UnsupportedError
 from tests.unit.conversions.loihi.nets import DT, chain, lif, spikes, weights
 

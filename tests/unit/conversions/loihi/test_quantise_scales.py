@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.conversions.loihi import quantise as module
+from hasn.conversions.loihi.quantising import quantise as module
 from hasn.conversions.loihi.quantising.simulate import Trace
 from hasn.errors import InputError, OptionError, TimeStepError, UnsupportedError
 from hasn.program.integers.model import IntegerNetwork

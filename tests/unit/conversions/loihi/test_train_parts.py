@@ -13,7 +13,7 @@ from hasn.conversions.loihi.network import QuantisedNetwork, Scale
 from hasn.conversions.loihi.quantising.connect import Weights
 from hasn.conversions.loihi.quantising.rounding import Rounding
 from hasn.conversions.loihi.train import Training
-from hasn.conversions.loihi.train import training as module
+from hasn.conversions.loihi.train import entry as module
 from hasn.conversions.loihi.train.training import TrainingData
 from hasn.errors import InputError, OptionError
 from hasn.program.integers.encode import chip_neuron

@@ -10,7 +10,7 @@ import nir
 import numpy as np
 import torch
 
-from hasn.training import RateTarget
+from hasn.backends.snntorch.training import RateTarget
 from tests.unit.backends.snntorch.training.task import DT, HIDDEN, net, samples
 
 RANK = int(os.environ.get("RANK", "0"))

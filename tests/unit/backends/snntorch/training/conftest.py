@@ -19,7 +19,7 @@ import hasn
 from hasn.ir.save import save
 from tests.unit.backends.snntorch.training.task import net, samples
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 #: Seconds until a launch counts as hung: some ten times what it takes.
 PATIENCE = 200
 Answer = Callable[[str], list[dict[str, Any]]]

@@ -7,7 +7,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.training import first_spike
+from hasn.backends.snntorch.training import first_spike
 from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 INPUTS, CLASSES = 6, 4

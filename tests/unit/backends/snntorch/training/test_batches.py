@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import Step
 from hasn.backends.snntorch.training.batches import Batch, Data
 from hasn.errors import InputError
-from hasn.training import Step
 from tests.unit.backends.snntorch.training.task import INPUTS, net, samples
 
 

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 import hasn
+from hasn.backends.snntorch.training import ProgressBar, Step
+from hasn.backends.snntorch.training import board as boards
 from hasn.backends.snntorch.training.board import Board
 from hasn.errors import BackendUnavailable
-from hasn.training import ProgressBar, Step
-from hasn.training import board as boards
 from tests.unit.backends.snntorch.training.task import net, readout, samples
 
 

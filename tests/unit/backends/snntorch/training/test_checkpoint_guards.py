@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import RateTarget, count
 from hasn.backends.snntorch.training.checkpoint import fingerprint
 from hasn.errors import GraphError, OptionError
 from hasn.ir.structure import flatten
 from hasn.nodes import PoissonInput
 from hasn.nodes.lookup import kinds
 from hasn.testing.cases import CASES
-from hasn.training import RateTarget, count
 from tests.graphs import DT, Draw, chain, graph, inp, out
 from tests.unit.backends.snntorch.training.task import CLASSES, HIDDEN, lif, net, samples
 

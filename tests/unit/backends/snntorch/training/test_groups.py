@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from hasn.backends.snntorch.training import process_group
 from hasn.backends.snntorch.training.process_group import Group, joined
 from hasn.errors import BackendUnavailable
-from hasn.training import process_group
 
 # --- a group of this process alone, over gloo
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from hasn.backends.snntorch.training import ProgressBar, Step, api
 from hasn.backends.snntorch.training.bar import figures
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.board import Board, writer_of
@@ -21,7 +22,6 @@ from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.nonfinite import first_non_finite, stop_at_gradient, stop_at_loss
 from hasn.errors import FileError, OptionError, TrainingError
 from hasn.ir.lower import lower
-from hasn.training import ProgressBar, Step, api
 from tests.unit.backends.snntorch.training.task import HIDDEN, INPUTS, net, readout, samples
 from tests.unit.backends.snntorch.training.test_option_values import options
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import Loss, count, first_spike, membrane, rate
 from hasn.backends.snntorch.training.losses import LOSSES, check_labels, loss_of
 from hasn.errors import InputError, OptionError
 from hasn.ir.lower import lower
 from hasn.program.model import Sink
-from hasn.training import Loss, count, first_spike, membrane, rate
 from tests.unit.backends.snntorch.training.task import lif, net, readout, samples
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import count, first_spike, membrane, rate
 from hasn.backends.snntorch.training.losses import LOSSES
-from hasn.training import count, first_spike, membrane, rate
 from tests.unit.backends.snntorch.training.task import net, readout, samples
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from hasn.backends.snntorch.training import process_group
 from hasn.backends.snntorch.training.process_group import _BUCKET, _INLINE, Failed, Group, _buckets, _worst
 from hasn.errors import InputError, OptionError, TrainingError
-from hasn.training import process_group
 from tests.unit.backends.snntorch.training.threads import run as run
 
 # --- messages

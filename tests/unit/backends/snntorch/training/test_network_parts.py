@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import RateTarget, SynapticCost, rate
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.learnable import Learnable
 from hasn.backends.snntorch.training.losses import loss_of
@@ -19,7 +20,6 @@ from hasn.backends.snntorch.training.network import Activity, TrainedNetwork, sh
 from hasn.backends.snntorch.training.score import Scorer
 from hasn.errors import OptionError
 from hasn.ir.lower import lower
-from hasn.training import RateTarget, SynapticCost, rate
 from tests.unit.backends.snntorch.training.task import CLASSES, DT, HIDDEN, INPUTS, lif, net, readout, samples
 from tests.unit.backends.snntorch.training.test_option_values import options
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from hasn.backends.snntorch.training import RateTarget, count
 from hasn.backends.snntorch.training.options import Options, learned
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.errors import OptionError
-from hasn.training import RateTarget, count
 
 
 def adam(groups: Any) -> Any:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import RateTarget, Step, SynapticCost
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.errors import OptionError
-from hasn.training import RateTarget, Step, SynapticCost
 from tests.unit.backends.snntorch.training.task import DT, HIDDEN, net, readout, samples, weights
 
 

@@ -15,10 +15,10 @@ import pytest
 
 import hasn
 from hasn.backends.snntorch import BACKEND
+from hasn.backends.snntorch.training import pipelined, rate
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.ir.lower import lower
 from hasn.program.stages import cut
-from hasn.training import pipelined, rate
 from tests.unit.backends.snntorch.training.pipeline_nets import CASES, OF_THREE, batches, net, weights
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("torch.distributed.pipelining", reason="needs a newer torch")
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 WORKER = "tests/unit/backends/snntorch/training/pipeline_worker.py"
 WHERE = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 #: Seconds after which a launch counts as hanging; one takes some 20.
@@ -229,7 +229,7 @@ def test_options_that_do_not_exist(options: dict[str, Any], words: str) -> None:
 
 
 def test_a_torch_without_what_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hasn.training import pipeline_stage
+    from hasn.backends.snntorch.training import pipeline_stage
 
     monkeypatch.setattr(torch.distributed.pipelining, "ScheduleGPipe", lambda stage, parts: None)
     with pytest.raises(BackendUnavailable, match=r"missing or too old here; got torch .*pip install --upgrade torch"):

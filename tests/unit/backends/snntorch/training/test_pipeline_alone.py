@@ -12,6 +12,7 @@ import pytest
 
 import hasn
 from hasn.backends.snntorch import BACKEND
+from hasn.backends.snntorch.training import Loss, pipelined, rate
 from hasn.backends.snntorch.training.losses import count
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.backends.snntorch.training.pipeline_part import Part
@@ -19,7 +20,6 @@ from hasn.backends.snntorch.training.pipeline_trainer import Pipeline
 from hasn.errors import InputError, OptionError, TrainingError
 from hasn.ir.lower import lower
 from hasn.program.stages import cut
-from hasn.training import Loss, pipelined, rate
 from tests.unit.backends.snntorch.training.pipeline_nets import (
     CLASSES,
     INPUTS,

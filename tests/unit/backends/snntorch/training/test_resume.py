@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import Step, count
 from hasn.errors import FileError, GraphError, OptionError
-from hasn.training import Step, count
 from tests.unit.backends.snntorch.training.task import lif, net, samples, weights
 
 
@@ -106,7 +106,7 @@ hasn.train(net(), samples(24), epochs=100, batch_size=8, checkpoint=sys.argv[1],
 
 def test_killed_by_the_system_and_started_again(tmp_path: Path) -> None:
     """kill -9 in the middle of an epoch; this process goes on from there to the losses of a training in one go."""
-    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[5]), "OMP_NUM_THREADS": "1"}
     path = tmp_path / "at.pt"
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(path)], env=where, stdout=subprocess.PIPE, text=True

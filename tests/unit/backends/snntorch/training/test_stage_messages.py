@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hasn.backends.snntorch import devices
+from hasn.backends.snntorch.training import pipeline_group
 from hasn.errors import InputError, OptionError, TrainingError
-from hasn.training import pipeline_group
 from tests.unit.backends.snntorch.training.threads import run as run
 
 # --- the processes of a pipeline

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import hasn
+from hasn.backends.snntorch.training import Step, SynapticCost, api
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.loop import Trainer, _gradients
 from hasn.backends.snntorch.training.losses import loss_of
@@ -22,7 +23,6 @@ from hasn.backends.snntorch.training.result import Epoch
 from hasn.backends.snntorch.training.waiting import Waiting
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, TrainingError
-from hasn.training import Step, SynapticCost, api
 from tests.unit.backends.snntorch.training.task import net, samples, weights
 from tests.unit.backends.snntorch.training.test_option_values import options
 from tests.unit.backends.snntorch.training.test_shares import Fake
@@ -305,7 +305,7 @@ def test_a_writer_of_the_callers_stays_open(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No two of a kind have the same value."""
-    from hasn.training import network
+    from hasn.backends.snntorch.training import network
 
     seen: list[Any] = []
     monkeypatch.setattr(api, "_check", lambda graph, options, validation: seen.append(options))

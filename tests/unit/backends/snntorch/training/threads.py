@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from hasn.backends.snntorch.training import process_group
 from hasn.backends.snntorch.training.process_group import Group
-from hasn.training import process_group
 
 
 class Threads:

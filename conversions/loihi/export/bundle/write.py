@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.conversions.loihi.bundle.expected import Expected, expected_of, largest
-from hasn.conversions.loihi.bundle.folder import whole_folder
-from hasn.conversions.loihi.bundle.readme import readme
+from hasn.conversions.loihi.export.bundle.expected import Expected, expected_of, largest
+from hasn.conversions.loihi.export.bundle.folder import whole_folder
+from hasn.conversions.loihi.export.bundle.readme import readme
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.errors import HasnError, UnsupportedError
 from hasn.program.integers.lower import check_activation

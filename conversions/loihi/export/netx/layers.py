@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hasn.conversions.loihi.netx.weights import as_read
-from hasn.conversions.loihi.netx.windows import window_of
+from hasn.conversions.loihi.export.netx.weights import as_read
+from hasn.conversions.loihi.export.netx.windows import window_of
 from hasn.errors import UnsupportedError
 from hasn.program.integers.model import (
     ALIGN_BITS,

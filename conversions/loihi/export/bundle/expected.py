@@ -88,7 +88,7 @@ def _judged(network: QuantisedNetwork, values: dict[str, Any]) -> tuple[dict[str
     if _torch_runs():
         with network.compile("snntorch") as executable:
             recording = executable.run(values, record=("spikes", "voltages"))
-        return recording.spikes, recording.voltages, "hasn on snnTorch, precision loihi"
+        return dict(recording.spikes), recording.voltages, "hasn on snnTorch, precision loihi"
     from hasn.testing.integers import interpret
 
     traces = interpret(network.graph, values, dt=network.dt, timing=network.timing)

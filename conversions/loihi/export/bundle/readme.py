@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hasn.conversions.loihi.bundle.expected import Expected
+from hasn.conversions.loihi.export.bundle.expected import Expected
 
 _TEXT = """\
 # A spiking network for {chip}

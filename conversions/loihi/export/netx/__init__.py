@@ -1,5 +1,5 @@
 """The .net file that lava-dl's NetX reads."""
 
-from hasn.conversions.loihi.netx.write import NetxFile, export_netx
+from hasn.conversions.loihi.export.netx.write import NetxFile, export_netx
 
 __all__ = ["NetxFile", "export_netx"]

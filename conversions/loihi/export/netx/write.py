@@ -6,7 +6,7 @@ What NetX reads (lava-dl 0.6.0, ``netx/hdf5.py``, ``netx/blocks``), for each lay
                     pooling and averaging are names without a reader, so sums of windows go as convolutions with groups
     shape           (C, H, W), or (n,)
     weight          integers in weight units: (outputs, inputs), or (C, C_in / groups, height, width), cross-correlated.
-                    NetX picks exponent and bits itself: see :mod:`hasn.conversions.loihi.netx.weights`
+                    NetX picks exponent and bits itself: see :mod:`hasn.conversions.loihi.export.netx.weights`
     weight_rec      (outputs, outputs): from the layer's own spikes of the step before; dense_rec only
     delay           steps beyond the one that every layer takes, (outputs, inputs), at most 62; dense layers only
     bias            mantissas of Lava's bias, whose exponent is always 6: weight units added to v at every step
@@ -34,8 +34,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hasn.conversions.loihi.export.netx.layers import Layer, layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.conversions.loihi.netx.layers import Layer, layers_of
 from hasn.ir.whole import whole_file
 
 #: Bits of a graded spike, as NetX is told that its input has values.
