@@ -111,7 +111,8 @@ class SnnTorchExecutable(Executable):
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
         sent = groups.pop("past")
-        raw = Raw(**groups, shifts={node.name: 0 for node in self.program.of(Source, Neurons, Threshold)})
+        shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
+        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts)
         if not given.keep:
             return raw, past
         past = latest(past, sent)

@@ -143,7 +143,7 @@ def own_shape(node: Any) -> Shape | None:
         return (*node.weight.shape[:-2], node.weight.shape[-1])
     if isinstance(node, SparseLinear):
         return (node.shape[1],)
-    elementwise: dict[type, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
+    elementwise: dict[Any, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
     elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
