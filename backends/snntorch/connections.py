@@ -15,6 +15,9 @@ from torch.nn.utils import skip_init
 from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling, Sparse, floating
 from hasn.program.model import Connection
 
+#: A module whose parameters are memory that nothing has been written to; torch gives no types.
+_UNSET: Any = skip_init
+
 
 class Reshape(nn.Module):
     """The same values in another shape (Flatten); batch first."""
@@ -73,7 +76,7 @@ def _linear(spec: Dense, dtype: torch.dtype) -> nn.Module:
     if np.ndim(spec.weight) != 2:
         return BlockLinear(spec.weight, spec.bias, dtype)
     outputs, inputs = spec.weight.shape
-    return _filled(skip_init(nn.Linear, inputs, outputs, bias=spec.bias is not None, dtype=dtype), spec)
+    return _filled(_UNSET(nn.Linear, inputs, outputs, bias=spec.bias is not None, dtype=dtype), spec)
 
 
 def _conv(spec: Convolution, dtype: torch.dtype) -> nn.Module:
@@ -82,7 +85,7 @@ def _conv(spec: Convolution, dtype: torch.dtype) -> nn.Module:
     # An uneven padding only comes from 'same', and torch puts the odd zero on the same side.
     uneven = any(low != high for low, high in spec.pads)
     padding = "same" if uneven else tuple(low for low, _ in spec.pads)
-    conv = skip_init(
+    conv = _UNSET(
         cls,
         ins * spec.groups,
         outs,

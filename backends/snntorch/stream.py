@@ -21,6 +21,7 @@ from hasn.backends.snntorch.engine import Node, given_shape
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan_calls import rows_job, scan_job
 from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations, equations, hooks
+from hasn.backends.snntorch.synapses import Events, Synapses
 from hasn.backends.snntorch.watch import Watch
 from hasn.executable import Array
 from hasn.kernels import Rows, available
@@ -156,7 +157,7 @@ class Plan:
         total = self._total(node)
         if step.name not in self._state.lines and (module is None or isinstance(module, Reshape)):
             self._values[step.name] = total.view(self._batch, *step.shape)
-        elif not (self._scan(node, total) or self._product(node, total)):
+        elif not (self._scan(node, total) or self._product(node, total) or self._synapses(node, total)):
             self._values[step.name] = self._memory(step.shape)
             self._actions.append(partial(self._call, node, total))
 
@@ -210,7 +211,32 @@ class Plan:
         self._actions.append(_holding(event_product(sizes, *at), total, weights, bias))
         return True
 
+    def _synapses(self, node: Node, total: Tensor) -> bool:
+        """A sparse connection, for few samples: the synapses of active inputs alone."""
+        module, name = node.module, node.step.name
+        if not isinstance(module, Synapses) or any(hooks(module)) or self._batch > _FEW:
+            return False
+        if module.weight.dtype != total.dtype:
+            return False
+        self._watch.add(module)
+        self._watch.add_value(partial(_copy, module))
+        out = self._values[name] = self._memory(node.step.shape)
+        self._actions.append(partial(self._deliver, name, module.longest, module.events(), total, out))
+        return True
+
     # --- acting
+
+    @torch.no_grad()
+    def _deliver(self, name: str, longest: int, events: list[Events], total: Tensor, out: Tensor) -> None:
+        out.zero_()
+        past = [total]
+        if longest:
+            line = self._state.lines[name]
+            line.take(total.clone())
+            past = line.past
+        for each in events:
+            if each.part.steps < len(past):
+                each(past[each.part.steps], out)
 
     @torch.no_grad()
     def _call(self, node: Node, total: Tensor) -> None:
@@ -242,6 +268,11 @@ def _values(population: Population) -> Tensor:
     """A population's coefficients as they are now; nothing where only its module knows them."""
     found = equations(population)
     return torch.zeros(0) if found is None else found.values
+
+
+def _copy(synapses: Synapses) -> Tensor:
+    """The weights as they are."""
+    return synapses.weight.detach()
 
 
 def _shadow(linear: Any) -> Tensor:

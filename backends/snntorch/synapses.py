@@ -22,6 +22,8 @@ from hasn.program.maps import Sparse
 DENSE_SHARE = 1 / 6
 #: ... and entries up to which such a matrix is made.
 DENSE_ENTRIES = 1 << 24
+#: Share of the synapses up to which a step gathers those of active inputs.
+FEW_SHARE = 1 / 8
 
 
 class Part(nn.Module):
@@ -64,14 +66,18 @@ class Part(nn.Module):
         return _compressed(self.ends, self.columns, weight, (self.outputs, self.inputs))
 
     def turned(self, weight: Tensor) -> Tensor:
-        """The transpose; its pattern is found once."""
-        if self._turned is None or self._turned[0].device != weight.device:
+        """The transpose."""
+        order, columns, ends = self.pattern_turned()
+        return _compressed(ends, columns, weight[order], (self.inputs, self.outputs))
+
+    def pattern_turned(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Order of the synapses by input, their outputs, and where each input's begin; found once."""
+        if self._turned is None or self._turned[0].device != self.columns.device:
             order = torch.argsort(self.columns, stable=True)
             counts = torch.bincount(self.columns, minlength=self.inputs)
             ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(self.ends.dtype)
             self._turned = order, self.rows()[order].to(self.columns.dtype), ends
-        order, columns, ends = self._turned
-        return _compressed(ends, columns, weight[order], (self.inputs, self.outputs))
+        return self._turned
 
 
 def _compressed(ends: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
@@ -103,6 +109,35 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             to_x = (part.turned(weight) @ gradient.t()).t()
         return to_weight, to_x, None
+
+
+class Events:
+    """A part for single steps without gradients, with weights that stay: of few active inputs, their synapses alone.
+
+    Args:
+        part: whose synapses.
+        weight: their values.
+    """
+
+    def __init__(self, part: Part, weight: Tensor) -> None:
+        self.part, self.weight = part, weight
+        order, rows, self.ends = part.pattern_turned()
+        self.rows, self.values = rows.long(), weight[order]
+
+    def __call__(self, x: Tensor, total: Tensor) -> None:
+        """Add ``x W^T`` for x (rows, inputs) to the total (rows, outputs)."""
+        for sent, made in zip(x, total, strict=True):
+            active = sent.nonzero().view(-1)
+            starts = self.ends[active].long()
+            counts = self.ends[active + 1].long() - starts
+            many = int(counts.sum())
+            if many > FEW_SHARE * len(self.values):
+                made += self.part(sent.unsqueeze(0), self.weight)[0]
+            elif many:
+                first = (starts - (counts.cumsum(0) - counts)).repeat_interleave(counts, output_size=many)
+                places = first + torch.arange(many, device=first.device)
+                values = self.values[places] * sent[active].repeat_interleave(counts, output_size=many)
+                made.index_add_(0, self.rows[places], values)
 
 
 class Synapses(nn.Module):
@@ -139,6 +174,16 @@ class Synapses(nn.Module):
         """(rows, inputs) to (rows, outputs), whatever the delays."""
         return self.due(lambda steps: x, x)
 
+    def weights(self) -> tuple[Tensor, ...]:
+        """Of each part."""
+        if self.order is None:
+            return (self.weight,)
+        return torch.split(self.weight.index_select(0, self.order), [len(part.columns) for part in self._parts])
+
+    def events(self) -> list[Events]:
+        """The parts for a stream, while weights stay as they are."""
+        return [Events(part, weight) for part, weight in zip(self._parts, self.weights(), strict=True)]
+
     def step(self, x: Tensor, line: Line) -> Tensor:
         """What arrives at this step (batch, outputs); the line takes x."""
         line.take(x)
@@ -161,11 +206,8 @@ class Synapses(nn.Module):
 
     def due(self, ago: Callable[[int], Tensor | None], like: Tensor) -> Tensor:
         """What arrives, if ``ago(n)`` (rows, inputs) was sent n steps before; None for nothing."""
-        weights = (self.weight,)
-        if self.order is not None:
-            weights = self.weight.index_select(0, self.order).split([len(part.columns) for part in self._parts])
         total: Tensor | None = None
-        for part, weight in zip(self._parts, weights, strict=True):
+        for part, weight in zip(self._parts, self.weights(), strict=True):
             sent = ago(part.steps)
             if sent is not None:
                 made = part(sent, weight)

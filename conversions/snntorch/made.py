@@ -171,4 +171,4 @@ def _tensor(values: Floats) -> Tensor:
 
 
 def _scale(gain: Floats) -> Layers:
-    return [] if np.all(gain.astype(np.float32) == 1) else [("_scale", Scale(gain))]
+    return [] if np.all(gain.astype(np.float32) == 1) else [("_scale", Scale(gain, torch.float32))]

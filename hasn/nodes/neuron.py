@@ -20,8 +20,10 @@ RESETS = ("zero", "subtract")
 Rows = tuple[Row, ...]
 #: Marks a neuron whose file is older than NIR's v_reset; :func:`hasn.check` explains it.
 V_RESET_ASSUMED = "v_reset_assumed"
-#: The most steps of a refractory period or of a delay: simulators count them in 32 bits.
+#: The most steps of a delay: simulators count them in 32 bits.
 MOST_STEPS = 2**31 - 1
+#: The most steps of a refractory period: some backends count them down in float32, which has all whole numbers so far.
+MOST_HELD = 2**24
 #: What a neuron that spikes has.
 FIRES = (finite("v_threshold", "V"), finite("v_reset", "V"))
 RESISTANCE = Parameter("r", "ohm", lambda a: np.isfinite(a) & (a != 0), "a finite resistance that is not 0 ohm")
@@ -137,7 +139,7 @@ class NeuronKind(NodeKind):
         metadata = node.metadata if isinstance(node.metadata, dict) else {}
         if "refractory" in metadata:
             value = np.asarray(metadata["refractory"], dtype=float)
-            yield from whole_steps_findings(name, "metadata['refractory']", value, dt, "note")
+            yield from whole_steps_findings(name, "metadata['refractory']", value, dt, "note", MOST_HELD)
 
     def arguments(self, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> dict[str, Any]:
         """As they are; a file older than v_reset is marked."""
@@ -169,13 +171,18 @@ def refractory_steps(metadata: dict[str, Any], shape: Shape, dt: float) -> NDArr
 
 
 def whole_steps_findings(
-    name: str, parameter: str, seconds: NDArray[Any], dt: float, severity: Literal["warning", "note"]
+    name: str,
+    parameter: str,
+    seconds: NDArray[Any],
+    dt: float,
+    severity: Literal["warning", "note"],
+    most: int = MOST_STEPS,
 ) -> Iterator[Finding]:
     """Seconds that are no whole number of steps, or more of them than can be counted."""
     steps = seconds / dt
-    if np.any(steps > MOST_STEPS):
+    if np.any(steps > most):
         got = f"{float(seconds.max()):g} s, {float(steps.max()):g} steps of dt = {dt:g} s"
-        wanted = f"at most {MOST_STEPS} steps"
+        wanted = f"at most {most} steps"
         yield Finding("error", name, parameter, "is more steps than can be counted", "", got, wanted, TimeStepError)
         return
     # 1e-6 of a step is far above the rounding of seconds/dt and far below any delay that is meant.

@@ -7,7 +7,7 @@ In a loop a synapse's delay comes on top of the feedback edge's own step, as a n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +17,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from hasn.errors import ParameterError
 from hasn.finding import Finding
-from hasn.nodes.kind import NodeKind, Place, error
-from hasn.nodes.values import array_of, numbers
+from hasn.nodes.kind import NodeKind, Place
+from hasn.nodes.sparse_findings import (
+    LONGEST,
+    STORED,
+    TYPES,
+    delay_findings,
+    double_findings,
+    pattern_findings,
+    weight_findings,
+)
+from hasn.nodes.values import numbers
 from hasn.program.maps import Sparse, decoded
 from hasn.program.model import Connection, Shape
 
-#: Steps that a delay can have at most.
-LONGEST = 2**31 - 1
 _INT8_MAX = 127
-#: Synapses that are looked at in one go.
-_BLOCK = 1 << 20
-_STORED = (np.float64, np.float32, np.float16, np.int8)
-_TYPES = "float64, float32, float16 or int8"
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,10 @@ def _of_rows(scale: NDArray[Any], indptr: NDArray[Any]) -> NDArray[Any]:
 def _stored(data: NDArray[Any], indptr: NDArray[Any], scale: Any, dtype: DTypeLike) -> tuple[Any, Any]:
     """Values and scale as the node keeps them."""
     wanted = data.dtype if dtype is None else np.dtype(dtype)
-    if dtype is None and data.dtype not in _STORED and data.dtype.kind in "biuf":
+    if dtype is None and data.dtype not in STORED and data.dtype.kind in "biuf":
         wanted = np.dtype(np.float64)
-    if wanted not in _STORED:
-        raise ParameterError("no such type of weights", parameter="weight", got=wanted, wanted=_TYPES)
+    if wanted not in STORED:
+        raise ParameterError("no such type of weights", parameter="weight", got=wanted, wanted=TYPES)
     factor = None if scale is None else np.array(scale, dtype=np.float32)
     if wanted != np.int8:
         if factor is not None:
@@ -167,7 +170,7 @@ def _stored(data: NDArray[Any], indptr: NDArray[Any], scale: Any, dtype: DTypeLi
             made = data.astype(wanted)
         if np.any(np.isfinite(data) & ~np.isfinite(made)):
             largest = np.abs(data).max()
-            raise ParameterError(f"does not go into {wanted}", parameter="weight", got=largest, wanted=_TYPES)
+            raise ParameterError(f"does not go into {wanted}", parameter="weight", got=largest, wanted=TYPES)
         return made, None
     return (data.copy(), factor) if data.dtype == np.int8 else _rounded(data, indptr, factor)
 
@@ -210,8 +213,9 @@ class SparseLinearKind(NodeKind):
         """A sparse map; the pattern, which is read-only, is shared."""
         delay = None if node.delay is None or not np.any(node.delay) else _pattern_of(node.delay)
         scale = None if node.scale is None else np.array(node.scale)
-        pattern = _pattern_of(node.indices), _pattern_of(node.indptr)
-        sparse = Sparse(np.array(node.data), *pattern, *node.shape, scale=scale, delay=delay)
+        outputs, inputs = node.shape
+        indices, ends = _pattern_of(node.indices), _pattern_of(node.indptr)
+        sparse = Sparse(np.array(node.data), indices, ends, outputs, inputs, scale, delay)
         return Connection(place.name, sparse, place.result, given=place.given)
 
     def values(self, node: nir.NIRNode) -> dict[str, Any]:
@@ -241,103 +245,18 @@ class SparseLinearKind(NodeKind):
 
     def findings(self, name: str, node: nir.NIRNode) -> Iterator[Finding]:
         """Whether the matrix is one, weights are finite and delays can be counted."""
-        found = list(_pattern_findings(name, node))
+        found = list(pattern_findings(name, node))
         yield from found
-        yield from _weight_findings(name, node)
-        delays = list(_delay_findings(name, node))
+        yield from weight_findings(name, node)
+        delays = list(delay_findings(name, node))
         yield from delays
         if not found and not delays:
-            yield from _double_findings(name, node)
+            yield from double_findings(name, node)
 
 
 def _pattern_of(array: NDArray[Any]) -> NDArray[Any]:
     """The node's own read-only array, or a copy of what a user has put in its place."""
     return array if not array.flags.writeable else _pattern(array)
-
-
-def _pattern_findings(name: str, node: Any) -> Iterator[Finding]:
-    if len(node.shape) != 2 or min(node.shape) < 1:
-        yield error(name, "shape", "is no matrix", node.shape, "(outputs, inputs), both >= 1")
-        return
-    outputs, inputs = node.shape
-    indices, ends = (array_of(value) for value in (node.indices, node.indptr))
-    if any(array is None or array.ndim != 1 or array.dtype.kind not in "iu" for array in (indices, ends)):
-        yield error(name, "indices", "are no whole numbers", None, "scipy's indices and indptr")
-        return
-    sound = len(ends) == outputs + 1 and ends[0] == 0 and ends[-1] == len(indices) == node.data.size
-    if not sound or np.any(ends[1:] < ends[:-1]):
-        wanted = f"{outputs + 1} places in order, from 0 to {node.data.size}"
-        yield error(name, "indptr", "does not divide the synapses among the outputs", np.shape(ends), wanted)
-    elif indices.size and (indices.min() < 0 or indices.max() >= inputs):
-        got = int(indices.min() if indices.min() < 0 else indices.max())
-        yield error(name, "indices", "names an input that is not there", got, f"0 .. {inputs - 1}")
-
-
-def _weight_findings(name: str, node: Any) -> Iterator[Finding]:
-    if node.data.dtype not in _STORED:
-        yield error(name, "weight", "no such type of weights", node.data.dtype, _TYPES)
-        return
-    blocks = (node.data[at : at + _BLOCK] for at in range(0, node.synapses, _BLOCK))
-    bad = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks)
-    if bad:
-        where = int(np.flatnonzero(~np.isfinite(node.data))[0])
-        got = f"{node.data[where]} at synapse {where}" + (f" ({bad} such values)" if bad > 1 else "")
-        yield error(name, "weight", "has a value with no meaning", got, "finite numbers")
-    if node.scale is not None:
-        scale = numbers(node.scale)
-        if scale is None or not np.all(np.isfinite(scale)) or scale.shape not in ((), (1,), tuple(node.shape[:1])):
-            wanted = f"a finite number, or one for each of {node.shape[0]} outputs"
-            yield error(name, "scale", "has no meaning", np.shape(node.scale), wanted)
-        elif node.data.dtype != np.int8:
-            yield error(name, "scale", "belongs to int8 weights", node.data.dtype, "int8 weights, or no scale")
-
-
-def _delay_findings(name: str, node: Any) -> Iterator[Finding]:
-    if node.delay is None:
-        return
-    delay, wanted = numbers(node.delay), f"whole steps, 0 .. {LONGEST}"
-    if delay is None or delay.dtype.kind not in "iu":
-        what = "is no list of whole numbers"
-        got = type(node.delay).__name__ if delay is None else delay.dtype
-        repair = "A delay counts steps: round(seconds / dt), as integers."
-        yield error(name, "delay", what, got, wanted, repair)
-    elif delay.shape != node.data.shape:
-        yield error(name, "delay", "is not one a synapse", delay.shape, f"{node.data.shape}, in the weights' order")
-    elif delay.size and (delay.min() < 0 or delay.max() > LONGEST):
-        bad = delay.min() if delay.min() < 0 else delay.max()
-        what = "is negative" if bad < 0 else "is more steps than can be counted"
-        yield error(name, "delay", what, f"{bad} at synapse {int(np.flatnonzero(delay == bad)[0])}", wanted)
-
-
-def _double_findings(name: str, node: Any) -> Iterator[Finding]:
-    doubles = sum(_doubles(node, first, last) for first, last in _row_blocks(node.indptr))
-    if doubles:
-        what = f"{doubles:,} synapses join elements that another one joins with the same delay: they add up"
-        yield Finding("note", name, "weight", what, "If that is not meant, sum or drop them.")
-
-
-def _row_blocks(ends: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Rows, by blocks of some number of synapses."""
-    first, rows = 0, len(ends) - 1
-    while first < rows:
-        last = max(first + 1, int(np.searchsorted(ends, ends[first] + _BLOCK, side="right")) - 1)
-        yield first, min(last, rows)
-        first = last
-
-
-def _doubles(node: Any, first: int, last: int) -> int:
-    """Synapses of these rows that are like one before them in both ends and in delay."""
-    here = slice(int(node.indptr[first]), int(node.indptr[last]))
-    columns = node.indices[here]
-    rows = np.repeat(np.arange(last - first, dtype=np.int32), np.diff(node.indptr[first : last + 1]))
-    same_row = rows[1:] == rows[:-1]
-    if not np.any(same_row & (columns[1:] <= columns[:-1])):
-        return 0
-    keys: Mapping[str, Any] = {"rows": rows, "columns": columns}
-    if node.delay is not None:
-        keys = {**keys, "delay": node.delay[here]}
-    order = np.lexsort(tuple(keys.values()))
-    return int(np.count_nonzero(np.all([key[order][1:] == key[order][:-1] for key in keys.values()], axis=0)))
 
 
 KINDS = (SparseLinearKind(),)

@@ -1,7 +1,7 @@
 """How many results each element of a linear map's input reaches, and which results some elements reach.
 
-A weight of 0 reaches nothing. Convolutions and pools go by arithmetic on their windows and are never unrolled; a map of
-another kind answers from its sparse matrix.
+A weight of 0 reaches nothing, unless it is stored as a synapse of its own. Convolutions and pools go by arithmetic on
+their windows and are never unrolled; a map of another kind answers from its sparse matrix.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Shape, window_counts
+from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Shape, Sparse, window_counts
 
 Integers: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -68,6 +68,21 @@ def _(of: Dense, events: Bools) -> Bools:
     sums = np.matmul(sent, pattern.reshape(-1, *pattern.shape[-2:]).swapaxes(1, 2))
     found: Bools = sums > 0
     return found.swapaxes(0, 1).reshape(len(events), -1)
+
+
+@fan_out.register
+def _(of: Sparse, shape: Shape) -> Integers:
+    return np.bincount(of.indices, minlength=of.inputs)  # what is stored is a synapse, whatever its weight
+
+
+@reached.register
+def _(of: Sparse, events: Bools) -> Bools:
+    from scipy.sparse import csr_array
+
+    ones = np.ones(of.indices.size, dtype=np.float32)  # sums of up to 2^24 of them are exact
+    pattern = csr_array((ones, of.indices, of.indptr), shape=(of.outputs, of.inputs))
+    found: Bools = (pattern @ events.reshape(len(events), -1).T.astype(np.float32)).T > 0
+    return found
 
 
 @fan_out.register

@@ -181,7 +181,10 @@ class Wiring:
         return nir.Delay(steps * DT)
 
     def matrix(self, outputs: int, shape: Shape) -> nir.NIRNode:
-        """Affine or Linear over the last dimension; the leading ones are blocks."""
+        """Affine, Linear or SparseLinear over the last dimension; the leading ones are blocks."""
+        if len(shape) == 1 and self.choose(False, False, True):
+            how = {"mean": self.choose(0.25, 0.0, -0.1), "dtype": self.choose(None, "float32", "int8")}
+            return self.numbers.sparse(outputs, *shape, longest=self.choose(0, 3), **how)
         weight = self.numbers.weight(*shape[:-1], outputs, shape[-1], mean=self.choose(0.25, 0.0, -0.1))
         if self.choose(True, False):
             return nir.Linear(weight)

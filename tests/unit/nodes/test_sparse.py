@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from scipy.sparse import coo_array, csr_array, random_array
 import hasn
 from hasn.errors import ParameterError, UnsupportedError
 from hasn.nodes import AdaptiveLIF, SparseLinear
+from hasn.nodes.lookup import kind_of
+from hasn.program.describe import summaries
+from hasn.program.stages import cut
 from tests.graphs import DT, Draw, chain, graph, inp, out, spikes
 
 #: Two outputs, three inputs: [[0.5, 0, -1], [0, 0.25, 0]].
@@ -177,7 +181,7 @@ def test_synapses_that_double_others_are_noted() -> None:
 
 
 def test_doubles_are_found_in_every_block_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hasn.nodes.sparse._BLOCK", 2)
+    monkeypatch.setattr("hasn.nodes.sparse_findings._BLOCK", 2)
     weight = csr_array((np.ones(7), np.array([0, 1, 2, 2, 0, 1, 1]), np.array([0, 2, 2, 4, 7])), shape=(4, 3))
     (note,) = hasn.check(shown(SparseLinear(weight), result=4))
     assert note.message.startswith("2 synapses")
@@ -215,8 +219,6 @@ def test_other_readers_refuse_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["data", "indices", "indptr", "shape"])
 def test_a_file_without_a_part_is_refused_by_its_name(part: str, tmp_path: Path) -> None:
-    import h5py
-
     hasn.save(shown(SparseLinear(WEIGHT)), tmp_path / "w.nir")
     with h5py.File(tmp_path / "w.nir", "r+") as file:
         del file[f"node/nodes/w/{part}"]
@@ -225,8 +227,6 @@ def test_a_file_without_a_part_is_refused_by_its_name(part: str, tmp_path: Path)
 
 
 def test_a_file_with_a_part_of_another_kind_is_refused(tmp_path: Path) -> None:
-    import h5py
-
     hasn.save(shown(SparseLinear(WEIGHT)), tmp_path / "w.nir")
     with h5py.File(tmp_path / "w.nir", "r+") as file:
         del file["node/nodes/w/indices"]
@@ -310,3 +310,25 @@ def test_a_random_matrix_of_scipys_runs_as_its_dense_form() -> None:
     )
     np.testing.assert_array_equal(sparse.spikes["n2"], dense.spikes["n2"])
     np.testing.assert_allclose(sparse.voltages["n2"], dense.voltages["n2"], rtol=1e-12)
+
+
+def test_a_reader_sees_how_many_synapses_there_are_and_their_delays() -> None:
+    node = SparseLinear(WEIGHT, np.array([1, 4, 1]), dtype="float32")
+    summary = next(s for s in summaries(hasn.lower(shown(node))) if s.name == "w")
+    assert summary.kind == "SparseLinear"
+    assert summary.details == ("3 synapses (50 % of 2 × 3), float32: -1 .. 0.5", "delays 1 .. 4 steps")
+    kind = kind_of(node)
+    assert kind.remark(node) == "3 synapses (50 %), float32"
+    assert {key: value.tolist() for key, value in kind.values(node).items()} == {
+        "weight": [0.5, -1.0, 0.25],
+        "delay": [1, 4, 1],
+    }
+
+
+def test_a_stage_counts_synapses() -> None:
+    """3 synapses, 2 weights and 4: the best cut is 3 + 2 | 4; with all 6 entries of the sparse one, 6 | 2 + 4."""
+    d = Draw(1)
+    layers = (SparseLinear(WEIGHT), d.lif(2), d.linear(1, 2), d.lif(1), d.linear(4, 1))
+    first, second = cut(hasn.lower(chain(*layers, given=(3,), result=(4,)), dt=DT), 2)
+    assert {"n1", "n3"} <= set(first.names)
+    assert "n5" in second.names

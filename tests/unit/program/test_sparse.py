@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import hasn
+from hasn.errors import UnsupportedError
 from hasn.nodes import SparseLinear
 from hasn.program.fuse import Network, fuse
 from hasn.program.maps import Dense, Sparse, decoded, distinct
@@ -114,3 +115,26 @@ def test_a_dense_matrix_in_compressed_rows(dtype: type, block: int, monkeypatch:
     np.testing.assert_array_equal(found.toarray(), wanted)
     assert found.nnz == 19
     assert found.data.dtype == (np.float32 if dtype in (np.float32, np.float16) else np.float64)
+
+
+#: One synapse that no run waits for.
+LATE = SparseLinear(csr_array(np.array([[0.5, 1.0], [0.7, 0.2]])), np.array([0, 2**31 - 1, 1, 2]))
+
+
+@pytest.mark.parametrize("backend", ["brian2", pytest.param("lava", marks=pytest.mark.lava)])
+def test_delays_that_would_fill_the_memory_are_refused(backend: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"node 'n2' delay: a delay behind 'input'.*2,147,483,647 steps of 2"):
+        hasn.compile(chain(LATE, D.lif(2), given=(2,), result=(2,)), backend, dt=DT)
+
+
+def test_torch_runs_them_as_if_they_never_came() -> None:
+    without = SparseLinear(csr_array(np.array([[0.5, 0.0], [0.7, 0.2]])), np.array([0, 1, 2]))
+    lif = D.lif(2)
+    found, wanted = (
+        hasn.compile(chain(node, lif, given=(2,), result=(2,)), dt=DT)
+        .run(np.ones((12, 2)), record="voltages")
+        .voltages["n2"]
+        for node in (LATE, without)
+    )
+    assert np.abs(wanted).max() > 0.1
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)

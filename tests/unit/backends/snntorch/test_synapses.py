@@ -113,6 +113,28 @@ def test_a_delay_longer_than_the_run_costs_nothing_and_never_arrives() -> None:
     assert len(line.past) == 6
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("delay", [None, LATE])
+def test_a_stream_gathers_the_synapses_of_active_inputs(
+    share: float, delay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or multiplies all of them, where more than a share is active; new weights are noticed."""
+    monkeypatch.setattr(synapses, "FEW_SHARE", share)
+    module, dense = made(delay)
+    spec = Sparse(module.weight.detach().numpy(), np.array([2, 0, 1, 1, 0, 1, 2], np.int32),
+                  np.array([0, 2, 4, 4, 7], np.int32), 4, 3)  # fmt: skip
+    node = SparseLinear(spec.matrix((3,)), delay)
+    executable = hasn.compile(chain(node, given=(3,), result=(4,)), dt=DT)
+    x = np.random.default_rng(5).standard_normal((12, 2, 3)) * (np.random.default_rng(6).random((12, 2, 3)) < 0.4)
+    found = np.stack([executable.step(now).output for now in x])
+    np.testing.assert_allclose(found, late_sum(dense, x), rtol=1e-13, atol=1e-14)
+    executable.reset()
+    with torch.no_grad():
+        executable.module.node("n1").weight.mul_(2.0)
+    found = np.stack([executable.step(now).output for now in x])
+    np.testing.assert_allclose(found, 2 * late_sum(dense, x), rtol=1e-13, atol=1e-14)
+
+
 @pytest.mark.parametrize("engine", ["fused", "steps"])
 @pytest.mark.parametrize("name", ["sparse_with_delays-subtract-batch", "sparse_loop", "sparse_two_loops-batch"])
 def test_gradients_are_those_of_the_same_network_in_dense_nodes(name: str, engine: str) -> None:
