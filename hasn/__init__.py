@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.counts import Counts
     from hasn.errors import HasnError
-    from hasn.executable import Executable, State
+    from hasn.executable import Executable
     from hasn.finding import Finding
     from hasn.ir.check import check
     from hasn.ir.load import load
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hasn.ir.repair import Repaired, repair
     from hasn.ir.save import save
     from hasn.recording import Recording
+    from hasn.state import NetworkState, load_state
 
 __all__ = [
     "Backend",
@@ -33,16 +34,17 @@ __all__ = [
     "Executable",
     "Finding",
     "HasnError",
+    "NetworkState",
     "QuantisedNetwork",
     "Recording",
     "Repaired",
-    "State",
     "TrainResult",
     "check",
     "compare",
     "compile",
     "list_backends",
     "load",
+    "load_state",
     "lower",
     "quantise",
     "repair",
@@ -58,13 +60,14 @@ _HOMES = {
     "conversions.loihi.network": ("QuantisedNetwork",),
     "conversions.loihi.quantising.quantise": ("quantise",),
     "errors": ("HasnError",),
-    "executable": ("Executable", "State"),
+    "executable": ("Executable",),
     "ir.check": ("check",),
     "finding": ("Finding",),
     "ir.load": ("load",),
     "ir.repair": ("Repaired", "repair"),
     "ir.save": ("save",),
     "ir.lower": ("lower",),
+    "state": ("NetworkState", "load_state"),
     "counts": ("Counts",),
     "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),

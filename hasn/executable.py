@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError
-from hasn.program.fuse import Network, fuse
+from hasn.program.fuse import Network, fuse, stateless_loops
 from hasn.program.maps import Sparse
-from hasn.program.model import Connection, Program
+from hasn.program.model import Connection, Neurons, Node, Program, Source
+from hasn.program.past import needed
 from hasn.recording import Recording
 from hasn.recordings.asked import asked
 from hasn.recordings.keeper import Keeper
 from hasn.signals import Signals, parts, signals
+from hasn.state import NetworkState, Snapshot
 
 Array: TypeAlias = NDArray[Any]
 
@@ -36,6 +38,7 @@ class Raw:
         voltages: every name in ``program.recorded_voltages``, if asked for.
         shifts: node -> steps that it ran late (already taken out).
         currents: every name in ``program.recorded_voltages``, if asked for and recordable.
+        end: the state after the last step, if asked for.
     """
 
     outputs: dict[str, Array]
@@ -43,25 +46,7 @@ class Raw:
     voltages: dict[str, Array]
     shifts: dict[str, int] = field(default_factory=dict)
     currents: dict[str, Array] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class State:
-    """A stream's state at the end of a step, for :meth:`Executable.load_state`. Its content is the backend's own.
-
-    Attributes:
-        backend: who can load it.
-        structure: :attr:`Executable.structure` of the network it belongs to.
-        batch: samples, or None before the first step.
-        batched: whether the inputs have a batch axis.
-        content: the backend's own; a copy, which later steps do not change.
-    """
-
-    backend: str
-    structure: str
-    batch: int | None
-    batched: bool
-    content: Any
+    end: Snapshot | None = None
 
 
 class StepResult(dict[str, Array]):
@@ -84,8 +69,8 @@ class StepResult(dict[str, Array]):
 class Executable(ABC):
     """A Program on a backend.
 
-    ``run`` always starts at the initial state and leaves the stream alone; ``step`` continues the stream, and
-    ``reset``, ``state`` and ``load_state`` are about the stream only.
+    ``run`` starts at the initial state, or at the one it is given, and leaves the stream alone unless it is told to
+    keep its end; ``step`` continues the stream, and ``reset``, ``state`` and ``load_state`` are about the stream only.
 
     Attributes:
         backend: the backend's name.
@@ -102,6 +87,8 @@ class Executable(ABC):
         self.precision = precision
         self._batch: int | None = None
         self._batched = False
+        self._now = 0  # number of the stream's next step
+        self._pending: NetworkState | None = None  # where the stream goes on, while no step has been taken from there
 
     # --- whole sequences
 
@@ -111,13 +98,15 @@ class Executable(ABC):
         *,
         record: str | Iterable[str] | Mapping[str, Any] = ("spikes",),
         steps: int | None = None,
+        state: NetworkState | None = None,
+        keep_state: bool = False,
         every: int = 1,
         last: int | None = None,
         rate_tau: float = 0.1,
         to: str | Path | None = None,
         force: bool = False,
     ) -> Recording:
-        """Run whole sequences from the initial state.
+        """Run whole sequences.
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
@@ -125,6 +114,8 @@ class Executable(ABC):
                 that chooses nodes and neurons: ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs
                 are there too, unless the mapping says which, or "counts" is all that is recorded.
             steps: T, for a graph without Inputs.
+            state: where to start: what :meth:`state` gave, of this or another backend; default: the initial state.
+            keep_state: whether the stream continues from the end of this run: :meth:`state` is then that end.
             every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
             last: spikes kept for each neuron of each sample, the last ones; None: all.
             rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
@@ -136,30 +127,65 @@ class Executable(ABC):
             maps of the file.
 
         Raises:
-            InputError: the data does not fit the Inputs, or is not finite.
+            InputError: the data does not fit the Inputs, or is not finite; the state is of another network, precision
+                or batch.
             OptionError: a group, a node or a neuron of ``record`` is not there, or a number makes no sense.
         """
         wanted = asked(record, self.program, self.recordable, every, last, rate_tau)
         wanted = wanted if to is None else replace(wanted, plain=False)
+        begun = self._begun(state)
         size = None if wanted.plain else self._piece
-        pieces = parts(self.program, inputs, steps, size)
+        pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
+        end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
             start = time.perf_counter()
-            for given, raw in self._run_pieces(pieces, wanted.groups):
+            for given, raw in self._run_pieces(self._started(pieces, begun, keep_state), wanted.groups):
                 keeper.add(given, raw)
-            return keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+                end = given, raw
+            recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+        if keep_state and end is not None:
+            self._keep(*end)
+        return recording
 
     #: Numbers of a piece of a run that keeps little, or None: the backend runs the whole at once.
     _piece: int | None = None
 
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
-        """Run one piece after the other, from the initial state; without ``_piece`` there is one."""
+        """Run one piece after the other, from where the first one starts; without ``_piece`` there is one."""
         for given in pieces:
             yield given, self._run(given, record)
 
+    def _begun(self, state: NetworkState | None) -> NetworkState | None:
+        """The state that a run starts from, checked; None: the initial one."""
+        if state is None:
+            return None
+        self._check_state(state)
+        return None if state.batch is None else state
+
+    def _started(self, pieces: Iterable[Signals], begun: NetworkState | None, keep: bool) -> Iterator[Signals]:
+        """The pieces of a run, the first with the state to start from."""
+        for given in pieces:
+            if begun is not None and (given.batch, given.batched) != (begun.batch, begun.batched):
+                raise InputError(
+                    "the state is of another batch",
+                    parameter="state",
+                    got=_batch_text(begun.batch or 0, begun.batched),
+                    wanted=_batch_text(given.batch, given.batched),
+                    way_out="Give as many samples as the state has.",
+                )
+            first = begun is None or given.first == begun.step
+            yield replace(given, start=begun if first else None, keep=keep)
+
+    def _keep(self, given: Signals, raw: Raw) -> None:
+        """Let the stream continue from the end of a run."""
+        if raw.end is None:
+            raise RuntimeError(f"{self.backend} did not keep the end of the run")
+        self.reset()
+        self._pending = self._named(raw.end, given.batch, given.batched)
+
     @abstractmethod
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
-        """Run all steps from the initial state."""
+        """Run all steps from ``given.start``; the end is in ``Raw.end`` if ``given.keep``."""
 
     # --- streams
 
@@ -175,7 +201,9 @@ class Executable(ABC):
         Raises:
             InputError: the data does not fit the Inputs, is not finite, or changes the batch.
         """
-        given = signals(self.program, inputs_t, time=False)
+        if self._pending is not None:
+            self.load_state(self._pending)
+        given = signals(self.program, inputs_t, time=False, origin=self._now)
         if self._batch is None:
             self._start_stream(given.batch)  # first: if it raises, no stream is running
             self._batch, self._batched = given.batch, given.batched
@@ -188,38 +216,86 @@ class Executable(ABC):
                 way_out="Call reset() first.",
             )
         values = self._step({name: array[0] for name, array in given.values.items()})
+        self._now += 1
         return StepResult({name: np.asarray(value if self._batched else value[0]) for name, value in values.items()})
 
     def reset(self) -> None:
         """Back to the initial state: the next step is step 0, and may have another batch."""
-        self._batch, self._batched = None, False
+        self._batch, self._batched, self._now, self._pending = None, False, 0, None
         self._end_stream()
 
-    def state(self) -> State:
-        """A copy of the stream's state: membrane potentials, currents and spikes under way."""
-        content = None if self._batch is None else self._state()
-        return State(self.backend, self.structure, self._batch, self._batched, content)
+    def state(self) -> NetworkState:
+        """A copy of the stream's state, in the form that every backend takes; see :mod:`hasn.state`."""
+        if self._pending is not None:
+            return self._pending
+        if self._batch is None:
+            return self._named(Snapshot(0, {}, {}, {}), None, False)
+        return self._named(self._state(), self._batch, self._batched)
 
-    def load_state(self, state: State) -> None:
-        """Continue from a state that :meth:`state` gave, of this executable or another of the same network.
+    def load_state(self, state: NetworkState) -> None:
+        """Continue the stream from a state, of whatever backend.
 
         Raises:
-            InputError: it is no state, of another backend, or of another network.
+            InputError: it is no state, of another network or precision, or its arrays do not fit.
         """
-        if not isinstance(state, State):
-            raise InputError("not a state", parameter="state", got=type(state).__name__, wanted="what state() returned")
-        if (state.backend, state.structure) != (self.backend, self.structure):
-            raise InputError(
-                "the state is of another network or backend",
-                parameter="state",
-                got=f"{state.backend} {state.structure[:8]}",
-                wanted=f"{self.backend} {self.structure[:8]}",
-            )
+        self._check_state(state)
         self.reset()
         if state.batch is not None:
             self._start_stream(state.batch)
-            self._load_state(state.content)
-            self._batch, self._batched = state.batch, state.batched
+            self._load_state(state)
+            self._batch, self._batched, self._now = state.batch, state.batched, state.step
+
+    def _named(self, at: Snapshot, batch: int | None, batched: bool) -> NetworkState:
+        return NetworkState(at.step, at.states, at.held, at.past, self.structure, self.precision, batch, batched)
+
+    def _check_state(self, state: Any) -> None:
+        """Refuse a state that is not this network's."""
+        if not isinstance(state, NetworkState):
+            raise InputError("not a state", parameter="state", got=type(state).__name__, wanted="what state() returned")
+        if state.precision != self.precision:
+            raise InputError(
+                "the state is of another precision",
+                parameter="state",
+                got=state.precision,
+                wanted=self.precision,
+                way_out=f"Compile with precision={state.precision!r}.",
+            )
+        if state.structure != self.structure:
+            raise InputError(
+                "the state is of another network",
+                parameter="state",
+                got=state.structure[:8],
+                wanted=self.structure[:8],
+                way_out="A state belongs to a graph's nodes, shapes, delays, timing and dt.",
+            )
+        if state.batch is not None:
+            self._check_arrays(state, state.batch)
+
+    def _check_arrays(self, state: NetworkState, batch: int) -> None:
+        """Refuse arrays of other names or shapes than this network's."""
+        shapes = {node.name: node.shape for node in self.program.nodes}
+        populations = self.program.of(Neurons)
+        wanted = {
+            f"states of '{p.name}'": dict.fromkeys(self._states_of(p), (batch, *p.shape)) for p in populations
+        } | {
+            "held": {p.name: (batch, *p.shape) for p in populations if p.held is not None},
+            "past": {name: (steps, batch, *shapes[name]) for name, steps in self.memory.items()},
+        }
+        given: dict[str, Mapping[str, Array]] = {f"states of '{name}'": kept for name, kept in state.states.items()}
+        given |= {"held": state.held, "past": state.past}
+        for what in sorted({*wanted, *given}):
+            found = {name: np.shape(array) for name, array in given.get(what, {}).items()}
+            if found != wanted.get(what, {}):
+                raise InputError(
+                    f"the state's arrays do not fit: {what}",
+                    parameter="state",
+                    got=str(found),
+                    wanted=str(wanted.get(what, {})),
+                )
+
+    def _states_of(self, population: Neurons) -> tuple[str, ...]:
+        """Names of a population's states in a :class:`hasn.NetworkState`."""
+        return population.states
 
     @abstractmethod
     def _start_stream(self, batch: int) -> None:
@@ -234,12 +310,12 @@ class Executable(ABC):
         """Let go of what the stream held."""
 
     @abstractmethod
-    def _state(self) -> Any:
+    def _state(self) -> Snapshot:
         """A copy of the stream's state."""
 
     @abstractmethod
-    def _load_state(self, content: Any) -> None:
-        """Take over what :meth:`_state` gave; the stream has been started."""
+    def _load_state(self, state: Snapshot) -> None:
+        """Go on from a state that fits; the stream has been started."""
 
     # --- what it is
 
@@ -249,13 +325,22 @@ class Executable(ABC):
         return fuse(self.program)
 
     @cached_property
+    def memory(self) -> dict[str, int]:
+        """Source of anything that comes late -> how many steps of its past a state holds."""
+        loops = stateless_loops(self.program)
+        names = [node.name for node in self.program.nodes if not isinstance(node, Connection) or node.name in loops]
+        steps = needed(self.program, names)
+        return {name: steps[name] for name in names if steps[name]}
+
+    @cached_property
     def structure(self) -> str:
-        """A hash of the network's names, shapes, delays and timing, not of its coefficients."""
-        lines = [f"{type(s).__name__} {s.name} {s.shape} {getattr(s, 'states', '')}" for s in self.program.nodes]
+        """A hash of the network's names, shapes, delays, timing and dt, not of its coefficients."""
+        lines = [f"{type(s).__name__} {s.name} {s.shape} {_kept_of(s)}" for s in self.program.nodes]
         delays = [f"{s.name} {s.delay.tolist()}" for s in self.program.of(Connection) if s.delay is not None]
         maps = [(s.name, s.map) for s in self.program.of(Connection) if isinstance(s.map, Sparse)]
         delays += [f"{name} {_digest(m.delay)}" for name, m in maps if m.delay is not None]
-        text = "\n".join([*lines, *delays, *map(str, self.program.edges), self.program.timing, self.precision])
+        clock = f"{self.program.timing} {self.program.dt!r}"
+        text = "\n".join([*lines, *delays, *map(str, self.program.edges), clock])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def close(self) -> None:
@@ -267,6 +352,13 @@ class Executable(ABC):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _kept_of(node: Node) -> str:
+    """What a node remembers or draws."""
+    if isinstance(node, Neurons):
+        return f"{node.states} {node.held is not None}"
+    return node.drawn.kind if isinstance(node, Source) and node.drawn is not None else ""
 
 
 def _batch_text(batch: int, batched: bool) -> str:

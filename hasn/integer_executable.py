@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hasn.errors import InputError
 from hasn.executable import Executable
 from hasn.program.integers.lower import check_activation, to_integers
 from hasn.program.integers.model import GRADED_LIMIT, IntegerNetwork, Integers
-from hasn.program.model import Program
+from hasn.program.model import Neurons, Program
 from hasn.signals import Signals
 
 #: Values checked at a time, so that they stay in the cache: large inputs cost as much as the network itself.
@@ -34,6 +35,18 @@ class IntegerExecutable(Executable, ABC):
     def __init__(self, program: Program) -> None:
         super().__init__(program, "loihi")
         self.integers: IntegerNetwork = to_integers(self.network)
+
+    @cached_property
+    def memory(self) -> dict[str, int]:
+        """Of the integer network, whose connections that round to nothing are gone."""
+        delays: dict[str, int] = {}
+        for p in self.integers.projections:
+            delays[p.source] = max(p.delay, delays.get(p.source, 0))
+        return {name: delays[name] for name in self.integers.network.by_name if delays.get(name)}
+
+    def _states_of(self, population: Neurons) -> tuple[str, ...]:
+        """The chip's registers."""
+        return ("u", "v")
 
     def _integer_inputs(self, given: Signals) -> dict[str, Integers]:
         """{Input: int64 (T, batch, n)}, flat elements.

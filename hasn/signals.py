@@ -1,51 +1,67 @@
-"""Input data: from what a user passes to float arrays (T, batch, *shape), one for each Input."""
+"""Input data: from what a user passes to float arrays (T, batch, *shape), one for each Input and each drawn input."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError
-from hasn.program.model import Program, Source
+from hasn.program.model import Program
+from hasn.state import Snapshot
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Checked input data.
+    """What a run is given: checked input data, and where it starts.
 
     Attributes:
-        values: Input node -> float64 (T, batch, *shape).
+        values: Input or drawn input -> float64 (T, batch, *shape).
         steps: T.
         batch: samples.
         batched: whether the user's arrays had a batch axis.
+        first: number of the first step.
+        start: the state to start from; None: the initial one.
+        keep: whether the state at the end is wanted.
     """
 
     values: dict[str, NDArray[np.float64]]
     steps: int
     batch: int
     batched: bool
+    first: int = 0
+    start: Snapshot | None = None
+    keep: bool = False
 
 
-def signals(program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0) -> Signals:
-    """Check what a user passes as inputs.
+def signals(
+    program: Program, inputs: Any, steps: int | None = None, time: bool = True, first: int = 0, origin: int = 0
+) -> Signals:
+    """Check what a user passes as inputs, and draw what the network draws itself.
 
     Args:
         program: its Sources say which arrays are wanted, and their shapes.
         inputs: an array (T, *shape) or (T, batch, *shape), or {Input node: array}; without the T if not ``time``.
         steps: T, for a graph without Inputs.
         time: whether the arrays start with time.
-        first: number of the first step.
+        first: place of the first step in what the user passed.
+        origin: number of the step at which that begins.
 
     Raises:
         InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
     """
-    shapes = {source.name: source.shape for source in program.of(Source)}
+    found = _given(program, inputs, steps, time, first)
+    drawn = program.drawn_values(origin + first, found.steps, found.batch)
+    return replace(found, values={**found.values, **drawn}, first=origin + first)
+
+
+def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int) -> Signals:
+    shapes = {source.name: source.shape for source in program.inputs}
     given = _by_name(inputs, shapes)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
         raise InputError("no such number of steps", parameter="steps", got=repr(steps), wanted="an integer >= 1")
@@ -89,18 +105,19 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
     return given
 
 
-def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None) -> Iterator[Signals]:
+def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None, origin: int = 0) -> Iterator[Signals]:
     """The same, checked and converted piece by piece: what lies in a file stays there until its steps come.
 
     Args:
         numbers: that all nodes of a piece hold at most; None: one piece.
+        origin: number of the first step.
 
     Raises:
         InputError: as above; values that are not finite are found when their piece comes.
     """
-    shapes = {source.name: source.shape for source in program.of(Source)}
+    shapes = {source.name: source.shape for source in program.inputs}
     if numbers is None:
-        return iter([signals(program, inputs, steps)])
+        return iter([signals(program, inputs, steps, origin=origin)])
     if not shapes:
         total, batch = signals(program, inputs, steps).steps, 1
         arrays: dict[str, NDArray[Any]] = {}
@@ -115,7 +132,7 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None)
     def pieces() -> Iterator[Signals]:
         for t in range(0, total, size):
             now = {name: array[t : t + size] for name, array in arrays.items()} or None
-            yield signals(program, now, min(size, total - t), first=t)
+            yield signals(program, now, min(size, total - t), first=t, origin=origin)
 
     return pieces()
 

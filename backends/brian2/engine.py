@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.plan import Plan, samples_at_once, size
+from hasn.backends.brian2.resume import Kept
 from hasn.errors import UnsupportedError
 from hasn.executable import Array
 from hasn.signals import Signals
+from hasn.state import joined_samples, some_samples
 
 if TYPE_CHECKING:
     from hasn.backends.brian2.live import Live
@@ -49,11 +51,13 @@ class Engine:
     Attributes:
         plan: what is built.
         options: how it is run.
+        kept: what a state holds.
     """
 
-    def __init__(self, plan: Plan, options: Options) -> None:
+    def __init__(self, plan: Plan, options: Options, kept: Kept | None = None) -> None:
         self.plan = plan
         self.options = options
+        self.kept = kept or Kept()
         self._at_once = samples_at_once(plan, options.max_synapses)
         self._built: dict[tuple[int, Wanted, str], Live] = {}
         self._stream: Live | None = None
@@ -61,7 +65,7 @@ class Engine:
     # --- whole sequences
 
     def run(self, given: Signals, what: Wanted) -> Recorded:
-        """Run all steps of all samples from the initial state."""
+        """Run all steps of all samples."""
         from hasn.backends.brian2.monitors import Recorded
 
         copies = self._copies(given, what)
@@ -69,7 +73,8 @@ class Engine:
         spikes = {key: _joined([part.spikes[key] for part in parts], given.batch) for key in what.spikes}
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
         peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
-        return Recorded(spikes, states, peaks)
+        ends = [part.end for part in parts if part.end is not None]
+        return Recorded(spikes, states, peaks, joined_samples(ends, given.batch) if ends else None)
 
     def _copies(self, given: Signals, what: Wanted) -> int:
         """Samples of one network: as few networks as the limits allow, all of one size, so that one is built."""
@@ -85,12 +90,16 @@ class Engine:
         if self.options.target == "cpp_standalone":
             from hasn.backends.brian2.standalone import run_standalone
 
+            if given.start is not None or given.keep:
+                raise _standalone("a standalone program starts at the initial state, and what it remembers is lost")
             return run_standalone(self.plan, copies, what, feed, given.steps, self.options.build_dir)
         from hasn.backends.brian2.preferences import isolated
 
         target = self._target(given.steps)
         with isolated(self.plan.dtype, target):
-            return self._live(copies, what, target).run(feed, given.steps)
+            begun = None if given.start is None else some_samples(given.start, start, copies)
+            kept = self.kept if given.keep else None
+            return self._live(copies, what, target).run(feed, given.steps, begun, kept)
 
     def _live(self, copies: int, what: Wanted, target: str) -> Live:
         """The network of this size, built if the last one was another."""
@@ -130,12 +139,7 @@ class Engine:
         from hasn.backends.brian2.preferences import isolated
 
         if self.options.target == "cpp_standalone":
-            raise UnsupportedError(
-                "a standalone program cannot be stepped",
-                parameter="target",
-                got="'cpp_standalone'",
-                way_out="Compile with target='numpy' or 'cython' for streams, or use run().",
-            )
+            raise _standalone("a standalone program cannot be stepped")
         if batch > self._at_once:
             raise UnsupportedError(
                 "a stream keeps all its samples in one network",
@@ -146,6 +150,7 @@ class Engine:
             )
         with isolated(self.plan.dtype, self._target(0)):
             self._stream = Live(self.plan, batch, Wanted((), ()))
+            self._stream.resume(None, self.kept)
 
     @property
     def stream(self) -> Live:
@@ -162,6 +167,15 @@ class Engine:
         """Let go of all networks."""
         self.end()
         self._built.clear()
+
+
+def _standalone(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        what,
+        parameter="target",
+        got="'cpp_standalone'",
+        way_out="Compile with target='numpy' or 'cython' for streams and states, or use run() without one.",
+    )
 
 
 def _filled(array: NDArray[np.float64], copies: int) -> NDArray[np.float64]:

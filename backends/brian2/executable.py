@@ -12,11 +12,13 @@ from hasn.backends.brian2.engine import Engine, Options
 from hasn.backends.brian2.integers import check_peaks, integer_plan
 from hasn.backends.brian2.neurons import codes
 from hasn.backends.brian2.plan import Plan, make_plan
+from hasn.backends.brian2.resume import Kept
 from hasn.executable import Array, Executable, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.program.fuse import has_spikes
-from hasn.program.model import Program, Source
+from hasn.program.model import Neurons, Program, Source
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 
 class _OnBrian2(Executable, ABC):
@@ -53,6 +55,7 @@ class _OnBrian2(Executable, ABC):
             {name: found.spikes[name] for name in self.program.recorded_spikes} if "spikes" in record else {},
             states("voltages", "v"),
             currents=states("currents", CURRENT),
+            end=found.end,
         )
 
     def _check(self, peaks: dict[str, float]) -> None:
@@ -80,11 +83,14 @@ class _OnBrian2(Executable, ABC):
     def _end_stream(self) -> None:
         self.engine.end()
 
-    def _state(self) -> Any:
-        return self.engine.stream.state()
+    def _state(self) -> Snapshot:
+        return self.engine.stream.snapshot(self.engine.kept)
 
-    def _load_state(self, content: Any) -> None:
-        self.engine.stream.load(content)
+    def _load_state(self, state: Snapshot) -> None:
+        self.engine.stream.resume(state, self.engine.kept)
+
+    def _kept(self) -> Kept:
+        return Kept(self.memory, {p.name: self._states_of(p) for p in self.program.of(Neurons)})
 
     def close(self) -> None:
         """Let go of the networks that were built."""
@@ -97,7 +103,7 @@ class Brian2Executable(_OnBrian2):
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
         self.result = np.dtype(precision)
-        self.engine = Engine(make_plan(self.network, codes(self.network), precision), options)
+        self.engine = Engine(make_plan(self.network, codes(self.network), precision), options, self._kept())
 
 
 class Brian2Integers(_OnBrian2, IntegerExecutable):
@@ -106,7 +112,7 @@ class Brian2Integers(_OnBrian2, IntegerExecutable):
     def __init__(self, program: Program, options: Options) -> None:
         IntegerExecutable.__init__(self, program)
         self.result = np.dtype(np.int32)
-        self.engine = Engine(integer_plan(self.integers), options)
+        self.engine = Engine(integer_plan(self.integers), options, self._kept())
 
     def _check(self, peaks: dict[str, float]) -> None:
         check_peaks(peaks)

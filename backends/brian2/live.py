@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,11 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
 from hasn.backends.brian2.plan import Plan
+from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
+from hasn.program.fuse import has_spikes
 from hasn.program.model import Source
+from hasn.program.past import History
+from hasn.state import Snapshot
 
 Feed = Mapping[str, NDArray[np.floating[Any]]]
 """Input -> (T, elements of all samples)."""
@@ -40,17 +45,28 @@ class Live:
         }
         network.run(0 * brian2.second, namespace={})  # makes the code
         self._objects = [obj for obj in network.sorted_objects if obj.active]
-        self._fresh = self.state()
+        self._fresh = self._everything()
+        self._history: History | None = None
+        self._now = 0
 
     # --- whole sequences
 
-    def run(self, feed: Feed, steps: int) -> Recorded:
-        """Run ``steps`` steps from the initial state."""
-        self.load(self._fresh)
+    def run(self, feed: Feed, steps: int, start: Snapshot | None = None, kept: Kept | None = None) -> Recorded:
+        """Run ``steps`` steps.
+
+        Args:
+            feed: the inputs.
+            steps: how many.
+            start: where from; None: the initial state.
+            kept: what is wanted of the state at the end, if it is.
+        """
+        self.resume(start, kept)
         self._monitors.clear()
+        first = self._now
         for t in range(steps):
             self.step({name: values[t] for name, values in feed.items()})
-        return recorded(self.plan, self.parts, self._monitors, steps, self.copies)
+        found = recorded(self.plan, self.parts, self._monitors, steps, self.copies, first)
+        return found if kept is None else replace(found, end=self.snapshot(kept))
 
     # --- streams
 
@@ -67,6 +83,16 @@ class Live:
         timestep = variables["timestep"].get_value()
         timestep[0] += 1
         variables["t"].get_value()[0] = timestep[0] * self.parts.clock.dt_
+        self._now += 1
+        if self._history is not None:
+            self._history.push({name: self._sent(name, inputs) for name in self._history.names})
+
+    def _sent(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """What a population sent in the last step: (samples, *shape)."""
+        population = self.plan.network.by_name[name]
+        if isinstance(population, Source):
+            return np.reshape(inputs[name], (self.copies, *population.shape))
+        return self.spikes(name) if has_spikes(population) else self.values(name)
 
     def spikes(self, name: str) -> NDArray[np.bool_]:
         """Who spiked at the last step: (samples, *shape)."""
@@ -86,28 +112,59 @@ class Live:
 
     # --- state
 
-    def state(self) -> dict[str, Any]:
-        """A copy of everything that changes: variables, spikes under way, the step."""
+    def snapshot(self, kept: Kept) -> Snapshot:
+        """A copy of the state, where :meth:`resume` was told to keep it."""
+
+        def read(name: str, variable: str) -> Any:
+            return self.parts.groups[name].variables[variable].get_value()
+
+        past = {} if self._history is None else self._history.past()
+        return snapshot(self.plan, read, kept, self._now, past, self.copies)
+
+    def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
+        """Stand at ``at``, or where nothing has happened yet, and from there on remember what ``kept`` asks for."""
+        self._restore(self._fresh)
+        self._now = 0 if at is None else at.step
+        shapes = {name: self.plan.network.by_name[name].shape for name in (kept or Kept()).memory}
+        past = None if at is None else at.past
+        self._history = None if kept is None else History(kept.memory, shapes, self.copies, past)
+        if at is None:
+            return
+        for name, variable, value in variables(self.plan, at, self.copies):
+            self.parts.groups[name].variables[variable].set_value(value)
+        for name, group in self.parts.lines.items():
+            group.variables["sent"].set_value(line(self.plan, name, at))
+        for link, synapses in zip(self.plan.links, self.parts.synapses, strict=True):
+            for events in fired(self.plan, link, at):
+                if events.size:
+                    synapses.pre.queue.push(events.astype(np.int32))
+                synapses.pre.queue.advance()
+        self._at_step(at.step)
+
+    def _at_step(self, step: int) -> None:
+        clock = self.parts.clock
+        clock.variables["timestep"].set_value(step)
+        clock.variables["t"].set_value(step * clock.dt_)
+
+    def _everything(self) -> dict[str, Any]:
+        """A copy of all that changes: variables, spikes under way."""
         arrays = {
             group.name: {name: np.array(group.variables[name].get_value()) for name in names}
             for group, names in self._changing()
         }
         queues = {synapses.name: synapses.pre.queue._full_state() for synapses in self.parts.synapses}
-        step = int(self.parts.clock.variables["timestep"].get_value()[0])
-        return {"step": step, "arrays": arrays, "queues": queues}
+        return {"arrays": arrays, "queues": queues}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state` gave; it stays the caller's."""
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`_everything` gave, before step 0."""
         for group, names in self._changing():
             for name in names:
                 group.variables[name].set_value(state["arrays"][group.name][name])
         for synapses in self.parts.synapses:
             synapses.pre.queue._restore_from_full_state(state["queues"][synapses.name])
-        clock = self.parts.clock
-        clock.variables["timestep"].set_value(state["step"])
-        clock.variables["t"].set_value(state["step"] * clock.dt_)
+        self._at_step(0)
 
     def _changing(self) -> list[tuple[Any, list[str]]]:
         """Groups and the variables that change in them."""
         groups = [(self.parts.groups[name], list(code.variables)) for name, code in self.plan.codes.items()]
-        return groups + [(line, ["sent", "copied"]) for line in self.parts.lines.values()]
+        return groups + [(group, ["sent", "copied"]) for group in self.parts.lines.values()]

@@ -14,6 +14,7 @@ from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Plan
 from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Source
+from hasn.state import Snapshot
 
 CURRENT = "u"
 """The synaptic current's variable, where it can be recorded (precision "loihi")."""
@@ -99,20 +100,22 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
 
 @dataclass(frozen=True)
 class Recorded:
-    """Arrays (T, samples, *shape), and the populations' peaks where their code keeps one."""
+    """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, and the state at the end if it
+    was wanted."""
 
     spikes: dict[str, NDArray[np.bool_]]
     states: dict[tuple[str, str], NDArray[Any]]
     peaks: dict[str, float]
+    end: Snapshot | None = None
 
 
-def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int) -> Recorded:
-    """Take the monitors' records, as copies."""
+def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int, first: int = 0) -> Recorded:
+    """Take the monitors' records of ``steps`` steps from step ``first`` on, as copies."""
     shapes = {name: population.shape for name, population in plan.network.by_name.items()}
     spikes = {}
     for name, monitor in monitors.spikes.items():
         dense = np.zeros((steps, len(parts.groups[name])), dtype=bool)
-        step = np.rint(np.asarray(monitor.t_) / plan.network.program.dt).astype(np.int64)
+        step = np.rint(np.asarray(monitor.t_) / plan.network.program.dt).astype(np.int64) - first
         dense[step, np.asarray(monitor.i)] = True
         spikes[name] = dense.reshape(steps, copies, *shapes[name])
     states = {}

@@ -15,6 +15,7 @@ from hasn.backends.lava.stream import Stream
 from hasn.executable import Raw
 from hasn.program.model import Program
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 Array = NDArray[Any]
 
@@ -38,6 +39,8 @@ class LavaExecutable(WorkerClient):
     # --- whole sequences
 
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        if given.start is not None or given.keep:
+            return self._run_in_step(given, record)
         program = self.program
         spikes = program.recorded_spikes if "spikes" in record else ()
         voltages = program.recorded_voltages if "voltages" in record else ()
@@ -50,6 +53,31 @@ class LavaExecutable(WorkerClient):
         }
         return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
 
+    def _run_in_step(self, given: Signals, record: frozenset[str]) -> Raw:
+        """A run from a state, or to one, step by step: stock processes start where they start, and end unread."""
+        program = self.program
+        spikes = program.recorded_spikes if "spikes" in record else ()
+        voltages = program.recorded_voltages if "voltages" in record else ()
+        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        with on_disk():
+            mapping = self._stream_mapping
+            stream = Stream(self._ready(), mapping, self.network, given.batch, self.memory, spikes)
+        try:
+            if given.start is not None:
+                stream.load(given.start)
+            for t in range(given.steps):
+                outputs = stream.step({name: x[t] for name, x in given.values.items()})
+                seen = {name: stream.value(name).copy() for name in spikes}
+                membranes = {name: stream.voltage(name).copy() for name in voltages}
+                for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
+                    for name, value in values.items():
+                        kept[group].setdefault(name, []).append(value)
+            end = stream.snapshot()
+        finally:
+            stream.close()
+        groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}
+        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
+
     # --- streams
 
     @cached_property
@@ -59,7 +87,7 @@ class LavaExecutable(WorkerClient):
 
     def _start_stream(self, batch: int) -> None:
         with on_disk():
-            self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch)
+            self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch, self.memory)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
         return self._running_stream().step(inputs)
@@ -69,11 +97,11 @@ class LavaExecutable(WorkerClient):
             stream, self._stream = self._stream, None
             stream.close()
 
-    def _state(self) -> Any:
-        return self._running_stream().state()
+    def _state(self) -> Snapshot:
+        return self._running_stream().snapshot()
 
-    def _load_state(self, content: Any) -> None:
-        self._running_stream().load(content)
+    def _load_state(self, state: Snapshot) -> None:
+        self._running_stream().load(state)
 
     def _running_stream(self) -> Stream:
         if self._stream is None:

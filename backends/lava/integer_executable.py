@@ -15,6 +15,7 @@ from hasn.integer_executable import IntegerExecutable
 from hasn.program.integers.lower import check_current, current_bound
 from hasn.program.model import Program
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 
 class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
@@ -38,6 +39,12 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
         self.mapping = map_integers(self.integers)
 
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
+        if given.start is not None or given.keep:
+            raise UnsupportedError(
+                "Lava's integer models start at their initial state alone",
+                parameter="state" if given.start is not None else "keep_state",
+                way_out="Run it on snnTorch or Brian2: precision='loihi' is the same bit for bit there.",
+            )
         inputs = self._integer_inputs(given)
         largest = {name: int(np.abs(value).max(initial=0)) for name, value in inputs.items()}
         self.mapping.check_wrap(self.integers, largest)
@@ -79,8 +86,8 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
     def _end_stream(self) -> None:
         """No stream was ever started."""
 
-    def _state(self) -> Any:
+    def _state(self) -> Snapshot:
         return self._start_stream(0)
 
-    def _load_state(self, content: Any) -> None:
+    def _load_state(self, state: Snapshot) -> None:
         self._start_stream(0)

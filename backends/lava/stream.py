@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.mapping import Mapping
 from hasn.backends.lava.worker.memory import new_file
 from hasn.backends.lava.worker_process import WorkerProcess
-from hasn.errors import InputError
 from hasn.program.fuse import Network
+from hasn.program.model import Neurons
+from hasn.program.past import History
+from hasn.state import Snapshot
 
 Array = NDArray[Any]
 
@@ -31,20 +34,33 @@ class Stream:
         mapping: processes of ours alone, delivered within the step.
         network: for shapes and outputs.
         batch: samples, the leading axis of every port.
+        memory: source -> steps of its past that a state holds.
+        seen: further populations whose values are wanted (:meth:`value`).
 
     Raises:
         WorkerError: the worker failed.
     """
 
-    def __init__(self, worker: WorkerProcess, mapping: Mapping, network: Network, batch: int) -> None:
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        mapping: Mapping,
+        network: Network,
+        batch: int,
+        memory: dict[str, int],
+        seen: Iterable[str] = (),
+    ) -> None:
         self.worker = worker
+        self.mapping = mapping
+        self.memory = memory
         self.network = network
         self.batch = batch
         self.folder = Path(tempfile.mkdtemp(prefix="stream-", dir=worker.folder))
         write_bundle(mapping, self.folder / "bundle")
         self._control = self._new("control", (1,), np.int64)
         self._clock = 0
-        shown = sorted(set(network.outputs.values()) - set(mapping.inputs))
+        self._history = History(memory, self._shapes, batch)
+        shown = sorted({*network.outputs.values(), *memory, *seen} - set(mapping.inputs))
         sizes = {name: entry.size for name, entry in mapping.inputs.items()}
         sizes |= {name: mapping.populations[name].size for name in shown}
         self._files = {name: self._new(f"port{i}", (1, 1, batch, size)) for i, (name, size) in enumerate(sizes.items())}
@@ -68,34 +84,60 @@ class Stream:
             self._files[name][0, 0] = value.reshape(self.batch, -1)
         if self._live:
             self._control[0] = self._clock
-            self.worker.ask({"op": "step"})
+            self.worker.ask({"op": "step", "folder": str(self.folder)})
         self._clock += 1
+        self._history.push({name: self.value(name) for name in self.memory})
         node = self.network.program.node
         return {
             name: self._files[of][0, 0].reshape(self.batch, *node(name).shape).copy()
             for name, of in self.network.outputs.items()
         }
 
-    def state(self) -> dict[str, Array]:
-        """A copy of every state, and the number of the next step."""
-        return {"clock": np.array(self._clock), **{name: array.copy() for name, array in self._states.items()}}
+    def value(self, name: str) -> Array:
+        """What a population that is shown, seen or remembered sent in the last step: (batch, *shape)."""
+        return np.asarray(self._files[name][0, 0].reshape(self.batch, *self._shapes[name]))
 
-    def load(self, content: dict[str, Array]) -> None:
-        """Put a copy back.
+    def voltage(self, name: str) -> Array:
+        """A population's v after the last step: (batch, *shape)."""
+        return self._kept(name, "v")
 
-        Raises:
-            InputError: it is of another network.
-        """
-        if set(content) != {"clock", *self._states}:
-            raise InputError("the state is of another network", parameter="state")
-        self._clock = int(content["clock"])
-        for name, array in self._states.items():
-            array[...] = content[name]
+    def snapshot(self) -> Snapshot:
+        """A copy of the state."""
+        neurons = [p for p in self.network.populations if isinstance(p, Neurons)]
+        states = {p.name: {state: self._kept(p.name, state).copy() for state in p.states} for p in neurons}
+        held = {p.name: self._kept(p.name, "held").astype(np.int64) for p in neurons if p.held is not None}
+        return Snapshot(self._clock, states, held, self._history.past())
+
+    def load(self, at: Snapshot) -> None:
+        """Go on from a state."""
+        self._clock = at.step
+        self._history = History(self.memory, self._shapes, self.batch, at.past)
+        for name, states in at.states.items():
+            for state, value in states.items():
+                self._kept(name, state)[...] = value
+        for name, left in at.held.items():
+            self._kept(name, "held")[...] = left
+        for cell in self.mapping.cells:
+            if cell.kind == "delayed":
+                self._fill(self._states[f"{cell.name}.ring"], at.past[cell.settings["source"]], at.step)
+
+    def _fill(self, ring: Array, past: Array, step: int) -> None:
+        """A ring holds the value of step t in its place t modulo its length."""
+        for age in range(1, min(len(ring), len(past)) + 1):
+            ring[(step - age) % len(ring)] = past[-age].reshape(self.batch, -1)
+
+    def _kept(self, name: str, state: str) -> Array:
+        (cell,) = self.mapping.populations[name].cells
+        return self._states[f"{cell}.{state}"].reshape(self.batch, *self._shapes[name])
+
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: population.shape for name, population in self.network.by_name.items()}
 
     def close(self) -> None:
         """Stop the network."""
         if self._live and self.worker.alive:
-            self.worker.ask({"op": "end"})
+            self.worker.ask({"op": "end", "folder": str(self.folder)})
         self._live = False
         shutil.rmtree(self.folder, ignore_errors=True)
 

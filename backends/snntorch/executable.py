@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -16,14 +17,17 @@ from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Surrogate
+from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
-from hasn.program.model import Neurons, Program, Sink, Source, Threshold
+from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
+from hasn.program.past import History, latest
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
@@ -60,6 +64,7 @@ class SnnTorchExecutable(Executable):
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
         self._stream: Stream | None = None
+        self._past = History({}, {}, 0)
 
     def _tensor(self, array: Array) -> torch.Tensor:
         like = self.module.like
@@ -71,48 +76,80 @@ class SnnTorchExecutable(Executable):
 
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
         state: StreamState | None = None
+        past: dict[str, Array] = {}
         for given in pieces:
-            with torch.no_grad():
-                state = state or self.module.start(given.batch)
-            yield given, self._go_on(given, state, record)
+            if state is None:
+                state = self._begun_at(given)
+                past = self._history(given.batch, given.start).past() if given.keep else {}
+            raw, past = self._go_on(given, state, record, past)
+            yield given, raw
         self.module.let_go()
 
     @torch.no_grad()
-    def _go_on(self, given: Signals, state: StreamState, record: frozenset[str]) -> Raw:
-        """Run the next steps; the state goes on with them."""
+    def _begun_at(self, given: Signals) -> StreamState:
+        if given.start is None:
+            return self.module.start(given.batch)
+        return resumed(self.module, given.start, given.batch)
+
+    @torch.no_grad()
+    def _go_on(
+        self, given: Signals, state: StreamState, record: frozenset[str], past: dict[str, Array]
+    ) -> tuple[Raw, dict[str, Array]]:
+        """Run the next steps; the state goes on with them, and so does the past that it will need."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
         fused = self.module.engine == "fused"
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
         for t in range(0, given.steps, part):
             now = {name: value[t : t + part] for name, value in inputs.items()}
-            found = self._fused(now, state, min(part, given.steps - t), given.batch, record) if fused else None
-            for key, value in (found or self._stepped(now, state, record)).items():
+            found = (
+                self._fused(now, state, min(part, given.steps - t), given.batch, record, tuple(past)) if fused else None
+            )
+            for key, value in (found or self._stepped(now, state, record, tuple(past))).items():
                 kept.setdefault(key, []).append(value)
-        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
-        return Raw(**groups, shifts={node.name: 0 for node in self.program.of(Source, Neurons, Threshold)})
+        sent = groups.pop("past")
+        shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
+        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts)
+        if not given.keep:
+            return raw, past
+        past = latest(past, sent)
+        return replace(raw, end=snapshot(self.module, state, given.first + given.steps, past)), past
+
+    def _history(self, batch: int, start: Snapshot | None = None) -> History:
+        """What the sources of anything that comes late have sent."""
+        shapes = {name: self.program.node(name).shape for name in self.memory}
+        return History(self.memory, shapes, batch, None if start is None else start.past)
 
     def _fused(
-        self, inputs: dict[str, torch.Tensor], state: StreamState, steps: int, batch: int, record: frozenset[str]
+        self,
+        inputs: dict[str, torch.Tensor],
+        state: StreamState,
+        steps: int,
+        batch: int,
+        record: frozenset[str],
+        past: tuple[str, ...],
     ) -> dict[tuple[str, str], torch.Tensor]:
         """{(group, name): (steps, batch, *shape)} of the next steps, all at once."""
         spiking = self.program.recorded_spikes if "spikes" in record else ()
         membranes = self.program.recorded_voltages if "voltages" in record else ()
-        done = Pass(self.module, state, steps, batch, {*self._sinks, *spiking}, membranes).run(inputs)
+        done = Pass(self.module, state, steps, batch, {*self._sinks, *spiking, *past}, membranes).run(inputs)
         return {
             **{("outputs", name): done.values[name] for name in self._sinks},
             **{("spikes", name): done.values[name] > 0 for name in spiking},
             **{("voltages", name): done.voltages[name] for name in membranes},
+            **{("past", name): done.values[name][-self.memory[name] :].clone() for name in past},
         }
 
     def _stepped(
-        self, inputs: dict[str, torch.Tensor], state: StreamState, record: frozenset[str]
+        self, inputs: dict[str, torch.Tensor], state: StreamState, record: frozenset[str], past: tuple[str, ...]
     ) -> dict[tuple[str, str], torch.Tensor]:
         """The same of one step, by the step loop."""
         values = self.module.advance({name: value[0] for name, value in inputs.items()}, state)
         found = {("outputs", name): values[name] for name in self._sinks}
+        found |= {("past", name): values[name] for name in past}
         if "spikes" in record:
             found |= {("spikes", name): values[name] > 0 for name in self.program.recorded_spikes}
         if "voltages" in record:
@@ -131,12 +168,15 @@ class SnnTorchExecutable(Executable):
 
     def _start_stream(self, batch: int) -> None:
         if self._stream is None or self._stream.batch != batch:
-            self._stream = Stream(self.module, batch, self._sinks)
+            self._stream = Stream(self.module, batch, [*self._sinks, *self.memory])
         else:
             self._stream.restart()
+        self._past = self._history(batch)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
-        return self._live().step(inputs)
+        values = self._live().step(inputs)
+        self._past.push(values)
+        return {name: values[name] for name in self._sinks}
 
     def _live(self) -> Stream:
         if self._stream is None:
@@ -151,23 +191,13 @@ class SnnTorchExecutable(Executable):
         super().close()
         self._stream = None
 
-    def _state(self) -> Any:
-        live = self._live().state
-        return {
-            "states": {name: [s.cpu().numpy().copy() for s in states] for name, states in live.states.items()},
-            "previous": {name: value.cpu().numpy().copy() for name, value in live.previous.items()},
-            "lines": {name: [x.cpu().numpy().copy() for x in line.past] for name, line in live.lines.items()},
-        }
+    def _state(self) -> Snapshot:
+        return snapshot(self.module, self._live().state, self._now, self._past.past())
 
-    def _load_state(self, content: Any) -> None:
+    def _load_state(self, state: Snapshot) -> None:
         live = self._live()
-        states = {name: tuple(self._tensor(s.copy()) for s in kept) for name, kept in content["states"].items()}
-        previous = {name: self._tensor(value.copy()) for name, value in content["previous"].items()}
-        lines = {
-            name: live.state.lines[name].with_past([self._tensor(x.copy()) for x in past])
-            for name, past in content["lines"].items()
-        }
-        live.state = StreamState(states, previous, lines)
+        live.state = resumed(self.module, state, live.batch)
+        self._past = self._history(live.batch, state)
 
     # --- back to NIR
 
@@ -190,7 +220,7 @@ class SnnTorchExecutable(Executable):
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset
-            for parameter in kind_of(node).trained:
+            for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
                 trained = getattr(self.module.node(step.name), parameter)
                 setattr(node, parameter, trained.detach().cpu().numpy().copy())
         return with_types(graph)

@@ -16,6 +16,7 @@ from hasn.executable import Array, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.program.model import Program
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 #: Numbers held at a time, at some 4 bytes each: longer runs are cut in time.
 _HELD = 1 << 25
@@ -41,7 +42,8 @@ class SnnTorchIntegers(IntegerExecutable):
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
         state: IntegerState | None = None
         for given in pieces:
-            state = state or self._network.start(given.batch)
+            if state is None:
+                state = self._network.start(given.batch) if given.start is None else self._resumed(given.start)
             yield given, self._go_on(given, state, record)
 
     @torch.inference_mode()
@@ -60,7 +62,8 @@ class SnnTorchIntegers(IntegerExecutable):
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "currents": {}}
         for (group, name), array in whole.items():
             groups[group][name] = array
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0))
+        end = self._snapshot(state) if given.keep else None
+        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
 
     def _part(
         self, state: IntegerState, inputs: dict[str, Array], record: frozenset[str], batch: int, steps: int
@@ -127,16 +130,29 @@ class SnnTorchIntegers(IntegerExecutable):
     def _end_stream(self) -> None:
         self._stream = None
 
-    def _state(self) -> Any:
-        live = self._live()
-        tensors = {"u": live.u, "v": live.v, "past": live.past}
-        copies = {part: {name: x.cpu().numpy().copy() for name, x in group.items()} for part, group in tensors.items()}
-        return {"step": live.step, "largest": dict(live.largest), **copies}
+    def _state(self) -> Snapshot:
+        return self._snapshot(self._live())
 
-    def _load_state(self, content: Any) -> None:
-        def tensors(part: str) -> dict[str, torch.Tensor]:
-            return {name: torch.from_numpy(x.copy()).to(self._network.device) for name, x in content[part].items()}
+    def _load_state(self, state: Snapshot) -> None:
+        self._stream = self._resumed(state)
 
-        self._stream = IntegerState(
-            content["step"], tensors("u"), tensors("v"), tensors("past"), dict(content["largest"])
-        )
+    def _snapshot(self, state: IntegerState) -> Snapshot:
+        def array(name: str, value: torch.Tensor) -> Array:
+            whole = value.cpu().numpy().copy()
+            return whole.reshape(*whole.shape[:-1], *self.integers.network.by_name[name].shape)
+
+        kept = {"u": state.u, "v": state.v}
+        registers = {name: {key: array(name, kept[key][name]) for key in kept} for name in self.integers.populations}
+        return Snapshot(state.step, registers, {}, {name: array(name, state.past[name]) for name in self.memory})
+
+    def _resumed(self, at: Snapshot) -> IntegerState:
+        def tensors(arrays: dict[str, Array], lead: int, kind: torch.dtype) -> dict[str, torch.Tensor]:
+            flat = {name: np.array(x).reshape(*x.shape[:lead], -1) for name, x in arrays.items()}
+            return {name: torch.from_numpy(x).to(self._network.device, kind) for name, x in flat.items()}
+
+        u, v = ({name: kept[key] for name, kept in at.states.items()} for key in ("u", "v"))
+        batch = next((len(x) for x in v.values()), 1)
+        fresh = self._network.start(batch)
+        fresh.past |= tensors(at.past, 2, torch.float32)
+        largest = {name: int(np.abs(at.past[name]).max(initial=1)) for name in self.integers.inputs if name in at.past}
+        return IntegerState(at.step, tensors(u, 1, torch.int32), tensors(v, 1, torch.int32), fresh.past, largest, True)

@@ -29,6 +29,7 @@ class IntegerState:
         u, v: population -> int32 (batch, n).
         past: population or Input -> its values in the steps before, as many as the longest delay, (steps, batch, n).
         largest: Input -> largest absolute value so far: it says how large currents may be.
+        resumed: whether currents may have come from anywhere, so that nothing is known of them.
     """
 
     step: int
@@ -36,6 +37,7 @@ class IntegerState:
     v: dict[str, Tensor]
     past: dict[str, Tensor]
     largest: dict[str, int]
+    resumed: bool = False
 
 
 class _Incoming(NamedTuple):
@@ -108,7 +110,8 @@ class TorchIntegers:
             for group in self._groups:
                 for name in group:
                     x = self._from_outside(name, group, signals, state.step, steps, batch, arithmetic[name].dtype)
-                    u, v, wrap = state.u[name], state.v[name], arithmetic[name].wrap
+                    u, v = state.u[name], state.v[name]
+                    wrap = Wrap.ONCE if state.resumed else arithmetic[name].wrap
                     running[name] = Running(self.neurons[name], x, u, v, wrap, name in keep_v)
                 self._run(group, running, signals, steps, arithmetic)
         for name, run in running.items():

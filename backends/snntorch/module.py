@@ -171,18 +171,28 @@ class SpikingNetwork(nn.Module):
             if isinstance(step, Source):
                 values[step.name] = inputs[step.name]
                 continue
-            total = None
-            for source, delay in sources:
-                value = state.previous[source] if delay else values[source]
-                total = value if total is None else total + value
-            if total is None:
-                total = self._silence(step, sources, batch, state)
+            total = self.arriving(step, sources, values, state, batch)
             values[step.name] = self.mapped(step, module, total, state)
         for name in self._delayed:
             state.previous[name] = values[name]
         return values
 
-    def _silence(self, step: Any, sources: Any, batch: int | None, state: StreamState) -> Tensor:
+    def arriving(
+        self,
+        step: Any,
+        sources: list[tuple[str, int]],
+        values: Mapping[str, Tensor],
+        state: StreamState,
+        batch: int | None,
+    ) -> Tensor:
+        """The sum of what arrives at a node."""
+        total: Tensor | None = None
+        for source, delay in sources:
+            value = state.previous[source] if delay else values[source]
+            total = value if total is None else total + value
+        return self._silence(step, batch, state) if total is None else total
+
+    def _silence(self, step: Any, batch: int | None, state: StreamState) -> Tensor:
         """The input of a step into which no edge leads."""
         like = self.like
         if batch is None:
@@ -233,7 +243,8 @@ class SpikingNetwork(nn.Module):
         return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        shapes = {step.name: step.shape for step in self.program.of(Source)}
+        """What is given and what is drawn, from step 0 on, as the module's own tensors: (T, batch, *shape)."""
+        shapes = {step.name: step.shape for step in self.program.inputs}
         given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
         if set(given) != set(shapes) or not shapes:
             raise InputError(
@@ -251,6 +262,8 @@ class SpikingNetwork(nn.Module):
                     wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
                 )
         like = self.like
+        drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
+        given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 
     def let_go(self) -> None:

@@ -87,7 +87,7 @@ def _bias_target(program: Program, step: Connection) -> str | None:
 
 def _in_a_row(program: Program, edges: list[Edge], steps: list[Node]) -> list[Middle]:
     """The steps between Source and Sink, if each feeds the next one and no other."""
-    if len(program.of(Source)) != 1 or len(program.of(Sink)) != 1:
+    if len(program.inputs) != 1 or len(program.of(Source)) != 1 or len(program.of(Sink)) != 1:
         raise refusal("", None, "the graph has not one Input and one Output", way_out=_WAY_OUT)
     after: dict[str, str] = {}
     for edge in edges:

@@ -66,7 +66,8 @@ def compare(
     made = ready(network, dt, method, reset, timing)
     program = made.program
     given = signals(program, inputs, steps)
-    recordings, skipped = _run_all(made, parsed, given, reference, progress, backend_options)
+    asked = replace(given, values={source.name: given.values[source.name] for source in program.inputs})
+    recordings, skipped = _run_all(made, parsed, asked, reference, progress, backend_options)
     if len(recordings) < 2:
         raise OptionError(
             "nothing to compare: only the reference could run",

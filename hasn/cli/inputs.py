@@ -40,14 +40,12 @@ def given_inputs(
         FileError: the file is not there or holds no plain arrays.
         InputError: no such number of steps or samples, rate or seed.
     """
-    from hasn.program.model import Source
-
     if path is not None:
         values = read_inputs(path, program)
         return Given(values, steps, f"Input: {path}", {"kind": "file", "path": str(path)})
     _check(steps, rate, seed, batch)
     count = DEFAULT_STEPS if steps is None else steps
-    sources = program.of(Source)
+    sources = program.inputs
     if not sources:
         return Given(None, count, f"The graph has no Input; {count} steps", {"kind": "none", "steps": count})
     values = random_spikes({source.name: source.shape for source in sources}, count, rate, seed, batch)
@@ -84,10 +82,8 @@ def read_inputs(path: Path, program: Program) -> Any:
     Raises:
         FileError: there is no such file, or it holds no plain arrays.
     """
-    from hasn.program.model import Source
-
     arrays = arrays_in(path)
-    names = [source.name for source in program.of(Source)]
+    names = [source.name for source in program.inputs]
     if not isinstance(arrays, dict) or set(arrays) == set(names):
         return arrays
     return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays

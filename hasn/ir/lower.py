@@ -33,7 +33,7 @@ def lower(
         reset: ``"zero"`` (``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for the neurons
             whose own ``metadata["reset"]`` says nothing.
         timing: ``"synchronous"`` (only feedback edges and Delays take time) or ``"hardware"`` (every connection out of
-            an Input, a population or a Threshold takes one step, and that step is the feedback edge's own).
+            an Input, a drawn input, a population or a Threshold takes one step, and that is the feedback edge's own).
 
     Raises:
         GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
@@ -85,7 +85,8 @@ def _takes_a_step(flat: FlatGraph, edge: tuple[str, str]) -> bool:
     """Whether hardware carries this edge over its network: out of a population, and not merely read out."""
     source, target = edge
     node = flat.nodes[source]
-    valued = source in flat.inputs or isinstance(node, nir.Threshold) or neuron_kind(node) is not None
+    sends = isinstance(node, nir.Threshold) or neuron_kind(node) is not None or not kind_of(node).takes_edges
+    valued = source in flat.inputs or sends
     return valued and target not in flat.outputs
 
 

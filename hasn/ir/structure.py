@@ -11,7 +11,7 @@ import nir
 
 from hasn.errors import GraphError
 from hasn.finding import Finding, in_graph, raise_errors
-from hasn.nodes.lookup import is_known, kind_names
+from hasn.nodes.lookup import is_known, kind_names, kind_of
 
 Edge = tuple[str, str]
 
@@ -111,7 +111,14 @@ def _end_findings(graph: nir.NIRGraph, edge: Edge, top: bool) -> Iterator[Findin
                 f"edge {edge[0]!r} -> {edge[1]!r}: {error.message}",
                 error.way_out or "",
             )
-    if top and isinstance(graph.nodes.get(edge[1]), nir.Input):
+    target = graph.nodes.get(edge[1])
+    if target is not None and is_known(target) and not kind_of(target).takes_edges:
+        what, way = (
+            f"edge from {edge[0]!r} into a {kind_of(target).name}, which takes none",
+            "Point it at what follows.",
+        )
+        yield Finding("error", edge[1], "", what, way)
+    if top and isinstance(target, nir.Input):
         yield Finding(
             "error",
             edge[1],

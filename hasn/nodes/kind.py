@@ -89,11 +89,13 @@ class NodeKind(ABC):
         type: its class, by whose name files know it; a subclass of ``nir.NIRNode``, with the parameters as fields.
         parameters: what it has in numbers.
         elementwise: whether every parameter has one value for each element, so that a single value may be broadcast.
+        takes_edges: whether an edge may lead into it.
     """
 
     type: ClassVar[type[nir.NIRNode]]
     parameters: tuple[Parameter, ...] = ()
     elementwise: bool = False
+    takes_edges: bool = True
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hasn.program.drawn import Drawn, Gaussian, Poisson
 from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sparse
 from hasn.program.model import Condition, Connection, Edge, Neurons, Node, Program, Row, Sink, Source, Threshold, moves
 
@@ -72,7 +73,7 @@ def span(values: Any) -> str:
 def kind_of(node: Node) -> str:
     """The node in NIR's vocabulary, as far as the coefficients tell."""
     if isinstance(node, Source):
-        return "Input"
+        return "Input" if node.drawn is None else node.drawn.kind
     if isinstance(node, Sink):
         return "Output"
     if isinstance(node, Threshold):
@@ -115,7 +116,17 @@ def details_of(node: Node, dt: float) -> tuple[str, ...]:
         return (f"1 where x > {span(node.threshold)}",)
     if isinstance(node, Neurons):
         return _neuron_details(node)
+    if isinstance(node, Source) and node.drawn is not None:
+        return _drawn_details(node.drawn, dt)
     return ()
+
+
+def _drawn_details(drawn: Drawn, dt: float) -> tuple[str, ...]:
+    if isinstance(drawn, Poisson):
+        return (f"{span(drawn.mean / dt)} Hz, {span(drawn.weight)} an event", f"seed {drawn.seed}")
+    if isinstance(drawn, Gaussian):
+        return (f"mean {span(drawn.mean)}, std {span(drawn.std)}", f"seed {drawn.seed}")
+    return (f"seed {drawn.seed}",)
 
 
 def _delay_details(node: Connection, dt: float) -> tuple[str, ...]:

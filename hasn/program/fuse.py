@@ -144,33 +144,34 @@ def fuse(program: Program) -> Network:
 _KEPT = "_network"
 
 
+def stateless_loops(program: Program) -> set[str]:
+    """Sources of the delayed edges that close loops of stateless steps: they get a Relay of their own."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = [node.name for node in program.of(Connection)]
+    index = {name: i for i, name in enumerate(names)}
+    inner = [e for e in program.edges if e.source in index and e.target in index]
+    if not inner:
+        return set()
+    pairs = ([index[e.source] for e in inner], [index[e.target] for e in inner])
+    graph = coo_array((np.ones(len(inner)), pairs), shape=(len(names), len(names)))
+    part = connected_components(graph, directed=True, connection="strong")[1]
+    return {e.source for e in inner if e.delay > 0 and part[index[e.source]] == part[index[e.target]]}
+
+
 class _Fusion:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.nodes = program.by_name
         self.into = {name: program.edges_into(name) for name in self.nodes}
-        cut = self._stateless_loops()
+        cut = stateless_loops(program)
         self.populations: dict[str, Population] = {
             name: Relay(name, node.shape) if isinstance(node, Sink) or name in cut else node  # type: ignore[misc]
             for name, node in self.nodes.items()
             if not isinstance(node, Connection) or name in cut
         }
         self.known: dict[str, _Sum] = {}
-
-    def _stateless_loops(self) -> set[str]:
-        """Sources of the delayed edges that close loops of stateless steps: they get a Relay of their own."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        names = [node.name for node in self.program.of(Connection)]
-        index = {name: i for i, name in enumerate(names)}
-        inner = [e for e in self.program.edges if e.source in index and e.target in index]
-        if not inner:
-            return set()
-        pairs = ([index[e.source] for e in inner], [index[e.target] for e in inner])
-        graph = coo_array((np.ones(len(inner)), pairs), shape=(len(names), len(names)))
-        part = connected_components(graph, directed=True, connection="strong")[1]
-        return {e.source for e in inner if e.delay > 0 and part[index[e.source]] == part[index[e.target]]}
 
     def network(self) -> Network:
         projections: list[Projection] = []

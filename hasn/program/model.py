@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.program.drawn import Drawn
 from hasn.program.maps import LinearMap
 
 Shape = tuple[int, ...]
@@ -19,10 +20,17 @@ ONE: Floats = np.ones(())
 
 @dataclass(frozen=True)
 class Source:
-    """An Input of the graph: its value comes from outside, 0 before the start."""
+    """Where values come from: an Input of the graph, whose user gives them, or a drawn input. 0 before the start.
+
+    Attributes:
+        name: the node's name.
+        shape: without time and batch.
+        drawn: what is drawn, or None: values come from outside.
+    """
 
     name: str
     shape: Shape
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +261,16 @@ class Program:
     def of(self, *kinds: type) -> list[Any]:
         """The nodes of these kinds, in the order of evaluation."""
         return [node for node in self.nodes if isinstance(node, kinds)]
+
+    @property
+    def inputs(self) -> tuple[Source, ...]:
+        """The Sources whose values come from outside."""
+        return tuple(source for source in self.of(Source) if source.drawn is None)
+
+    def drawn_values(self, first: int, steps: int, batch: int) -> dict[str, Floats]:
+        """Drawn input -> its values of some steps, (steps, batch, *shape)."""
+        drawn = {source.name: source.drawn for source in self.of(Source) if source.drawn is not None}
+        return {name: what.values(first, steps, batch) for name, what in drawn.items()}
 
     def edges_into(self, name: str) -> list[Edge]:
         """Edges that end at a node."""

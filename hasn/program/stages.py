@@ -73,7 +73,7 @@ def cut(program: Program, stages: int | Sequence[str], balance: str = "parameter
     """
     if balance not in BALANCES:
         raise OptionError("no such balance", parameter="balance", got=repr(balance), wanted=" or ".join(BALANCES))
-    if not program.of(Source):
+    if not program.inputs:
         raise OptionError("a graph without an Input cannot be cut", parameter="stages", wanted="an Input")
     if isinstance(stages, str) or not isinstance(stages, int | Sequence) or isinstance(stages, bool):
         raise OptionError("no stages", parameter="stages", got=repr(stages), wanted="a number, or names of nodes")
@@ -219,7 +219,7 @@ def _made(program: Program, place: dict[str, int], count: int) -> tuple[Stage, .
     lonely = max((stage for stage in range(1, count) if not crossing[stage]), default=0)
     for stage in range(1, lonely + 1):
         crossing[stage] = crossing[stage] if clock in crossing[stage] else [clock, *crossing[stage]]
-    crossing[0] = [node.name for node in program.of(Source)]
+    crossing[0] = [node.name for node in program.inputs]
     crossing.append([node.name for node in program.of(Sink)])
     return tuple(_stage(program, place, stage, crossing[stage], crossing[stage + 1]) for stage in range(count))
 

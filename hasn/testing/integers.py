@@ -23,6 +23,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.testing.drawn import DRAWN
 from hasn.testing.reference import Array, Cell, Log, stacked, walk
 from hasn.testing.structure import Shape, Structure, structure
 
@@ -99,7 +100,8 @@ def interpret(
 
 def constants(found: Structure, dt: float) -> dict[str, Array]:
     """What arrives at each population in step 0 if no Input and no neuron sends anything: biases of connections."""
-    silence = {name: np.zeros((1, 1, *found.shapes[name])) for name in found.inputs}
+    drawn = [name for name, node in found.nodes.items() if isinstance(node, DRAWN)]
+    silence = {name: np.zeros((1, 1, *found.shapes[name])) for name in [*found.inputs, *drawn]}
     log: Log = {name: defaultdict(list) for name in found.nodes}
 
     def silent(name: str, shape: Shape) -> Cell:

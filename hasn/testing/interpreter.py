@@ -6,7 +6,6 @@ sparse projections. Both are whole Executables, so they also exercise the base c
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,22 @@ from numpy.typing import NDArray
 from hasn.executable import Executable, Raw
 from hasn.program.fuse import bias_vector
 from hasn.program.model import Connection, Neurons, Program, Threshold
+from hasn.program.past import lag, needed
 from hasn.program.simulate import Simulated
 from hasn.signals import Signals
+from hasn.state import Snapshot
 
 Array = NDArray[Any]
 
 
 class Interpreter(Executable):
-    """Keeps, for every node, all values that it has sent; ``now`` is step t."""
+    """Keeps, for every node, all values that it has sent since step ``first``; ``now`` is step t."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program, "float64")
         self.populations: dict[str, Simulated] = {}
         self.sent: dict[str, list[Array]] = {}
-        self.now = 0
+        self.now = self.first = 0
         self.samples = 0
 
     def advance(self, inputs: dict[str, Array]) -> None:
@@ -40,8 +41,9 @@ class Interpreter(Executable):
         raise NotImplementedError
 
     def delayed(self, name: str, steps: int) -> Array | float:
-        """What ``name`` sent some steps ago, flat (batch, elements); 0 before the start."""
-        return self.sent[name][self.now - steps].reshape(self.samples, -1) if self.now >= steps else 0.0
+        """What ``name`` sent some steps ago, flat (batch, elements); 0 before the start, and where nobody knows."""
+        at = self.now - steps - self.first
+        return self.sent[name][at].reshape(self.samples, -1) if at >= 0 else 0.0
 
     def evaluate(self, step: Any, total: Array, inputs: dict[str, Array]) -> Array:
         """The value (batch, *shape) of a Source, a population, a Threshold or a sum; ``total`` is what arrives."""
@@ -57,6 +59,8 @@ class Interpreter(Executable):
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         other = type(self)(self.program)
         other._start_stream(given.batch)
+        if given.start is not None:
+            other._load_state(given.start)
         frames: list[tuple[dict[str, Array], dict[str, Array], dict[str, Array]]] = []
         for t in range(given.steps):
             outputs = other._step({name: array[t] for name, array in given.values.items()})
@@ -64,10 +68,11 @@ class Interpreter(Executable):
             voltages = {name: other.populations[name].states["v"] for name in self.program.recorded_voltages}
             frames.append((outputs, spikes, voltages))
         done = [{name: np.stack([frame[k][name] for frame in frames]) for name in frames[0][k]} for k in range(3)]
-        return Raw(done[0], done[1] if "spikes" in record else {}, done[2] if "voltages" in record else {})
+        end = other._state() if given.keep else None
+        return Raw(done[0], done[1] if "spikes" in record else {}, done[2] if "voltages" in record else {}, end=end)
 
     def _start_stream(self, batch: int) -> None:
-        self.samples, self.now = batch, 0
+        self.samples, self.now, self.first = batch, 0, 0
         self.populations = {node.name: Simulated(node, (batch,)) for node in self.program.of(Neurons)}
         self.sent = {name: [] for name in {**self.program.by_name, **self.network.by_name}}
 
@@ -79,11 +84,39 @@ class Interpreter(Executable):
     def _end_stream(self) -> None:
         self.populations, self.sent = {}, {}
 
-    def _state(self) -> Any:
-        return copy.deepcopy((self.populations, self.sent, self.now))
+    def _state(self) -> Snapshot:
+        def ago(name: str, steps: int) -> Array:
+            silence = np.zeros((self.samples, *self.program.node(name).shape))
+            sent = self.delayed(name, steps)
+            return silence + (sent if isinstance(sent, float) else sent.reshape(silence.shape))
 
-    def _load_state(self, content: Any) -> None:
-        self.populations, self.sent, self.now = copy.deepcopy(content)
+        return Snapshot(
+            self.now,
+            {name: {state: x.copy() for state, x in p.states.items()} for name, p in self.populations.items()},
+            {name: p.left.copy() for name, p in self.populations.items() if p.spec.held is not None},
+            {name: np.stack([ago(name, age) for age in range(d, 0, -1)]) for name, d in self.memory.items()},
+        )
+
+    def _load_state(self, state: Snapshot) -> None:
+        for name, population in self.populations.items():
+            population.states = {key: np.array(x, dtype=float) for key, x in state.states[name].items()}
+            if name in state.held:
+                population.left = np.array(state.held[name])
+        self.first = max(0, state.step - self.window)
+        for step in range(self.first, state.step):
+            self.now, age = step, state.step - step
+            self.recall({name: past[-age] if age <= len(past) else 0.0 * past[0] for name, past in state.past.items()})
+        self.now = state.step
+
+    @property
+    def window(self) -> int:
+        """Steps of the past that are gone through when a state is loaded."""
+        return max(self.memory.values(), default=0)
+
+    def recall(self, known: dict[str, Array]) -> None:
+        """One step of the past: the values that a state holds."""
+        for name, values in self.sent.items():
+            values.append(np.asarray(known.get(name, np.zeros((self.samples, 1)))))
 
 
 class ProgramInterpreter(Interpreter):
@@ -92,12 +125,24 @@ class ProgramInterpreter(Interpreter):
     backend = "program"
 
     def advance(self, inputs: dict[str, Array]) -> None:
+        self.evaluated(lambda step, total: self.evaluate(step, total, inputs))
+
+    def recall(self, known: dict[str, Array]) -> None:
+        self.evaluated(lambda step, total: np.zeros((self.samples, *step.shape)), known)
+
+    @property
+    def window(self) -> int:
+        steps = needed(self.program, self.network.by_name)
+        return max((steps[name] + lag(self.program, name) for name in steps), default=0)
+
+    def evaluated(self, value_of: Any, known: dict[str, Array] | None = None) -> None:
+        """Every node's value: a map's is made anew, another's by ``value_of``, unless it is known."""
         for step in self.program.nodes:
             edges = self.program.edges_into(step.name)
             size = int(np.prod(self.program.node(edges[0].source).shape if edges else step.shape))
             total = np.zeros((self.samples, size)) + sum(self.delayed(e.source, e.delay) for e in edges)
-            value = self.connect(step, total) if isinstance(step, Connection) else self.evaluate(step, total, inputs)
-            self.sent[step.name].append(value)
+            value = self.connect(step, total) if isinstance(step, Connection) else value_of(step, total)
+            self.sent[step.name].append((known or {}).get(step.name, value))
 
     def connect(self, step: Connection, total: Array) -> Array:
         edges = self.program.edges_into(step.name)
@@ -105,7 +150,7 @@ class ProgramInterpreter(Interpreter):
         given.append(total)
         y = np.zeros((self.samples, int(np.prod(step.shape))))
         for late, matrix in step.map.parts(self.program.node(edges[0].source).shape) if edges else ():
-            y = y + (0.0 if late > self.now else (matrix @ given[self.now - late].T).T)
+            y = y + (0.0 if late > self.now - self.first else (matrix @ given[self.now - self.first - late].T).T)
         bias = bias_vector(step)
         y = y + (0.0 if bias is None else bias)
         if step.delay is not None:
@@ -113,7 +158,9 @@ class ProgramInterpreter(Interpreter):
             line = self.sent.setdefault(f"{step.name} (arriving)", [])
             line.append(y)
             steps = step.delay.reshape(-1)
-            past = [line[t][:, i] if t >= 0 else np.zeros(self.samples) for i, t in enumerate(self.now - steps)]
+            past = [
+                line[t][:, i] if t >= 0 else np.zeros(self.samples) for i, t in enumerate(self.now - self.first - steps)
+            ]
             y = np.stack(past, axis=1)
         return np.asarray(y).reshape(self.samples, *step.shape)
 

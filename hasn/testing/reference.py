@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
+from hasn.testing.drawn import DRAWN, DrawnInput
 from hasn.testing.layers import STATELESS, Synapses
 from hasn.testing.structure import Shape, Structure, is_neuron, structure
 from hasn.testing.suite import added
@@ -41,12 +42,20 @@ class Reference:
     scale: float = 0.0
 
 
-def run(graph: nir.NIRGraph, inputs: dict[str, Array], dt: float, method: str, reset: str, timing: str) -> Reference:
-    """Run a graph on inputs (T, batch, *shape), one array for each Input."""
+def run(
+    graph: nir.NIRGraph,
+    inputs: dict[str, Array],
+    dt: float,
+    method: str,
+    reset: str,
+    timing: str,
+    steps: int = 0,
+) -> Reference:
+    """Run a graph on inputs (T, batch, *shape), one array for each Input; ``steps``: T of a graph that has none."""
     found = structure(graph, timing)
     log: Log = {name: defaultdict(list) for name in found.nodes}
     scale = 0.0
-    steps, batch = next(iter(inputs.values())).shape[:2]
+    steps, batch = next(iter(inputs.values())).shape[:2] if inputs else (steps, 1)
 
     def neurons(name: str, shape: Shape) -> Cell:
         node = found.nodes[name]
@@ -84,7 +93,7 @@ def walk(
         steps, batch: T, and samples.
     """
     cells = {
-        name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(node, dt)
+        name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(name, node, dt)
         for name, node in found.nodes.items()
     }
     before: dict[str, Array] = {}
@@ -110,10 +119,12 @@ def stacked(log: Log, what: str) -> dict[str, Array]:
 # --- nodes: each is a function (x, log) -> y with its state inside
 
 
-def make_node(node: Any, dt: float) -> Cell:
+def make_node(name: str, node: Any, dt: float) -> Cell:
     """The behaviour of a node that is no population of neurons."""
     if isinstance(node, nir.Delay):
         return DelayLine(node.delay, dt)
+    if isinstance(node, DRAWN):
+        return DrawnInput(name, node, dt)
     if isinstance(node, SparseLinear):
         return Synapses(node)
     if isinstance(node, nir.Threshold):

@@ -11,7 +11,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
+from hasn.nodes import AdaptiveLIF, NoiseInput, PoissonInput, ResonateFire, SparseLinear
+from hasn.testing.drawn import DRAWN
 from hasn.testing.layers import STATELESS
 from hasn.testing.suite import added
 
@@ -96,7 +97,7 @@ def late_edges(
     """Edges that deliver the value of the step before: feedback, and on "hardware" whatever crosses the network."""
     hops: set[Pair] = set()
     if timing == "hardware":
-        fires = {name for name, node in nodes.items() if isinstance(node, nir.Threshold) or is_neuron(node)}
+        fires = {name for name, node in nodes.items() if isinstance(node, (nir.Threshold, *DRAWN)) or is_neuron(node)}
         hops = {(a, b) for a, b in edges if (a in inputs or a in fires) and b not in outputs}
     feedback: set[Pair] = set()
     done: set[str] = set()
@@ -142,7 +143,8 @@ def own_shape(node: Any) -> Shape | None:
         return (*node.weight.shape[:-2], node.weight.shape[-1])
     if isinstance(node, SparseLinear):
         return (node.shape[1],)
-    elementwise = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
+    elementwise: dict[Any, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
+    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
     if is_neuron(node):

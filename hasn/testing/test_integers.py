@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import nir
@@ -77,7 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cases and seeds for each backend that offers the precision."""
     if "trial" not in metafunc.fixturenames:
         return
-    streamed = metafunc.function is test_a_stream_equals_the_run
+    streamed = metafunc.function in (test_a_stream_equals_the_run, test_a_run_in_parts_is_the_run)
     counts = STREAMS if streamed else GRAPHS
     trials = [
         Trial(runner, name)
@@ -136,6 +137,23 @@ def test_a_stream_equals_the_run(trial: Trial) -> None:
         ended = feed(other, steps // 2, steps)
     found = {name: np.stack([frame[name] for frame in begun + ended]) for name in ended[0]}
     assert_bits("Output", found, expected(trial.name).outputs)
+
+
+def test_a_run_in_parts_is_the_run(trial: Trial) -> None:
+    """Each part from the end of the one before, in an executable of its own; a stock Lava process has no such start."""
+    inputs = graph_of(trial.name)[1]
+    steps = len(next(iter(inputs.values())))
+    parts, state = [], None
+    for first, last in pairwise(sorted({0, 1, min(3, steps), steps // 2, steps})):
+        with trial.compiled() as executable:
+            given = {name: x[first:last] for name, x in inputs.items()}
+            record = ("spikes", "voltages", "currents")
+            parts.append(executable.run(given, record=record, state=state, keep_state=True))
+            state = executable.state()
+    wanted = expected(trial.name)
+    for what, arrays in (("currents", wanted.u), ("voltages", wanted.v), ("spikes", wanted.spikes)):
+        whole = {name: np.concatenate([getattr(part, what)[name] for part in parts]) for name in arrays}
+        assert_bits(what, whole, arrays)
 
 
 def assert_bits(what: str, found: Mapping[str, NDArray[Any]], wanted: dict[str, NDArray[Any]]) -> None:

@@ -113,6 +113,7 @@ ORACLE = [
     "wiring",
     "readable",
     "suite",
+    "drawn",
 ]
 ORACLE = [f"hasn.testing.{name}" for name in ORACLE]
 ORACLE += [name for name in SOURCES if (name + ".").startswith("hasn.testing.cases.")]

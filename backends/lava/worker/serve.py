@@ -37,7 +37,8 @@ class Server:
         self.answers = answers
         self.inbox: queue.Queue[dict[str, Any]] = queue.Queue()
         self.lock = threading.Lock()
-        self.stream: Any = None
+        #: Live networks by their folder.
+        self.streams: dict[str, Any] = {}
         #: Lava's OS processes by pid. Replaced as a whole, never changed: another thread reads it.
         self.running: dict[int, Any] = {}
         self.handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -129,18 +130,16 @@ class Server:
         return {}
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._end({})
-        self.stream = self._launch(request)
+        self.streams[request["folder"]] = self._launch(request)
         return {}
 
     def _step(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._advance(self.stream, 1)
+        self._advance(self.streams[request["folder"]], 1)
         return {}
 
     def _end(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self.stream is not None:
-            host, self.stream = self.stream, None
-            self._stop(host)
+        for folder in [request["folder"]] if "folder" in request else list(self.streams):
+            self._stop(self.streams.pop(folder))
         return {}
 
 

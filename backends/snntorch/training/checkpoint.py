@@ -16,7 +16,7 @@ from hasn.backends.snntorch.training.learnable import learnable
 from hasn.errors import FileError, GraphError, OptionError
 from hasn.ir.structure import flatten
 from hasn.ir.whole import whole_file
-from hasn.program.model import Neurons, Program
+from hasn.program.model import Connection, Neurons, Program
 
 if TYPE_CHECKING:
     import nir
@@ -35,9 +35,10 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> 
     digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
     flat = flatten(graph)
     lowered = {step.name: step for step in program.of(Neurons)}
+    mapped = {step.name for step in program.of(Connection)}
     for name in sorted(flat.nodes):
         node = flat.nodes[name]
-        trained = _TRAINED.union(*(learnable(node, kind) for kind in learn))
+        trained = (_TRAINED if name in mapped else set()).union(*(learnable(node, kind) for kind in learn))
         digest.update(f"\n{name} {type(node).__name__}".encode())
         if name in lowered:  # what metadata or an option says of it
             held = lowered[name].held

@@ -15,7 +15,7 @@ from hasn.errors import OptionError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
-from hasn.program.model import Edge, Program, Sink, Source
+from hasn.program.model import Edge, Program, Sink
 from hasn.program.operations import spike_fan_out
 
 if TYPE_CHECKING:
@@ -147,4 +147,4 @@ def _watched(program: Program) -> Program:
 
 def shapes_of(program: Program) -> dict[str, tuple[int, ...]]:
     """Input -> its shape."""
-    return {source.name: source.shape for source in program.of(Source)}
+    return {source.name: source.shape for source in program.inputs}

@@ -84,7 +84,7 @@ class Part:
     def values(self) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
         """{node: {NIR parameter: its present value}} of all that this stage trains."""
         found: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
-        for name in self.stage.names:
+        for name in (step.name for step in self.stage.program.of(Connection)):
             trained = [parameter for parameter in _TRAINED if hasattr(self._nodes[name], parameter)]
             if trained:
                 module = self.module.node(name)

@@ -26,7 +26,7 @@ from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.program.fuse import Network, fuse
 from hasn.program.integers.lower import refuse_structure, to_integers
-from hasn.program.model import Floats, Neurons, Program, Threshold
+from hasn.program.model import Floats, Neurons, Program, Source, Threshold
 from hasn.signals import signals
 
 #: How often scales are halved where the integers still wrap or clip, though the floats did not.
@@ -96,6 +96,13 @@ def quantise(
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     network = fuse(program)
     refuse_structure(network)
+    for source in program.of(Source):
+        if source.drawn is not None:
+            raise UnsupportedError(
+                f"a {source.drawn.kind} draws on the host, and its scale is not known to the chip",
+                node=source.name,
+                way_out="Put an Input in its place and give it what it drew (hasn.lower(graph).drawn_values).",
+            )
     given = signals(program, calibrate)
     scales = input_scales(given, chip, input_bits)
     task = _Task(program, network, dict(flatten(with_types(graph)).nodes), scales, options, headroom)

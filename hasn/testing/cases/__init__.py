@@ -20,6 +20,7 @@ def __getattr__(name: str) -> Any:
 @cache
 def _every() -> dict[str, Case]:
     """Late: a plug-in's cases are made with modules of this package."""
+    from hasn.testing.cases.drawn import DRAWN
     from hasn.testing.cases.loops import LOOPS
     from hasn.testing.cases.neurons import NEURONS
     from hasn.testing.cases.paths import PATHS
@@ -28,4 +29,4 @@ def _every() -> dict[str, Case]:
     from hasn.testing.cases.values import VALUES
     from hasn.testing.suite import added
 
-    return {**PRIMITIVES, **NEURONS, **SPARSE, **PATHS, **LOOPS, **VALUES, **added().cases}
+    return {**PRIMITIVES, **NEURONS, **SPARSE, **PATHS, **LOOPS, **DRAWN, **VALUES, **added().cases}

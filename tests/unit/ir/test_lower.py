@@ -39,11 +39,11 @@ def test_unknown_options_list_what_there_is(option: str, value: str, wanted: str
 
 @pytest.mark.parametrize("kind", [nir.NIRGraph, *(kind.type for kind in kinds().values())])
 def test_the_conformance_cases_hold_every_primitive(kind: type[nir.NIRNode]) -> None:
-    def kinds(graph: nir.NIRGraph) -> set[type]:
-        inner = [kinds(node) for node in graph.nodes.values() if isinstance(node, nir.NIRGraph)]
+    def types(graph: nir.NIRGraph) -> set[type]:
+        inner = [types(node) for node in graph.nodes.values() if isinstance(node, nir.NIRGraph)]
         return {type(node) for node in graph.nodes.values()}.union(*inner)
 
-    assert sum(kind in kinds(case.graph()) for case in CASES.values()) >= 2
+    assert sum(kind in types(case.graph()) for case in CASES.values()) >= 2
 
 
 def test_resets_become_a_jump() -> None:

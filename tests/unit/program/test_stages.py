@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import hasn
 from hasn.errors import OptionError
 from hasn.ir.lower import lower
+from hasn.nodes import PoissonInput
 from hasn.program.model import Program
 from hasn.program.stages import Stage, cut
 from hasn.signals import signals
@@ -233,3 +234,15 @@ def test_a_graph_without_an_input_is_refused() -> None:
     alone = graph({"lif": Draw(0).lif(3), "out": out(3)}, "lif > out", dt=DT)
     with pytest.raises(OptionError, match="a graph without an Input cannot be cut"):
         cut(lower(alone), 1)
+
+
+def test_a_drawn_input_stays_in_the_first_stage_and_nobody_is_asked_for_it() -> None:
+    d = Draw(4)
+    trains = PoissonInput(np.full(6, 400.0), np.full(6, 0.5), 3)
+    nodes = {"in": inp(6), "w1": d.linear(5, 6), "one": d.lif(5), "w2": d.linear(4, 5), "trains": trains,
+             "past": d.linear(4, 6), "two": d.lif(4), "out": out(4)}  # fmt: skip
+    program = lower(graph(nodes, "in > w1 > one > w2 > two > out", "trains > past > two", dt=DT))
+    stages = cut(program, ["two"])
+    assert (stages[0].incoming, set(stages[0].outgoing)) == (("in",), {"w2", "past"})
+    whole = assert_whole(program, stages, {"in": spikes((6,), 30, 2)}, interpreted)
+    assert whole.spikes["two"].any()

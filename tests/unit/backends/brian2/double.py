@@ -15,7 +15,11 @@ import numpy as np
 from hasn.backends.brian2.code import PEAK
 from hasn.backends.brian2.monitors import Recorded
 from hasn.backends.brian2.plan import size
+from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
+from hasn.program.fuse import has_spikes
 from hasn.program.model import Source
+from hasn.program.past import History
+from hasn.state import Snapshot
 
 #: What abstract code may use.
 WORDS = {
@@ -46,7 +50,8 @@ class Live:
         # Line: age first, then (sample, neuron).
         self.lines = {n: np.zeros((old + 1, copies, self.lengths[n]), plan.dtype) for n, old in plan.lines.items()}
         self.due: dict[tuple[int, int], list[Any]] = defaultdict(list)
-        self.fresh = self.state()
+        self.fresh = {name: {k: v.copy() for k, v in values.items()} for name, values in self.values_of.items()}
+        self.history = History({}, {}, copies)
 
     def _tiled(self, value: Any) -> Any:
         return np.tile(np.asarray(value, self.plan.dtype), self.copies)
@@ -64,6 +69,12 @@ class Live:
             for name in here:
                 self._reset(name)
         self.t += 1
+        self.history.push({name: self._sent(name, feed) for name in self.history.names})
+
+    def _sent(self, name: str, feed: Any) -> Any:
+        if isinstance(self.populations[name], Source):
+            return np.reshape(feed[name], (self.copies, *self.populations[name].shape))
+        return self.spikes(name) if has_spikes(self.populations[name]) else self.values(name)
 
     def _update(self, name: str, feed: dict[str, Any]) -> None:
         code, kept = self.plan.codes[name], self.values_of[name]
@@ -89,12 +100,16 @@ class Live:
         else:
             sent = self.fired[source].reshape(self.copies, -1)
             sent = sent * self.values_of[source][code.value].reshape(sent.shape) if code.value else sent * 1.0
-        for pre, post, w, steps in zip(link.pre, link.post, link.weights, link.steps, strict=True):
-            if np.any(sent[:, pre]):
-                self.due[i, self.t + int(steps)].append((post, np.asarray(w, self.plan.dtype) * sent[:, pre]))
+        self._send(i, link, sent, self.t, self.t)
         summed = self.values_of[link.target]["summed"].reshape(self.copies, -1)
         for post, amounts in self.due.pop((i, self.t), []):
             summed[:, post] += amounts.astype(self.plan.dtype)
+
+    def _send(self, i: int, link: Any, sent: Any, now: int, first: int) -> None:
+        """Note what is to be delivered, from step ``first`` on."""
+        for pre, post, w, steps in zip(link.pre, link.post, link.weights, link.steps, strict=True):
+            if np.any(sent[:, pre]) and now + steps >= first:
+                self.due[i, now + int(steps)].append((post, np.asarray(w, self.plan.dtype) * sent[:, pre]))
 
     def _reset(self, name: str) -> None:
         code, where, kept = self.plan.codes[name], self.fired[name], self.values_of[name]
@@ -106,9 +121,9 @@ class Live:
 
     # --- what Live gives
 
-    def run(self, feed: Any, steps: int) -> Recorded:
-        """All steps, from the initial state."""
-        self.load(self.fresh)
+    def run(self, feed: Any, steps: int, start: Any = None, kept: Any = None) -> Recorded:
+        """All steps."""
+        self.resume(start, kept)
         wanted = self.wanted
         spikes: dict[str, Any] = {name: [] for name in wanted.spikes}
         states: dict[tuple[str, str], Any] = {key: [] for key in wanted.states}
@@ -122,6 +137,7 @@ class Live:
             {name: np.array(rows) for name, rows in spikes.items()},
             {key: np.array(rows) for key, rows in states.items()},
             self.peaks(),
+            None if kept is None else self.snapshot(kept),
         )
 
     def step(self, inputs: Any) -> None:
@@ -143,18 +159,31 @@ class Live:
         """The largest, where there is one."""
         return {name: float(np.max(kept[PEAK])) for name, kept in self.values_of.items() if PEAK in kept}
 
-    def state(self) -> dict[str, Any]:
-        """A copy."""
-        return {
-            "t": self.t,
-            "values": {name: {k: v.copy() for k, v in kept.items()} for name, kept in self.values_of.items()},
-            "lines": {name: line.copy() for name, line in self.lines.items()},
-            "due": {key: list(events) for key, events in self.due.items()},
-        }
+    def snapshot(self, kept: Kept) -> Snapshot:
+        """The state in every backend's form."""
+        return snapshot(
+            self.plan, lambda name, v: self.values_of[name][v], kept, self.t, self.history.past(), self.copies
+        )
 
-    def load(self, state: Any) -> None:
-        """A copy put back."""
-        self.t = state["t"]
-        self.values_of = {name: {k: v.copy() for k, v in kept.items()} for name, kept in state["values"].items()}
-        self.lines = {name: line.copy() for name, line in state["lines"].items()}
-        self.due = defaultdict(list, {key: list(events) for key, events in state["due"].items()})
+    def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
+        """Stand there."""
+        self.t = 0 if at is None else at.step
+        self.values_of = {name: {k: v.copy() for k, v in values.items()} for name, values in self.fresh.items()}
+        for array in self.lines.values():
+            array[...] = 0
+        self.due.clear()
+        shapes = {name: self.populations[name].shape for name in (kept or Kept()).memory}
+        self.history = History((kept or Kept()).memory, shapes, self.copies, None if at is None else at.past)
+        if at is None:
+            return
+        for name, variable, value in variables(self.plan, at, self.copies):
+            self.values_of[name][variable] = value.astype(self.plan.dtype)
+        for name, array in self.lines.items():
+            shape = (self.copies, len(array), self.lengths[name])
+            array[...] = line(self.plan, name, at).reshape(shape).transpose(1, 0, 2)
+        for i, link in enumerate(self.plan.links):
+            steps = list(fired(self.plan, link, at))
+            for ago, events in zip(range(len(steps), 0, -1), steps, strict=True):
+                sent = np.zeros(self.copies * self.lengths[link.source])
+                sent[events] = 1.0
+                self._send(i, link, sent.reshape(self.copies, -1), at.step - ago, at.step)

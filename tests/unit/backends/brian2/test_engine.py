@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from hasn.backends.brian2.monitors import Recorded, Wanted, wanted
 from hasn.backends.brian2.plan import samples_at_once
 from hasn.errors import OptionError, UnsupportedError
 from hasn.signals import Signals
+from hasn.state import Snapshot
 from tests.unit.backends.brian2.formulas import DT
 from tests.unit.backends.brian2.networks import loop
 from tests.unit.backends.brian2.test_plan import plan_of
@@ -32,12 +34,16 @@ class Stand:
         self.copies, self.what = copies, what
         self.made.append((copies, what))
 
-    def run(self, feed: Any, steps: int) -> Recorded:
+    def resume(self, at: Any, kept: Any) -> None:
+        assert at is None
+
+    def run(self, feed: Any, steps: int, start: Any = None, kept: Any = None) -> Recorded:
         x = feed["in"].reshape(steps, self.copies, -1)
         numbers = np.repeat(x[:, :, :1], 4, axis=2)
         peak = float(x.max())
         states = dict.fromkeys(self.what.states, numbers)
-        return Recorded(dict.fromkeys(self.what.spikes, numbers > 0), states, {"p": peak})
+        end = None if kept is None else start
+        return Recorded(dict.fromkeys(self.what.spikes, numbers > 0), states, {"p": peak}, end)
 
 
 @pytest.fixture
@@ -112,6 +118,24 @@ def test_auto_compiles_where_a_run_is_long_and_cython_works(monkeypatch: pytest.
     assert (error.value.parameter, error.value.got) == ("target", "'cython'")
     monkeypatch.setattr(preferences, "cython_works", lambda: True)
     assert engine_of(target="cython")._target(1) == "cython"
+
+
+def test_each_part_starts_from_its_own_samples_and_the_ends_are_joined(made: list[Any]) -> None:
+    """Five samples, two at a time: the last part is filled up, and what filled it is taken off again."""
+    v = np.arange(15.0).reshape(5, 3)
+    past = np.arange(20.0).reshape(2, 5, 2)
+    start = Snapshot(7, {"fast": {"v": v}}, {"fast": v.astype(np.int64)}, {"in": past})
+    one = engine_of(2 * (PLAN.synapses + PLAN.line_elements))
+    end = one.run(replace(given(5), start=start, keep=True), STATES).end
+    assert made == [(2, STATES)]
+    assert end is not None
+    assert end.step == 7
+    np.testing.assert_array_equal(end.states["fast"]["v"], v)
+    np.testing.assert_array_equal(end.held["fast"], v)
+    np.testing.assert_array_equal(end.past["in"], past)
+    with pytest.raises(UnsupportedError, match="initial state") as error:
+        engine_of(target="cpp_standalone").run(replace(given(1), keep=True), STATES)
+    assert error.value.parameter == "target"
 
 
 def test_a_stream_is_one_network(made: list[Any]) -> None:

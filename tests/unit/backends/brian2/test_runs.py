@@ -70,7 +70,7 @@ def test_steps_are_the_run():
         np.testing.assert_array_equal([made.step(x[t])[name] for t in range(T)], whole.outputs[name])
 
 
-def test_a_state_continues_exactly_in_another_executable():
+def test_a_state_continues_in_another_executable():
     x = inputs(batch=2)
     made, other = compiled(), compiled()
     whole = made.run(x)

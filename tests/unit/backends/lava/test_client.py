@@ -257,29 +257,53 @@ def test_a_stream_s_state_is_a_copy_and_of_its_own_network(workers: Workers) -> 
     for frame in x[:12]:
         made.step(frame)
     state = made.state()
-    frozen = {name: array.copy() for name, array in state.content.items()}
+    frozen = {name: kept["v"].copy() for name, kept in state.states.items()}
     expected = [made.step(frame).output for frame in x[12:]]
     assert np.sum(expected) > 5
     for name, array in frozen.items():
-        np.testing.assert_array_equal(state.content[name], array)
-    assert frozen["clock"] == 12
+        np.testing.assert_array_equal(state.states[name]["v"], array)
+    assert state.step == 12
     made.load_state(state)
     np.testing.assert_array_equal([made.step(frame).output for frame in x[12:]], expected)
     other.step(x[0])
-    with pytest.raises(InputError, match="of another network or backend"):
+    with pytest.raises(InputError, match="of another network"):
         other.load_state(state)
-    with pytest.raises(InputError, match="another network"):
-        other._stream.load(state.content)
+
+
+def test_a_run_from_a_state_leaves_a_running_stream_alone(workers: Workers) -> None:
+    """Both live in one worker."""
+    x = some_spikes(30, 2)
+    made = compiled()
+    whole = made.run(x).output
+    made.run(x[:12], keep_state=True)
+    state = made.state()
+    begun = [made.step(frame).output for frame in x[12:20]]
+    np.testing.assert_array_equal(made.run(x[12:], state=state).output, whole[12:])
+    assert len(workers[0].server.streams) == 1
+    ended = [made.step(frame).output for frame in x[20:]]
+    np.testing.assert_array_equal([*begun, *ended], whole[12:])
+    assert whole[12:].sum() > 5
+    made.reset()
+    assert workers[0].server.streams == {}
+    assert list(workers[0].folder.glob("stream-*")) == []
+
+
+@pytest.mark.usefixtures("workers")
+def test_integers_start_at_their_initial_state_alone() -> None:
+    made = compiled(chip(), precision="loihi")
+    with pytest.raises(UnsupportedError, match="initial state alone") as error:
+        made.run(np.ones((3, 1)), keep_state=True)
+    assert error.value.parameter == "keep_state"
 
 
 def test_the_end_of_a_stream_stops_it_and_removes_its_files(workers: Workers) -> None:
     made = compiled()
     made.step(some_spikes(1, None)[0])
     (folder,) = workers[0].folder.glob("stream-*")
-    assert workers[0].server.stream is not None
+    assert list(workers[0].server.streams) == [str(folder)]
     assert len(double.RUNNING) == 1
     made.reset()
-    assert workers[0].server.stream is None
+    assert workers[0].server.streams == {}
     assert double.RUNNING == []
     assert not folder.exists()
     made.step(some_spikes(1, None)[0])

@@ -89,17 +89,18 @@ def test_a_run_goes_in_pieces_of_half_a_second_with_a_word_after_each(
     assert server.stopped == ["host"]
 
 
-def test_a_new_stream_ends_the_old_one() -> None:
+def test_streams_live_beside_each_other_and_end_one_by_one_or_all_together() -> None:
     server = Paced(lambda n: 0.0)
     assert server._end({}) == {}
-    assert server._start({}) == {}
-    assert server._step({}) == {}
+    for folder in "ab":
+        assert server._start({"folder": folder}) == {}
+    assert server._step({"folder": "b"}) == {}
     assert server.pieces == [1]
-    assert server._start({}) == {}
-    assert server.stopped == ["host"]
-    assert server._end({}) == {}
-    assert server.stopped == ["host", "host"]
-    assert server.stream is None
+    assert server._end({"folder": "a"}) == {}
+    assert (server.stopped, list(server.streams)) == (["host"], ["b"])
+    assert server._start({"folder": "c"}) == {}
+    assert server._end({"op": "end"}) == {}
+    assert (server.stopped, server.streams) == (["host"] * 3, {})
 
 
 class Runtime:
@@ -179,7 +180,7 @@ def test_it_answers_one_request_after_the_other(served: SimpleNamespace) -> None
     error = served.read()["error"].splitlines()
     assert "a Lava process (pid" in error[0]
     assert error[1].startswith("Traceback")
-    assert "AttributeError" in error[-1]
+    assert "KeyError" in error[-1]
     served.write(pack({"op": "end"}))
     assert served.read() == {"done": {}}
     ((folder, running, report),) = served.watched

@@ -48,8 +48,12 @@ def test_a_loaded_state_continues_bit_for_bit_in_another_executable():
         for executable in (first, second):
             executable.load_state(state)
             np.testing.assert_array_equal([executable.step(frame).output for frame in x[13:]], expected)
-            for name, array in executable.state().content.items():
-                np.testing.assert_array_equal(array, after.content[name])
+            again = executable.state()
+            for name, states in after.states.items():
+                for key, array in states.items():
+                    np.testing.assert_array_equal(again.states[name][key], array)
+            for name, array in after.past.items():
+                np.testing.assert_array_equal(again.past[name], array)
 
 
 def test_a_stream_without_batch_axis_and_with_real_numbers():

@@ -120,5 +120,5 @@ def test_a_source_is_remembered_for_its_longest_delay() -> None:
     executable = compiled(graph)
     executable.reset()
     executable.step(np.ones((2, 3)))
-    past = executable._state()["past"]
-    assert {name: array.shape for name, array in past.items()} == {"in": (0, 2, 3), "a": (4, 2, 3)}
+    past = executable.state().past
+    assert {name: array.shape for name, array in past.items()} == {"a": (4, 2, 3)}
