@@ -129,7 +129,7 @@ class Recording:
         """Read what :meth:`save` wrote; see :func:`hasn.recordings.npz.load_npz`."""
         from hasn.recordings.npz import load_npz
 
-        return load_npz(path, mapped=mapped)
+        return cls(**load_npz(path, mapped=mapped))
 
     def to_nir(self, form: Literal["gridded", "event"] = "gridded") -> nir.NIRGraphData:
         """The recording as NIR data; see :func:`hasn.recordings.nir_data.to_nir_data`."""
@@ -149,7 +149,7 @@ class Recording:
         """The recording that NIR data holds; see :func:`hasn.recordings.nir_data.from_nir_data`."""
         from hasn.recordings.nir_data import from_nir_data
 
-        return from_nir_data(data, dt=dt, shapes=shapes, batched=batched)
+        return cls(**from_nir_data(data, dt=dt, shapes=shapes, batched=batched))
 
     def to_neo(self) -> Any:
         """The recording as a ``neo.Block``; see :func:`hasn.recordings.neo.to_neo`."""

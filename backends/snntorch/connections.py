@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling, Sparse, floating
 from hasn.program.model import Connection
 
@@ -110,8 +110,6 @@ def _filled(module: Any, spec: Dense | Convolution) -> nn.Module:
 
 
 def _sparse(spec: Sparse, dtype: torch.dtype) -> nn.Module:
-    from hasn.backends.snntorch.synapses import Synapses
-
     return Synapses(spec, dtype)
 
 
@@ -128,65 +126,3 @@ def connection_module(step: Connection, dtype: torch.dtype = torch.float64) -> n
     """The torch module of a Connection's linear map, weights in ``dtype``; its delay is the network's business."""
     linear: LinearMap = step.map
     return Reshape(step.shape) if isinstance(linear, Identity) else _MODULES[type(linear)](linear, dtype)
-
-
-class Line:
-    """Values under way at a connection; one for each run.
-
-    Args:
-        length: past values that the next step may need.
-        past: values of the steps before, newest first.
-    """
-
-    def __init__(self, length: int, past: list[Tensor] | None = None) -> None:
-        self.length = length
-        self.past: list[Tensor] = list(past or [])
-
-    def take(self, x: Tensor) -> None:
-        """This step's value."""
-        self.past.insert(0, x)
-        del self.past[self.length + 1 :]
-
-    def with_past(self, past: list[Tensor]) -> Self:
-        """A line like this one with other values under way."""
-        new = copy.copy(self)
-        new.past = list(past)
-        return new
-
-
-class DelayLine(Line):
-    """``y[t] = x[t - steps]`` for each element, 0 before the start; one for each run.
-
-    Learned delays are whole numbers forwards. Backwards, dy[t]/d(steps) is taken as the slope of x around t - steps,
-    ``(x[t - steps - 1] - x[t - steps + 1]) / 2``, and ``x[t - 1] - x[t]`` where steps is 0 (Shrestha and Orchard,
-    SLAYER, NeurIPS 2018, section 3.2: the gradient by a delay is that of the delayed signal by time, negative).
-
-    Args:
-        steps: whole numbers of steps, of the shape of x without its batch.
-        past: values under way, newest first.
-        learned: the same numbers as a floating tensor that takes gradients; ``steps`` is not read then.
-    """
-
-    def __init__(self, steps: Any, past: list[Tensor] | None = None, learned: Tensor | None = None) -> None:
-        self.learned = learned
-        self.steps = torch.as_tensor(steps) if learned is None else learned.detach().round().long().cpu()
-        self.distinct = sorted(set(self.steps.reshape(-1).tolist()))
-        super().__init__(int(self.distinct[-1]) + (learned is not None), past)
-
-    def push(self, x: Tensor) -> Tensor:
-        """Take this step's value, give what is due."""
-        self.take(x)
-        return self.due(lambda n: self.past[n] if n < len(self.past) else torch.zeros_like(x), x)
-
-    def due(self, ago: Callable[[int], Tensor], like: Tensor) -> Tensor:
-        """What is due, if ``ago(n)`` is the value of n steps before."""
-        due, slope = torch.zeros_like(like), torch.zeros_like(like)
-        for n in self.distinct:
-            chosen = (self.steps == n).to(like.device)
-            due = torch.where(chosen, ago(n), due)
-            if self.learned is not None:
-                rise = (ago(n + 1) - ago(n - 1)) / 2 if n else ago(1) - ago(0)
-                slope = torch.where(chosen, rise.detach(), slope)
-        if self.learned is None:
-            return due
-        return due + (self.learned - self.learned.detach()).to(like) * slope

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from hasn.backends.snntorch.connections import BlockLinear, DelayLine, Pool, Reshape, Scale
+from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
 from hasn.backends.snntorch.engine_order import groups, last_reads
 from hasn.backends.snntorch.engine_time import delayed, shifted
+from hasn.backends.snntorch.lines import DelayLine
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hasn.backends.snntorch.connections import DelayLine
+from hasn.backends.snntorch.lines import DelayLine
 
 
 def shifted(previous: Tensor, value: Tensor) -> Tensor:

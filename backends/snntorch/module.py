@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.chunks import by_chunks
-from hasn.backends.snntorch.connections import DelayLine, Line, connection_module
+from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
+from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.scan_coefficients import hooks
@@ -45,7 +46,7 @@ class SpikingNetwork(nn.Module):
     Attributes:
         nodes: the steps with parameters or equations, by node name ("." becomes "__").
         delays: Delay node -> its steps as a floating tensor, where they are learned
-            (:class:`hasn.backends.snntorch.connections.DelayLine`).
+            (:class:`hasn.backends.snntorch.lines.DelayLine`).
 
     Args:
         program: the network.

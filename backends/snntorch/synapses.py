@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from hasn.backends.snntorch.connections import Line
+from hasn.backends.snntorch.lines import Line
 from hasn.program.maps import Sparse
 
 #: Share of a matrix from which on a dense product is quicker (measured on a CPU, 1 to 1,000 rows at a time) ...

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hasn.errors import BackendUnavailable
-from hasn.recording import Array, Recording
+
+if TYPE_CHECKING:
+    from hasn.recording import Array, Recording
 
 
 def to_neo(recording: Recording) -> Any:

@@ -8,15 +8,19 @@ rounds down (0.3 / 0.1 gives 2); here the nearest step is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
 from hasn.counts import Counts
 from hasn.errors import InputError, OptionError
-from hasn.recording import Array, Recording
 
+if TYPE_CHECKING:
+    from hasn.recording import Recording
+
+Array = NDArray[Any]
 Shape = tuple[int, ...]
 _NAMES = {"outputs": "output", "spikes": "spikes", "voltages": "v", "currents": "u"}
 
@@ -71,8 +75,8 @@ def _events(grid: Array, dt: float) -> nir.EventData:
 
 def from_nir_data(
     data: nir.NIRGraphData, *, dt: float | None = None, shapes: Mapping[str, Shape] | None = None, batched: bool = True
-) -> Recording:
-    """The recording that NIR data holds.
+) -> dict[str, Any]:
+    """What the Recording that NIR data holds is made of.
 
     Args:
         data: spikes ("spikes"), membrane potentials ("v"), currents ("u") and outputs ("output") by node.
@@ -102,9 +106,8 @@ def from_nir_data(
             groups[group_of[name]][node] = array if batched else array[:, 0]
     spikes = {node: array.astype(bool) for node, array in groups["spikes"].items()}
     counts = Counts({node: int(array.sum()) for node, array in spikes.items()})
-    return Recording(
-        groups["outputs"], spikes, groups["voltages"], found, {}, counts, batched=batched, currents=groups["currents"]
-    )
+    arrays = {"outputs": groups["outputs"], "spikes": spikes, "voltages": groups["voltages"]}
+    return {**arrays, "currents": groups["currents"], "dt": found, "shifts": {}, "counts": counts, "batched": batched}
 
 
 def _steps_of(data: nir.NIRGraphData, dt: float | None) -> float:

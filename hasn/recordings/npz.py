@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from hasn.counts import Counts, Operations
 from hasn.errors import FileError
 from hasn.ir.whole import whole_file
-from hasn.recording import Recording
 from hasn.recordings.events import Events, SpikeTrains
 from hasn.recordings.spool import mapped as mapped_arrays
+
+if TYPE_CHECKING:
+    from hasn.recording import Recording
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
 _FORMAT = 2
@@ -63,8 +65,8 @@ def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
     return np.array(json.dumps(meta))
 
 
-def load_npz(path: str | Path, *, mapped: bool = False) -> Recording:
-    """Read what :func:`save_npz` wrote, or a run that was recorded to a file.
+def load_npz(path: str | Path, *, mapped: bool = False) -> dict[str, Any]:
+    """What a Recording is made of, as :func:`save_npz` wrote it, or a run that was recorded to a file.
 
     Args:
         path: of the file.
@@ -90,7 +92,7 @@ def load_npz(path: str | Path, *, mapped: bool = False) -> Recording:
         raise FileError(f"not a recording, or a damaged one ({error})", parameter=str(place)) from error
 
 
-def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Recording:
+def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> dict[str, Any]:
     if meta["format"] > _FORMAT:
         raise FileError(
             "written by a newer hasn",
@@ -111,23 +113,23 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> Rec
         for group, nodes in extra["neurons"].items()
     }
     trains: Any = _trains(groups[_EVENTS], extra, neurons.get("spikes", {}))
-    return Recording(
-        outputs=groups["outputs"],
-        spikes=trains or groups["spikes"],
-        voltages=groups["voltages"],
-        currents=groups["currents"],
-        dt=float(meta["dt"]),
-        shifts=meta["shifts"],
-        counts=_counts(meta["counts"]),
-        backend=meta["backend"],
-        precision=meta["precision"],
-        seconds=float(meta["seconds"]),
-        batched=bool(meta["batched"]),
-        more={group: groups[group] for group in extra["more"]},
-        every=int(extra["every"]),
-        length=int(extra["length"]),
-        neurons=neurons,
-    )
+    return {
+        "outputs": groups["outputs"],
+        "spikes": trains or groups["spikes"],
+        "voltages": groups["voltages"],
+        "currents": groups["currents"],
+        "dt": float(meta["dt"]),
+        "shifts": meta["shifts"],
+        "counts": _counts(meta["counts"]),
+        "backend": meta["backend"],
+        "precision": meta["precision"],
+        "seconds": float(meta["seconds"]),
+        "batched": bool(meta["batched"]),
+        "more": {group: groups[group] for group in extra["more"]},
+        "every": int(extra["every"]),
+        "length": int(extra["length"]),
+        "neurons": neurons,
+    }
 
 
 def _trains(events: dict[str, Any], meta: dict[str, Any], chosen: dict[str, Any]) -> SpikeTrains:

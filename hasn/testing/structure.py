@@ -144,7 +144,8 @@ def own_shape(node: Any) -> Shape | None:
     if isinstance(node, SparseLinear):
         return (node.shape[1],)
     elementwise: dict[Any, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
-    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
+    for kind, parameter in ((PoissonInput, "rate"), (NoiseInput, "mean")):
+        elementwise[kind] = parameter
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
     if is_neuron(node):

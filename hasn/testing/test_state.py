@@ -24,7 +24,13 @@ from hasn.testing.runners import INTERPRETERS
 from hasn.testing.test_stream import FOR_LAVA, STREAMED
 
 #: What a state holds: each way in which values can be under way, and each neuron that remembers more.
-FEW = (*FOR_LAVA, "sparse_with_delays-subtract-batch", "held_neurons_in_a_loop", "AdaptiveLIF-exact-subtract", "ResonateFire-euler-zero-batch")
+FEW = (
+    *FOR_LAVA,
+    "sparse_with_delays-subtract-batch",
+    "held_neurons_in_a_loop",
+    "AdaptiveLIF-exact-subtract",
+    "ResonateFire-euler-zero-batch",
+)
 
 CUT = tuple(name for name in STREAMED if CASES[name].steps >= 10)
 

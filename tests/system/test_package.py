@@ -162,7 +162,7 @@ def test_without_simulators_the_core_works_and_the_command_is_named(installed: P
         hasn.save(nir.NIRGraph(nodes, [("input", "lif"), ("lif", "output")]), "net.nir")
         graph = hasn.load("net.nir", dt=1e-3)
         assert hasn.check(graph) == []
-        assert len(hasn.lower(graph).steps) == 3
+        assert len(hasn.lower(graph).nodes) == 3
         found = hasn.list_backends()
         for name in ("snntorch", "brian2"):
             assert not found[name].available

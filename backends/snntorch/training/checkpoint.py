@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = "hasn training 3"
 #: Trained by every training, so not what a graph is known by.
-_TRAINED = {"weight", "bias", "scale"}
+_TRAINED = {"weight", "bias", "scale", "data"}
 
 
 def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:

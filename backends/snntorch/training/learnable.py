@@ -7,7 +7,7 @@ time constant to enhance learning of spiking neural networks, ICCV 2021, whose 1
 
 A threshold stays above its reset value: ``v_threshold = v_reset + softplus(w)``; that of a Threshold node is free.
 A delay is ``dt * round(100 w)`` with w >= 0, whole steps at any time, and its gradient passes the rounding
-(:class:`hasn.backends.snntorch.connections.DelayLine`). By the 100 it moves 100 times as fast as weights do under Adam,
+(:class:`hasn.backends.snntorch.lines.DelayLine`). By the 100 it moves 100 times as fast as weights do under Adam,
 the ratio of learning rates in Hammouamri et al., Learning delays in spiking neural networks using dilated convolutions
 with learnable spacings, ICLR 2024.
 The coefficients come out of tau and the threshold by :mod:`hasn.program.discretise` itself, in float64, so the graph

@@ -152,7 +152,7 @@ def test_a_window_of_steps_at_their_times_with_the_spikes_of_each_backend_above(
 
 def test_a_threshold_above_all_voltages_is_within_the_axis() -> None:
     found = comparison()
-    theta = float(found.program.step("n2").threshold[3])  # type: ignore[union-attr]
+    theta = float(found.program.node("n2").threshold[3])  # type: ignore[union-attr]
     recordings = {"n2": np.zeros((20, 2, 5))}
     spikes = {"n2": np.zeros((20, 2, 5), dtype=bool)}
     figure = trace_figure(by_hand({"a": spikes}, {"a": recordings}), Trace("n2", 3, 1))
