@@ -143,8 +143,13 @@ def own_shape(node: Any) -> Shape | None:
         return (*node.weight.shape[:-2], node.weight.shape[-1])
     if isinstance(node, SparseLinear):
         return (node.shape[1],)
-    elementwise: dict[Any, str] = {nir.Scale: "scale", nir.Threshold: "threshold", nir.Delay: "delay"}
-    elementwise |= {PoissonInput: "rate", NoiseInput: "mean"}
+    elementwise: dict[Any, str] = {
+        nir.Scale: "scale",
+        nir.Threshold: "threshold",
+        nir.Delay: "delay",
+        PoissonInput: "rate",
+        NoiseInput: "mean",
+    }
     if type(node) in elementwise:
         return tuple(getattr(node, elementwise[type(node)]).shape)
     if is_neuron(node):
