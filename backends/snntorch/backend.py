@@ -52,7 +52,7 @@ class SnnTorchBackend(Backend):
         dtype: Any = None,
         surrogate: str | Any = _SURROGATE,
         engine: str = _ENGINE,
-        checkpoint: int | None = None,
+        recompute: int | None = None,
         matmul: str = _MATMUL,
         **options: Any,
     ) -> SnnTorchExecutable | SnnTorchIntegers:
@@ -68,8 +68,8 @@ class SnnTorchBackend(Backend):
                 "triangular", "straight_through_estimator", ...) or a function such a name returns.
             engine: "fused": node by node over all steps, with C kernels where they were built; "steps": the step loop.
                 The module's ``engine`` can be set afterwards, too.
-            checkpoint: K: training keeps the states at every K-th step only, and computes the others again on the way
-                back: less memory, more time, the same gradients. ``module.checkpoint`` can be set, too.
+            recompute: K: training keeps the states at every K-th step only, and computes the others again on the way
+                back: less memory, more time, the same gradients. ``module.recompute`` can be set, too.
             matmul: how dense connections multiply float32 numbers: "float32", torch's product; "split-bf16", in two
                 bfloat16 parts, near float32's accuracy and faster where the processor has bf16 units; "bf16", in one,
                 faster still, and spikes change. ``module.matmul`` can be set, too.
@@ -81,17 +81,17 @@ class SnnTorchBackend(Backend):
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
         if precision == "loihi":
-            _refuse_floats(dtype, surrogate, engine, checkpoint, matmul)
+            _refuse_floats(dtype, surrogate, engine, recompute, matmul)
             from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
 
             return SnnTorchIntegers(program, device)
         from hasn.backends.snntorch.executable import SnnTorchExecutable
 
         floats = precision if dtype is None else dtype_name(dtype)
-        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, checkpoint, matmul)
+        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, recompute, matmul)
 
 
-def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any, matmul: Any) -> None:
+def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, recompute: Any, matmul: Any) -> None:
     """Refuse options that integers would ignore.
 
     Raises:
@@ -101,7 +101,7 @@ def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, checkpoint: Any, mat
         ("dtype", dtype, dtype is not None),
         ("surrogate", surrogate, surrogate != _SURROGATE),
         ("engine", engine, engine != _ENGINE),
-        ("checkpoint", checkpoint, checkpoint is not None),
+        ("recompute", recompute, recompute is not None),
         ("matmul", matmul, matmul != _MATMUL),
     ):
         if is_given:

@@ -53,13 +53,13 @@ class SnnTorchExecutable(Executable):
         device: Any,
         surrogate: Any,
         engine: Any,
-        checkpoint: int | None = None,
+        recompute: int | None = None,
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
         self._graph = graph
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
-        self.module = SpikingNetwork(program, gradient, engine=engine, checkpoint=checkpoint, dtype=dtype)
+        self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]

@@ -53,7 +53,7 @@ class SpikingNetwork(nn.Module):
         spike_grad: the surrogate.
         population: what makes a population's module; default: :class:`Population`.
         engine: see :attr:`engine`.
-        checkpoint: see :attr:`checkpoint`.
+        recompute: see :attr:`recompute`.
         dtype: of the connections' weights as they are made; ``.to(dtype)`` is still needed for the rest.
     """
 
@@ -63,13 +63,13 @@ class SpikingNetwork(nn.Module):
         spike_grad: Surrogate,
         population: Callable[[Neurons, Surrogate], Population] = Population,
         engine: Engine = "steps",
-        checkpoint: int | None = None,
+        recompute: int | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         self.program = program
         self.engine = engine
-        self.checkpoint = checkpoint
+        self.recompute = recompute
         self.matmul = "float32"
         # A network without parameters has a device and a dtype all the same.
         self.register_buffer("_some", torch.zeros((), dtype=torch.float64), persistent=False)
@@ -98,17 +98,17 @@ class SpikingNetwork(nn.Module):
         self._engine: Engine = engine
 
     @property
-    def checkpoint(self) -> int | None:
+    def recompute(self) -> int | None:
         """K: with gradients, keep the states at every K-th step only and compute the insides again on the way back;
         None: keep everything. See :mod:`hasn.backends.snntorch.chunks`. May be set.
         """
-        return self._checkpoint
+        return self._recompute
 
-    @checkpoint.setter
-    def checkpoint(self, every: int | None) -> None:
+    @recompute.setter
+    def recompute(self, every: int | None) -> None:
         if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise OptionError("no such number", parameter="checkpoint", got=repr(every), wanted="an integer >= 1")
-        self._checkpoint = every
+            raise OptionError("no such number", parameter="recompute", got=repr(every), wanted="an integer >= 1")
+        self._recompute = every
 
     @property
     def matmul(self) -> Matmul:
@@ -229,8 +229,8 @@ class SpikingNetwork(nn.Module):
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
         sinks = [step.name for step in self.program.of(Sink)]
-        if self.checkpoint is not None and torch.is_grad_enabled():
-            values, _ = by_chunks(self, inputs, self.checkpoint, sinks)
+        if self.recompute is not None and torch.is_grad_enabled():
+            values, _ = by_chunks(self, inputs, self.recompute, sinks)
         elif self.engine == "fused":
             values = Pass(self, state, steps, batch, sinks).run(inputs).values
         else:

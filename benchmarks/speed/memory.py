@@ -1,6 +1,6 @@
 """Memory of a training step of 784-1000-1000-10, batch 128, 25 steps: MiB above what is there before it.
 
-Each in a fresh process (:mod:`benchmarks.speed.peak` says what is counted), in turns. hasn also with ``checkpoint=K``,
+Each in a fresh process (:mod:`benchmarks.speed.peak` says what is counted), in turns. hasn also with ``recompute=K``,
 which keeps the states at every K-th step only and computes the others again on the way back; what that costs in time is
 measured here too, in turns in one process.
 """
@@ -29,7 +29,7 @@ SIZES, BATCH, STEPS, RATE = (784, 1000, 1000, 10), 128, 25, 0.2
 FEW_SIZES, FEW_BATCH, FEW_STEPS = (100, 256, 128, 10), 64, 25
 #: Steps of a chunk. Three chunks: the last is not computed again, so two thirds of the forward pass are.
 EVERY = 9
-HASN_LESS = f"hasn, checkpoint={EVERY}"
+HASN_LESS = f"hasn, recompute={EVERY}"
 #: Fresh processes of each: peaks repeat within a few per cent.
 TURNS = 3
 TARGETS = (Target(HASN, LOOP, "at most", 1.0), Target(HASN_LESS, LOOP, "at most", 0.5), Target(HASN, JELLY, "at most"))
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 def run(settings: Settings) -> Result:
     """Measure it."""
     sizes, batch, steps = (FEW_SIZES, FEW_BATCH, FEW_STEPS) if settings.quick else (SIZES, BATCH, STEPS)
-    setting = {"sizes": sizes, "batch": batch, "steps": steps, "rate": RATE, "checkpoint": EVERY}
+    setting = {"sizes": sizes, "batch": batch, "steps": steps, "rate": RATE, "recompute": EVERY}
     title = f"Peak memory of a training step, {'-'.join(map(str, sizes))}, batch {batch}, T = {steps}"
     result = Result("memory", title, "MiB", setting)
     if not CLEAR.exists():
@@ -74,11 +74,11 @@ def _jobs(settings: Settings, result: Result) -> dict[str, dict[str, Any]]:
         result.missing[JELLY] = settings.missing[tool]
     jobs[HASN] = {"tool": "hasn", "options": {}}
     try:
-        hasn.compiled(dense((2, 2)), checkpoint=EVERY)
+        hasn.compiled(dense((2, 2)), recompute=EVERY)
     except HasnError as error:
         result.missing[HASN_LESS] = str(error)
     else:
-        jobs[HASN_LESS] = {"tool": "hasn", "options": {"checkpoint": EVERY}}
+        jobs[HASN_LESS] = {"tool": "hasn", "options": {"recompute": EVERY}}
     return jobs
 
 
@@ -114,7 +114,7 @@ def _compared_and_timed(result: Result, spikes_of: dict[str, str], settings: Set
     if JELLY in spikes_of:
         field.add_tools(JELLY)
     if HASN_LESS in spikes_of:
-        field.add_hasn(HASN_LESS, checkpoint=EVERY)
+        field.add_hasn(HASN_LESS, recompute=EVERY)
         times = interleaved({name: work(field.rows[name], x) for name in (HASN, HASN_LESS)}, settings)
         result.more["seconds"] = times
         result.hold_against([TIME], times)
@@ -123,5 +123,5 @@ def _compared_and_timed(result: Result, spikes_of: dict[str, str], settings: Set
         differ = (int(spikes_of[one.name], 16) ^ ours).bit_count()
         wrong = one.wrong
         if one.name == HASN_LESS and differ:  # the same sums, but for what is kept: not a bit may differ
-            wrong = wrong or f"{differ} spikes differ from hasn's without checkpoint"
+            wrong = wrong or f"{differ} spikes differ from hasn's without recompute"
         result.agreements.append(replace(one, differ=differ, wrong=wrong))

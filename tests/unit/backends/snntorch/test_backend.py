@@ -53,7 +53,7 @@ def test_no_version_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -
         ({"dtype": "float64"}, "dtype"),
         ({"surrogate": "sigmoid"}, "surrogate"),
         ({"engine": "steps"}, "engine"),
-        ({"checkpoint": 4}, "checkpoint"),
+        ({"recompute": 4}, "recompute"),
         ({"matmul": "bf16"}, "matmul"),
     ],
 )
@@ -66,7 +66,7 @@ def test_integers_refuse_what_they_would_ignore(options: dict[str, Any], paramet
 
 
 def test_defaults_are_no_options_to_refuse() -> None:
-    options = {"surrogate": "atan", "engine": "fused", "matmul": "float32", "checkpoint": None, "dtype": None}
+    options = {"surrogate": "atan", "engine": "fused", "matmul": "float32", "recompute": None, "dtype": None}
     assert hasn.compile(random_chip_graph(0), "snntorch", precision="loihi", **options)
 
 
@@ -89,10 +89,10 @@ def test_another_dtype_is_refused(dtype: Any) -> None:
 
 def test_options_reach_the_module() -> None:
     plain = hasn.compile(small_net(), "snntorch", dt=DT).module
-    assert (plain.engine, plain.checkpoint, plain.matmul) == ("fused", None, "float32")
-    options = {"engine": "steps", "checkpoint": 5, "matmul": "split-bf16", "precision": "float32"}
+    assert (plain.engine, plain.recompute, plain.matmul) == ("fused", None, "float32")
+    options = {"engine": "steps", "recompute": 5, "matmul": "split-bf16", "precision": "float32"}
     module = hasn.compile(small_net(), "snntorch", dt=DT, **options).module
-    assert (module.engine, module.checkpoint, module.matmul) == ("steps", 5, "split-bf16")
+    assert (module.engine, module.recompute, module.matmul) == ("steps", 5, "split-bf16")
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,12 @@ def net() -> nir.NIRGraph:
 
 
 @pytest.mark.parametrize("engine", ["fused", "steps"])
-@pytest.mark.parametrize("checkpoint", [None, 7])
-def test_the_module_draws_what_the_reference_does(engine: str, checkpoint: int | None) -> None:
+@pytest.mark.parametrize("recompute", [None, 7])
+def test_the_module_draws_what_the_reference_does(engine: str, recompute: int | None) -> None:
     x = spikes((3,), 30, batch=2)
     wanted = reference.run(net(), {"input": x}, DT, "euler", "zero", "synchronous").outputs["output"]
     without = reference.run(net(), {"input": x[:, :1]}, DT, "euler", "zero", "synchronous").outputs["output"]
-    executable = hasn.compile(net(), "snntorch", engine=engine, checkpoint=checkpoint)
+    executable = hasn.compile(net(), "snntorch", engine=engine, recompute=recompute)
     for _ in range(2):  # a second call draws the same
         np.testing.assert_array_equal(executable.module(torch.as_tensor(x)).detach().numpy(), wanted)
     np.testing.assert_array_equal(wanted[:, :1], without)

@@ -124,12 +124,12 @@ def test_a_cycles_gradient_costs_no_more_for_every_step() -> None:
 
 @pytest.mark.parametrize("engine", ["steps", "fused"])
 @pytest.mark.parametrize("name", ["readout, reset by subtraction", "recurrent", "delays", "shared"])
-def test_checkpoint_keeps_less_and_gives_the_same_gradients(name: str, engine: str) -> None:
+def test_recompute_keeps_less_and_gives_the_same_gradients(name: str, engine: str) -> None:
     x = given(name, steps=64)  # chunks of 9 leave one of a step
     kept: dict[Any, int] = {}
     found = {}
     for every in (None, 9):
-        executable = compiled(name, engine, precision="float32", checkpoint=every)
+        executable = compiled(name, engine, precision="float32", recompute=every)
         sizes: dict[int, int] = {}
 
         def pack(tensor: Any, sizes: dict[int, int] = sizes) -> Any:
@@ -145,10 +145,10 @@ def test_checkpoint_keeps_less_and_gives_the_same_gradients(name: str, engine: s
     assert_close(found[9], found[None], 1e-5)  # sums over 8 chunks in place of one over all steps
 
 
-def test_checkpoint_wants_a_number_of_steps() -> None:
+def test_recompute_wants_a_number_of_steps() -> None:
     for every in (0, -3, 2.5, True):
-        with pytest.raises(OptionError, match=r"checkpoint: no such number.*an integer >= 1"):
-            compiled("recurrent", "fused", checkpoint=every)
+        with pytest.raises(OptionError, match=r"recompute: no such number.*an integer >= 1"):
+            compiled("recurrent", "fused", recompute=every)
 
 
 @pytest.mark.parametrize("surrogate", SLOPES)

@@ -76,7 +76,7 @@ def test_a_checkpoint_is_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> 
     name = "hasn.backends.snntorch.module.by_chunks"
     by_chunks = executables.SpikingNetwork.forward.__globals__["by_chunks"]
     monkeypatch.setattr(name, lambda *a: (calls.append(a[2]), by_chunks(*a))[1])
-    executable, x = compiled("two states", "fused", checkpoint=4), given("two states")
+    executable, x = compiled("two states", "fused", recompute=4), given("two states")
     expected = compiled("two states", "steps").module(x)
     with torch.no_grad():
         assert torch.equal(executable.module(x), expected)

@@ -160,7 +160,7 @@ def trained(matmul: str, **options: Any) -> tuple[Any, list[Any]]:
 
 
 @pytest.mark.usefixtures("_kernels")
-@pytest.mark.parametrize("options", [{}, {"engine": "steps"}, {"checkpoint": 7}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"engine": "steps"}, {"recompute": 7}], ids=str)
 def test_split_products_train_as_float32_does_and_plain_ones_do_not(options: dict[str, Any]) -> None:
     y, gradients = trained("float32", **options)
     assert 0.05 < y.mean() < 0.95

@@ -74,7 +74,7 @@ def test_in_float32_to_one_part_in_a_hundred_thousand(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_in_chunks_they_go_through_the_states_between(name: str, loops: list[Any]) -> None:
     x = given(name, steps=9, dtype=torch.float64)
-    whole, chunks = (compiled(name, "fused", checkpoint=every) for every in (None, 3))
+    whole, chunks = (compiled(name, "fused", recompute=every) for every in (None, 3))
     assert_close(gradients(chunks, x), gradients(whole, x), 1e-10)
     assert not loops
 

@@ -101,7 +101,7 @@ def test_gradients_are_the_step_loops(kind: str, reset: str, surrogate: str, loo
 @pytest.mark.parametrize("name", ["moving thresholds", "held"])
 def test_in_chunks_they_go_through_the_states_between(name: str, loops: list[Any]) -> None:
     x = given(name, steps=17, dtype=torch.float64)
-    whole, chunks = (compiled(name, "fused", checkpoint=every) for every in (None, 5))
+    whole, chunks = (compiled(name, "fused", recompute=every) for every in (None, 5))
     assert_close(gradients(chunks, x), gradients(whole, x), 1e-12)
     assert not loops
 

@@ -186,8 +186,8 @@ def _in_dense_nodes(net: nir.NIRGraph) -> nir.NIRGraph:
 def test_recomputing_gives_the_same_gradients() -> None:
     net, x = CASES["sparse_loop"].graph(), torch.tensor(spikes((6,), 40, 2))
     grads = []
-    for checkpoint in (None, 7):
-        executable = hasn.compile(net, dt=DT, checkpoint=checkpoint)
+    for recompute in (None, 7):
+        executable = hasn.compile(net, dt=DT, recompute=recompute)
         executable.module(x).sum().backward()
         grads.append(executable.module.node("rec").weight.grad)
     assert float(grads[0].abs().max()) > 0
