@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 import hasn
 from hasn.backends.snntorch import synapses
-from hasn.backends.snntorch.connections import Line
+from hasn.backends.snntorch.lines import Line
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.nodes import SparseLinear
 from hasn.program.maps import Sparse
