@@ -260,6 +260,10 @@ def test_what_does_not_fit_is_said_and_refused() -> None:
         nothing = (0,) * program.states
         with pytest.raises(ValueError, match="no program of rows that fits"):
             rows_forward(RowScan(0, 1, 1, program), 1, 1, RowStates(nothing, nothing), 1)
+    longer = replace(largest)
+    longer.__dict__["encoded"] = largest.encoded + bytes(4)  # a number too many
+    with pytest.raises(ValueError, match="no program of rows that fits"):
+        rows_forward(RowScan(0, 1, 1, longer), 1, 1, RowStates((0,) * 8, (0,) * 8), 1)
     with pytest.raises(ValueError, match="other states than it has"):
         rows_forward(RowScan(0, 1, 1, largest), 1, 1, RowStates((0,), (0,)), 1)
 
