@@ -22,7 +22,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Stored:
-    """A map that is a sparse matrix."""
+    """Some of the synapses of a Sparse map: those of one delay."""
 
     entries: Any
 
@@ -90,16 +90,18 @@ def _(of: Dense, events: Bools) -> Bools:
 
 
 @fan_out.register
-def _(of: Sparse, shape: Shape) -> Integers:
-    return np.bincount(of.indices, minlength=of.inputs)  # what is stored is a synapse, whatever its weight
+def _(of: Sparse | Stored, shape: Shape) -> Integers:
+    matrix = of.matrix(shape)
+    return np.bincount(matrix.indices, minlength=matrix.shape[1])  # what is stored is a synapse, whatever its weight
 
 
 @reached.register
-def _(of: Sparse, events: Bools) -> Bools:
+def _(of: Sparse | Stored, events: Bools) -> Bools:
     from scipy.sparse import csr_array
 
-    ones = np.ones(of.indices.size, dtype=np.float32)  # sums of up to 2^24 of them are exact
-    pattern = csr_array((ones, of.indices, of.indptr), shape=(of.outputs, of.inputs))
+    matrix = of.matrix(events.shape[1:])
+    ones = np.ones(matrix.nnz, dtype=np.float32)  # sums of up to 2^24 of them are exact
+    pattern = csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
     found: Bools = (pattern @ events.reshape(len(events), -1).T.astype(np.float32)).T > 0
     return found
 

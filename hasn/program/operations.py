@@ -2,7 +2,8 @@
 
 A *route* leads from a node that sends (an Input, a population, a Threshold, or a connection that others build on) to a
 connection, over edges, Delays and Flattens, which only pass on; or straight from one population to another, a synapse
-of weight 1 for each neuron. A route's synapses are the weights that are not 0, convolutions and pools unrolled.
+of weight 1 for each neuron. A route's synapses are the weights that are not 0 (of a SparseLinear all that are
+stored), convolutions and pools unrolled.
 
 An *event* is a spike, or an Input's value that is not 0. A *synaptic operation* is one event at one synapse (Merolla et
 al., A million spiking-neuron integrated circuit with a scalable communication network and interface, Science 345,

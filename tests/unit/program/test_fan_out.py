@@ -76,14 +76,14 @@ def test_events_reach_what_torch_says(name: str) -> None:
     assert 0 < found.mean() < 1
 
 
-def test_a_map_of_another_kind_answers_from_its_matrix() -> None:
-    """A weight of 0 that is stored reaches nothing."""
+def test_synapses_that_are_stored_answer_from_their_matrix() -> None:
+    """One of weight 0 is a synapse, too."""
     from scipy.sparse import csr_array
 
     entries = csr_array(([2.0, 0.0, -1.0, 3.0], ([0, 0, 1, 2], [0, 1, 0, 2])), shape=(3, 4))
-    assert fan_out(Stored(entries), (4,)).tolist() == [2, 0, 1, 0]
+    assert fan_out(Stored(entries), (4,)).tolist() == [2, 1, 1, 0]
     events = np.eye(4, dtype=bool)
-    assert reached(Stored(entries), events).astype(int).tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert reached(Stored(entries), events).astype(int).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
 def test_the_large_convolution_is_counted_and_not_unrolled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hasn.counts import counts_of
 from hasn.ir.lower import lower
 from hasn.program.cycles import cycles
-from hasn.program.maps import Identity
+from hasn.program.maps import Identity, Sparse
 from hasn.program.model import Connection, Neurons, Program, Sink
 from hasn.testing.cases import CASES
 from hasn.testing.interpreter import ProgramInterpreter
@@ -37,11 +37,12 @@ def origin(program: Program, name: str) -> Any:
     return program.node(name)
 
 
-def stored(matrix: Any) -> Any:
-    """How many synapses that are not 0 lead from each element to each result: several may join the same two."""
+def stored(matrix: Any, explicit: bool) -> Any:
+    """How many synapses lead from each element to each result: several may join the same two. Those of weight 0 count
+    where the pattern is explicit."""
     found = np.zeros(matrix.shape, dtype=int)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    np.add.at(found, (rows, matrix.indices), matrix.data != 0)
+    np.add.at(found, (rows, matrix.indices), explicit | (matrix.data != 0))
     return found
 
 
@@ -60,7 +61,7 @@ class Walk:
         self.took: dict[str, list[Any]] = {node.name: [] for node in program.nodes}
         self.operations: dict[str, int] = {}
         self.synapses = {
-            node.name: [(steps, stored(matrix)) for steps, matrix in by_delay(node)]
+            node.name: [(steps, stored(matrix, isinstance(node.map, Sparse))) for steps, matrix in by_delay(node)]
             for node in program.of(Connection)
             if not passes(node)
         }
@@ -117,6 +118,7 @@ def test_a_case_is_counted_as_a_plain_walk_counts_it(name: str) -> None:
     if case.batch is not None:
         given = {key: value[:, 0] for key, value in given.items()}
     recording = executable.run(given if given else None, steps=case.steps)
+    given |= {key: value[:, 0] for key, value in program.drawn_values(0, case.steps, 1).items()}
     sent = {key: np.asarray(value).reshape(case.steps, -1) != 0 for key, value in {**given, **recording.spikes}.items()}
     with_batch = [{key: value[:, np.newaxis] for key, value in group.items()} for group in (given, recording.spikes)]
     found = counts_of(program, *with_batch, case.steps, 1)

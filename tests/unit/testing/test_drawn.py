@@ -344,9 +344,10 @@ def test_names_lie_anywhere_in_the_alphabet_and_edges_are_single() -> None:
 @pytest.mark.parametrize(
     ("choices", "shape", "kind", "after"),
     [
-        ((0, 0, 0, 0), (2,), "Linear", (3,)),
+        ((0, 0, 0, 0, 0), (2,), "Linear", (3,)),
         ((0, 1, 1, 1), (4, 2), "Affine", (4, 1)),
-        ((0, 2, 2, 0), (2,), "Linear", (5,)),
+        ((0, 2, 0, 2, 0), (2,), "Linear", (5,)),
+        ((0, 2, 2, 1, 2, 1), (2,), "SparseLinear", (5,)),
         ((1,), (2, 3), "Scale", (2, 3)),
         ((2, 0), (2, 3), "Delay", (2, 3)),
         ((2, 1), (2, 3), "Delay", (2, 3)),
@@ -383,8 +384,8 @@ def test_values_of_stateless_nodes_lie_in_their_ranges() -> None:
     assert set(np.rint(_wiring(0).delay((50,)).delay / graphs.DT)) == {2}
     assert set(np.rint(_wiring(1).delay((500,)).delay / graphs.DT)) == {0, 1, 2, 3, 4}
     for choice, mean in ((0, 0.25), (1, 0.0), (2, -0.1)):
-        assert _wiring(choice, 0).matrix(40, (60,)).weight.mean() == pytest.approx(mean, abs=0.03)
-    _ends(_wiring(0, 1).matrix(2000, (2,)).bias, -0.1, 0.4)
+        assert _wiring(0, choice, 0).matrix(40, (60,)).weight.mean() == pytest.approx(mean, abs=0.03)
+    _ends(_wiring(0, 0, 1).matrix(2000, (2,)).bias, -0.1, 0.4)
 
 
 @pytest.mark.parametrize(
@@ -426,10 +427,10 @@ def _joined(source: tuple[int, ...], target: tuple[int, ...], *choices: int) -> 
     ("source", "target", "choices", "kinds"),
     [
         ((3,), (3,), (1,), ["Output"]),
-        ((3,), (3,), (0, 0, 0, 0, 0), ["Linear", "Output"]),
-        ((3,), (3,), (0, 2, 0, 0, 0, 0, 0), ["Delay", "Linear", "Output"]),
-        ((3,), (4,), (0, 0, 1, 0), ["Affine", "Output"]),
-        ((2, 3), (4,), (0, 0, 0, 0, 0), ["Flatten", "Linear", "Output"]),
+        ((3,), (3,), (0, 0, 0, 0, 0, 0), ["Linear", "Output"]),
+        ((3,), (3,), (0, 2, 0, 0, 0, 0, 0, 0), ["Delay", "Linear", "Output"]),
+        ((3,), (4,), (0, 0, 0, 1, 0), ["Affine", "Output"]),
+        ((2, 3), (4,), (0, 0, 0, 0, 0, 0), ["Flatten", "Linear", "Output"]),
         ((2, 3), (2, 3), (0, 0, 0, 0, 0), ["Linear", "Output"]),
         ((4,), (2, 3), (0,), []),
         ((4,), (2, 3), (2, 0, 0), []),

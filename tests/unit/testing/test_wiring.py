@@ -64,7 +64,7 @@ def test_a_population_in_a_graph_of_its_own_or_two() -> None:
 
 
 def test_a_nested_population_may_feed_itself_and_have_a_path_behind_it() -> None:
-    made = _wiring(0, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    made = _wiring(0, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
     made.inputs(1)
     made.population()
     assert made.left() == []  # type: ignore[attr-defined]
