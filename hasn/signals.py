@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,13 @@ def signals(
     Raises:
         InputError: an Input without data or data without an Input; wrong shape; NaN or infinite values; no step.
     """
-    found = _given(program, inputs, steps, time, first)
-    drawn = program.drawn_values(origin + first, found.steps, found.batch)
-    return replace(found, values={**found.values, **drawn}, first=origin + first)
+    found = _given(program, inputs, steps, time, first, origin + first)
+    if program.drawn:
+        found.values.update(program.drawn_values(origin + first, found.steps, found.batch))
+    return found
 
 
-def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int) -> Signals:
+def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int, number: int) -> Signals:
     shapes = {source.name: source.shape for source in program.inputs}
     given = _by_name(inputs, shapes)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1):
@@ -72,12 +73,12 @@ def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: 
                 parameter="steps",
                 way_out="Pass steps=... to run.",
             )
-        return Signals({}, int(steps or 1), 1, False)
+        return Signals({}, int(steps or 1), 1, False, number)
     arrays = {
         name: _numbers(name, _shaped(name, given[name], shape, time), first if time else None)
         for name, shape in shapes.items()
     }
-    return _together(arrays, shapes, steps)
+    return _together(arrays, shapes, steps, number)
 
 
 def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
@@ -184,11 +185,13 @@ def _numbers(name: str, array: NDArray[Any], first: int | None) -> NDArray[np.fl
     return numbers
 
 
-def _together(arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], steps: int | None) -> Signals:
+def _together(
+    arrays: dict[str, NDArray[np.float64]], shapes: dict[str, Shape], steps: int | None, number: int
+) -> Signals:
     lead = _one_lead(arrays, shapes, steps)
     batched = len(lead) == 2
     values = {name: array if batched else array[:, np.newaxis] for name, array in arrays.items()}
-    return Signals(values, lead[0], lead[1] if batched else 1, batched)
+    return Signals(values, lead[0], lead[1] if batched else 1, batched, number)
 
 
 def _one_lead(arrays: Mapping[str, NDArray[Any]], shapes: dict[str, Shape], steps: int | None) -> Shape:

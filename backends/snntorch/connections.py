@@ -9,14 +9,22 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling, Sparse, floating
 from hasn.program.model import Connection
 
-#: A module whose parameters are memory that nothing has been written to; torch gives no types.
-_UNSET: Any = skip_init
+
+def _unset(cls: Any, *sizes: Any, **options: Any) -> Any:
+    """A module of torch's whose parameters are memory that nothing has been written to.
+
+    torch's own skip_init does it by way of meta tensors, whose first one imports sympy: 0.4 s.
+    """
+    module = cls.__new__(cls)
+    vars(module)["reset_parameters"] = lambda: None
+    module.__init__(*sizes, **options)
+    del vars(module)["reset_parameters"]
+    return module
 
 
 class Reshape(nn.Module):
@@ -76,7 +84,7 @@ def _linear(spec: Dense, dtype: torch.dtype) -> nn.Module:
     if np.ndim(spec.weight) != 2:
         return BlockLinear(spec.weight, spec.bias, dtype)
     outputs, inputs = spec.weight.shape
-    return _filled(_UNSET(nn.Linear, inputs, outputs, bias=spec.bias is not None, dtype=dtype), spec)
+    return _filled(_unset(nn.Linear, inputs, outputs, bias=spec.bias is not None, dtype=dtype), spec)
 
 
 def _conv(spec: Convolution, dtype: torch.dtype) -> nn.Module:
@@ -85,7 +93,7 @@ def _conv(spec: Convolution, dtype: torch.dtype) -> nn.Module:
     # An uneven padding only comes from 'same', and torch puts the odd zero on the same side.
     uneven = any(low != high for low, high in spec.pads)
     padding = "same" if uneven else tuple(low for low, _ in spec.pads)
-    conv = _UNSET(
+    conv = _unset(
         cls,
         ins * spec.groups,
         outs,

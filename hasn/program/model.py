@@ -253,7 +253,7 @@ class Program:
         """The node of this name."""
         return self.by_name[name]
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, Node]:
         """Nodes by name, in the order of evaluation."""
         return {node.name: node for node in self.nodes}
@@ -262,15 +262,19 @@ class Program:
         """The nodes of these kinds, in the order of evaluation."""
         return [node for node in self.nodes if isinstance(node, kinds)]
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Source, ...]:
         """The Sources whose values come from outside."""
         return tuple(source for source in self.of(Source) if source.drawn is None)
 
+    @cached_property
+    def drawn(self) -> dict[str, Drawn]:
+        """Drawn input -> what it draws."""
+        return {source.name: source.drawn for source in self.of(Source) if source.drawn is not None}
+
     def drawn_values(self, first: int, steps: int, batch: int) -> dict[str, Floats]:
         """Drawn input -> its values of some steps, (steps, batch, *shape)."""
-        drawn = {source.name: source.drawn for source in self.of(Source) if source.drawn is not None}
-        return {name: what.values(first, steps, batch) for name, what in drawn.items()}
+        return {name: what.values(first, steps, batch) for name, what in self.drawn.items()}
 
     def edges_into(self, name: str) -> list[Edge]:
         """Edges that end at a node."""
