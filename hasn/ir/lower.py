@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import nir
+from collections.abc import Iterator
 
-from hasn.errors import OptionError
+import nir
+import numpy as np
+
+from hasn.errors import OptionError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.nodes.neuron import RESETS
 from hasn.program.feedback import evaluation_order, feedback_edges
-from hasn.program.model import Edge, Node, Program, Sink, Source
+from hasn.program.model import Edge, Neurons, Node, Program, Shape, Sink, Source
 
 TIMINGS = ("synchronous", "hardware")
 
@@ -97,4 +100,30 @@ def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
         return Source(name, result)
     if name in graph.flat.outputs:
         return Sink(name, result)
-    return kind_of(node).meaning(node, Place(name, given, result, graph.dt, method, reset))
+    kind = kind_of(node)
+    made = kind.meaning(node, Place(name, given, result, graph.dt, method, reset))
+    for what, shape in _shapes_in(made):
+        if shape not in ((), result):
+            raise ShapeError(
+                f"the node kind {kind.name} does not keep to the shape that it says",
+                node=name,
+                parameter=what,
+                got=shape,
+                wanted=str(result),
+                way_out="Mend the package that brings the kind: output_shape and meaning must agree.",
+            )
+    return made
+
+
+def _shapes_in(node: Node) -> Iterator[tuple[str, Shape]]:
+    """What of a node must have its shape, or be one number for all."""
+    yield "shape", node.shape
+    if not isinstance(node, Neurons):
+        return
+    for row in (*node.rows, *node.resets):
+        parts = [*row.terms, ("the input", row.gain), ("a constant", row.bias)]
+        yield from ((f"{row.state} from {name}", np.shape(value)) for name, value in parts if value is not None)
+    if node.condition is not None:
+        parts = [*node.condition.terms, ("a constant", node.condition.constant)]
+        yield from ((f"spike condition from {name}", np.shape(value)) for name, value in parts)
+    yield from ((f"initial {state}", np.shape(value)) for state, value in node.initial.items())
