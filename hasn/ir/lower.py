@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import nir
 import numpy as np
@@ -121,7 +122,7 @@ def _shapes_in(node: Node) -> Iterator[tuple[str, Shape]]:
     if not isinstance(node, Neurons):
         return
     for row in (*node.rows, *node.resets):
-        parts = [*row.terms, ("the input", row.gain), ("a constant", row.bias)]
+        parts: list[tuple[str, Any]] = [*row.terms, ("the input", row.gain), ("a constant", row.bias)]
         yield from ((f"{row.state} from {name}", np.shape(value)) for name, value in parts if value is not None)
     if node.condition is not None:
         parts = [*node.condition.terms, ("a constant", node.condition.constant)]
