@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.ir.litter import part_of
 from hasn.ir.whole import told, whole_file
 
 _COPIED = 1 << 20
@@ -28,8 +29,9 @@ class Spool:
 
     def __init__(self, target: Path) -> None:
         self.target = target
+        self._stack = ExitStack()
         with told(target):
-            self._folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".parts", dir=target.parent)
+            self._folder = self._stack.enter_context(part_of(target, folder=True, suffix=".parts"))
         self._files: dict[str, Any] = {}
         self._like: dict[str, NDArray[Any]] = {}
         self._rows: dict[str, int] = {}
@@ -38,7 +40,7 @@ class Spool:
         """More rows of an array; all its parts have one type and one shape behind the first axis."""
         with told(self.target):
             if key not in self._files:
-                self._files[key] = (Path(self._folder.name) / str(len(self._files))).open("w+b")
+                self._files[key] = (self._folder / str(len(self._files))).open("w+b")
                 self._like[key], self._rows[key] = array[:0], 0
             self._files[key].write(np.ascontiguousarray(array, dtype=self._like[key].dtype).data)
             self._rows[key] += len(array)
@@ -72,7 +74,7 @@ class Spool:
         """Let go of what was not written."""
         for file in self._files.values():
             file.close()
-        self._folder.cleanup()
+        self._stack.close()
 
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:

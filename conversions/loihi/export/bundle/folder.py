@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hasn.errors import FileError
+from hasn.ir.litter import clear, held, part_of, remove
 from hasn.ir.whole import told, umask
 
 
@@ -25,17 +24,20 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
         FileError: something is there that is not to be replaced, the parent is missing, or it cannot be written.
     """
     target = Path(path)
+    with suppress(OSError):
+        clear(target)
     _refuse(target, force, mark)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent))
-    except OSError as error:
-        raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(part_of(target, folder=True))
+        except OSError as error:
+            raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
         with told(target):
             yield temporary
             temporary.chmod(0o777 & ~umask())
             old = temporary.with_suffix(".old")
             if target.exists():
+                stack.enter_context(held(target))  # or another writer takes it for litter once it has made room
                 target.rename(old)
             try:
                 temporary.rename(target)
@@ -43,9 +45,7 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
                 if old.exists():
                     old.rename(target)
                 raise
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            remove(old)
 
 
 def _refuse(target: Path, force: bool, mark: str) -> None:

@@ -36,7 +36,7 @@ import numpy as np
 
 from hasn.conversions.loihi.export.netx.layers import Layer, layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.ir.whole import whole_file
+from hasn.ir.whole import refuse_existing, whole_file
 
 #: Bits of a graded spike, as NetX is told that its input has values.
 GRADED_BITS = 24
@@ -115,11 +115,12 @@ def export_netx(network: QuantisedNetwork, path: str | Path, *, force: bool = Fa
     )
     # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
     content = io.BytesIO()
+    refuse_existing(path, force=force)
+    with h5py.File(content, "w") as file:
+        _write(file, source.shape, layers)
+        file["simulation/Ts"] = 1  # steps, as lava-dl has it; its reader looks at layers alone
+        file.attrs["hasn"] = json.dumps({"dt": network.dt, "shifts": made.shifts, "read with": made.reading})
     with whole_file(path, force=force) as temporary:
-        with h5py.File(content, "w") as file:
-            _write(file, source.shape, layers)
-            file["simulation/Ts"] = 1  # steps, as lava-dl has it; its reader looks at layers alone
-            file.attrs["hasn"] = json.dumps({"dt": network.dt, "shifts": made.shifts, "read with": made.reading})
         temporary.write_bytes(content.getbuffer())
     return made
 
