@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import FileError
-from hasn.ir.whole import whole_file
+from hasn.ir.arrays import Damaged, archive, write_arrays
 
 Array: TypeAlias = NDArray[Any]
-_FORMAT = 1
+_FORMAT = 2
+#: Since this format a state has a digest.
+_SEALED = 2
 _META = ("step", "structure", "precision", "batch", "batched")
 
 
@@ -77,8 +79,7 @@ class NetworkState(Snapshot):
         meta = {name: getattr(self, name) for name in _META}
         meta |= {"hasn_state": _FORMAT, "arrays": [place[:3] for place in places]}
         content: dict[str, Any] = {f"a{i}": array for i, (*_, array) in enumerate(places)}
-        with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
-            np.savez(file, meta=np.array(json.dumps(meta)), **content)
+        write_arrays(path, {"meta": np.array(json.dumps(meta)), **content}, force=force, compress=False)
 
 
 def some_samples(at: Snapshot, first: int, count: int) -> Snapshot:
@@ -120,25 +121,41 @@ def load_state(path: str | Path) -> NetworkState:
     Raises:
         FileError: there is no such file, it is no state, it is damaged, or of a newer hasn.
     """
-    place = Path(path)
-    if not place.is_file():
-        raise FileError("there is no such file", parameter=str(place))
-    try:
-        with np.load(place, allow_pickle=False) as file:
-            meta: dict[str, Any] = json.loads(str(file["meta"][()]))
-            if meta["hasn_state"] > _FORMAT:
-                got, wanted = f"format {meta['hasn_state']}", f"format {_FORMAT}"
-                raise FileError("written by a newer hasn", parameter=str(place), got=got, wanted=wanted)
-            groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
-            for i, (group, outer, inner) in enumerate(meta["arrays"]):
-                groups[group].setdefault(outer, {})[inner] = file[f"a{i}"]
-        return NetworkState(
+    with archive(Path(path), "a state of hasn") as file:
+        file.fits()
+        meta: dict[str, Any] = json.loads(str(file.read("meta")[()]))
+        if meta["hasn_state"] > _FORMAT:
+            got, wanted = f"format {meta['hasn_state']}", f"format {_FORMAT}"
+            raise FileError(
+                "written by a newer hasn", parameter=str(path), got=got, wanted=wanted, way_out="Upgrade hasn."
+            )
+        if meta["hasn_state"] >= _SEALED and not file.sealed:
+            raise Damaged("the digest at its end is gone")
+        groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
+        for i, (group, outer, inner) in enumerate(meta["arrays"]):
+            groups[group].setdefault(str(outer), {})[str(inner)] = file.read(f"a{i}")
+        found = NetworkState(
             states=groups["states"],
             held=groups["held"].get("", {}),
             past=groups["past"].get("", {}),
             **{name: meta[name] for name in _META},
         )
-    except FileError:
-        raise
-    except Exception as error:  # zip, zlib and numpy raise nearly anything for damaged bytes
-        raise FileError(f"not a state of hasn, or a damaged one ({error})", parameter=str(place)) from error
+        _check_form(found)
+    return found
+
+
+def _check_form(state: NetworkState) -> None:
+    """Numbers where there should be numbers; whose they are is seen where the state is used.
+
+    Raises:
+        Damaged: names what is wrong.
+    """
+    wanted = {"step": int, "structure": str, "precision": str, "batched": bool, "batch": int | None}
+    for name, kind in wanted.items():
+        value = getattr(state, name)
+        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
+            raise Damaged(f"{name} is {value!r}")
+    arrays = [array for kept in state.states.values() for array in kept.values()]
+    for array in [*arrays, *state.held.values(), *state.past.values()]:
+        if array.dtype.kind not in "biuf":
+            raise Damaged(f"an array of {array.dtype}")

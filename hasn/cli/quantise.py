@@ -56,7 +56,7 @@ def quantise(
     refuse_existing(out, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
-    data = read_inputs(calibrate, program)
+    data = read_inputs(calibrate, program, "--calibrate")
     with working("Calibrating") as say:
         made = quantise_graph(
             graph, target, calibrate=data, dt=dt, method=method, reset=reset, timing=timing, rounding=rounding,

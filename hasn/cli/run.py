@@ -91,12 +91,11 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
     """All arrays of a recording, whole or not at all."""
     import numpy as np
 
-    from hasn.ir.whole import whole_file
+    from hasn.ir.arrays import write_arrays
 
     groups = ("outputs", "spikes", "voltages", "currents")
     arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
-    with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)
+    write_arrays(out, {**arrays, "dt": np.array(recording.dt), "times": recording.times}, force=force)
 
 
 def _rates(recording: Recording) -> dict[str, dict[str, Any]]:

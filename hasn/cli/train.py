@@ -82,8 +82,8 @@ def train(
     refuse_existing(out, force=force)
     options = backend_options(option)
     graph = load(file)
-    samples = _labelled(data)
-    held_out = None if validation is None else _labelled(validation)
+    samples = _labelled(data, "--data")
+    held_out = None if validation is None else _labelled(validation, "--validation")
     with nullcontext() if rank() else ProgressBar(stderr) as bar:
         result = train_graph(
             graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
@@ -101,7 +101,7 @@ def train(
     show(f"{result.stopped}: {result.steps} updates; wrote {out}")
 
 
-def _labelled(path: Path) -> tuple[Any, Any]:
+def _labelled(path: Path, option: str) -> tuple[Any, Any]:
     """(inputs, labels) of a .npz file.
 
     Raises:
@@ -111,7 +111,7 @@ def _labelled(path: Path) -> tuple[Any, Any]:
     from hasn.cli.inputs import arrays_in
     from hasn.errors import InputError
 
-    arrays = arrays_in(path)
+    arrays = arrays_in(path, option)
     if not isinstance(arrays, dict) or "labels" not in arrays or len(arrays) < 2:
         got = ", ".join(arrays) if isinstance(arrays, dict) else "one array"
         wanted = "a .npz with `labels` and an array for each Input"

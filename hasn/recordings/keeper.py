@@ -145,7 +145,7 @@ class Keeper:
             else:
                 arrays[f"events/{name}"] = np.stack([events.step, events.sample, events.neuron])
         spool.write(arrays, stacked, self.force)
-        return Recording(**load_npz(spool.target, mapped=True))
+        return Recording(**load_npz(spool.target, mapped=True, verify=False))
 
     def __enter__(self) -> Keeper:
         return self

@@ -128,7 +128,7 @@ def test_what_is_no_state_is_refused_with_its_path(what: str, tmp_path: Path) ->
     else:
         with np.load(path) as file:
             content = dict(file)
-        meta = str(content["meta"]).replace('"hasn_state": 1', '"hasn_state": 2')
+        meta = str(content["meta"]).replace('"hasn_state": 2', '"hasn_state": 3')
         np.savez(path, **{**content, "meta": np.array(meta)})
     with pytest.raises(FileError, match="newer hasn" if what == "newer" else "no such file|not a state") as error:
         hasn.load_state(path)
