@@ -39,7 +39,8 @@ BAD: dict[str, tuple[str, str, str]] = {
     "three dots": ("...", "a path of dots leads elsewhere", "..."),
 }
 GOOD = [
-    "a", "é", "神経", "😀", "👩‍🔬", "می‌خواهم", "שלום", "a b", "a.b", "a..b", "-x", "a\\b:c*", "'\"", "%d{}", "x" * 300, "self",
+    "a", "é", "神経", "😀", "👩‍🔬", "می‌خواهم", "שלום", "a b", "a.b", "a..b", "-x", "a\\b:c*", "'\"", "%d{}", "x" * 300,
+    "self",
 ]  # fmt: skip
 
 
