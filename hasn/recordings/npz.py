@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -101,6 +102,8 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> dic
     groups: dict[str, dict[str, Any]] = {group: {} for group in (*_GROUPS, *extra["more"], _EVENTS)}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
+        if array.dtype.kind not in "biuf" or array.ndim < 1:
+            raise Damaged(f"array {key!r} is {array.dtype} {array.shape}")
         if group not in groups:
             raise FileError("not a recording: it has an array of no group", parameter=str(place), got=key)
         groups[group][name] = array
@@ -133,8 +136,15 @@ def _trains(events: dict[str, Any], meta: dict[str, Any], chosen: dict[str, Any]
     found = {}
     for name, of in meta["events"].items():
         step, sample, neuron = events[name]
-        shape = tuple(of["shape"])
-        found[name] = Events(step, sample, neuron, steps, int(of["samples"]), shape, chosen.get(name), batched)
+        shape, samples = tuple(map(int, of["shape"])), int(of["samples"])
+        for what, numbers, count in (
+            ("step", step, steps),
+            ("sample", sample, samples),
+            ("neuron", neuron, math.prod(shape)),
+        ):
+            if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or np.any((numbers < 0) | (numbers >= count)):
+                raise Damaged(f"a {what} of node {name!r} lies outside the recording")
+        found[name] = Events(step, sample, neuron, steps, samples, shape, chosen.get(name), batched)
     return SpikeTrains(found)
 
 
