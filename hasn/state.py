@@ -133,7 +133,8 @@ def load_state(path: str | Path) -> NetworkState:
             raise Damaged("the digest at its end is gone")
         groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
         for i, (group, outer, inner) in enumerate(meta["arrays"]):
-            groups[group].setdefault(str(outer), {})[str(inner)] = file.read(f"a{i}")
+            array = file.read(f"a{i}")
+            groups[group].setdefault(str(outer), {})[str(inner)] = array.astype(array.dtype.newbyteorder("="))
         found = NetworkState(
             states=groups["states"],
             held=groups["held"].get("", {}),

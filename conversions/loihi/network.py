@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.conversions.loihi.export.volts import in_volts
-from hasn.errors import InputError, OptionError
+from hasn.errors import InputError, OptionError, ParameterError
 from hasn.executable import Executable
 from hasn.ir.lower import lower
 from hasn.ir.typed import copy_graph
@@ -83,18 +83,27 @@ class QuantisedNetwork:
 
         Raises:
             UnsupportedError: it is not on the chip's grid.
+            ParameterError: the scales in its metadata are damaged.
             TimeStepError: no dt.
         """
         kept = _kept(graph)
         chosen = timing or kept.get("timing", "synchronous")
         program = lower(graph, dt=dt, timing=chosen)
         to_integers(fuse(program))
-        scales = {
-            name: Scale(*(np.asarray(entry[key], dtype=np.float64) for key in ("scale", "offset")))
-            for name, entry in kept.get("scales", {}).items()
-        }
-        inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
-        return cls(graph, target or kept.get("target", "loihi2"), program.dt, chosen, scales, inputs)
+        try:
+            scales = {
+                name: Scale(*(np.asarray(entry[key], dtype=np.float64) for key in ("scale", "offset")))
+                for name, entry in kept.get("scales", {}).items()
+            }
+            inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ParameterError(
+                f"the scales that the graph's metadata keep are damaged ({type(error).__name__}: {error})",
+                parameter=f"metadata[{KEY!r}]",
+                wanted="what hasn.quantise writes there",
+                way_out="Quantise the float graph again, or take the entry out: the graph runs the same without it.",
+            ) from None
+        return cls(graph, target or str(kept.get("target", "loihi2")), program.dt, chosen, scales, inputs)
 
     @cached_property
     def integers(self) -> IntegerNetwork:

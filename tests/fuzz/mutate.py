@@ -153,8 +153,14 @@ def _edges(file: h5py.File, rng: Rng, _: Path) -> None:
     file.create_dataset(name, data=changed, dtype=h5py.string_dtype())
 
 
+def _kept(file: h5py.File, rng: Rng, _: Path) -> None:
+    """What the metadata keep as JSON."""
+    if "node/metadata/loihi" in file:
+        put(file, "node/metadata/loihi", json.dumps(_json(json.loads(file["node/metadata/loihi"][()]), rng)))
+
+
 _EDITS: list[Callable[[h5py.File, Rng, Path], None]] = [
-    _junk, _junk, _number, _resized, _deleted, _copied, _linked, _outside, _bomb, _deep, _edges,
+    _junk, _junk, _number, _resized, _deleted, _copied, _linked, _outside, _bomb, _deep, _edges, _kept,
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import hasn
 from hasn.testing.graphs import Draw
 from tests.graphs import DT, chain, small_net
 from tests.unit.backends.snntorch.training.task import net, samples
+from tests.unit.conversions.loihi.bundles import network
 from tests.unit.ir.fuzzed import every_primitive
 
 #: Kind of input -> the ending of its files.
@@ -25,6 +26,7 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
     nested = chain(chain(Draw(2).lif(3), given=(3,), result=(3,)), given=(3,), result=(3,))
     nested.metadata["dt"] = DT
     found = {"nir": [_saved(net_, folder / "seed.nir") for net_ in (small, nested, every_primitive())]}
+    found["nir"].append(_saved(network().with_metadata(), folder / "seed.nir"))
     x = (np.random.default_rng(1).random((6, *_shape(small))) < 0.5).astype(float)
     np.savez_compressed(folder / "x.npz", input=x)
     np.save(folder / "x.npy", x)
@@ -46,7 +48,6 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
 def bundle(folder: Path) -> Path:
     """An exported folder, for the inputs that are files of one."""
     from hasn.conversions.loihi.export.bundle import export_bundle
-    from tests.unit.conversions.loihi.bundles import network
 
     if not (folder / "chip").exists():
         export_bundle(network(), folder / "chip")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 
 import hasn
@@ -46,7 +47,17 @@ def of_nir(path: Path, _: Path) -> None:
             except UnsupportedError as error:  # the one word that check leaves to the backends
                 _told(error)
         hasn.save(graph, path.with_suffix(".out"), force=True)
-    return
+        _chip(graph)
+
+
+def _chip(graph: nir.NIRGraph) -> None:
+    """As a network in the chip's integers, which few are."""
+    from hasn.conversions.loihi.network import QuantisedNetwork
+
+    try:
+        QuantisedNetwork.of_graph(graph, dt=None if "dt" in graph.metadata else DT).integers  # noqa: B018
+    except HasnError as error:
+        _told(error)
 
 
 def of_recording(path: Path, _: Path) -> None:

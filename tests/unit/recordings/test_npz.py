@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hasn.counts import Counts
-from hasn.errors import FileError
+from hasn.errors import FileError, InputError
 from hasn.recording import Recording
 from tests.unit.recordings.test_travel import recording
 
@@ -97,3 +97,35 @@ def test_an_existing_recording_is_kept_unless_forced(tmp_path: Path) -> None:
     assert Recording.load(tmp_path / "r.npz").dt == 0.1
     recording(dt=0.2).save(tmp_path / "r.npz", force=True)
     assert Recording.load(tmp_path / "r.npz").dt == 0.2
+
+
+def events_of(path: Path, **changes: Any) -> Path:
+    """A file of format 2 with three spikes of four neurons, two samples and five steps."""
+    meta = {**META, "format": 2, "more": [], "every": 1, "length": 5, "neurons": {},
+            "events": {"n": {"samples": 2, "shape": [4]}}}  # fmt: skip
+    places = {"step": [0, 4, 4], "sample": [0, 1, 1], "neuron": [3, 0, 1]} | changes
+    return written(path, meta, **{"events/n": np.array(list(places.values()))})
+
+
+def test_events_are_read_where_they_lie_inside(tmp_path: Path) -> None:
+    found = Recording.load(events_of(tmp_path / "x.npz"))
+    assert np.argwhere(found.spikes["n"]).tolist() == [[0, 0, 3], [4, 1, 0], [4, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("what", "places"),
+    [("step", [0, 4, 5]), ("step", [-1, 4, 4]), ("sample", [0, 1, 2]), ("neuron", [4, 0, 1]), ("neuron", [0.5, 0, 1])],
+)
+def test_an_event_outside_the_recording_is_named(what: str, places: list[float], tmp_path: Path) -> None:
+    path = events_of(tmp_path / "x.npz", **{what: places})
+    with pytest.raises(FileError, match="of node 'n' lies outside the recording"):
+        Recording.load(path)
+
+
+def test_dense_spikes_beyond_the_memory_are_refused_and_events_are_not(tmp_path: Path) -> None:
+    meta = {**META, "format": 2, "more": [], "every": 1, "length": 10**9, "neurons": {},
+            "events": {"n": {"samples": 10**6, "shape": [10**6]}}}  # fmt: skip
+    found = Recording.load(written(tmp_path / "x.npz", meta, **{"events/n": np.array([[5], [6], [7]])}))
+    assert len(found.events["n"]) == 1
+    with pytest.raises(InputError, match=r"do not fit in memory; got 1,000,000,000,000,000,000,000 bytes.*events"):
+        found.spikes["n"]
