@@ -153,9 +153,11 @@ def _check_form(state: NetworkState) -> None:
     """
     wanted = {"step": int, "structure": str, "precision": str, "batched": bool, "batch": int | None}
     for name, kind in wanted.items():
-        value = getattr(state, name)
-        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
+        value: Any = getattr(state, name)
+        if not isinstance(value, kind) or (name in ("step", "batch") and (value is True or value is False)):
             raise Damaged(f"{name} is {value!r}")
+    if state.step < 0 or (state.batch is not None and state.batch < 1):
+        raise Damaged(f"step is {state.step}, batch is {state.batch}")
     arrays = [array for kept in state.states.values() for array in kept.values()]
     for array in [*arrays, *state.held.values(), *state.past.values()]:
         if array.dtype.kind not in "biuf":

@@ -198,6 +198,8 @@ FORMS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "half a step": lambda meta, content: meta.update(step=1.5),
     "a structure of numbers": lambda meta, content: meta.update(structure=3),
     "batched is a text": lambda meta, content: meta.update(batched="yes"),
+    "a batch of none": lambda meta, content: meta.update(batch=0),
+    "a batch that is a truth": lambda meta, content: meta.update(batch=True),
     "a batch of text": lambda meta, content: meta.update(batch="x"),
     "an array less": lambda meta, content: content.pop("a0"),
     "an array of text": lambda meta, content: content.update(a0=np.array(["x"])),
