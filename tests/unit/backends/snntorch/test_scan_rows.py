@@ -18,9 +18,9 @@ from tests.graphs import DT, Draw, chain
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import scan  # noqa: E402
+from hasn.backends.snntorch.equations import RowEquations, equations  # noqa: E402
 from hasn.backends.snntorch.neurons import Population  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner, looped  # noqa: E402
-from hasn.backends.snntorch.scan_coefficients import RowEquations, equations  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import SLOPES, assert_close, compiled, given, gradients  # noqa: E402
 from tests.unit.backends.snntorch.test_equations import CHANGES  # noqa: E402
 from tests.unit.kernels.plain import Spike  # noqa: E402
