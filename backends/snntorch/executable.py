@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from snntorch import surrogate as surrogates
 
+from hasn.backends.snntorch.connections import hold
 from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
@@ -60,6 +61,9 @@ class SnnTorchExecutable(Executable):
         self._graph = graph
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
+        nodes = {} if graph is None else flatten(graph).nodes
+        for step in program.of(Connection) if nodes else ():
+            hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]

@@ -195,11 +195,7 @@ class SparseLinearKind(NodeKind):
     """A matrix with few weights, each perhaps with a delay."""
 
     type = SparseLinear
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """The weights; a scale is how they are kept."""
-        return ("weight",)
+    trained = ("weight",)  # a scale is how they are kept
 
     def input_shape(self, node: nir.NIRNode) -> Shape | None:
         """Its columns."""

@@ -95,7 +95,9 @@ def _map_kind(node: Connection) -> str:
         return "SparseLinear"
     if isinstance(shown, Scaling):
         return "Scale"
-    return "Delay" if node.delay is not None else "Reshape"
+    if isinstance(shown, Identity):
+        return "Delay" if node.delay is not None else "Reshape"
+    return type(shown).__name__
 
 
 def _neuron_kind(node: Neurons) -> str:
