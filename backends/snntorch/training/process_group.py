@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -224,7 +223,7 @@ def _join(device: Any) -> None:
     make_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
 
 
-def make_group(backend: str, **timeout: timedelta) -> None:
+def make_group(backend: str, **timeout: Any) -> None:
     """Put torchrun's processes into torch's default group, under a name that no start and no group before has used."""
     torchs: Any = dist  # it does not export PrefixStore for type checkers
     store, rank, workers = next(iter(rendezvous("env://", **timeout)))
