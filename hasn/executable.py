@@ -154,7 +154,7 @@ class Executable(ABC):
     _piece: int | None = None
 
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
-        """Run one piece after the other, each from the state that the one before left; without ``_piece`` there is one."""
+        """Run piece after piece, each from the state that the one before left; without ``_piece`` there is one."""
         end: Snapshot | None = None
         for given in pieces:
             start = given.start if end is None else end
