@@ -63,13 +63,14 @@ class LavaExecutable(WorkerClient):
     def _run_whole(self, given: Signals, record: frozenset[str]) -> Raw:
         spikes, voltages = self._asked(record)
         shown = set(self.network.outputs.values()) - set(given.values)
-        played, states = self._play(given, np.float64, {*spikes, *shown}, {"v": voltages})
-        values: Arrays = {**played, **given.values}
+        values, membranes = (dict.fromkeys(names, given.steps) for names in ({*spikes, *shown}, voltages))
+        played, states = self._play(given, np.float64, values, {"v": membranes})
+        shows: Arrays = {**played, **given.values}
         outputs = {
-            name: np.asarray(reshaped(values[of], self.program.node(name).shape, given), dtype=np.float64)
+            name: np.asarray(reshaped(shows[of], self.program.node(name).shape, given), dtype=np.float64)
             for name, of in self.network.outputs.items()
         }
-        return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
+        return Raw(outputs, {name: shows[name] for name in spikes}, states["v"], self._shifts())
 
     def _asked(self, record: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(populations whose spikes, populations whose voltages are recorded)."""
@@ -89,15 +90,16 @@ class LavaExecutable(WorkerClient):
     def _run_in_step(self, stream: Stream, given: Signals, record: frozenset[str]) -> Raw:
         """The next steps of a run, one by one."""
         spikes, voltages = self._asked(record)
-        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
         for t in range(given.steps):
             outputs = stream.step({name: x[t] for name, x in given.values.items()})
-            seen = {name: stream.value(name).copy() for name in spikes}
-            membranes = {name: stream.voltage(name).copy() for name in voltages}
+            seen = {name: stream.value(name) for name in spikes}
+            membranes = {name: stream.voltage(name) for name in voltages}
             for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
                 for name, value in values.items():
-                    kept[group].setdefault(name, []).append(value)
-        groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}
+                    if t == 0:
+                        groups[group][name] = np.empty((given.steps, *value.shape), value.dtype)
+                    groups[group][name][t] = value
         end = stream.snapshot() if given.keep else None
         return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
 
