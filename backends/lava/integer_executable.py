@@ -100,7 +100,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
 
     def _start_stream(self, batch: int) -> NoReturn:
         raise UnsupportedError(
-            "Lava shows a step's outputs steps later, as the chip does: it runs sequences",
+            "Lava shows a step's outputs steps later, as the chip does: it runs whole sequences",
             parameter="step",
             way_out="Use run(), from a state if need be, or step on snnTorch: precision='loihi' is the same there.",
         )
