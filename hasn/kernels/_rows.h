@@ -62,6 +62,19 @@ static INLINE void NAME(reset)(const Line *line, const REAL *k, int64_t all, int
         state[j] = state[j] * (1 - z[j]) + total[j] * z[j];
 }
 
+/* A row of the update acts; total takes what it writes. A held v stays what it was before the step. */
+static INLINE void NAME(row)(const Job *job, const Line *line, const REAL *k, int n, REAL *const *now, REAL *const *old,
+                             const REAL *x, const REAL *free, REAL *total) {
+    const Program *p = job->program;
+    REAL *state = now[line->state], *before = old[line->state];
+    NAME(sum)(line, k, job->neurons, n, line->before ? old : now, x, total);
+    if (p->held >= 0 && line->state == p->v)
+        IVDEP for (int j = 0; j < n; j++)
+            state[j] = free[j] > 0 ? total[j] : before[j];
+    else
+        memcpy(state, total, n * sizeof(REAL));
+}
+
 /* A step of n neurons of a sample, whose values begin at `at` in an array of all steps. */
 static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t at, REAL *const *now, REAL *work) {
     const Program *p = job->program;
@@ -79,16 +92,8 @@ static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t
     if (p->held >= 0)
         IVDEP for (int j = 0; j < n; j++)
             free[j] = left[j] <= 0 ? 1 : 0;
-    for (int i = 0; i < p->rows; i++) {
-        const Line *line = &p->row[i];
-        REAL *state = now[line->state], *before = old[line->state];
-        NAME(sum)(line, k, all, n, line->before ? old : now, x, total);
-        if (p->held >= 0 && line->state == p->v)
-            IVDEP for (int j = 0; j < n; j++)
-                state[j] = free[j] > 0 ? total[j] : before[j];
-        else
-            memcpy(state, total, n * sizeof(REAL));
-    }
+    for (int i = 0; i < p->rows; i++)
+        NAME(row)(job, &p->row[i], k, n, now, old, x, free, total);
     for (int i = 0; i < p->states; i++)
         if (p->kept[i])
             memcpy((REAL *)p->kept[i] + at, now[i], n * sizeof(REAL));
@@ -165,15 +170,8 @@ static INLINE void NAME(update_again)(const Job *job, const REAL *k, int n, int6
         memcpy(now[i], begun[i], n * sizeof(REAL));
     }
     for (int i = 0; i < p->rows; i++) {
-        const Line *line = &p->row[i];
-        REAL *state = now[line->state], *before = begun[line->state];
-        NAME(sum)(line, k, job->neurons, n, line->before ? begun : now, (const REAL *)p->input + at, total);
-        memcpy(was[i], state, n * sizeof(REAL));
-        if (p->held >= 0 && line->state == p->v)
-            IVDEP for (int j = 0; j < n; j++)
-                state[j] = free[j] > 0 ? total[j] : before[j];
-        else
-            memcpy(state, total, n * sizeof(REAL));
+        memcpy(was[i], now[p->row[i].state], n * sizeof(REAL));
+        NAME(row)(job, &p->row[i], k, n, now, begun, (const REAL *)p->input + at, free, total);
     }
 }
 
