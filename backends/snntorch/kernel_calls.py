@@ -134,18 +134,20 @@ class RowsKept(NamedTuple):
     Attributes:
         free: who was not held, bytes, (T, batch, *shape); None where nobody is.
         values: states between update and reset, each (T, batch, *shape).
+        begun: states before each step, where coefficients train; else empty.
     """
 
     free: Tensor | None
     values: tuple[Tensor, ...]
+    begun: tuple[Tensor, ...] = ()
 
 
-def rows_kept(x: Tensor, found: RowEquations, owned: bool = False) -> RowsKept:
-    """Memory for it; the input's own where that may be overwritten."""
-    program = found.program
+def rows_kept(x: Tensor, found: RowEquations, owned: bool = False, trains: bool = False) -> RowsKept:
+    """Memory for it; the input's own where that may be overwritten, and coefficients do not train."""
+    program, owned = found.program, owned and not trains
     free = None if program.arrays == program.states else x.new_empty(x.shape, dtype=torch.uint8)
     memory = (x.detach() if owned and i == 0 else torch.empty_like(x) for i in range(len(program.kept)))
-    return RowsKept(free, tuple(memory))
+    return RowsKept(free, tuple(memory), tuple(torch.empty_like(x) for _ in range(program.states if trains else 0)))
 
 
 def rows_forward(
@@ -162,12 +164,12 @@ def rows_forward(
     if not shared:
         states = [state.contiguous() for state in states]
     ends = tuple(x.new_empty(x.shape[1:]) for _ in states)
-    free, between = kept or (None, ())
+    free, between, begun = kept or (None, (), ())
     if on_gpu(x):
         gpu = triton_kernels()
         gpu.rows_forward(job, values, x, gpu.RowTensors(states, ends, shared, between), out, free, after)
         return ends
-    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between))
+    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between), _addresses(begun))
     kernels.rows_forward(job, _address(values), _address(x), at, *_addresses((out, free, after)))
     return ends
 
@@ -179,8 +181,9 @@ def rows_backward(
     ends: Sequence[Tensor | None],
     kept: RowsKept,
     wanted: Sequence[bool],
-) -> tuple[Tensor, list[Tensor | None]]:
-    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial states.
+    x: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor | None], Tensor | None]:
+    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial states and the coefficients.
 
     Args:
         found: the equations.
@@ -188,6 +191,7 @@ def rows_backward(
         output, ends: gradients by what the forward call gave, None for zeros.
         kept: what it kept.
         wanted: which initial states' gradients are wanted.
+        x: the input, where the coefficients' are wanted.
     """
     made = found.values.new_empty(like)
     job, values = rows_job(made, found)
@@ -197,7 +201,8 @@ def rows_backward(
     if on_gpu(made):
         gpu = triton_kernels()
         gpu.rows_backward(job, values, output, gpu.RowTensors(given, starts, kept=kept.values), made, kept.free)
-        return made, starts
-    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values))
-    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free)))
-    return made, starts
+        return made, starts, None
+    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values), begun=_addresses(kept.begun))
+    sums = None if x is None else made.new_zeros((len(found.values), like[1], found.values.shape[1]))
+    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free, x, sums)))
+    return made, starts, None if sums is None else sums.sum(1, dtype=torch.float64).to(made.dtype)

@@ -55,7 +55,7 @@ class Scanner:
         self.population = population
         self._found = equations(population) if kernel_calls.possible() else None
         # One step alone the loop does faster where coefficients train.
-        self._few = 1 if isinstance(self._found, Equations) and self._found.trained else 0
+        self._few = 1 if self._found is not None and self._found.values.requires_grad else 0
         self._place = {state: population.states.index(state) for state in population.states}
 
     def __call__(self, x: Tensor, states: States, voltages: bool = False, owned: bool = False) -> Scanned:
@@ -70,6 +70,9 @@ class Scanner:
         found = self._found
         rows = isinstance(found, RowEquations)
         if found is None or not (len(x) > self._few and kernel_calls.reads(x, *states, found.values, rows=rows)):
+            return looped(self.population, x, states, voltages)
+        learns = rows and found.values.requires_grad and torch.is_grad_enabled()
+        if learns and kernel_calls.on_gpu(x):  # no kernel there has those gradients
             return looped(self.population, x, states, voltages)
         dtype = found.values.dtype
         drive = x.to(dtype).contiguous()
@@ -88,8 +91,8 @@ class Scanner:
         self, found: RowEquations, x: Tensor, states: States, voltages: bool, owned: bool, dtype: torch.dtype
     ) -> Scanned:
         after = torch.empty_like(x) if voltages else None
-        if torch.is_grad_enabled() and any(part.requires_grad for part in (x, *states)):
-            output, *ends = _RowsScan.apply(found, after, owned, x, *states)  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled() and any(part.requires_grad for part in (x, found.values, *states)):
+            output, *ends = _RowsScan.apply(found, after, owned, x, found.values, *states)  # type: ignore[no-untyped-call]
         else:
             output = x if owned else torch.empty_like(x)
             ends = rows_forward(x, states, found, output, None, after)
@@ -151,15 +154,16 @@ class _Scan(torch.autograd.Function):
 
 
 class _RowsScan(torch.autograd.Function):
-    """The scan of a population that says its rows, with its gradients by the input and the initial states."""
+    """The scan of a population that says its rows, with its gradients by input, coefficients and initial states."""
 
     @staticmethod
-    def forward(ctx: Any, found: RowEquations, after: Any, owned: bool, x: Tensor, *states: Tensor) -> Any:
-        """Spikes (or v), and the final states."""
-        kept, out = rows_kept(x, found, owned), torch.empty_like(x)
+    def forward(ctx: Any, found: RowEquations, after: Any, owned: bool, x: Tensor, k: Tensor, *states: Tensor) -> Any:
+        """Spikes (or v), and the final states; ``k`` is ``found.values``, as autograd sees it."""
+        trains = ctx.needs_input_grad[4]
+        kept, out = rows_kept(x, found, owned, trains), torch.empty_like(x)
         ends = rows_forward(x, states, found, out, kept, after)
         ctx.found, ctx.like = found, x.shape
-        ctx.save_for_backward(kept.free, *kept.values)
+        ctx.save_for_backward(x if trains else None, kept.free, *kept.values, *kept.begun)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*ends[found.program.states :])  # the steps left
         return out, *ends
@@ -167,13 +171,14 @@ class _RowsScan(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor | None, *ends: Tensor | None) -> Any:
-        """Gradients by input and initial states."""
-        free, *values = ctx.saved_tensors
-        kept, states = RowsKept(free, tuple(values)), ctx.found.program.states
+        """Gradients by input, coefficients and initial states."""
+        x, free, *values = ctx.saved_tensors
+        between, states = len(ctx.found.program.kept), ctx.found.program.states
+        kept = RowsKept(free, tuple(values[:between]), tuple(values[between:]))
         given = [end if i < states else None for i, end in enumerate(ends)]
-        wanted = [want and i < states for i, want in enumerate(ctx.needs_input_grad[4:])]
-        by_x, by_states = rows_backward(ctx.found, ctx.like, gradient, given, kept, wanted)
-        return None, None, None, by_x, *by_states
+        wanted = [want and i < states for i, want in enumerate(ctx.needs_input_grad[5:])]
+        by_x, by_states, by_k = rows_backward(ctx.found, ctx.like, gradient, given, kept, wanted, x)
+        return None, None, None, by_x, by_k, *by_states
 
 
 class _Kept(NamedTuple):
