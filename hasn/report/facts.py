@@ -151,11 +151,13 @@ class Verdict:
 
     Attributes:
         ok: what ``Comparison.ok`` says.
+        compared: what ``Comparison.compared`` says.
         headline: "0 differing spikes" and the like.
         sentence: who was compared, over what.
     """
 
     ok: bool
+    compared: bool
     headline: str
     sentence: str
 
@@ -165,7 +167,9 @@ def verdict(comparison: Comparison) -> Verdict:
     labels = others(comparison)
     if not labels:
         alone = f"Only {comparison.reference} ran, so there is no other to hold it against."
-        return Verdict(comparison.ok, "Nothing to compare", alone)
+        return Verdict(comparison.ok, comparison.compared, "Nothing to compare", alone)
+    if comparison.ok and not comparison.compared:
+        return Verdict(comparison.ok, False, "Nothing was compared", _silence(comparison))
     counts: dict[str, int] = {}
     for label in labels:
         precision = comparison.recordings[label].precision or "unknown precision"
@@ -176,7 +180,19 @@ def verdict(comparison: Comparison) -> Verdict:
     ties = sum(comparison.ties[label] for label in labels)
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
-    return Verdict(comparison.ok, headline, over + apart)
+    silent = f" No spike of {_listed(list(comparison.silent))} on any of them." if comparison.silent else ""
+    return Verdict(comparison.ok, comparison.compared, headline, over + apart + silent)
+
+
+def _silence(comparison: Comparison) -> str:
+    """Why an agreement of zeros says nothing."""
+    who = _listed([backend_of(label) for label in comparison.recordings])
+    if not comparison.silent:
+        return f"no spikes: nothing in the network spikes, on {who}, over {sized(comparison)}."
+    return (
+        f"no spikes on {who}, over {sized(comparison)}. Give stronger or longer inputs, and look at the thresholds and "
+        "at what hasn check says of the edges."
+    )
 
 
 def sized(comparison: Comparison) -> str:
@@ -206,6 +222,8 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
     steps, batch = extent(comparison)
     return {
         "ok": bool(comparison.ok),
+        "compared": bool(comparison.compared),
+        "silent": list(comparison.silent),
         "reference": comparison.reference,
         "steps": steps,
         "samples": batch,

@@ -224,8 +224,8 @@ def test_tables_are_as_wide_as_the_terminal_or_140(
     console.show("[b]text[/b]")
     console.show(3)
     assert made.printed == [
-        ("[b]text[/b]", {"soft_wrap": True, "markup": False}, columns),
-        (3, {"soft_wrap": False, "markup": False}, columns),
+        ("[b]text[/b]", {"soft_wrap": True, "markup": False, "style": None}, columns),
+        (3, {"soft_wrap": False, "markup": False, "style": None}, columns),
     ]
 
 

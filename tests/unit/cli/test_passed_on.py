@@ -131,7 +131,7 @@ def test_the_table_of_a_run(hasn: Hasn, listen: Listen, model: Path) -> None:
 
 
 def test_compare(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
-    spikes = {"n2": np.zeros((7, 1, 5), dtype=bool)}
+    spikes = {"n2": np.ones((7, 1, 5), dtype=bool)}
     compared = listen("hasn.agreement.compare", by_hand({"brian2": spikes, "lava": spikes}))
     asked = listen("hasn.cli.inputs.given_inputs", GIVEN)
     written = listen("hasn.report.html.write_report", True)
