@@ -4,6 +4,7 @@
 def main() -> int:
     """Run the command line; the exit status."""
     import signal
+    import warnings
 
     from hasn.cli import streams
     from hasn.cli.app import app
@@ -17,8 +18,9 @@ def main() -> int:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup's, say, stays
             signal.signal(number, end)
     streams.make_writable()
+    warnings.showwarning = streams.show_warning
     try:
-        app()
+        app(prog_name="hasn")
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except OSError as error:

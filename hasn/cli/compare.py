@@ -64,11 +64,11 @@ def compare(
     from hasn.cli.inputs import given_inputs
     from hasn.ir.load import load
     from hasn.ir.lower import lower
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
 
     options = backend_options(option)
     if report is not None:
-        refuse_existing(report, force=force)
+        ready_to_write(report, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     given = given_inputs(program, input_, steps, rate, seed, batch)

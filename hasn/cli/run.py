@@ -61,11 +61,11 @@ def run(
     from hasn.cli.inputs import given_inputs
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
 
     options = backend_options(option)
     if out is not None:
-        refuse_existing(out, force=force)
+        ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(

@@ -63,7 +63,7 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         found = (
             f"{comparison.differing[label]:,}",
             _ties_text(comparison, label),
-            percent(comparison.agreement[label]),
+            percent(comparison.agreement[label]) if _spiked(comparison, label) else DASH,
             error_text(comparison.max_voltage_error[label]),
         )
     return (
@@ -76,6 +76,12 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         f"{recording.counts.total_synaptic_operations:,}",
         seconds_text(recording.seconds),
     )
+
+
+def _spiked(comparison: Comparison, label: str) -> bool:
+    """Whether a backend or the reference has a spike: else there is no agreement to speak of."""
+    both = (comparison.recordings[label], comparison.recordings[comparison.reference])
+    return any(array.any() for recording in both for array in recording.spikes.values())
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:

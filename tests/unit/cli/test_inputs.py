@@ -116,8 +116,11 @@ def test_one_array_serves_no_two_inputs(two: Program, tmp_path: Path) -> None:
 def test_errors_of_a_file_name_it_what_was_wanted_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(FileError) as raised:
         arrays_in(tmp_path)  # a folder
-    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path))
-    assert raised.value.way_out == "Check the path given to --input."
+    assert (raised.value.message, raised.value.parameter) == ("is a folder", str(tmp_path))
+    with pytest.raises(FileError) as raised:
+        arrays_in(tmp_path / "none", "--calibrate")
+    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path / "none"))
+    assert raised.value.way_out == "Check the path given to --calibrate."
     path = tmp_path / "x.npy"
     for content, message in ((None, "holds Python objects, which are not read"), (b"x", "not a .npy or .npz file")):
         if content is None:
