@@ -3,6 +3,14 @@
 
 def main() -> int:
     """Run the command line; the exit status."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # before a command was there to answer
+        return 130
+
+
+def _main() -> int:
+    import logging
     import signal
     import warnings
 
@@ -23,6 +31,8 @@ def main() -> int:
         app(prog_name="hasn")
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if status >= 128:  # stopped: what Brian2 thinks of objects that are dropped half made is of no use
+            logging.disable(logging.WARNING)
     except OSError as error:
         if not streams.is_stream_error(error):
             raise

@@ -16,7 +16,11 @@ _CLAUSES = (
     ("or set graph.metadata['dt']", "or store it once: hasn set FILE --dt SECONDS", "dt"),
     ("Pass dt=... (seconds)", "Pass --dt SECONDS", "dt"),
 )
-_EVERYWHERE = (("hasn.check lists", "hasn check FILE lists"), ("hasn.quantise(", "hasn quantise ("))
+_EVERYWHERE = (
+    ("the same call", "the same command"),
+    ("hasn.check lists", "hasn check FILE lists"),
+    ("hasn.quantise(", "hasn quantise ("),
+)
 
 
 def on_the_command_line(text: str, options: Collection[str]) -> str:

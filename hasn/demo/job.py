@@ -95,6 +95,21 @@ def run_demo(
         BackendUnavailable: snnTorch or Brian2 is not installed. A missing Lava is only listed.
     """
     _make_ready(out, force)
+    began = time.time()
+    try:
+        return _run(out, stage, compared, epochs, steps, seed, force)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_kept(out, began))
+        raise
+
+
+def _kept(out: Path, began: float) -> str:
+    """What a stopped demo has written."""
+    files = [str(path) for name in FILES if (path := out / name).is_file() and path.stat().st_mtime >= began]
+    return f"Kept: {', '.join(files)}. hasn demo --force begins anew." if files else "Nothing was written."
+
+
+def _run(out: Path, stage: Stage, compared: int, epochs: int, steps: int, seed: int, force: bool) -> DemoResult:
     seconds: dict[str, float] = {}
     digits = load_digits(seed)
     _train(digits, out / "model.nir", stage, seconds, epochs, steps, seed, force)
