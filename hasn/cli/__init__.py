@@ -14,7 +14,7 @@ def _main() -> int:
     import signal
     import warnings
 
-    from hasn.cli import streams
+    from hasn.cli import console, streams
     from hasn.cli.app import app
     from hasn.cli.errors import Terminated
 
@@ -26,7 +26,7 @@ def _main() -> int:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup's, say, stays
             signal.signal(number, end)
     streams.make_writable()
-    warnings.showwarning = streams.show_warning
+    warnings.showwarning = console.show_warning
     try:
         app(prog_name="hasn")
     except SystemExit as ended:

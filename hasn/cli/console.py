@@ -42,6 +42,11 @@ def show_json(data: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
+def show_warning(message: Warning | str, *_: object) -> None:
+    """A warning as one line on stderr, without the place in the code that Python's own has."""
+    stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
+
 @contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr while something runs, in a terminal; what it yields changes its text."""

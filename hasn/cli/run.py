@@ -62,6 +62,7 @@ def run(
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
     from hasn.ir.outputs import ready_to_write
+    from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
@@ -83,7 +84,7 @@ def run(
         return
     show(given.text)
     show(_table(recording))
-    show(f"{backend}, {precision}: {recording.steps} steps in {recording.seconds:.3g} s"
+    show(f"{backend}, {precision}: {counted(recording.steps, 'step')} in {recording.seconds:.3g} s"
          + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
 
 

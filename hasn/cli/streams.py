@@ -53,13 +53,6 @@ def make_writable() -> None:
             stream.reconfigure(errors=HANDLER)
 
 
-def show_warning(message: Warning | str, *_: object) -> None:
-    """A warning as one line on stderr, without the place in the code that Python's own has."""
-    from hasn.cli.console import stderr
-
-    stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
-
-
 def finish(status: int) -> int:
     """Write out what waits; the exit status, which is 1 where that could not be done."""
     for stream in (sys.stdout, sys.stderr):

@@ -139,7 +139,7 @@ class Trainer:
         if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
             self.now.best_parameters = self.moving.parameters()
         if self.options.patience is not None and self.now.waited >= self.options.patience:
-            self.now.stopped = f"{self.options.monitor} has not improved for {self.now.waited} epochs"
+            self.now.stopped = f"{self.options.monitor} has not improved for {counted(self.now.waited, 'epoch')}"
         self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
         self._epoch_start = {}
         if self.options.checkpoint is not None:

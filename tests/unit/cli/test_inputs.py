@@ -45,7 +45,7 @@ def test_random_spikes_are_drawn_in_the_order_of_names() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "batch", "count", "samples", "said"),
-    [(None, None, 100, 1, "100 steps, seed 4"), (1, 1, 1, 1, "1 steps, 1 samples, seed 4"), (9, 3, 9, 3, "3 samples")],
+    [(None, None, 100, 1, "100 steps, seed 4"), (1, 1, 1, 1, "1 step, 1 sample, seed 4"), (9, 3, 9, 3, "3 samples")],
 )
 def test_random_input_says_what_it_is(
     two: Program, steps: int | None, batch: int | None, count: int, samples: int, said: str
