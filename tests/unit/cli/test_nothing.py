@@ -68,7 +68,7 @@ def test_the_colour_of_nothing_is_its_own(hasn: Hasn, mute: Path, tmp_path: Path
     colours = {}
     for path, options, status in ((mute, ["--input", tmp_path / "zeros.npy"], 3), (model, [], 0)):
         with pytest.MonkeyPatch.context() as patch:
-            loud = Console(force_terminal=True, width=120, record=True, color_system="standard")
+            loud = Console(force_terminal=True, width=120, record=True, highlight=False)
             patch.setattr(console, "stdout", loud)
             hasn("compare", path, *PAIR, *options, status=status)
             last = loud.export_text(styles=True).splitlines()[-1]
@@ -78,12 +78,15 @@ def test_the_colour_of_nothing_is_its_own(hasn: Hasn, mute: Path, tmp_path: Path
 
 def test_quantise_and_export_and_place(hasn: Hasn, mute: Path, tmp_path: Path) -> None:
     need("snntorch")
-    zeros, out = tmp_path / "zeros.npy", tmp_path / "chip.nir"
+    zeros, weak, out = tmp_path / "zeros.npy", tmp_path / "weak.npy", tmp_path / "chip.nir"
+    one = np.zeros((20, 6))
+    one[-1, 0] = 1  # zeros alone are refused
+    np.save(weak, one)
     np.save(tmp_path / "x.npy", graphs.spikes((6,), 20, 4))
-    answer = hasn("quantise", mute, "--calibrate", zeros, "--out", out, status=3)
+    answer = hasn("quantise", mute, "--calibrate", weak, "--out", out, status=3)
     assert "Nothing was compared: no spikes on the calibration data" in answer.out
     assert (
-        hasn("quantise", mute, "--calibrate", zeros, "--out", out, "--force", "--json", status=3).data["compared"]
+        hasn("quantise", mute, "--calibrate", weak, "--out", out, "--force", "--json", status=3).data["compared"]
         is False
     )
     hasn("quantise", mute, "--calibrate", tmp_path / "x.npy", "--out", out, "--force")
