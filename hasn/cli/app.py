@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def hasn(
     """
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata, "run": run,
     "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
 }  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -42,7 +42,14 @@ def show_json(data: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def show_warning(message: Warning | str, *_: object) -> None:
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning as one line on stderr, without the place in the code that Python's own has."""
     stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
 

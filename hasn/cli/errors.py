@@ -22,7 +22,7 @@ from hasn.errors import HasnError
 NOTHING = 3
 _JSON = "hasn.json"
 #: Of a command line that cannot be read: click's, or the one that typer brings.
-_USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 class Terminated(KeyboardInterrupt):

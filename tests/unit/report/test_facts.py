@@ -65,6 +65,22 @@ def test_a_narrow_table_keeps_within_its_width() -> None:
     assert max(len(line) for line in comparison_table(comparison(), width=70).splitlines()[:5]) <= 70
 
 
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [(140, []), (120, ["steps shifted"]), (100, ["steps shifted", "synaptic operations", "seconds"])],
+)
+def test_a_narrow_terminal_has_fewer_columns_not_broken_words(width: int, gone: list[str]) -> None:
+    lines = comparison_table(_judged(), width=width).splitlines()
+    box = [line for line in lines if line[0] in "╭│├╰"]
+    assert max(map(len, box)) <= width
+    cells = [{cell.strip() for cell in line.strip("│").split("│")} for line in box if line[0] == "│"]
+    words = set().union(*cells)
+    assert {"differing", "precision", "reference", "float32", "snntorch", "5,678 (+9,012 after)"} <= words
+    assert ("shifted" in words) == ("steps shifted" not in gone)
+    told = [line for line in lines if line.startswith("Left out")]
+    assert told == ([f"Left out in {width} columns: {', '.join(gone)}."] if gone else [])
+
+
 def test_verdict_counts_by_precision() -> None:
     good, bad = verdict(comparison()), verdict(comparison(flips=FLIPS[:1]))
     assert good.ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -184,3 +185,22 @@ def test_a_gradient_that_is_not_finite_names_its_parameters() -> None:
 
     with pytest.raises(TrainingError, match=r"w1.*the gradient is not finite at step 1, though the loss and every"):
         hasn.train(net(), samples(8), epochs=1, loss=steep)
+
+
+def test_nothing_learned_is_said() -> None:
+    """Inputs of zeros: no population spikes; a step size of 0 moves nothing; a sound training says nothing."""
+    inputs, labels = samples(8)
+    with pytest.warns(RuntimeWarning, match="nothing was learned: no population spiked in the last epoch"):
+        result = hasn.train(net(), (0 * inputs, labels), epochs=1, learn="tau", optimizer=_always)
+    assert not result.learned
+    with pytest.warns(RuntimeWarning, match="nothing was learned: no trained parameter moved"):
+        result = hasn.train(net(), (inputs, labels), epochs=1, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0))
+    assert (result.learned, result.moved) == (False, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hasn.train(net(), (inputs, labels), epochs=1).learned
+
+
+def _always(groups: Any) -> torch.optim.Optimizer:
+    """Moves parameters whatever their gradient: weights decay."""
+    return torch.optim.SGD(groups, lr=0.1, weight_decay=0.1)
