@@ -19,7 +19,7 @@ _CLAUSES = (
 _EVERYWHERE = (
     ("the same call", "the same command"),
     ("hasn.check lists", "hasn check FILE lists"),
-    ("hasn.quantise(", "hasn quantise ("),
+    ("hasn.quantise(graph, ...)", "hasn quantise FILE"),
 )
 
 

@@ -161,7 +161,12 @@ class Data:
         if len(given) != 2:
             raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
         columns, labels = self._columns(given[0], sequences=True), _tensor(given[1], f"{self.what} labels")
-        if not labels.ndim or not len(labels):
+        if not labels.ndim:
+            got = f"the number {labels.item()}"
+            raise InputError(
+                "one label for all samples", parameter=f"{self.what} labels", got=got, wanted="(N,), one each"
+            )
+        if not len(labels):
             raise _empty(self.what)
         self.check(labels)
         lengths = _by_length(columns, self.shapes, labels, self.what)

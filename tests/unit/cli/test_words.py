@@ -32,6 +32,7 @@ from tests.unit.cli.conftest import Hasn
         ("Pass target='cpp_standalone'.", {"dt"}, "Pass target='cpp_standalone'."),
         ("r = tau/dt in this graph", {"dt"}, "r = tau/dt in this graph"),
         ("5 steps of dt = 0.001 s", {"dt"}, "5 steps of dt = 0.001 s"),
+        ("hasn.quantise(graph, ...) makes", set(), "hasn quantise FILE makes"),
         ("(3 more: hasn.check lists all of them)", set(), "(3 more: hasn check FILE lists all of them)"),
     ],
 )

@@ -204,3 +204,9 @@ def test_nothing_learned_is_said() -> None:
 def _always(groups: Any) -> torch.optim.Optimizer:
     """Moves parameters whatever their gradient: weights decay."""
     return torch.optim.SGD(groups, lr=0.1, weight_decay=0.1)
+
+
+def test_one_label_for_all_samples_is_not_called_an_empty_set() -> None:
+    inputs, _ = samples(8)
+    with pytest.raises(InputError, match=r"data labels: one label for all samples; got the number 3; wanted \(N,\)"):
+        hasn.train(net(), (inputs, np.int64(3)), epochs=1)
