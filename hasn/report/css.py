@@ -19,6 +19,7 @@ p { margin: .5rem 0; }
 .verdict strong { display: block; font-size: 1.35rem; line-height: 1.3; }
 .good { background: var(--good-card); border-color: var(--good); } .good strong { color: var(--good); }
 .bad { background: var(--bad-card); border-color: var(--bad); } .bad strong { color: var(--bad); }
+.none { background: var(--end); border-color: var(--end-line); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; color: var(--soft); font-weight: 600; vertical-align: bottom; }

@@ -63,7 +63,7 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         found = (
             f"{comparison.differing[label]:,}",
             _ties_text(comparison, label),
-            percent(comparison.agreement[label]),
+            percent(comparison.agreement[label]) if _spiked(comparison, label) else DASH,
             error_text(comparison.max_voltage_error[label]),
         )
     return (
@@ -76,6 +76,12 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         f"{recording.counts.total_synaptic_operations:,}",
         seconds_text(recording.seconds),
     )
+
+
+def _spiked(comparison: Comparison, label: str) -> bool:
+    """Whether a backend or the reference has a spike: else there is no agreement to speak of."""
+    both = (comparison.recordings[label], comparison.recordings[comparison.reference])
+    return any(array.any() for recording in both for array in recording.spikes.values())
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:
@@ -151,11 +157,13 @@ class Verdict:
 
     Attributes:
         ok: what ``Comparison.ok`` says.
+        compared: what ``Comparison.compared`` says.
         headline: "0 differing spikes" and the like.
         sentence: who was compared, over what.
     """
 
     ok: bool
+    compared: bool
     headline: str
     sentence: str
 
@@ -165,7 +173,9 @@ def verdict(comparison: Comparison) -> Verdict:
     labels = others(comparison)
     if not labels:
         alone = f"Only {comparison.reference} ran, so there is no other to hold it against."
-        return Verdict(comparison.ok, "Nothing to compare", alone)
+        return Verdict(comparison.ok, comparison.compared, "Nothing to compare", alone)
+    if comparison.ok and not comparison.compared:
+        return Verdict(comparison.ok, False, "Nothing was compared", _silence(comparison))
     counts: dict[str, int] = {}
     for label in labels:
         precision = comparison.recordings[label].precision or "unknown precision"
@@ -176,7 +186,19 @@ def verdict(comparison: Comparison) -> Verdict:
     ties = sum(comparison.ties[label] for label in labels)
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
-    return Verdict(comparison.ok, headline, over + apart)
+    silent = f" No spike of {_listed(list(comparison.silent))} on any of them." if comparison.silent else ""
+    return Verdict(comparison.ok, comparison.compared, headline, over + apart + silent)
+
+
+def _silence(comparison: Comparison) -> str:
+    """Why an agreement of zeros says nothing."""
+    who = _listed([backend_of(label) for label in comparison.recordings])
+    if not comparison.silent:
+        return f"no spikes: nothing in the network spikes, on {who}, over {sized(comparison)}."
+    return (
+        f"no spikes on {who}, over {sized(comparison)}. Give stronger or longer inputs, and look at the thresholds and "
+        "at what hasn check says of the edges."
+    )
 
 
 def sized(comparison: Comparison) -> str:
@@ -206,6 +228,8 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
     steps, batch = extent(comparison)
     return {
         "ok": bool(comparison.ok),
+        "compared": bool(comparison.compared),
+        "silent": list(comparison.silent),
         "reference": comparison.reference,
         "steps": steps,
         "samples": batch,

@@ -11,7 +11,7 @@ from hasn.ir.whole import refuse_existing, whole_file
 from hasn.program.describe import shape_text, summaries
 from hasn.report.css import CSS
 from hasn.report.divergences import divergence_section
-from hasn.report.facts import Extra, agreement_table, others, sentence, verdict
+from hasn.report.facts import Extra, Verdict, agreement_table, others, sentence, verdict
 from hasn.report.figure import figure_html
 from hasn.report.graph import graph_svg
 from hasn.report.provenance import provenance_section
@@ -80,11 +80,18 @@ def report_html(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
         f"<header><h1>{escape(title)}</h1>{under}"
-        f'<div class="verdict {"good" if result.ok else "bad"}"><strong>{escape(result.headline)}</strong>'
+        f'<div class="verdict {_mark(result)}"><strong>{escape(result.headline)}</strong>'
         f"{escape(result.sentence)}</div></header><main>"
         + "".join(f"<section><h2>{escape(section.title)}</h2>{section.html}</section>" for section in sections)
         + "</main><footer>Written by hasn. One file, no network, no script.</footer></body></html>\n"
     )
+
+
+def _mark(result: Verdict) -> str:
+    """Class of the verdict's box: green is for what was compared."""
+    if not result.ok:
+        return "bad"
+    return "good" if result.compared else "none"
 
 
 def _agreement(comparison: Comparison, extra: Extra | None) -> str:

@@ -47,13 +47,14 @@ def write_page(path: str | Path, placement: Placement, *, force: bool = False) -
 def page_html(placement: Placement) -> str:
     """The page as text."""
     title = f"Placement on {placement.profile.title}"
+    mark = "good" if placement.counted else "none"
     headline = f"{placement.cores} of {placement.profile.cores} cores"
     body = "".join(f"<section><h2>{escape(s.title)}</h2>{s.html}</section>" for s in placement_sections(placement))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
-        f"<header><h1>{escape(title)}</h1><div class='verdict good'><strong>{headline}</strong>"
+        f"<header><h1>{escape(title)}</h1><div class='verdict {mark}'><strong>{headline}</strong>"
         f"{escape(fullest_text(placement))}. {escape(traffic_text(placement))}</div></header><main>{body}</main>"
         "<footer>Written by hasn. Estimated from the published limits, nothing was measured on a chip.</footer>"
         "</body></html>\n"
