@@ -202,7 +202,7 @@ def _write_report(
     section = digits_section(images, digits.test_labels[:n], said, counts)
     subtitle = (
         f"784-128-10 LIF trained on 4,000 handwritten digits for {epochs} epoch{'s' * (epochs != 1)}, test accuracy "
-        f"{100 * result.test_accuracy:.1f} %; the file model.nir on {n} held-out digits."
+        f"{100 * result.test_accuracy:.1f}\u00a0%; the file model.nir on {n:,} held-out digits."
     )
     write_report(
         path,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hasn.report.facts import divergence_line, extent, index_text, others
-from hasn.report.figure import figure_html
 from hasn.report.section import Section, caption, html_table
 from hasn.report.select import Window, flat
-from hasn.report.traces import Trace, series, trace_figure
+from hasn.report.traces import Trace, series, trace_html
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison, Divergence
@@ -49,12 +48,11 @@ def _around(comparison: Comparison, step: int, steps: int) -> Window:
 def _figure(comparison: Comparison, first: Divergence, place: str) -> str:
     trace = Trace(first.node, _neuron(comparison, first), first.sample)
     shown = _around(comparison, first.step, _AROUND)
-    figure = trace_figure(comparison, trace, shown)
     text = (
         f"Membrane potential of {place}, and {_AROUND} steps round it. A recorded voltage is the one after the reset, "
         "so a neuron that spikes shows where the reset put it."
     )
-    return figure_html(figure, text) + caption(text)
+    return trace_html(comparison, trace, text, shown) + caption(text)
 
 
 def _numbers(comparison: Comparison, first: Divergence) -> str:

@@ -63,7 +63,7 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         found = (
             f"{comparison.differing[label]:,}",
             _ties_text(comparison, label),
-            percent(comparison.agreement[label]) if _spiked(comparison, label) else DASH,
+            _agreement_text(comparison, label),
             error_text(comparison.max_voltage_error[label]),
         )
     return (
@@ -78,10 +78,12 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
     )
 
 
-def _spiked(comparison: Comparison, label: str) -> bool:
-    """Whether a backend or the reference has a spike: else there is no agreement to speak of."""
-    both = (comparison.recordings[label], comparison.recordings[comparison.reference])
-    return any(array.any() for recording in both for array in recording.spikes.values())
+def _agreement_text(comparison: Comparison, label: str) -> str:
+    """Common spikes of all in percent; a dash where neither run has a spike."""
+    runs = (comparison.recordings[comparison.reference], comparison.recordings[label])
+    share = comparison.agreement[label]
+    silent = not any(array.any() for run in runs for array in run.spikes.values())
+    return DASH if silent and share == 1 else percent(share)
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:
@@ -158,8 +160,8 @@ class Verdict:
     Attributes:
         ok: what ``Comparison.ok`` says.
         compared: what ``Comparison.compared`` says.
-        headline: "0 differing spikes" and the like.
-        sentence: who was compared, over what.
+        headline: "All four runs agree" and the like.
+        sentence: who was compared, over what, and how many spikes differ.
     """
 
     ok: bool
@@ -169,7 +171,7 @@ class Verdict:
 
 
 def verdict(comparison: Comparison) -> Verdict:
-    """The line on top of everything: differing spikes by precision, and over what they were counted."""
+    """The line on top of everything: who agrees, differing spikes by precision, and over what they were counted."""
     labels = others(comparison)
     if not labels:
         alone = f"Only {comparison.reference} ran, so there is no other to hold it against."
@@ -180,19 +182,51 @@ def verdict(comparison: Comparison) -> Verdict:
     for label in labels:
         precision = comparison.recordings[label].precision or "unknown precision"
         counts[precision] = counts.get(precision, 0) + comparison.differing[label]
-    headline = ", ".join(f"{counted(n, 'differing spike')} in {precision}" for precision, n in counts.items())
+    found = ", ".join(f"{counted(n, 'differing spike')} in {precision}" for precision, n in counts.items())
     spikes = comparison.recordings[comparison.reference].counts.total_spikes
-    who = _listed([backend_of(label) for label in labels])
+    who = listed([backend_of(label) for label in labels])
     ties = sum(comparison.ties[label] for label in labels)
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
-    silent = f" No spike of {_listed(list(comparison.silent))} on any of them." if comparison.silent else ""
-    return Verdict(comparison.ok, comparison.compared, headline, over + apart + silent)
+    silent = f" No spike of {listed(list(comparison.silent))} on any of them." if comparison.silent else ""
+    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), f"{found}: {over}{apart}{silent}")
+
+
+def _headline(comparison: Comparison, ties: int) -> str:
+    """ "All four runs agree", or who differs from the reference."""
+    labels = others(comparison)
+    if comparison.ok:
+        return f"{sentence(runs_text(len(labels) + 1), stop='')} agree{', ties apart' if ties else ''}"
+    wrong = [label for label in labels if comparison.differing[label]]
+    if not wrong:
+        return "No spike differs, but the chip's integers do"
+    return f"{listed(wrong)} {'differ' if len(wrong) > 1 else 'differs'} from {comparison.reference}"
+
+
+def runs_text(count: int) -> str:
+    """ "both runs", "all four runs"."""
+    return "both runs" if count == 2 else f"all {number_text(count)} runs"
+
+
+def number_text(count: int) -> str:
+    """A number up to nine in words."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count] if count < len(words) else f"{count:,}"
+
+
+def hardware_note(comparison: Comparison) -> str:
+    """Where Lava ran; nothing if it did not."""
+    ran = [label for label, recording in comparison.recordings.items() if recording.backend == "lava"]
+    if not ran:
+        return ""
+    integers = any(comparison.recordings[label].precision == "loihi" for label in ran)
+    arithmetic = "the chip's integers" if integers else "floating point"
+    return f"Lava is simulated on the CPU, in {arithmetic}: no chip took part."
 
 
 def _silence(comparison: Comparison) -> str:
     """Why an agreement of zeros says nothing."""
-    who = _listed([backend_of(label) for label in comparison.recordings])
+    who = listed([backend_of(label) for label in comparison.recordings])
     if not comparison.silent:
         return f"no spikes: nothing in the network spikes, on {who}, over {sized(comparison)}."
     return (
@@ -216,7 +250,8 @@ def extent(comparison: Comparison) -> tuple[int, int]:
     return 0, 0
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """ "a, b and c", each once."""
     unique = list(dict.fromkeys(names))
     return unique[0] if len(unique) == 1 else f"{', '.join(unique[:-1])} and {unique[-1]}"
 

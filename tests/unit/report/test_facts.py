@@ -19,6 +19,7 @@ from hasn.report.facts import (
     divergence_line,
     error_text,
     extent,
+    hardware_note,
     index_text,
     neuron_text,
     percent,
@@ -84,9 +85,11 @@ def test_a_narrow_terminal_has_fewer_columns_not_broken_words(width: int, gone: 
 def test_verdict_counts_by_precision() -> None:
     good, bad = verdict(comparison()), verdict(comparison(flips=FLIPS[:1]))
     assert good.ok
-    assert good.headline == "0 differing spikes in float64, 0 differing spikes in float32"
+    assert good.headline == "All four runs agree"
+    assert good.sentence.startswith("0 differing spikes in float64, 0 differing spikes in float32: ")
     assert not bad.ok
-    assert bad.headline == "1 differing spike in float64, 0 differing spikes in float32"
+    assert bad.headline == "lava differs from brian2"
+    assert bad.sentence.startswith("1 differing spike in float64, 0 differing spikes in float32: ")
     assert "3 samples of 30 steps" in bad.sentence
 
 
@@ -176,7 +179,7 @@ def test_an_unknown_precision_is_a_dash_in_the_table_and_named_in_the_verdict() 
         found, recordings={k: dataclasses.replace(r, precision="") for k, r in found.recordings.items()}
     )
     assert agreement_table(found).rows["b"][1] == "–"
-    assert verdict(found).headline == "0 differing spikes in unknown precision"
+    assert verdict(found).sentence.startswith("0 differing spikes in unknown precision: ")
 
 
 @pytest.mark.parametrize(
@@ -228,8 +231,9 @@ def test_the_line_of_a_divergence_word_by_word() -> None:
 
 def test_the_verdict_word_by_word() -> None:
     found = _judged()
-    assert verdict(found).headline == "0 differing spikes in float32, 1,234 differing spikes in float64"
+    assert verdict(found).headline == "lava differs from brian2"
     assert verdict(found).sentence == (
+        "0 differing spikes in float32, 1,234 differing spikes in float64: "
         "snntorch and lava against the 4,321 spikes of brian2, over 2 samples of 7 steps. "
         "5,679 ties (a voltage within rounding of the threshold) counted apart."
     )
@@ -240,9 +244,60 @@ def test_the_verdict_names_each_backend_once_and_adds_up_a_precisions_difference
     spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
     one = Verdict(1, 0, 0, 1.0, 0.0, None)
     found = by_hand(dict.fromkeys(("r", "a", "a:float64", "b", "c"), spikes), **{"a": one, "a:float64": one, "c": one})
-    assert verdict(found).headline == "3 differing spikes in float64"
-    assert verdict(found).sentence == "a, b and c against the 0 spikes of r, over 1 sample of 1 step."
-    assert verdict(by_hand({"r": spikes, "a": spikes})).sentence.startswith("a against the 0 spikes of r,")
+    assert verdict(found).headline == "a, a:float64 and c differ from r"
+    assert verdict(found).sentence == (
+        "3 differing spikes in float64: a, b and c against the 0 spikes of r, over 1 sample of 1 step."
+    )
+    two = verdict(by_hand({"r": spikes, "a": spikes}))
+    assert two.sentence.startswith("0 differing spikes in float64: a against the 0 spikes of r,")
+
+
+@pytest.mark.parametrize(
+    ("runs", "ties", "headline"),
+    [
+        (2, 0, "Both runs agree"),
+        (3, 0, "All three runs agree"),
+        (4, 0, "All four runs agree"),
+        (4, 2, "All four runs agree, ties apart"),
+        (10, 0, "All 10 runs agree"),
+    ],
+)
+def test_the_headline_says_first_who_agrees(runs: int, ties: int, headline: str) -> None:
+    spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
+    labels = [f"r{place}" for place in range(runs)]
+    found = by_hand(dict.fromkeys(labels, spikes), r1=Verdict(0, ties, 0, 1.0, 0.0, None))
+    assert verdict(found).headline == headline
+    assert verdict(found).ok
+
+
+def test_integers_that_differ_where_no_spike_does_are_the_headline() -> None:
+    spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
+    found = by_hand({"r": spikes, "a": spikes}, a=Verdict(0, 0, 0, 1.0, 3.0, None))
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    said = verdict(dataclasses.replace(found, recordings=integers))
+    assert (said.ok, said.headline) == (False, "No spike differs, but the chip's integers do")
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "note"),
+    [
+        ("lava", "float64", "Lava is simulated on the CPU, in floating point: no chip took part."),
+        ("lava", "loihi", "Lava is simulated on the CPU, in the chip's integers: no chip took part."),
+        ("brian2", "float64", ""),
+    ],
+)
+def test_where_lava_ran_is_said_where_it_did(backend: str, precision: str, note: str) -> None:
+    found = by_hand({"r": {}, "a": {}})
+    changed = dataclasses.replace(found.recordings["a"], backend=backend, precision=precision)
+    assert hardware_note(dataclasses.replace(found, recordings={**found.recordings, "a": changed})) == note
+
+
+def test_two_silent_runs_have_no_agreement_but_a_silent_one_beside_another_has() -> None:
+    silent, active = np.zeros((7, 2, 4), dtype=bool), np.ones((7, 2, 4), dtype=bool)
+    column = agreement_table(by_hand({"r": {"n2": silent}})).columns.index("agreement")
+    for other, verdict_of, text in ((silent, 1.0, "–"), (active, 0.0, "0.00 %")):
+        found = by_hand({"r": {"n2": silent}, "a": {"n2": other}}, a=Verdict(0, 0, 0, verdict_of, 0.0, None))
+        assert agreement_table(found).rows["a"][column] == text
 
 
 def both(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -256,7 +311,7 @@ def test_an_agreement_of_zeros_is_none() -> None:
     assert (found.ok, found.compared, found.headline) == (True, False, "Nothing was compared")
     assert found.sentence.startswith("no spikes on r and a, over 2 samples of 7 steps. Give stronger or longer inputs")
     some = verdict(by_hand(both({"n2": active, "n4": silent})))
-    assert (some.ok, some.compared, some.headline) == (True, True, "0 differing spikes in float64")
+    assert (some.ok, some.compared, some.headline) == (True, True, "Both runs agree")
     assert some.sentence.endswith(" No spike of n4 on any of them.")
     none = verdict(by_hand(both({}), both({"n2": 1.0 * active})))
     assert (none.compared, none.headline) == (False, "Nothing was compared")
