@@ -29,6 +29,7 @@ p { margin: .5rem 0; max-width: 44rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums lining-nums; }
 th { text-align: left; color: var(--soft); font-weight: 400; vertical-align: bottom; line-height: 1.25; }
+table.first thead th { white-space: nowrap; }
 thead th { border-bottom: 1px solid var(--ink); }
 th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--faint); }
 th:last-child, td:last-child { padding-right: 0; }

@@ -49,8 +49,14 @@ def agreement_table(comparison: Comparison, extra: Extra | None = None) -> Table
 
 def _in_units(comparison: Comparison) -> tuple[str, ...]:
     """The columns behind the precision; the chip's integers have no volts."""
+    volts = unit_of(comparison) == "V"
+    return tuple(column if volts else column.replace("|ΔV| (V)", "|Δu|, |Δv| (units)") for column in COLUMNS[2:])
+
+
+def unit_of(comparison: Comparison) -> str:
+    """ "V", or "units" where a recording has the chip's integers."""
     integers = any(recording.precision == "loihi" for recording in comparison.recordings.values())
-    return tuple(column.replace("|ΔV| (V)", "|Δu|, |Δv| (units)") if integers else column for column in COLUMNS[2:])
+    return "units" if integers else "V"
 
 
 def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,14 +132,14 @@ def neuron_text(divergence: Divergence) -> str:
     return f"{divergence.node}[{inside}]" if inside else divergence.node
 
 
-def divergence_line(divergence: Divergence) -> str:
+def divergence_line(divergence: Divergence, unit: str = "V") -> str:
     """The first divergence of a backend in one line: where, both sides, and why."""
-    sides = [_side(divergence, label) for label in (divergence.reference, divergence.backend)]
+    sides = [_side(divergence, label, unit) for label in (divergence.reference, divergence.backend)]
     tie = " (a tie)" if divergence.tie else ""
     return (
         f"{divergence.backend}: first differs{tie} at node '{divergence.node}', neuron {index_text(divergence.index)}, "
         f"sample {divergence.sample}, step {divergence.step}: {sides[0]}; {sides[1]}; "
-        f"threshold {divergence.threshold:.17g} V. {sentence(divergence.cause)}"
+        f"threshold {divergence.threshold:.17g} {unit}. {sentence(divergence.cause)}"
     )
 
 
@@ -147,10 +153,10 @@ def index_text(index: tuple[int, ...]) -> str:
     return str(index[0]) if len(index) == 1 else str(tuple(index))
 
 
-def _side(divergence: Divergence, label: str) -> str:
+def _side(divergence: Divergence, label: str, unit: str) -> str:
     fired = "spikes" if divergence.spiked.get(label) else "is silent"
     volts = divergence.voltages.get(label)
-    return f"{label} {fired}" if volts is None else f"{label} {fired}, then at {volts:.17g} V"
+    return f"{label} {fired}" if volts is None else f"{label} {fired}, then at {volts:.17g} {unit}"
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,15 @@ class _Panel:
         return list(self.spikes) == [""]
 
     @cached_property
+    def differs(self) -> NDArray[np.bool_]:
+        """Rows in which the runs differ."""
+        return np.asarray(self.wrong.any(axis=0))
+
+    @cached_property
     def heights(self) -> list[float]:
         """Of the rows; one that differs is as high as its lanes need."""
         wide = max(self.row, svg.room_for_lanes(len(self.spikes)))
-        return [wide if differs else self.row for differs in self.wrong.any(axis=0)]
+        return [wide if differs else self.row for differs in self.differs]
 
     @property
     def tops(self) -> list[float]:
@@ -144,14 +149,16 @@ def _draw(panel: _Panel, shown: Window, top: float) -> str:
 def _row_numbers(panel: _Panel, top: float) -> str:
     """The numbers of the rows that differ, and of others as far as there is room."""
     middles = [start + height / 2 for start, height in zip(panel.tops, panel.heights, strict=True)]
-    differs = panel.wrong.any(axis=0)
-    placed: list[int] = np.flatnonzero(differs).tolist()
+    placed: list[int] = np.flatnonzero(panel.differs).tolist()
     for row in [0, len(middles) - 1, *range(len(middles))]:
         if all(abs(middles[row] - middles[other]) >= _APART for other in placed):
             placed.append(row)
     return "".join(
         svg.label(
-            "-8", top + middles[row] + 4, str(panel.chosen[row]), "tick row differs" if differs[row] else "tick row"
+            "-8",
+            top + middles[row] + 4,
+            str(panel.chosen[row]),
+            "tick row differs" if panel.differs[row] else "tick row",
         )
         for row in sorted(placed)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hasn.program.draw import plain_text
-from hasn.report.facts import DASH, Extra, Table, agreement_table, divergence_line, others
+from hasn.report.facts import DASH, Extra, Table, agreement_table, divergence_line, others, unit_of
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison
@@ -41,7 +41,7 @@ def comparison_table(comparison: Comparison, extra: Extra | None = None, *, widt
     for label in others(comparison):
         first = comparison.first_divergence(label)
         if first is not None:
-            lines.append(divergence_line(first))
+            lines.append(divergence_line(first, unit_of(comparison)))
     return "\n".join(lines)
 
 

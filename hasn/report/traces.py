@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hasn.program.model import Neurons
 from hasn.report import svg
-from hasn.report.facts import error_text, index_text
+from hasn.report.facts import error_text, index_text, listed, unit_of
 from hasn.report.select import Window, differing, flat, samples, window
 from hasn.report.style import in_order, key, run_class
 
@@ -85,11 +85,11 @@ def trace_html(comparison: Comparison, trace: Trace, alt: str, shown: Window | N
     apart = _distances(curves)
     if apart:
         bottom += 2 * svg.HEADING
-        body.append(_differences(comparison, part, curves, apart, bottom, unit))
+        body.append(_differences(comparison, part, curves, apart, bottom))
         bottom += _APART
     axis = svg.step_axis(part, svg.HEADING, bottom, comparison.program.dt)
     drawing = svg.figure(axis + "".join(body), bottom + svg.AXIS, alt)
-    return _key(comparison, trace, part, labels, curves, apart, unit, _SEEN * (high - low)) + drawing
+    return _key(comparison, labels, apart) + drawing
 
 
 def _range(
@@ -120,8 +120,8 @@ def _distances(curves: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.f
 
 
 def _unit(comparison: Comparison, node: str) -> tuple[float, str]:
-    if any(recording.precision == "loihi" for recording in comparison.recordings.values()):
-        return 1.0, "the chip's units"
+    if unit_of(comparison) != "V":
+        return 1.0, unit_of(comparison)
     largest = max(_largest(r.voltages[node]) for r in comparison.recordings.values())
     return (1e3, "mV") if 0 < largest < 0.3 else (1.0, "V")
 
@@ -179,7 +179,7 @@ def _seen(curve: NDArray[np.float64], reference: NDArray[np.float64], least: flo
     near = off.copy()
     near[1:] |= off[:-1]
     near[:-1] |= off[1:]
-    return near
+    return np.asarray(near, dtype=np.bool_)
 
 
 def round_ticks(low: float, high: float) -> list[float]:
@@ -203,7 +203,7 @@ def _spikes(comparison: Comparison, trace: Trace, part: Window, labels: list[str
 
 def _differences(
     comparison: Comparison, part: Window, curves: dict[str, NDArray[np.float64]],
-    apart: dict[str, NDArray[np.float64]], bottom: float, unit: str,
+    apart: dict[str, NDArray[np.float64]], bottom: float,
 ) -> str:  # fmt: skip
     """A log axis; what is exactly 0 lies on its lowest line."""
     level = _largest(curves[comparison.reference]) or 1e-30
@@ -214,8 +214,7 @@ def _differences(
     def down(volts: Any) -> Any:
         return np.log(largest / np.maximum(volts, _FLOOR)) / np.log(largest / _FLOOR) * _APART
 
-    measure = unit if unit == "the chip's units" else "V"
-    parts = [svg.heading(bottom - 9, f"distance from {comparison.reference} ({measure})", "log axis")]
+    parts = [svg.heading(bottom - 9, f"distance from {comparison.reference} ({unit_of(comparison)})", "log axis")]
     parts += [svg.rule(bottom + down(volts), "rounding") for volts in rounding.values()]
     parts.append(svg.rule(bottom + _APART, "base") + svg.label("-8", bottom + _APART + 4, "0", "tick row"))
     for power in (-16, -12, -8, -4, 0, 4, 8):
@@ -237,16 +236,13 @@ def _power(power: int) -> str:
     return "1" if power == 0 else f"1e{power}"
 
 
-def _key(
-    comparison: Comparison, trace: Trace, part: Window, labels: list[str], curves: dict[str, NDArray[np.float64]],
-    apart: dict[str, NDArray[np.float64]], unit: str, least: float,
-) -> str:  # fmt: skip
+def _key(comparison: Comparison, labels: list[str], apart: dict[str, NDArray[np.float64]]) -> str:
     """The runs with what tells them from the reference: a colour only for those whose voltages or spikes differ."""
     same = [label for label in labels[1:] if label not in apart]
-    both = " and ".join([", ".join([labels[0], *same][:-1]), [labels[0], *same][-1]] if same else [labels[0]])
-    entries = {f"{both}, to the last bit" if same else both: "line"}
-    measure = "" if unit == "the chip's units" else " V"
+    entries = {f"{listed([labels[0], *same])}{', to the last bit' if same else ''}": "line"}
     for label, values in apart.items():
-        largest = f"up to {error_text(_largest(values))}{measure} away" if np.isfinite(values).all() else "not finite"
-        entries[f"{label}: {largest}"] = f"line {run_class(labels.index(label))}"
+        away = f"up to {error_text(_largest(values))} {unit_of(comparison)} away"
+        entries[f"{label}: {away if np.isfinite(values).all() else 'not finite'}"] = (
+            f"line {run_class(labels.index(label))}"
+        )
     return key(entries)

@@ -28,7 +28,7 @@ def fill_map(placement: Placement, alt: str) -> str:
     """Each core in use with its number and the share of its fullest resource."""
     shares = np.max(list(placement.shares.values()), axis=0)
     words = [(str(core), f"{100 * value:.0f} %") for core, value in enumerate(shares)]
-    scale = key({"100 % of the fullest resource": "scale"}, "0")
+    scale = key({"100 %": "scale"}, "0")
     return scale + _drawing(placement, shares, words, "", alt)
 
 

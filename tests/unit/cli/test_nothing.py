@@ -56,7 +56,7 @@ def test_compare(why: str, hasn: Hasn, mute: Path, tmp_path: Path) -> None:
     data = hasn("compare", path, *PAIR, *given, "--json", status=3).data
     assert (data["ok"], data["compared"], data["silent"]) == (True, False, ["n2", "n4"])
     page = (tmp_path / "r.html").read_text()
-    assert 'class="verdict none"><strong>Nothing was compared</strong>' in page
+    assert '<h1 class="none">Nothing was compared</h1>' in page
 
 
 def test_the_colour_of_nothing_is_its_own(hasn: Hasn, mute: Path, tmp_path: Path, model: Path) -> None:
@@ -98,7 +98,7 @@ def test_quantise_and_export_and_place(hasn: Hasn, mute: Path, tmp_path: Path) -
     page = tmp_path / "p.html"
     answer = hasn("place", out, "--input", zeros, "--report", page, status=3)
     assert "Nothing was counted: no spikes on this input" in answer.out
-    assert "verdict none" in page.read_text()
+    assert '<h1 class="none">' in page.read_text()
     assert hasn("place", out, "--input", zeros, "--json", status=3).data["counted"] is False
     assert hasn("place", out, "--input", tmp_path / "x.npy", "--json").data["counted"] is True
 

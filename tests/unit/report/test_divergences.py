@@ -124,3 +124,14 @@ def test_a_neuron_of_several_dimensions_is_found_in_its_node() -> None:
         {"brian2": {"n2": spikes}, "lava": {"n2": differs}}, graph=graph, lava=Verdict(1, 0, 0, 0.0, 0.0, first)
     )
     assert [row[1:] for row in _rows(found)[1:]] == [["", ""], ["", ""], ["", "●"], ["", ""]]
+
+
+def test_the_chips_integers_are_not_called_volts() -> None:
+    found = _parted()
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    section = divergence_section(dataclasses.replace(found, recordings=integers))
+    assert section is not None
+    for words in ("then at 0.25 units", "threshold 0.5 units.", "lava (units)", "difference (units)"):
+        assert words in section.html
+    assert " V" not in section.html
+    assert "(V)" not in section.html

@@ -183,9 +183,9 @@ def test_the_chips_integers_have_no_volts() -> None:
     found = by_hand({"a": spikes, "b": spikes}, {"a": volts, "b": off})
     integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
     page = _drawn(dataclasses.replace(found, recordings=integers), Trace("n2", 2, 1))
-    assert "membrane potential (the chip's units)" in page.text
-    assert "distance from a (the chip's units)" in page.text
-    assert "b: up to 6.4e+01 away" in page.words
+    assert "membrane potential (units)" in page.text
+    assert "distance from a (units)" in page.text
+    assert "b: up to 6.4e+01 units away" in page.words
 
 
 def test_a_window_of_steps_with_spikes_in_ink_or_in_their_runs_lane() -> None:

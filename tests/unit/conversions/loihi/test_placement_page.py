@@ -82,7 +82,7 @@ def test_the_page_holds_the_map_the_cores_and_the_sources(placement: Placement, 
     placement.to_html(path)
     page = path.read_text(encoding="utf8")
     assert len(Page(page).all("rect", "used")) == 2 * placement.cores
-    assert "100 % of the fullest resource" in page
+    assert "how much of its fullest resource is in use" in page
     assert f"{placement.traffic:,}" in page
     assert "NengoLoihi, MAX_IN_AXONS" in page
     assert "nothing was measured on a chip" in page

@@ -223,7 +223,7 @@ def test_the_scale_names_its_end_and_is_not_there_without_messages() -> None:
     page = Page(talk_map(made(), "alt"))
     assert page.words[:2] == ["0", "4,560 messages"]
     assert [given["class"] for given in page.all("i")] == ["swatch scale"]
-    assert Page(fill_map(made(), "alt")).words[:2] == ["0", "100 % of the fullest resource"]
+    assert Page(fill_map(made(), "alt")).words[:2] == ["0", "100 %"]
     alone = made(traffic_matrix=np.diag([5, 5, 5]))
     assert talk_map(alone, "alt") == "<p>No message travels between cores.</p>"
 
