@@ -89,7 +89,7 @@ def trace_html(comparison: Comparison, trace: Trace, alt: str, shown: Window | N
         bottom += _APART
     axis = svg.step_axis(part, svg.HEADING, bottom, comparison.program.dt)
     drawing = svg.figure(axis + "".join(body), bottom + svg.AXIS, alt)
-    return _key(comparison, labels, apart) + drawing
+    return _key(comparison, labels, apart) + _lanes(comparison, trace, part, labels) + drawing
 
 
 def _range(
@@ -236,8 +236,17 @@ def _power(power: int) -> str:
     return "1" if power == 0 else f"1e{power}"
 
 
+def _lanes(comparison: Comparison, trace: Trace, part: Window, labels: list[str]) -> str:
+    """The colours of spikes, where some shown differ."""
+    if trace.node not in comparison.recordings[comparison.reference].spikes:
+        return ""
+    wrong = differing(comparison, trace.node)[part.start : part.stop, trace.sample, trace.neuron]
+    entries = {label: run_class(place) for place, label in enumerate(labels)}
+    return key(entries, "Spikes where they differ, lanes from the top:") if wrong.any() else ""
+
+
 def _key(comparison: Comparison, labels: list[str], apart: dict[str, NDArray[np.float64]]) -> str:
-    """The runs with what tells them from the reference: a colour only for those whose voltages or spikes differ."""
+    """The runs with what tells them from the reference: a colour only for those whose voltages differ."""
     same = [label for label in labels[1:] if label not in apart]
     entries = {f"{listed([labels[0], *same])}{', to the last bit' if same else ''}": "line"}
     for label, values in apart.items():

@@ -198,7 +198,10 @@ def test_a_window_of_steps_with_spikes_in_ink_or_in_their_runs_lane() -> None:
     assert [x for x, _ in starts(page.paths("spikes run-1", "b"))] == [pytest.approx(8.7)]
     assert [x for x, _ in starts(page.paths("differing", "n2"))] == [7.5, 8.5]
     assert {plot["viewbox"] for plot in page.all("svg", "plot") if (plot["viewbox"] or "").startswith("4.5 0 7 ")}
-    assert page.words[0] == "a and b, to the last bit"
+    assert page.words[:4] == ["a and b, to the last bit", "Spikes where they differ, lanes from the top:", "a", "b"]
+    assert [given["class"] for given in page.all("i")] == ["swatch line", "swatch run-0", "swatch run-1"]
+    calm = _drawn(by_hand({"a": first, "b": second}, {"a": volts, "b": volts}), Trace("n2", 2, 1), Window(0, 8))
+    assert "lanes" not in calm.text
 
 
 def test_voltages_none_of_which_is_finite_have_an_axis_from_0_to_1() -> None:
