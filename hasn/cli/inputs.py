@@ -49,14 +49,16 @@ def given_inputs(
     if path is not None:
         values = read_inputs(path, program, option)
         return Given(values, steps, f"Input: {path}", {"kind": "file", "path": str(path)})
+    from hasn.program.describe import counted
+
     _check(steps, rate, seed, batch)
     count = DEFAULT_STEPS if steps is None else steps
     sources = program.inputs
     if not sources:
-        return Given(None, count, f"The graph has no Input; {count} steps", {"kind": "none", "steps": count})
+        return Given(None, count, f"The graph has no Input; {counted(count, 'step')}", {"kind": "none", "steps": count})
     values = random_spikes({source.name: source.shape for source in sources}, count, rate, seed, batch)
-    samples = f", {batch} samples" if batch is not None else ""
-    text = f"Input: random spikes (no --input was given): rate {rate:g} a step, {count} steps{samples}, seed {seed}"
+    size = counted(count, "step") + (f", {counted(batch, 'sample')}" if batch is not None else "")
+    text = f"Input: random spikes (no --input was given): rate {rate:g} a step, {size}, seed {seed}"
     data = {"kind": "random", "steps": count, "rate": rate, "seed": seed, "samples": batch or 1}
     return Given(values, None, text, data)
 
@@ -86,6 +88,11 @@ def read_inputs(path: Path, program: Program, option: str = "--input") -> Any:
     """The arrays of a .npy or .npz file; a single array serves a single Input, whatever its name.
 
     What the file claims to hold is compared with the program's Inputs before any of it is read.
+
+    Args:
+        path: the file.
+        program: says which Inputs there are.
+        option: that named the file, for messages.
 
     Raises:
         FileError: there is no such file, it holds no plain arrays, or more than there is memory for.

@@ -71,7 +71,7 @@ def chip_network(
             pass
         else:
             return Chip(found, f"{file} is in the chip's units", {"kind": "chip units"})
-    option = "--calibrate" if calibrate else "--input"
+    option = "--calibrate" if calibrate is not None else "--input"
     return _quantised(graph, target or "loihi2", calibrate or typical, option, say, options)
 
 

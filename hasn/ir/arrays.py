@@ -199,7 +199,7 @@ def archive(path: Path, what: str, *, verify: bool = True) -> Iterator[Archive]:
 def require_file(path: Path, way_out: str = "Check the path.") -> None:
     """Raise FileError unless there is a file of that name."""
     if path.is_dir():
-        raise FileError("is a folder", parameter=str(path), wanted="a file")
+        raise FileError("is a folder", parameter=str(path), wanted="a file", way_out=way_out)
     if not path.is_file():
         raise FileError("there is no such file", parameter=str(path), way_out=way_out)
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from hasn.errors import FileError
-from hasn.ir.hdf5 import _Reader, first_line, read_fields
-from hasn.ir.heap import longest_string
+from hasn.ir.hdf5 import _Reader, first_line, longest_string, read_fields
 
 SIGNED = b"GCOL\x01\0\0\0"
 

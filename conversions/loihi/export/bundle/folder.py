@@ -25,7 +25,7 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
     """
     target = Path(path)
     with suppress(OSError):
-        clear(target)
+        clear(target)  # a folder that made room for one that never came is back before it is looked at
     _refuse(target, force, mark)
     with ExitStack() as stack:
         try:
@@ -48,6 +48,27 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
             remove(old)
 
 
+def ready_bundle(path: str | Path, *, force: bool, mark: str) -> Path:
+    """``path``, once it is sure that a folder may and can be made of it; to be asked before the work.
+
+    Raises:
+        FileError: as for :func:`whole_folder`.
+    """
+    target = Path(path)
+    try:
+        with suppress(OSError):
+            clear(target)
+        _refuse(target, force, mark)
+        with part_of(target, folder=True):
+            pass
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"cannot write here: {reason}", parameter=str(target.parent)) from error
+    return target
+
+
 def _refuse(target: Path, force: bool, mark: str) -> None:
     if not target.absolute().parent.is_dir():
         raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")
@@ -63,5 +84,5 @@ def _refuse(target: Path, force: bool, mark: str) -> None:
         )
     if not force:
         raise FileError(
-            "the folder exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it."
+            "the folder exists and is kept", parameter=str(target), way_out="Pass force=True to replace it."
         )

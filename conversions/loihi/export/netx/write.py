@@ -36,7 +36,8 @@ import numpy as np
 
 from hasn.conversions.loihi.export.netx.layers import Layer, layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
-from hasn.ir.whole import refuse_existing, whole_file
+from hasn.ir.outputs import ready_to_write
+from hasn.ir.whole import whole_file
 
 #: Bits of a graded spike, as NetX is told that its input has values.
 GRADED_BITS = 24
@@ -101,6 +102,7 @@ def export_netx(network: QuantisedNetwork, path: str | Path, *, force: bool = Fa
             currents; names the node.
         FileError: the file exists and ``force`` is False, or cannot be written.
     """
+    ready_to_write(path, force=force)
     first, layers = layers_of(network.integers)
     source = network.integers.inputs[first]
     made = NetxFile(
@@ -115,7 +117,6 @@ def export_netx(network: QuantisedNetwork, path: str | Path, *, force: bool = Fa
     )
     # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
     content = io.BytesIO()
-    refuse_existing(path, force=force)
     with h5py.File(content, "w") as file:
         _write(file, source.shape, layers)
         file["simulation/Ts"] = 1  # steps, as lava-dl has it; its reader looks at layers alone
