@@ -99,13 +99,21 @@ def check_head(state: Mapping[str, Any]) -> None:
     _check(state, {**_PARTS, "format": _of(str)}, "")
 
 
-def check_form(state: Mapping[str, Any], parameters: Mapping[str, Tensor], optimizer: Any | None) -> None:
+def check_form(
+    state: Mapping[str, Any],
+    parameters: Mapping[str, Tensor],
+    optimizer: Any | None,
+    schedule: Any | None = None,
+    scaler: Any | None = None,
+) -> None:
     """All parts, and the tensors against those of the network.
 
     Args:
         state: of the checkpoint.
         parameters: that are trained.
         optimizer: one of torch's own, whose state is of known shapes; None: nothing is known of it.
+        schedule: of its rates, if there is one.
+        scaler: of gradients, if there is one.
 
     Raises:
         Malformed: names the part.
@@ -130,6 +138,8 @@ def check_form(state: Mapping[str, Any], parameters: Mapping[str, Tensor], optim
         _tensors(kept, {name: parameters[name] for name in kept if name in parameters}, "gradients.sums")
     if optimizer is not None:
         _check_optimizer(moving["optimizer"], optimizer)
+    for name, part in (("schedule", schedule), ("scaler", scaler)):
+        _check_alike(moving[name], None if part is None else part.state_dict(), f"moving.{name}")
 
 
 def _check(part: Any, wanted: Mapping[str, Check], name: str) -> None:
@@ -161,20 +171,61 @@ def _check_optimizer(state: Mapping[str, Any], optimizer: Any) -> None:
         raise Malformed("moving.optimizer has other parts than its own")
     groups = [group["params"] for group in own["param_groups"]]
     kept = [group.get("params") if isinstance(group, dict) else None for group in state["param_groups"]]
-    if groups != kept or any(
-        set(one) != set(other) for one, other in zip(own["param_groups"], state["param_groups"], strict=True)
-    ):
+    if groups != kept:
         raise Malformed("moving.optimizer has other groups of parameters")
+    for one, other in zip(own["param_groups"], state["param_groups"], strict=True):
+        _check_alike(other, one, "moving.optimizer.param_groups", fixed=True)
     tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
     for index, values in state["state"].items():
         if not _whole(index) or index >= len(tensors) or not isinstance(values, dict):
             raise Malformed(f"moving.optimizer knows of a parameter {index!r}")
+        (group,) = (group for group in state["param_groups"] if index in group["params"])
+        for key in sorted(_kept_by(optimizer, group) ^ set(values), key=str):
+            raise Malformed(
+                f"moving.optimizer {key} of parameter {index} is {'unknown' if key in values else 'missing'}"
+            )
         for name, value in values.items():
-            shape = getattr(value, "shape", None)
-            if value is not None and shape is not None and shape not in (tensors[index].shape, ()):
+            if getattr(value, "shape", None) not in (tensors[index].shape, ()) or not value.is_floating_point():
                 raise Malformed(f"moving.optimizer {name} of parameter {index} is {_brief(value)}")
-            if value is not None and shape is None and not _number(value):
-                raise Malformed(f"moving.optimizer {name} of parameter {index} is {_brief(value)}")
+
+
+def _kept_by(optimizer: Any, group: Mapping[str, Any]) -> set[str]:
+    """What an optimizer with a group's options keeps of a parameter, seen by a step of another one."""
+    import torch
+
+    tried = torch.zeros(1, requires_grad=True)
+    tried.grad = torch.zeros(1)
+    made = type(optimizer)([{**group, "params": [tried]}])
+    made.step()
+    return set(made.state_dict()["state"].get(0, {}))
+
+
+def _check_alike(found: Any, own: Any, name: str, *, fixed: bool = False) -> None:
+    """Numbers where this training's own state has numbers, and so on.
+
+    Args:
+        found: of the checkpoint.
+        own: of this training.
+        name: of the part, for messages.
+        fixed: switches, texts and None are those of ``own``, and numbers finite.
+    """
+    if isinstance(own, Mapping):
+        if not isinstance(found, Mapping):
+            raise Malformed(f"{name} is {_brief(found)}")
+        for key, value in own.items():
+            if key not in found:
+                raise Malformed(f"{name}.{key} is missing")
+            _check_alike(found[key], value, f"{name}.{key}", fixed=fixed)
+    elif isinstance(own, list | tuple):
+        if not isinstance(found, list | tuple) or len(found) != len(own):
+            raise Malformed(f"{name} is {_brief(found)}")
+        for one, other in zip(found, own, strict=True):
+            _check_alike(one, other, name, fixed=fixed)
+    elif isinstance(own, float | int) and not isinstance(own, bool):
+        if not isinstance(found, float | int) or isinstance(found, bool) or (fixed and not _number(found)):
+            raise Malformed(f"{name} is {_brief(found)}, which is no number")
+    elif (fixed and found is not own and found != own) or not isinstance(found, object if own is None else type(own)):
+        raise Malformed(f"{name} is {_brief(found)}, wanted {own}")
 
 
 def _brief(value: Any) -> str:

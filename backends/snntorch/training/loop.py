@@ -239,7 +239,7 @@ class Trainer:
         state = read_checkpoint(content, path, self.fingerprint, self.options.settings)
         known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
         try:
-            check_form(state, self.moving.parameters(), known)
+            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
             self.moving.load(state["moving"])
             self.gradients.load(state["gradients"])
             self.now = Progress.of_state(state["progress"])

@@ -113,6 +113,18 @@ CASES: dict[str, Edit] = {
     "an optimizer without groups": put("moving", "optimizer", "param_groups", value=[]),
     "an optimizer with other groups": put("moving", "optimizer", "param_groups", 0, "params", value=[5]),
     "an optimizer whose group lacks its rate": drop("moving", "optimizer", "param_groups", 0, "lr"),
+    **{
+        f"an optimizer whose {key} is {value!r}": put("moving", "optimizer", "param_groups", 0, key, value=value)
+        for key, values in {
+            "lr": ["x", None, True, float("nan")], "betas": [[0.9], 0.9, [0.9, "x"]], "amsgrad": [True, 0.5],
+            "maximize": [True], "foreach": [1],
+        }.items()
+        for value in values
+    },
+    "an optimizer that lacks what it keeps": drop("moving", "optimizer", "state", 0, "exp_avg_sq"),
+    "an optimizer that keeps more": put("moving", "optimizer", "state", 0, "max_exp_avg_sq", value=torch.zeros(())),
+    "an optimizer's step that is a whole number": put("moving", "optimizer", "state", 0, "step", value=torch.tensor(3)),
+    "an optimizer's step that is no tensor": put("moving", "optimizer", "state", 0, "step", value=3.0),
     "one loss less": lambda s: s["progress"]["losses"].pop(),
     "one epoch less": lambda s: s["progress"]["history"].pop(),
     "an epoch without its loss": drop("progress", "history", 0, "loss"),
@@ -146,7 +158,62 @@ def test_a_part_that_is_not_as_it_should_be(name: str, at: dict[str, Any]) -> No
         check_form(state, parameters, optimizer)
 
 
-SOME = ["no progress", "a parameter that would be broadcast", "an optimizer's state of another shape", "no random.data"]
+def make_schedule(optimizer: torch.optim.Optimizer) -> Any:
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
+
+
+SCHEDULES: dict[str, Edit] = {
+    "the last epoch is a text": lambda s: s.update(last_epoch="x"),
+    "the last epoch is a truth": lambda s: s.update(last_epoch=True),
+    "no last epoch": lambda s: s.pop("last_epoch"),
+    "rates that are none": lambda s: s.update(base_lrs=[None]),
+    "one rate more": lambda s: s.update(base_lrs=[1.0, 1.0]),
+    "rates that are a number": lambda s: s.update(base_lrs=1.0),
+    "milestones that are a list": lambda s: s.update(milestones=[1, 3]),
+    "a switch that is a number": lambda s: s.update(_is_initial=0),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_that_is_not_as_it_should_be(name: str, at: dict[str, Any]) -> None:
+    parameters = at["moving"]["parameters"]
+    optimizer = torch.optim.Adam([tensor.clone() for tensor in parameters.values()])
+    schedule, state = make_schedule(optimizer), copy.deepcopy(at)
+    later = make_schedule(torch.optim.Adam(optimizer.param_groups[0]["params"]))
+    for _ in range(4):
+        later.optimizer.step()
+        later.step()
+    kept = state["moving"]["schedule"] = later.state_dict()
+    assert kept["last_epoch"] == 4
+    check_form(state, parameters, None, schedule)
+    SCHEDULES[name](kept)
+    with pytest.raises(Malformed, match=r"moving\.schedule"):
+        check_form(state, parameters, None, schedule)
+
+
+def test_a_scaler_that_is_not_as_it_should_be(at: dict[str, Any]) -> None:
+    scaler, state = torch.amp.GradScaler("cpu", enabled=True), copy.deepcopy(at)
+    state["moving"]["scaler"] = scaler.state_dict() | {"scale": 2.0}
+    check_form(state, at["moving"]["parameters"], None, None, scaler)
+    state["moving"]["scaler"]["scale"] = "x"
+    with pytest.raises(Malformed, match=r"moving\.scaler\.scale is 'x'"):
+        check_form(state, at["moving"]["parameters"], None, None, scaler)
+
+
+@pytest.mark.parametrize("chosen", ["adam", "adamw", "sgd"])
+def test_every_named_optimizer_goes_on_from_its_own(chosen: str, tmp_path: Path) -> None:
+    def rate(optimizer: torch.optim.Optimizer) -> Any:
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5)
+
+    how: dict[str, Any] = {"checkpoint": tmp_path / "x.pt", "optimizer": chosen, "schedule": rate, "learn": ["tau"]}
+    hasn.train(net(), samples(), epochs=1, **how)
+    losses = hasn.train(net(), samples(), epochs=2, resume=True, **how).losses
+    how["checkpoint"] = tmp_path / "y.pt"
+    assert hasn.train(net(), samples(), epochs=2, **how).losses == losses
+
+
+SOME = ["an optimizer whose amsgrad is True", "no progress", "a parameter that would be broadcast",
+        "an optimizer's state of another shape", "no random.data"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*SOME, *STATES])
