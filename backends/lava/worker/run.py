@@ -143,6 +143,8 @@ def _arrays(path: Path) -> dict[str, Any]:
     try:
         loaded = np.load(path, allow_pickle=False)
         return {"": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except MemoryError:
+        raise Refused(f"{path.name} holds more than this machine has memory for; cut it into parts") from None
     except Exception as error:  # damaged files raise nearly anything
         raise Refused(f"{path.name} is no .npz or .npy file of numbers ({type(error).__name__})") from None
 

@@ -138,8 +138,10 @@ def check_form(
         _tensors(kept, {name: parameters[name] for name in kept if name in parameters}, "gradients.sums")
     if optimizer is not None:
         _check_optimizer(moving["optimizer"], optimizer)
-    for name, part in (("schedule", schedule), ("scaler", scaler)):
-        _check_alike(moving[name], None if part is None else part.state_dict(), f"moving.{name}")
+    if schedule is not None:
+        _check_alike(moving["schedule"], schedule.state_dict(), "moving.schedule")
+    if scaler is not None:
+        _check_alike(moving["scaler"], scaler.state_dict(), "moving.scaler")
 
 
 def _check(part: Any, wanted: Mapping[str, Check], name: str) -> None:

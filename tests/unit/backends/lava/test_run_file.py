@@ -439,3 +439,13 @@ def test_what_is_no_file_of_numbers_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(Refused, match=r"in\.npy is no \.npz or \.npy file of numbers"):
         script.read_inputs(bundle, tmp_path / "in.npy")
+
+
+def test_data_that_memory_does_not_hold_are_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    np.save(tmp_path / "in.npy", np.ones((2, 1, 2)))
+    monkeypatch.setattr(np, "load", full)
+    with pytest.raises(Refused, match=r"in\.npy holds more than this machine has memory for"):
+        script.read_inputs(SimpleNamespace(manifest={"inputs": {"a": ENTRY}}), tmp_path / "in.npy")  # type: ignore[arg-type]
