@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -10,6 +11,7 @@ import numpy as np
 
 from hasn.errors import OptionError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
+from hasn.ir.learning import learning_nodes, learning_of, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
@@ -59,7 +61,10 @@ def lower_checked(graph_ok: CheckedGraph, method: str, reset: str, timing: str) 
     flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
     edges = _timed_edges(flat, timing)
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
-    nodes = tuple(_node(graph_ok, name, method, reset) for name in order)
+    learning = {name: learning_of(graph_ok.flat, name, graph_ok.dt) for name in learning_nodes(graph_ok.flat)}
+    made = {name: _node(graph_ok, name, method, reset) for name in order}
+    made |= {name: replace(made[name], learning=found) for name, found in learning.items()}  # type: ignore[call-arg]
+    nodes = (*modulator_sources(learning), *made.values())
     return Program(nodes, edges, graph_ok.dt, method, timing, dict(flat.metadata))
 
 

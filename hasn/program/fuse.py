@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.errors import UnsupportedError
 from hasn.program.maps import Convolution, Identity, Matrix
 from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
 
@@ -133,7 +134,18 @@ def fuse(program: Program) -> Network:
     """Compose every chain of stateless linear steps into projections between populations.
 
     A Program is composed once: all who ask get the same Network.
+
+    Raises:
+        UnsupportedError: a connection learns, and cannot be composed.
     """
+    for name, learning in program.learning.items():
+        raise UnsupportedError(
+            "a connection that learns is never composed with its neighbours, and this backend knows composed ones only",
+            node=name,
+            parameter="metadata['plasticity']",
+            got=", ".join(trace.name for trace in learning.traces) or "no trace",
+            way_out="Run it on snnTorch, or take the rule off: hasn.plasticity.detach.",
+        )
     kept: dict[str, Any] = vars(program)  # beside its fields, so that it lives as long as the Program
     if _KEPT not in kept:
         kept[_KEPT] = _Fusion(program).network()
