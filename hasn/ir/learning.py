@@ -71,6 +71,18 @@ def learning_of(flat: FlatGraph, name: str, dt: float) -> Learning:
     return rule.discrete(dt, target, {modulator: modulator for modulator in rule.modulators})
 
 
+def arriving_late(flat: FlatGraph, late: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Late edges, where none leads out of a connection that learns: those into it are late in its place.
+
+    The values are the same but for the weights, which then are those of the step in which the target takes them: its
+    pre spike is the source's as the target sees it.
+    """
+    learners = set(learning_nodes(flat))
+    moved = {edge for edge in late if edge[0] in learners}
+    behind = {name for name, _ in moved}
+    return (late - moved) | {edge for edge in flat.edges if edge[1] in behind}
+
+
 def modulator_sources(learning: dict[str, Learning]) -> tuple[Source, ...]:
     """The Sources that the rules' modulators come from: one number a step and sample each."""
     names = {node for found in learning.values() for _, node in found.modulators}

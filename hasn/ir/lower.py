@@ -11,7 +11,7 @@ import numpy as np
 
 from hasn.errors import OptionError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
-from hasn.ir.learning import learning_nodes, learning_of, modulator_sources
+from hasn.ir.learning import arriving_late, learning_nodes, learning_of, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
@@ -86,7 +86,7 @@ def _without_passages(flat: FlatGraph) -> FlatGraph:
 def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:
     hops = {edge for edge in flat.edges if timing == "hardware" and _takes_a_step(flat, edge)}
     instant = [edge for edge in flat.edges if edge not in hops]
-    late = hops | feedback_edges(flat.nodes, instant, flat.inputs)
+    late = arriving_late(flat, hops | feedback_edges(flat.nodes, instant, flat.inputs))
     return tuple(Edge(source, target, int((source, target) in late)) for source, target in flat.edges)
 
 

@@ -109,3 +109,8 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
 def weights_of(connection: Any) -> Any:
     """The weights that a connection starts with: (outputs, inputs), or one for each stored synapse."""
     return connection.map.values if isinstance(connection.map, Sparse) else connection.map.weight
+
+
+def arriving(of: Any) -> tuple[int]:
+    """The shape that arrives at the map of a connection that learns."""
+    return (int(of.inputs if isinstance(of, Sparse) else of.weight.shape[1]),)
