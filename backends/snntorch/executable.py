@@ -20,7 +20,7 @@ from hasn.backends.snntorch.neurons import Surrogate
 from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
-from hasn.executable import Array, Executable, Raw
+from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
@@ -31,8 +31,6 @@ from hasn.state import Snapshot
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
-#: The same of a run that keeps little of it: some 30 MiB in all.
-_PIECE = 1 << 20
 
 
 class SnnTorchExecutable(Executable):
@@ -43,7 +41,7 @@ class SnnTorchExecutable(Executable):
     """
 
     backend = "snntorch"
-    _piece = _PIECE
+    _piece = PIECE
 
     def __init__(
         self,
