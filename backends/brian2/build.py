@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.code import GroupCode, quotient
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Link, Plan, size
-from hasn.backends.brian2.plastic import code, pattern, variables
+from hasn.backends.brian2.plastic import code, variables
 from hasn.backends.brian2.schedule import LEARN, LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
 from hasn.program.fuse import Plastic, Population
-from hasn.program.learning import arriving
+from hasn.program.learning import arriving, listed
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here
 
 def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -> Any:
     """The synapses of a connection that learns; with delays they start at the source's delay line."""
-    pre, post, late, weights = pattern(link)
+    found = listed(link.map)
     width = arriving(link.map)[0]
     synapses = brian2.Synapses(
         source,
@@ -184,14 +184,14 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
         name=here.name,
     )
     synapses.pre.when = here.slot(SYNAPSES)
-    elements = pre + late * width if late.any() else pre
+    elements = found.pre + found.late * width
     target = groups[link.target]
     synapses.connect(
-        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(post, len(target), here.copies)
+        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
     )
-    synapses.w_ = np.tile(weights, here.copies)
+    synapses.w_ = np.tile(found.weight, here.copies)
     if link.learning.modulators:
-        synapses.sample = np.repeat(np.arange(here.copies), len(pre))
+        synapses.sample = np.repeat(np.arange(here.copies), len(found.pre))
     for i, (_, node) in enumerate(link.learning.modulators):
         setattr(synapses, f"mod_{i}", brian2.linked_var(groups[node], "sent", index="sample"))
     synapses.run_regularly(code(link.learning), when=LEARN, name=f"{here.name}_rule")

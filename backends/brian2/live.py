@@ -13,10 +13,10 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
 from hasn.backends.brian2.plan import Plan
-from hasn.backends.brian2.plastic import gathered, share, spread
+from hasn.backends.brian2.plastic import share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import has_spikes
-from hasn.program.learning import Extent, sizes
+from hasn.program.learning import Extent, gathered, sizes, spread
 from hasn.program.model import Source
 from hasn.program.past import History
 from hasn.state import Snapshot
@@ -121,7 +121,7 @@ class Live:
                 for name, variable in (("w", "w"), *((t.name, f"trace_{i}") for i, t in enumerate(link.learning.traces)))
             }
             extents: dict[str, Extent] = {"w": "synapse", **{t.name: t.extent for t in link.learning.traces}}
-            found[link.name] = {name: gathered(link, extents[name], value) for name, value in read.items()}
+            found[link.name] = {name: gathered(link.map, extents[name], value) for name, value in read.items()}
         return found
 
     def _sent(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -174,9 +174,9 @@ class Live:
             group.variables["sent"].set_value(line(self.plan, name, at))
         for learner in self.plan.plastic:
             values, kept_ = self.parts.plastic[learner.name].variables, at.learned[learner.name]
-            values["w"].set_value(spread(learner, "synapse", kept_["w"]))
+            values["w"].set_value(spread(learner.map, "synapse", kept_["w"]).reshape(-1))
             for i, trace in enumerate(learner.learning.traces):
-                values[f"trace_{i}"].set_value(spread(learner, trace.extent, kept_[trace.name]))
+                values[f"trace_{i}"].set_value(spread(learner.map, trace.extent, kept_[trace.name]).reshape(-1))
         for link, synapses in zip(self.plan.links, self.parts.synapses, strict=True):
             for events in fired(self.plan, link, at):
                 if events.size:

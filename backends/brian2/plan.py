@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
-from hasn.backends.brian2.plastic import pattern, with_fired
+from hasn.backends.brian2.plastic import with_fired
 from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network, Plastic, Population, Projection, has_spikes
+from hasn.program.learning import listed, sizes
 from hasn.program.maps import Floats, Integers, Matrix
 from hasn.program.rings import refuse_long_delays
 
@@ -103,7 +104,7 @@ class Plan:
     @property
     def synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.synapses for link in self.links) + sum(len(pattern(p)[0]) for p in self.plastic)
+        return sum(link.synapses for link in self.links) + sum(int(np.prod(sizes(p.map)["synapse"])) for p in self.plastic)
 
     @property
     def line_elements(self) -> int:
@@ -139,7 +140,7 @@ def make_plan(network: Network, codes: dict[str, GroupCode], dtype: str) -> Plan
             lines[source] = max(oldest, lines.get(source, 0))
     links = tuple(_link(network, levels, lines, graded, group) for group in pairs.values())
     for plastic in network.plastic:
-        oldest = int(pattern(plastic)[2].max(initial=0))
+        oldest = int(listed(plastic.map).late.max(initial=0))
         if oldest:
             lines[plastic.name] = oldest
         codes = {**codes, plastic.target: with_fired(codes[plastic.target])}

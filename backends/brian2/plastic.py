@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
-from hasn.program.fuse import Plastic
-from hasn.program.learning import Extent, Learning, Product, Products, sizes
-from hasn.program.maps import Sparse, floating
+from hasn.program.learning import Learning, Product, Products
 
 Array = NDArray[Any]
 #: The variable that is 1 in the step of a spike, where somebody learns from it.
@@ -38,18 +36,6 @@ def with_fired(code: GroupCode) -> GroupCode:
         "\n".join(filter(None, [code.reset, f"{FIRED} = 1"])),
         code.value,
     )
-
-
-def pattern(plastic: Plastic) -> tuple[Array, Array, Array, Array]:
-    """(source, target, steps of delay, weight) of each synapse, in the order of the map."""
-    of = plastic.map
-    if isinstance(of, Sparse):
-        post = np.repeat(np.arange(of.outputs), np.diff(of.indptr))
-        late = np.zeros(len(post), dtype=np.int64) if of.delay is None else of.delay.astype(np.int64)
-        return of.indices.astype(np.int64), post, late, of.values
-    weight = floating(of.weight)
-    post, pre = (index.reshape(-1) for index in np.indices(weight.shape))
-    return pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1)
 
 
 def variables(learning: Learning) -> str:
@@ -101,37 +87,3 @@ def share(weight: Array, change: Array, learning: Learning, copies: int, due: bo
     if due:
         mean = change.reshape(copies, -1).mean(axis=0)
         weight[:] = np.tile(np.clip(weight[: len(mean)] + mean, learning.low, learning.high), copies)
-
-
-# --- the state that every backend has
-
-
-def gathered(plastic: Plastic, extent: Extent, values: Array) -> Array:
-    """(samples, synapses) -> (samples, who has one): of a source or target without synapses 0."""
-    size = sizes(plastic.map)[extent]
-    if extent == "synapse" or (extent == "pre" and _own(plastic)):
-        return values.reshape(len(values), *size)
-    pre, post, _, _ = pattern(plastic)
-    found = np.zeros((len(values), *size), dtype=values.dtype)
-    if extent == "all":
-        found[:, 0] = values[:, 0] if values.shape[1] else 0.0
-    else:
-        found[:, post if extent == "post" else pre] = values
-    return found
-
-
-def spread(plastic: Plastic, extent: Extent, values: Array) -> Array:
-    """The way back: flat, sample after sample."""
-    pre, post, _, _ = pattern(plastic)
-    if extent == "all":
-        return np.repeat(values[:, :1], len(pre), axis=1).reshape(-1)
-    if extent == "post":
-        return np.asarray(values[:, post].reshape(-1))
-    if extent == "pre" and not _own(plastic):
-        return np.asarray(values[:, pre].reshape(-1))
-    return values.reshape(-1)
-
-
-def _own(plastic: Plastic) -> bool:
-    """Whether each synapse knows its source at a time of its own."""
-    return isinstance(plastic.map, Sparse) and plastic.map.delay is not None and bool(plastic.map.delay.any())

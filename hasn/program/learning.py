@@ -7,8 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from hasn.program.maps import Dense, Sparse
+import numpy as np
+from numpy.typing import NDArray
 
+from hasn.program.maps import Dense, Sparse, floating
+
+Array: TypeAlias = NDArray[Any]
 #: Who has a value of its own: nobody, every source, every target, or every synapse.
 Extent: TypeAlias = Literal["all", "pre", "post", "synapse"]
 #: Names that every rule may use, and who has them: spikes of this step, v after it, the weight before the update.
@@ -114,3 +118,52 @@ def weights_of(connection: Any) -> Any:
 def arriving(of: Any) -> tuple[int]:
     """The shape that arrives at the map of a connection that learns."""
     return (int(of.inputs if isinstance(of, Sparse) else of.weight.shape[1]),)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The synapses of a map, one after the other, in the order of its weights.
+
+    Attributes:
+        pre, post: source and target of each.
+        late: steps of delay.
+        weight: at the start.
+    """
+
+    pre: Array
+    post: Array
+    late: Array
+    weight: Array
+
+
+def listed(of: Any) -> Listed:
+    """All synapses of the map of a connection that learns, those of weight 0 too."""
+    if isinstance(of, Sparse):
+        post = np.repeat(np.arange(of.outputs), np.diff(of.indptr))
+        late = np.zeros(len(post), dtype=np.int64) if of.delay is None else of.delay.astype(np.int64)
+        return Listed(of.indices.astype(np.int64), post, late, of.values)
+    weight = floating(of.weight)
+    post, pre = (index.reshape(-1) for index in np.indices(weight.shape))
+    return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1))
+
+
+def gathered(of: Any, extent: Extent, values: Array) -> Array:
+    """What each synapse has, (samples, synapses), as its owners have it: (samples, *size); 0 of those without any."""
+    size = sizes(of)[extent]
+    if extent == "synapse" or (extent == "pre" and size == sizes(of)["synapse"]):
+        return values.reshape(len(values), *size)
+    found = np.zeros((len(values), *size), dtype=values.dtype)
+    if values.shape[1]:
+        places = {"all": lambda: np.zeros(values.shape[1], int), "pre": lambda: listed(of).pre}
+        found[:, places.get(extent, lambda: listed(of).post)()] = values
+    return found
+
+
+def spread(of: Any, extent: Extent, values: Array) -> Array:
+    """The way back: (samples, synapses)."""
+    flat = values.reshape(len(values), -1)
+    if extent == "synapse" or (extent == "pre" and sizes(of)["pre"] == sizes(of)["synapse"]):
+        return flat
+    synapses = listed(of)
+    places = {"all": np.zeros_like(synapses.pre), "pre": synapses.pre, "post": synapses.post}
+    return flat[:, places[extent]]
