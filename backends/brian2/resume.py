@@ -17,6 +17,7 @@ from hasn.backends.brian2.code import GroupCode
 from hasn.backends.brian2.neurons import HELD
 from hasn.backends.brian2.plan import Link, Plan, size
 from hasn.program.fuse import has_spikes
+from hasn.program.past import arrived
 from hasn.state import Snapshot
 
 Array = NDArray[Any]
@@ -87,29 +88,17 @@ def _sent(plan: Plan, link: Link, at: Snapshot) -> Array:
 def line(plan: Plan, name: str, at: Snapshot) -> Array:
     """What a delay line holds: elements (sample, age, neuron), flat."""
     ages = plan.lines[name] + 1
-    past = _relayed(plan, name, at, ages) if name not in at.past else at.past[name]
+    past = at.past[name] if name in at.past else _arrived(plan, name, at, min(ages, at.step))
     past = past.reshape(*past.shape[:2], -1)
     recent = past[::-1][:ages]
     missing = np.zeros((ages - len(recent), *past.shape[1:]))
     return np.asarray(np.concatenate([recent, missing]).transpose(1, 0, 2).reshape(-1))
 
 
-def _relayed(plan: Plan, name: str, at: Snapshot, ages: int) -> Array:
-    """What a Relay before a connection that learns has sent: the sum of what had been sent to it."""
-    network = plan.network
-    batch = max((past.shape[1] for past in at.past.values()), default=1)
-    steps = min(ages, at.step)
-    found = np.zeros((steps, batch, size(network.by_name[name])))
-    for projection in network.into(name):
-        past = at.past[projection.source].reshape(*at.past[projection.source].shape[:2], -1)
-        for age in range(steps):
-            when = len(past) - 1 - age - projection.delay
-            if when >= 0:
-                found[steps - 1 - age] += (projection.weights @ past[when].T).T
-    for onset, drive in network.drives.get(name, {}).items():
-        for age in range(steps):
-            found[steps - 1 - age] += drive * (at.step - 1 - age >= onset)
-    return found
+def _arrived(plan: Plan, name: str, at: Snapshot, steps: int) -> Array:
+    """What a Relay before a connection that learns has summed, oldest first."""
+    found = [arrived(plan.network, name, at, age) for age in range(steps, 0, -1)]
+    return np.stack(found) if found else np.zeros((0, 1, size(plan.network.by_name[name])))
 
 
 def fired(plan: Plan, link: Link, at: Snapshot) -> Iterator[NDArray[np.int64]]:

@@ -35,6 +35,8 @@ class LavaExecutable(WorkerClient):
 
     def __init__(self, program: Program, precision: str, time_limit: float, delivery: str) -> None:
         super().__init__(program, precision)
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         self.time_limit = time_limit
         self.mapping = map_network(self.network, delivery)
         self._stream: Stream | None = None
@@ -51,7 +53,8 @@ class LavaExecutable(WorkerClient):
         stream: Stream | None = None
         try:
             for given in pieces:
-                if stream is None and given.start is None and not given.keep and not given.more:
+                plain = given.start is None and not given.keep and not given.more and not self.network.plastic
+                if stream is None and plain:
                     yield given, self._run_whole(given, record)
                 else:
                     stream = stream or self._opened(given, record)
@@ -89,17 +92,20 @@ class LavaExecutable(WorkerClient):
     def _run_in_step(self, stream: Stream, given: Signals, record: frozenset[str]) -> Raw:
         """The next steps of a run, one by one."""
         spikes, voltages = self._asked(record)
-        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}}
+        courses = self.network.plastic if "weights" in record else ()
         for t in range(given.steps):
             outputs = stream.step({name: x[t] for name, x in given.values.items()})
             seen = {name: stream.value(name).copy() for name in spikes}
             membranes = {name: stream.voltage(name).copy() for name in voltages}
-            for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
+            learned = {plastic.name: stream.weights(plastic).copy() for plastic in courses}
+            for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes), ("weights", learned)):
                 for name, value in values.items():
                     kept[group].setdefault(name, []).append(value)
         groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}
         end = stream.snapshot() if given.keep else None
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
+        learned = {plastic.name: stream.weights(plastic).copy() for plastic in self.network.plastic}
+        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end, learned=learned)
 
     # --- streams
 

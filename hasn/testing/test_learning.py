@@ -13,7 +13,7 @@ from hasn.testing import reference
 from hasn.testing.cases.learning import CASES, DT
 from hasn.testing.runners import why_not
 
-BACKENDS = ("snntorch", "brian2")
+BACKENDS = ("snntorch", "brian2", "lava")
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
 
