@@ -140,7 +140,7 @@ class Stream:
                 values = spread(plastic.map, trace.extent, kept[trace.name])
                 self._of_learner(plastic, "trace", i)[...] = values
             ring = self._of_learner(plastic, "arrived")
-            for age in range(1, min(len(ring), at.step) + 1):
+            for age in range(1, min(len(ring), at.step + 1)):
                 ring[(at.step - age) % len(ring)] = arrived(self.network, plastic.name, at, age)
 
     def load(self, at: Snapshot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,3 +74,46 @@ def test_weights_and_spikes_are_those_of_the_reference(name: str, backend: str) 
         agree(name, got)
         for node, course in got.series["weights"].items():
             np.testing.assert_array_equal(executable.weights(node), course[-1])
+
+
+def cut(arrays: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.ndarray]:
+    return {name: array[first:last] for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("order", [("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch")], ids="-".join)
+@pytest.mark.parametrize("name", ["pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean"])
+def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Path) -> None:
+    """300 steps on one simulator, 300 on the next, 400 on the last, through files: the run at once."""
+    case, state, first = CASES[name], None, 0
+    for backend, last in zip(order, (300, 600, 1000), strict=True):
+        with compiled(name, backend) as executable:
+            got = executable.run(
+                cut(case.inputs(), first, last),
+                record=("spikes", "weights"),
+                modulators=cut(case.given(), first, last) or None,
+                state=state,
+                keep_state=True,
+            )
+            agree(name, got, first)
+            executable.state().save(tmp_path / "state.npz")
+        state, first = hasn.load_state(tmp_path / "state.npz"), last
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["pair-delays", "reward", "odd"])
+def test_streams_learn(name: str, backend: str) -> None:
+    """Step by step, from a state in the middle on."""
+    case, want = CASES[name], expected(name)
+    node = "plastic"
+    inputs, given = case.inputs(), case.given()
+    with compiled(name, backend) as executable:
+        executable.run(cut(inputs, 0, 100), modulators=cut(given, 0, 100) or None, keep_state=True)
+        for t in range(100, 130):
+            now = {key: array[t] for key, array in given.items()}
+            executable.step({key: array[t] for key, array in inputs.items()}, modulators=now or None)
+            weights = executable.weights(node)
+            flat = weights.reshape(want.weights[node].shape[1:])
+            np.testing.assert_allclose(flat, want.weights[node][t], rtol=0, atol=WEIGHTS * np.abs(flat).max())
+        executable.reset()
+        start = np.broadcast_to(executable.weights(node).reshape(-1), want.weights[node].shape[1:])
+        assert np.abs(start - want.weights[node][129]).max() > 1e-3
