@@ -93,7 +93,9 @@ def ready(network: Any, dt: float | None, method: str | None, reset: str | None,
 def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, Any]) -> Executable:
     """Make a lowered network ready to run on a backend; see :func:`compile`."""
     plugin = _usable(backend, precision, options)
-    return plugin.compile(made.program, made.graph, precision, **options)
+    executable = plugin.compile(made.program, made.graph, precision, **options)
+    executable.graph = made.graph
+    return executable
 
 
 def _usable(backend: str, precision: str, options: dict[str, Any]) -> Backend:

@@ -11,10 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
+from hasn.ir.structure import flatten
+from hasn.ir.typed import copy_graph, with_types
 from hasn.program.fuse import Network, fuse, stateless_loops
 from hasn.program.learning import sizes, weights_of
 from hasn.program.maps import Sparse
@@ -85,10 +88,12 @@ class Executable(ABC):
         program: the Program that was compiled.
         precision: "float64", "float32" ...
         recordable: what ``record`` may name.
+        graph: what the Program was lowered from; None: it was given as one.
     """
 
     backend: str
     recordable: tuple[str, ...] = ("spikes", "voltages")
+    graph: nir.NIRGraph | None = None
 
     def __init__(self, program: Program, precision: str) -> None:
         self.program = program
@@ -322,15 +327,17 @@ class Executable(ABC):
         """Refuse arrays of other names or shapes than this network's."""
         shapes = {node.name: node.shape for node in self.program.nodes}
         populations = self.program.of(Neurons)
-        wanted = {
-            f"states of '{p.name}'": dict.fromkeys(self._states_of(p), (batch, *p.shape)) for p in populations
-        } | {
-            "held": {p.name: (batch, *p.shape) for p in populations if p.held is not None},
-            "past": {name: (steps, batch, *shapes[name]) for name, steps in self.memory.items()},
-        } | {
-            f"what '{name}' has learned": {key: (batch, *size) for key, size in self._learned_sizes(name).items()}
-            for name in self.program.learning
-        }
+        wanted = (
+            {f"states of '{p.name}'": dict.fromkeys(self._states_of(p), (batch, *p.shape)) for p in populations}
+            | {
+                "held": {p.name: (batch, *p.shape) for p in populations if p.held is not None},
+                "past": {name: (steps, batch, *shapes[name]) for name, steps in self.memory.items()},
+            }
+            | {
+                f"what '{name}' has learned": {key: (batch, *size) for key, size in self._learned_sizes(name).items()}
+                for name in self.program.learning
+            }
+        )
         given: dict[str, Mapping[str, Array]] = {f"states of '{name}'": kept for name, kept in state.states.items()}
         given |= {f"what '{name}' has learned": kept for name, kept in state.learned.items()}
         given |= {"held": state.held, "past": state.past}
@@ -373,6 +380,53 @@ class Executable(ABC):
     @abstractmethod
     def _load_state(self, state: Snapshot) -> None:
         """Go on from a state that fits; the stream has been started."""
+
+    # --- back to NIR
+
+    def to_nir(self) -> nir.NIRGraph:
+        """The graph with the present weights: those that its connections have learned, and on snnTorch those that the
+        module has been trained to. dt, and a reset by subtraction, are kept as metadata.
+
+        Returns:
+            A new graph; it compiles to the same network on every backend.
+
+        Raises:
+            OptionError: it was compiled from a Program; or every sample has learned weights of its own.
+        """
+        if self.graph is None:
+            raise OptionError(
+                "it was compiled from a Program, which holds no graph to put weights into",
+                parameter="to_nir",
+                way_out="Compile the graph itself.",
+            )
+        graph = copy_graph(self.graph)
+        graph.metadata["dt"] = self.program.dt
+        nodes = flatten(graph).nodes
+        for population in self.program.of(Neurons):
+            if population.reset == "subtract":
+                nodes[population.name].metadata["reset"] = population.reset
+        for name in self.program.learning:
+            nodes[name].weight = self._one_weight(name)
+        self._put_back(nodes)
+        return with_types(graph)
+
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+        """Put what a backend has trained into the nodes of a graph."""
+
+    def _one_weight(self, connection: str) -> Array:
+        """What a connection has learned, if that is one weight for each synapse."""
+        weights = self.weights(connection)
+        if weights.ndim > np.ndim(weights_of(self.program.node(connection))):
+            if len(weights) > 1 and np.any(weights != weights[:1]):
+                raise OptionError(
+                    f"each of {len(weights)} samples has learned weights of its own",
+                    node=connection,
+                    parameter="to_nir",
+                    wanted="one graph",
+                    way_out="Run one sample, or let the rule learn by batch_learning='mean'.",
+                )
+            weights = weights[0]
+        return weights
 
     # --- what it is
 

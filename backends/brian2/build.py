@@ -42,7 +42,12 @@ class Parts:
     def network(self, depth: int, *more: Any) -> Any:
         """A Brian2 network of everything, with a schedule of ``depth`` levels."""
         network = brian2.Network(
-            *self.groups.values(), *self.lines.values(), *self.synapses, *self.plastic.values(), *more, name="hasn_network"
+            *self.groups.values(),
+            *self.lines.values(),
+            *self.synapses,
+            *self.plastic.values(),
+            *more,
+            name="hasn_network",
         )
         network.schedule = slots(depth)
         return network

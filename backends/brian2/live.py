@@ -118,7 +118,10 @@ class Live:
             values = self.parts.plastic[link.name].variables
             read = {
                 name: np.array(values[variable].get_value()).reshape(self.copies, -1)
-                for name, variable in (("w", "w"), *((t.name, f"trace_{i}") for i, t in enumerate(link.learning.traces)))
+                for name, variable in (
+                    ("w", "w"),
+                    *((t.name, f"trace_{i}") for i, t in enumerate(link.learning.traces)),
+                )
             }
             extents: dict[str, Extent] = {"w": "synapse", **{t.name: t.extent for t in link.learning.traces}}
             found[link.name] = {name: gathered(link.map, extents[name], value) for name, value in read.items()}

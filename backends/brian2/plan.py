@@ -104,7 +104,9 @@ class Plan:
     @property
     def synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.synapses for link in self.links) + sum(int(np.prod(sizes(p.map)["synapse"])) for p in self.plastic)
+        return sum(link.synapses for link in self.links) + sum(
+            int(np.prod(sizes(p.map)["synapse"])) for p in self.plastic
+        )
 
     @property
     def line_elements(self) -> int:

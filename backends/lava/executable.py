@@ -99,7 +99,12 @@ class LavaExecutable(WorkerClient):
             seen = {name: stream.value(name).copy() for name in spikes}
             membranes = {name: stream.voltage(name).copy() for name in voltages}
             learned = {plastic.name: stream.weights(plastic).copy() for plastic in courses}
-            for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes), ("weights", learned)):
+            for group, values in (
+                ("outputs", outputs),
+                ("spikes", seen),
+                ("voltages", membranes),
+                ("weights", learned),
+            ):
                 for name, value in values.items():
                     kept[group].setdefault(name, []).append(value)
         groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}

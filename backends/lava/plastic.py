@@ -49,7 +49,9 @@ def learners(network: Network) -> dict[str, list[Learner]]:
 
 def port_size(name: str, size: int, found: dict[str, list[Learner]]) -> int:
     """Elements of a population's input port."""
-    ends = [learner.first + arriving(learner.plastic.map)[0] + len(learner.modulators) for learner in found.get(name, [])]
+    ends = [
+        learner.first + arriving(learner.plastic.map)[0] + len(learner.modulators) for learner in found.get(name, [])
+    ]
     return max([size, *ends])
 
 
@@ -80,7 +82,9 @@ def _placed(weights: Matrix, first: int, rows: int) -> Matrix:
     from scipy.sparse import csr_array
 
     behind = rows - first - weights.shape[0]
-    ends = np.concatenate([np.zeros(first, weights.indptr.dtype), weights.indptr, np.repeat(weights.indptr[-1:], behind)])
+    ends = np.concatenate(
+        [np.zeros(first, weights.indptr.dtype), weights.indptr, np.repeat(weights.indptr[-1:], behind)]
+    )
     return csr_array((weights.data, weights.indices, ends), shape=(rows, weights.shape[1]))
 
 

@@ -21,8 +21,6 @@ from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
-from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
@@ -57,7 +55,6 @@ class SnnTorchExecutable(Executable):
         super().__init__(program, precision)
         if program.learning:
             self.recordable = (*self.recordable, "weights")
-        self._graph = graph
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
         self.module.to(device=usable_device(device), dtype=dtype)
@@ -210,31 +207,13 @@ class SnnTorchExecutable(Executable):
         live.state = resumed(self.module, state, live.batch)
         self._past = self._history(live.batch, state)
 
-    # --- back to NIR
-
-    def to_nir(self) -> nir.NIRGraph:
-        """The graph with the module's present weights, biases and scales; dt and the reset are kept as metadata.
-
-        Returns:
-            A new graph; it compiles to the same network on every backend.
-        """
-        if self._graph is None:
-            raise OptionError(
-                "it was compiled from a Program, which holds no graph to put weights into",
-                parameter="to_nir",
-                way_out="Compile the graph itself.",
-            )
-        graph = copy_graph(self._graph)
-        graph.metadata["dt"] = self.program.dt
-        nodes = flatten(graph).nodes
-        for step in self.program.nodes:
-            node = nodes[step.name]
-            if isinstance(step, Neurons) and step.reset == "subtract":
-                node.metadata["reset"] = step.reset
-            for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
-                trained = getattr(self.module.node(step.name), parameter)
-                setattr(node, parameter, trained.detach().cpu().numpy().copy())
-        return with_types(graph)
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+        for step in self.program.of(Connection):
+            if step.learning is None:
+                node = nodes[step.name]
+                for parameter in kind_of(node).trained:
+                    trained = getattr(self.module.node(step.name), parameter)
+                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
 
 
 def _of_all(weights: torch.Tensor, axis: int, batch: int) -> torch.Tensor:

@@ -24,9 +24,7 @@ _LEARNERS = (nir.Linear, nir.Affine, SparseLinear)
 
 def learning_nodes(flat: FlatGraph) -> list[str]:
     """Names of the nodes that learn."""
-    return [
-        name for name, node in flat.nodes.items() if isinstance(node.metadata, dict) and KEY in node.metadata
-    ]
+    return [name for name, node in flat.nodes.items() if isinstance(node.metadata, dict) and KEY in node.metadata]
 
 
 def learning_findings(flat: FlatGraph) -> Iterator[Finding]:
@@ -105,7 +103,11 @@ def _check_weights(name: str, node: Any, rule: Rule) -> None:
         )
     if not sparse and weight.ndim != 2:
         raise ParameterError(
-            "only one block of weights can learn", node=name, parameter="weight", got=weight.shape, wanted="2 dimensions"
+            "only one block of weights can learn",
+            node=name,
+            parameter="weight",
+            got=weight.shape,
+            wanted="2 dimensions",
         )
     outside = (weight < rule.w_min) | (weight > rule.w_max)
     if np.any(outside):

@@ -99,15 +99,22 @@ class Rule:
                 raise OptionError("not a number", parameter=f"{self.name}: {name}", got=repr(value))
         if not self.w_min < self.w_max:
             raise OptionError(
-                "the bounds leave no weight", parameter=self.name, got=f"{self.w_min} .. {self.w_max}", wanted="w_min < w_max"
+                "the bounds leave no weight",
+                parameter=self.name,
+                got=f"{self.w_min} .. {self.w_max}",
+                wanted="w_min < w_max",
             )
         for name, trace in self.traces.items():
             if not isinstance(trace, Trace):
                 raise OptionError("not a Trace", parameter=f"{self.name}: {name}", got=type(trace).__name__)
             if not _is_number(trace.tau) or not trace.tau > 0:
-                raise OptionError("no time constant", parameter=f"{self.name}: {name}.tau", got=trace.tau, wanted="> 0 s")
+                raise OptionError(
+                    "no time constant", parameter=f"{self.name}: {name}.tau", got=trace.tau, wanted="> 0 s"
+                )
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise OptionError("no number of steps", parameter=f"{self.name}: every", got=repr(self.every), wanted=">= 1")
+            raise OptionError(
+                "no number of steps", parameter=f"{self.name}: every", got=repr(self.every), wanted=">= 1"
+            )
         if self.batch_learning not in ("own", "mean"):
             wanted, got = "own or mean", repr(self.batch_learning)
             raise OptionError("no such learning", parameter=f"{self.name}: batch_learning", got=got, wanted=wanted)

@@ -18,8 +18,8 @@ from scipy.linalg import expm
 
 from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN, DrawnInput
-from hasn.testing.learning import Learner
 from hasn.testing.layers import STATELESS, Synapses
+from hasn.testing.learning import Learner
 from hasn.testing.structure import Shape, Structure, is_neuron, structure
 from hasn.testing.suite import added
 

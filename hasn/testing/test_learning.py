@@ -81,7 +81,9 @@ def cut(arrays: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.nd
 
 
 @pytest.mark.parametrize("order", [("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch")], ids="-".join)
-@pytest.mark.parametrize("name", ["pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean"])
+@pytest.mark.parametrize(
+    "name", ["pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean"]
+)
 def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Path) -> None:
     """300 steps on one simulator, 300 on the next, 400 on the last, through files: the run at once."""
     case, state, first = CASES[name], None, 0

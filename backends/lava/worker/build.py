@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from . import engines
-from .learning import Learners
 from .host_engine import Feed, HostEngine, Tape, Variable
 from .lava_network import Bundle, Cell
+from .learning import Learners
 from .memory import Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
