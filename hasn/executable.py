@@ -410,7 +410,7 @@ class Executable(ABC):
         self._put_back(nodes)
         return with_types(graph)
 
-    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:  # noqa: B027: most backends train nothing
         """Put what a backend has trained into the nodes of a graph."""
 
     def _one_weight(self, connection: str) -> Array:
@@ -471,7 +471,8 @@ def _kept_of(node: Node) -> str:
         return f"{node.states} {node.held is not None}"
     if isinstance(node, Connection) and node.learning is not None:
         rule = node.learning
-        return f"learns {rule.target} {[(t.name, t.extent) for t in rule.traces]} {rule.modulators} {rule.every} {rule.shared}"
+        traces = [(trace.name, trace.extent) for trace in rule.traces]
+        return f"learns {rule.target} {traces} {rule.modulators} {rule.every} {rule.shared}"
     return node.drawn.kind if isinstance(node, Source) and node.drawn is not None else ""
 
 

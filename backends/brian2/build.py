@@ -78,10 +78,10 @@ def build(plan: Plan, copies: int) -> Parts:
         value = "sent" if link.from_line else codes[link.source].value
         synapses.append(_synapses(link, source, groups[link.target], (value, unit), here))
     plastic = {}
-    for link in plan.plastic:
-        name = f"hasn_{places[link.target]}_learns_{places[link.name]}"
-        here = _Place(name, plan.levels[link.name], copies, clock, dtype)
-        plastic[link.name] = _plastic(link, lines.get(link.name, groups[link.name]), groups, here)
+    for learner in plan.plastic:
+        name = f"hasn_{places[learner.target]}_learns_{places[learner.name]}"
+        here = _Place(name, plan.levels[learner.name], copies, clock, dtype)
+        plastic[learner.name] = _plastic(learner, lines.get(learner.name, groups[learner.name]), groups, here)
     return Parts(clock, groups, lines, synapses, plastic)
 
 

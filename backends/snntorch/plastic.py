@@ -82,6 +82,7 @@ class Plastic(nn.Module):
         longest: the longest delay of a synapse.
     """
 
+    bias: Tensor | None
     delays: Tensor | None
 
     def __init__(self, step: Connection, dtype: torch.dtype) -> None:
@@ -118,8 +119,8 @@ class Plastic(nn.Module):
         if isinstance(spec, Dense):
             return Matrix()
         rows = np.repeat(np.arange(spec.outputs), np.diff(spec.indptr))
-        places = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in (rows, spec.indices))
-        return Listed(*places, spec.outputs, self.delays is not None)
+        to, of = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in (rows, spec.indices))
+        return Listed(to, of, spec.outputs, self.delays is not None)
 
     # --- in a step
 

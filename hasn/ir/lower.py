@@ -17,7 +17,7 @@ from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.nodes.neuron import RESETS
 from hasn.program.feedback import evaluation_order, feedback_edges
-from hasn.program.model import Edge, Neurons, Node, Program, Shape, Sink, Source
+from hasn.program.model import Connection, Edge, Neurons, Node, Program, Shape, Sink, Source
 
 TIMINGS = ("synchronous", "hardware")
 
@@ -63,7 +63,10 @@ def lower_checked(graph_ok: CheckedGraph, method: str, reset: str, timing: str) 
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
     learning = {name: learning_of(graph_ok.flat, name, graph_ok.dt) for name in learning_nodes(graph_ok.flat)}
     made = {name: _node(graph_ok, name, method, reset) for name in order}
-    made |= {name: replace(made[name], learning=found) for name, found in learning.items()}  # type: ignore[call-arg]
+    for name, found in learning.items():
+        connection = made[name]
+        if isinstance(connection, Connection):  # others have been refused
+            made[name] = replace(connection, learning=found)
     nodes = (*modulator_sources(learning), *made.values())
     return Program(nodes, edges, graph_ok.dt, method, timing, dict(flat.metadata))
 

@@ -53,5 +53,5 @@ def _with(graph: nir.NIRGraph, node: str, added: Mapping[str, object]) -> nir.NI
     found = inside.nodes[name]
     if not added and KEY not in found.metadata:
         raise OptionError("does not learn", parameter="node", got=repr(node))
-    found.metadata = {key: value for key, value in found.metadata.items() if key != KEY} | added
+    found.metadata = {**{key: value for key, value in found.metadata.items() if key != KEY}, **added}
     return made

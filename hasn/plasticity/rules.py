@@ -130,7 +130,7 @@ def Hebb(eta: float = 1e-3, w_min: float = -math.inf, w_max: float = math.inf) -
 
 
 def Oja(eta: float = 1e-3) -> Rule:
-    """``dw = eta v (pre - v w)`` (Oja 1982): a rate unit's weights become the first principal component, of length 1."""
+    """``dw = eta v (pre - v w)`` (Oja 1982): the weights of a rate unit become the first principal component."""
     return Rule("eta * v * pre - eta * v * v * w", constants={"eta": eta}, name="Oja", source="Oja 1982")
 
 
@@ -142,7 +142,7 @@ def BCM(
     w_min: float = -math.inf,
     w_max: float = math.inf,
 ) -> Rule:
-    """``dw = eta pre y (y - theta)`` with a sliding threshold (Bienenstock, Cooper & Munro 1982; Intrator & Cooper 1992).
+    """``dw = eta pre y (y - theta)`` with a sliding threshold (Bienenstock, Cooper & Munro 1982).
 
     ``y`` is the target's rate over ``tau_rate`` as a share of ``rate`` (Hz), and theta the mean of ``y^2`` over
     ``tau_threshold``, which has to be the slower one.

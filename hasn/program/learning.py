@@ -154,8 +154,7 @@ def gathered(of: Any, extent: Extent, values: Array) -> Array:
         return values.reshape(len(values), *size)
     found = np.zeros((len(values), *size), dtype=values.dtype)
     if values.shape[1]:
-        places = {"all": lambda: np.zeros(values.shape[1], int), "pre": lambda: listed(of).pre}
-        found[:, places.get(extent, lambda: listed(of).post)()] = values
+        found[:, _owners(of, extent)] = values
     return found
 
 
@@ -164,6 +163,12 @@ def spread(of: Any, extent: Extent, values: Array) -> Array:
     flat = values.reshape(len(values), -1)
     if extent == "synapse" or (extent == "pre" and sizes(of)["pre"] == sizes(of)["synapse"]):
         return flat
+    return flat[:, _owners(of, extent)]
+
+
+def _owners(of: Any, extent: Extent) -> Array:
+    """For each synapse the source, the target, or the one that there is."""
     synapses = listed(of)
-    places = {"all": np.zeros_like(synapses.pre), "pre": synapses.pre, "post": synapses.post}
-    return flat[:, places[extent]]
+    if extent == "all":
+        return np.zeros_like(synapses.pre)
+    return synapses.pre if extent == "pre" else synapses.post

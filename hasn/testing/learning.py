@@ -48,8 +48,9 @@ class Learner:
             self.weight = np.tile(self.start, (len(x), 1))
         self.arriving = self.sent()
         y = np.zeros((len(x), self.outputs)) + self.bias
-        np.add.at(y, (slice(None), self.post), self.weight * self.arriving)
-        return y
+        everywhere: Any = (slice(None), self.post)
+        np.add.at(y, everywhere, self.weight * self.arriving)
+        return np.asarray(y)
 
     def sent(self) -> Array:
         """What arrives at each synapse in this step: (batch, synapses)."""

@@ -1,4 +1,4 @@
-"""Rules x backends: weights after every step, and spikes, as the reference has them; states that travel while learning."""
+"""Rules x backends: weights at every step and spikes are the reference's; states travel while networks learn."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from hasn.testing.runners import why_not
 BACKENDS = ("snntorch", "brian2", "lava")
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
+#: Each thing that a learning connection remembers.
+TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean")
 
 
 @cache
@@ -81,9 +83,7 @@ def cut(arrays: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.nd
 
 
 @pytest.mark.parametrize("order", [("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch")], ids="-".join)
-@pytest.mark.parametrize(
-    "name", ["pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean"]
-)
+@pytest.mark.parametrize("name", TRAVELLERS)
 def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Path) -> None:
     """300 steps on one simulator, 300 on the next, 400 on the last, through files: the run at once."""
     case, state, first = CASES[name], None, 0

@@ -46,7 +46,8 @@ class Learner:
             places = (t - self.late) % self.length
             self.arriving = np.moveaxis(self.ring, 0, -2)[..., places, self.pre]
         made = np.zeros((*port.shape[:-1], outputs))
-        np.add.at(made, (..., self.post), self.weight * self.arriving)
+        everywhere: Any = (..., self.post)
+        np.add.at(made, everywhere, self.weight * self.arriving)
         return made
 
     def learn(self, port: Any, spikes: Any, v: Any, t: int) -> None:

@@ -42,11 +42,11 @@ class LearningCase:
         """The graph, made afresh."""
         return self.build(np.random.default_rng(5))
 
-    def inputs(self) -> dict[str, NDArray[np.float64]]:
+    def inputs(self) -> dict[str, NDArray[Any]]:
         """{Input: (T[, batch], *shape)}, and {modulator: (T[, batch])}."""
         rng = np.random.default_rng(6)
         lead = (self.steps,) if self.batch is None else (self.steps, self.batch)
-        found = {}
+        found: dict[str, NDArray[Any]] = {}
         for name, node in self.graph().nodes.items():
             if isinstance(node, nir.Input):
                 shape = (*lead, *map(int, np.atleast_1d(node.input_type["input"])))
