@@ -410,7 +410,7 @@ class Executable(ABC):
         self._put_back(nodes)
         return with_types(graph)
 
-    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:  # noqa: B027: most backends train nothing
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:  # noqa: B027
         """Put what a backend has trained into the nodes of a graph."""
 
     def _one_weight(self, connection: str) -> Array:

@@ -31,6 +31,10 @@ class Product:
     factor: float
     names: tuple[str, ...]
 
+    def __str__(self) -> str:
+        names = [*self.names] if self.factor == 1.0 and self.names else [f"{self.factor:g}", *self.names]
+        return " ".join(names)
+
 
 Products: TypeAlias = tuple[Product, ...]
 

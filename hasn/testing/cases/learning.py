@@ -55,7 +55,7 @@ class LearningCase:
                 )
         return found
 
-    def given(self) -> dict[str, NDArray[np.float64]]:
+    def given(self) -> dict[str, NDArray[Any]]:
         """{modulator: (T[, batch])}: now and then a reward, now and then the opposite."""
         rng = np.random.default_rng(7)
         lead = (self.steps,) if self.batch is None else (self.steps, self.batch)
