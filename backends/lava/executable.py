@@ -66,13 +66,14 @@ class LavaExecutable(WorkerClient):
     def _run_whole(self, given: Signals, record: frozenset[str]) -> Raw:
         spikes, voltages = self._asked(record)
         shown = set(self.network.outputs.values()) - set(given.values)
-        played, states = self._play(given, np.float64, {*spikes, *shown}, {"v": voltages})
-        values: Arrays = {**played, **given.values}
+        values, membranes = (dict.fromkeys(names, given.steps) for names in ({*spikes, *shown}, voltages))
+        played, states = self._play(given, np.float64, values, {"v": membranes})
+        shows: Arrays = {**played, **given.values}
         outputs = {
-            name: np.asarray(reshaped(values[of], self.program.node(name).shape, given), dtype=np.float64)
+            name: np.asarray(reshaped(shows[of], self.program.node(name).shape, given), dtype=np.float64)
             for name, of in self.network.outputs.items()
         }
-        return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
+        return Raw(outputs, {name: shows[name] for name in spikes}, states["v"], self._shifts())
 
     def _asked(self, record: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(populations whose spikes, populations whose voltages are recorded)."""
@@ -92,22 +93,23 @@ class LavaExecutable(WorkerClient):
     def _run_in_step(self, stream: Stream, given: Signals, record: frozenset[str]) -> Raw:
         """The next steps of a run, one by one."""
         spikes, voltages = self._asked(record)
-        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}}
         courses = self.network.plastic if "weights" in record else ()
         for t in range(given.steps):
             outputs = stream.step({name: x[t] for name, x in given.values.items()})
-            seen = {name: stream.value(name).copy() for name in spikes}
-            membranes = {name: stream.voltage(name).copy() for name in voltages}
-            learned = {plastic.name: stream.weights(plastic).copy() for plastic in courses}
+            seen = {name: stream.value(name) for name in spikes}
+            membranes = {name: stream.voltage(name) for name in voltages}
+            weights = {plastic.name: stream.weights(plastic) for plastic in courses}
             for group, values in (
                 ("outputs", outputs),
                 ("spikes", seen),
                 ("voltages", membranes),
-                ("weights", learned),
+                ("weights", weights),
             ):
                 for name, value in values.items():
-                    kept[group].setdefault(name, []).append(value)
-        groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}
+                    if t == 0:
+                        groups[group][name] = np.empty((given.steps, *value.shape), value.dtype)
+                    groups[group][name][t] = value
         end = stream.snapshot() if given.keep else None
         learned = {plastic.name: stream.weights(plastic).copy() for plastic in self.network.plastic}
         return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end, learned=learned)

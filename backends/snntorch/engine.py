@@ -8,20 +8,18 @@ sums in another order (docs/semantics.md, "Arithmetic"). Gradients of gradients 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
-from hasn.backends.snntorch.engine_order import groups, last_reads
-from hasn.backends.snntorch.engine_time import delayed, shifted
-from hasn.backends.snntorch.lines import DelayLine
+from hasn.backends.snntorch.lines import DelayLine, delayed, shifted
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses
-from hasn.program.cycles import Group
+from hasn.program.cycles import Group, cycles
 from hasn.program.model import Program, Source
 
 if TYPE_CHECKING:
@@ -213,3 +211,24 @@ class Pass:
         self.values |= {name: torch.stack(values) for name, values in kept.items()}
         self.weights |= {name: torch.stack(values) for name, values in weights.items()}
         self.voltages |= {name: torch.stack(values) for name, values in after.items()}
+
+
+def groups(program: Program) -> list[Group]:
+    """Nodes that are in a cycle together (edges with a delay count), or one alone; in a group, the order of a step."""
+    return cycles([step.name for step in program.nodes], list(_reads(program)))
+
+
+def _reads(program: Program) -> Iterator[tuple[str, str]]:
+    """(node, who reads its values): its edges, and the connections that learn from it."""
+    yield from ((edge.source, edge.target) for edge in program.edges)
+    for name, learning in program.learning.items():
+        yield from ((node, name) for node, _ in learning.reads)
+
+
+def last_reads(program: Program, order: list[Group]) -> list[Group]:
+    """For each group, the nodes that no later group reads."""
+    place = {name: i for i, group in enumerate(order) for name in group}
+    last = dict(place)
+    for source, reader in _reads(program):
+        last[source] = max(last[source], place[reader])
+    return [tuple(name for name, at in last.items() if at == i) for i in range(len(order))]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from snntorch import surrogate as surrogates
 
+from hasn.backends.snntorch.connections import hold
 from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
@@ -21,6 +22,7 @@ from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
+from hasn.ir.structure import flatten
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
@@ -57,6 +59,9 @@ class SnnTorchExecutable(Executable):
             self.recordable = (*self.recordable, "weights")
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
+        nodes = {} if graph is None else flatten(graph).nodes
+        for step in program.of(Connection) if nodes else ():
+            hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]

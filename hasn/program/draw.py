@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hasn.errors import RetimingError
-from hasn.program.learning import listed
 from hasn.program.describe import counted, shape_text, span, summaries
 from hasn.program.fuse import Network, fuse
+from hasn.program.learning import listed
 from hasn.program.model import Program
 from hasn.program.retime import retime
 
@@ -28,7 +28,7 @@ def program_text(program: Program, *, width: int = 118) -> str:
     head = f"dt {program.dt * 1e3:g} ms, {program.method}, {program.timing} timing"
     return "\n".join(
         [
-            f"Program: {len(program.nodes)} nodes in the order of evaluation ({head})",
+            f"Program: {counted(len(program.nodes), 'node')} in the order of evaluation ({head})",
             plain_text(_steps_table(program), width),
             f"Network: {populations}, {counted(len(network.projections), 'projection')}",
             plain_text(_projections_table(network, program.dt), width),

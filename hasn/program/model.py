@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hasn.program.drawn import Drawn
 from hasn.program.learning import Learning
-from hasn.program.maps import LinearMap
+from hasn.program.maps import Map
 
 Shape = tuple[int, ...]
 Floats: TypeAlias = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Connection:
     """
 
     name: str
-    map: LinearMap
+    map: Map
     shape: Shape
     delay: NDArray[np.int64] | None = None
     given: Shape | None = None
