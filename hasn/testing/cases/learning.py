@@ -182,14 +182,14 @@ CASES: dict[str, LearningCase] = {
     "reward": LearningCase(
         dense(RewardSTDP(0.05, 0.05, w_min=0.0, w_max=1.0, tau_eligibility=0.2)), modulators=("reward",), batch=2
     ),
-    "reward-sparse": LearningCase(sparse(RewardSTDP(0.02, 0.01, w_min=0, w_max=1), True), modulators=("reward",)),
+    "reward-sparse": LearningCase(sparse(RewardSTDP(1e-3, 1e-3, w_min=0, w_max=1), True), modulators=("reward",)),
     "triplet": LearningCase(dense(TripletSTDP(w_min=0.0, w_max=1.0))),
     "triplet-delays": LearningCase(sparse(TripletSTDP(w_min=0.0, w_max=1.0), True)),
     "inhibitory": LearningCase(dense(InhibitorySTDP(-0.01, 8.0, w_min=-0.4, w_max=0.8), low=-0.2)),
-    "bcm": LearningCase(dense(BCM(1e-3, rate=40.0, w_min=0.0, w_max=1.5), low=0.4)),
+    "bcm": LearningCase(dense(BCM(1e-4, rate=100.0, w_min=0.0, w_max=1.5), 0.1, 0.3)),
     "hebb": LearningCase(dense(Hebb(1e-4, -1.0, 1.0), target=RATE), rate=None, spikes=False),
     "oja": LearningCase(dense(Oja(1e-2), target=RATE), rate=None, spikes=False, batch=2),
     "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
-    "odd": LearningCase(dense(ODD, low=0.8, high=1.4), batch=2),
+    "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
     "odd-delays": LearningCase(sparse(ODD, delays=True)),
 }
