@@ -13,12 +13,10 @@ from hasn.finding import Finding, finding_of
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.lookup import neuron_kind
 from hasn.nodes.sparse import SparseLinear
-from hasn.plasticity.rule import Rule, rule_of
+from hasn.plasticity.rule import KEY, Rule, rule_of
 from hasn.program.learning import Learning
 from hasn.program.model import Source
 
-#: Where a node keeps its rule.
-KEY = "plasticity"
 _LEARNERS = (nir.Linear, nir.Affine, SparseLinear)
 
 

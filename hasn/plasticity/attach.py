@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import nir
 
 from hasn.errors import OptionError
-from hasn.ir.learning import KEY
 from hasn.ir.typed import copy_graph
-from hasn.plasticity.rule import Rule
+from hasn.plasticity.rule import KEY, Rule
 
 
 def attach(graph: nir.NIRGraph, node: str, rule: Rule) -> nir.NIRGraph:

@@ -12,6 +12,8 @@ from hasn.plasticity.formula import products
 from hasn.program.learning import OWN, Extent, Learning, Products, extent_of
 from hasn.program.learning import Trace as DiscreteTrace
 
+#: Where a node's metadata keep its rule.
+KEY = "plasticity"
 #: Names that are no trace, modulator or constant of a rule's own, and what they are.
 GIVEN = {
     "pre": "the source's spike of this step, as the target sees it (or what an Input gives)",
@@ -205,12 +207,12 @@ def rule_of(metadata: Any, node: str) -> Rule:
         modulators = tuple(str(fields.pop("modulators", "")).split())
         return Rule(**fields, traces=traces, modulators=modulators)
     except OptionError as error:
-        raise OptionError(f"its learning rule: {error}", node=node, parameter="metadata['plasticity']") from error
+        raise OptionError(f"its learning rule: {error}", node=node, parameter=f"metadata['{KEY}']") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise OptionError(
             f"is no learning rule ({error})",
             node=node,
-            parameter="metadata['plasticity']",
+            parameter=f"metadata['{KEY}']",
             way_out="hasn.plasticity.attach writes one.",
         ) from error
 
