@@ -22,28 +22,28 @@ TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "
 
 
 @cache
-def expected(name: str) -> reference.Reference:
+def expected(name: str, timing: str = "synchronous") -> reference.Reference:
     """What the reference says; the input has a batch axis there."""
     case = CASES[name]
     given = {**case.inputs(), **case.given()}
     arrays = {key: value if case.batch is not None else value[:, np.newaxis] for key, value in given.items()}
-    return reference.run(case.graph(), arrays, DT, "euler", "zero", "synchronous")
+    return reference.run(case.graph(), arrays, DT, "euler", "zero", timing)
 
 
-def compiled(name: str, backend: str) -> hasn.Executable:
+def compiled(name: str, backend: str, **options: str) -> hasn.Executable:
     reason = why_not(backend)
     if reason:
         pytest.skip(reason)
-    return hasn.compile(CASES[name].graph(), backend)
+    return hasn.compile(CASES[name].graph(), backend, **options)
 
 
 def batched(name: str, array: np.ndarray) -> np.ndarray:
     return array if CASES[name].batch is not None else array[:, np.newaxis]
 
 
-def agree(name: str, got: Recording, first: int = 0) -> None:
+def agree(name: str, got: Recording, first: int = 0, timing: str = "synchronous") -> None:
     """Spikes identical, weights within the tolerance, at every step from ``first`` on."""
-    want = expected(name)
+    want = expected(name, timing)
     last = first + got.steps
     for node, spikes in got.spikes.items():
         np.testing.assert_array_equal(batched(name, np.asarray(spikes)), want.spikes[node][first:last], err_msg=node)
@@ -76,6 +76,20 @@ def test_weights_and_spikes_are_those_of_the_reference(name: str, backend: str) 
         agree(name, got)
         for node, course in got.series["weights"].items():
             np.testing.assert_array_equal(executable.weights(node), course[-1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["two-layers", "pair-delays", "reward"])
+def test_hardware_timing_moves_what_a_synapse_sees(name: str, backend: str) -> None:
+    """A layer more is a step more, and ``pre`` is what arrives in the step."""
+    case = CASES[name]
+    with compiled(name, backend, timing="hardware") as executable:
+        got = executable.run(case.inputs(), record=("spikes", "weights"), modulators=case.given() or None)
+    agree(name, got, timing="hardware")
+    moved = [
+        np.any(expected(name).weights[node] != course) for node, course in expected(name, "hardware").weights.items()
+    ]
+    assert any(moved)
 
 
 def cut(arrays: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.ndarray]:
