@@ -71,6 +71,8 @@ def signals(
 def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True) -> Any:
     """What a user passes, with the modulators that learning reads among it, in the form of the inputs.
 
+    Those that stand among the inputs already, as in a file, count too.
+
     Raises:
         InputError: a modulator is missing, is not known, or is no number a step.
     """
@@ -78,6 +80,9 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
     if not wanted and not modulators:
         return inputs
     given = {str(name): value for name, value in dict(modulators or {}).items()}
+    if isinstance(inputs, Mapping):
+        given = {name: inputs[name] for name in wanted if name in inputs} | given
+        inputs = {name: value for name, value in inputs.items() if name not in wanted} or None
     for name in sorted(set(given) ^ set(wanted)):
         what = "the rule's modulator is not supplied" if name in wanted else "no rule reads such a modulator"
         way = "Pass modulators={...} with one number a step for each."

@@ -102,7 +102,6 @@ def _run_all(
     """({label: recording}, {label: why it did not run})."""
     recordings: dict[str, Recording] = {}
     skipped: dict[str, str] = {}
-    sent = [{n: x for n, x in given.values.items() if (n in made.program.modulators) is one} for one in (False, True)]
     for label, (name, exactness) in parsed.items():
         backend = get_backend(name)
         options = {key: value for key, value in backend_options.items() if key in backend.options()}
@@ -113,7 +112,7 @@ def _run_all(
             progress(label)
         try:
             with compile_ready(made, name, exactness, options) as executable:
-                recording = executable.run(sent[0], record=executable.recordable, steps=given.steps, modulators=sent[1])
+                recording = executable.run(given.values, record=executable.recordable, steps=given.steps)
                 recordings[label] = _with_batch(recording)
         except (BackendUnavailable, UnsupportedError) as error:
             if label == reference:

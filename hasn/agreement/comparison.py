@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from hasn.program.fuse import Network
+from hasn.program.learning import weights_of
 from hasn.program.model import Program
 from hasn.recording import Array, Recording
 
@@ -194,13 +197,20 @@ class Comparison:
 
     @property
     def compared(self) -> bool:
-        """Whether there was anything to compare: at least two backends ran, and one of them at least spiked.
+        """Whether there was anything to compare: at least two backends ran, and one of them spiked, or learned.
 
         Where it is False, no spike differs and nothing is shown by that.
         """
-        return len(self.recordings) > 1 and any(
-            array.any() for recording in self.recordings.values() for array in recording.spikes.values()
-        )
+        runs = self.recordings.values()
+        spiked = any(array.any() for recording in runs for array in recording.spikes.values())
+        return len(self.recordings) > 1 and (spiked or any(map(self._learned, runs)))
+
+    def _learned(self, recording: Recording) -> bool:
+        """Whether some weight has moved, by more than float32 moves it when it takes it in."""
+        starts = {plastic.name: weights_of(self.program.node(plastic.name)) for plastic in self.network.plastic}
+        courses = recording.series.get("weights", {})
+        ends = {name: (courses[name][-1], start) for name, start in starts.items() if name in courses}
+        return any(not np.allclose(end, start, rtol=1e-6, atol=0.0) for end, start in ends.values())
 
     @property
     def silent(self) -> tuple[str, ...]:

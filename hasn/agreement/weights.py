@@ -177,7 +177,8 @@ def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[st
             return str(largest), f"took the term {largest} of {why}"
     largest = max(terms, key=lambda term: abs(terms[term]))
     shown = " + ".join(f"({term} = {value:.6g})" for term, value in terms.items() if value) or "0"
-    return str(largest), f"changed it by {after - before:.6g}, where the rule says {shown}"
+    named = str(largest) if terms[largest] else ""
+    return named, f"changed it by {after - before:.6g}, where the rule says {shown}"
 
 
 def _shown(group: Mapping[str, Array], node: str, steps: int, sample: int, element: int) -> Array:

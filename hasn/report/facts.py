@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hasn.program.describe import counted
@@ -202,7 +202,19 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "agreement": {label: float(comparison.agreement[label]) for label in labels},
         "max_voltage_error": {label: float(comparison.max_voltage_error[label]) for label in labels},
         "first_divergences": {label: first and divergence_data(first) for label, first in firsts.items()},
+        **_learned_data(comparison, labels),
         "skipped": dict(comparison.skipped),
+    }
+
+
+def _learned_data(comparison: Comparison, labels: list[str]) -> dict[str, Any]:
+    """What networks that learn have besides."""
+    if not comparison.network.plastic:
+        return {}
+    firsts = {label: comparison.first_weight(label) for label in labels}
+    return {
+        "max_weight_error": {label: float(comparison.max_weight_error[label]) for label in labels},
+        "first_weights": {label: first and asdict(first) for label, first in firsts.items()},
     }
 
 

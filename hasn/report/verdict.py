@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hasn.program.describe import counted
-from hasn.report.facts import backend_of, listed, others, sentence, sized
+from hasn.report.facts import backend_of, error_text, listed, others, sentence, sized
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison
@@ -48,7 +48,8 @@ def verdict(comparison: Comparison) -> Verdict:
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
     silent = f" No spike of {listed(list(comparison.silent))} on any of them." if comparison.silent else ""
-    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), f"{found}: {over}{apart}{silent}")
+    told = f"{found}: {over}{apart}{silent}{_learned(comparison, labels)}"
+    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), told)
 
 
 def _headline(comparison: Comparison, ties: int) -> str:
@@ -57,9 +58,25 @@ def _headline(comparison: Comparison, ties: int) -> str:
     if comparison.ok:
         return f"{sentence(runs_text(len(labels) + 1), stop='')} agree{', ties apart' if ties else ''}"
     wrong = [label for label in labels if comparison.differing[label]]
+    if not wrong and any(comparison.first_weight(label) for label in labels):
+        return "No spike differs, but weights that are learned do"
     if not wrong:
         return "No spike differs, but the chip's integers do"
     return f"{listed(wrong)} {'differ' if len(wrong) > 1 else 'differs'} from {comparison.reference}"
+
+
+def _learned(comparison: Comparison, labels: list[str]) -> str:
+    """What is to say of weights."""
+    if not comparison.network.plastic:
+        return ""
+    learners = listed([plastic.name for plastic in comparison.network.plastic])
+    largest = max(comparison.max_weight_error[label] for label in labels)
+    wrong = [label for label in labels if comparison.first_weight(label)]
+    if wrong:
+        return (
+            f" What {learners} learned differs on {listed(wrong)}, by up to {error_text(largest)} of a largest weight."
+        )
+    return f" Weights of {learners} are the same at every step, to {error_text(largest)} of the largest."
 
 
 def runs_text(count: int) -> str:

@@ -22,10 +22,13 @@ from hasn.agreement.consequences import Consequences
 from hasn.agreement.replay import Replay, voltages
 from hasn.ir.lower import lower
 from hasn.nodes import SparseLinear
-from hasn.plasticity import STDP, RewardSTDP, Rule, Trace, attach
+from hasn.plasticity import STDP, Hebb, RewardSTDP, Rule, Trace, attach
 from hasn.program.fuse import fuse
 from hasn.program.model import Neurons
 from hasn.recording import Recording
+from hasn.report.divergences import divergence_section
+from hasn.report.facts import comparison_data
+from hasn.report.verdict import verdict
 
 DT = 1e-3
 PAIR = STDP(0.01, 0.011, 17e-3, 34e-3, 0.0, 1.0)
@@ -232,3 +235,33 @@ def test_compare_gives_modulators_to_everyone() -> None:
     assert found.max_weight_error["snntorch:float64"] > 0
     with pytest.raises(hasn.errors.InputError, match="modulator is not supplied"):
         hasn.compare(net(rule), X, backends=["snntorch:float64"], reference="snntorch:float32")
+
+
+def test_what_learned_without_a_spike_was_compared() -> None:
+    """Rate units have no spikes, and weights that can differ; without input nothing moves, and nothing is shown."""
+    graph = net(Hebb(1e-3, -1.0, 1.0))
+    graph.nodes["cells"] = nir.LI(np.full(4, 10e-3), np.ones(4), np.zeros(4))
+    for x, compared in ((X, True), (0 * X, False)):
+        found = hasn.compare(graph, x, backends=["snntorch"], reference="snntorch:float32")
+        assert (found.ok, found.compared) == (True, compared)
+
+
+def test_what_is_said_of_weights() -> None:
+    graph = net(PAIR)
+    right = run(graph)
+    found = judged(graph, right, with_weights(right, lambda course: course[50:, 0, 1, 1].__isub__(0.25)))
+    said = verdict(found)
+    assert said.headline == "No spike differs, but weights that are learned do"
+    assert " What plastic learned differs on yours, by up to " in said.sentence
+    line = "connection 'plastic' synapse 1 -> 1 sample 0 step 50: w = "
+    assert line in found.table()
+    data = comparison_data(found)
+    assert data["first_weights"]["yours"]["synapse"] == (1, 1)
+    assert data["first_weights"]["yours"]["term"] == ""  # at a step without any term
+    assert data["max_weight_error"]["yours"] > 0.25
+    section = divergence_section(found)
+    assert section is not None
+    assert "synapse 1 -&gt; 1 sample 0 step 50" in section.html
+    same = judged(graph, right)
+    assert "Weights of plastic are the same at every step, to 0 of the largest." in verdict(same).sentence
+    assert divergence_section(same) is None

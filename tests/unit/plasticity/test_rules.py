@@ -311,6 +311,8 @@ def test_modulators_are_asked_for_and_no_others() -> None:
             executable.run(x, modulators={"reward": np.zeros(5), "novelty": np.zeros(5)})
         with pytest.raises(InputError, match=r"modulators\['reward'\].*got \(4,\)"):
             executable.run(x, modulators={"reward": np.zeros(4)})
+        with pytest.raises(InputError, match=r"modulators\['reward'\].*got \(3,\)"):
+            executable.run({**x, "reward": np.zeros(3)})  # beside the inputs, as in a file
     with hasn.compile(follower(1, 1, 0.5)) as executable, pytest.raises(InputError, match="no rule reads"):
         executable.run(x, modulators={"reward": np.zeros(5)})
 
