@@ -55,6 +55,7 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
+        self.graph = graph
         if program.learning:
             self.recordable = (*self.recordable, "weights")
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)

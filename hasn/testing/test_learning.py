@@ -9,16 +9,34 @@ import numpy as np
 import pytest
 
 import hasn
+from hasn.backend import get_backend
 from hasn.recording import Recording
 from hasn.testing import reference
 from hasn.testing.cases.learning import CASES, DT
-from hasn.testing.runners import why_not
+from hasn.testing.matrix import Cell, chosen, parametrise
+from hasn.testing.runners import INTERPRETERS, why_not
 
-BACKENDS = ("snntorch", "brian2", "lava")
+#: Who takes over from whom.
+ORDERS = (("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch"))
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
 #: Each thing that a learning connection remembers.
 TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean")
+
+
+def learners(config: pytest.Config) -> list[str]:
+    """The backends of this session on which connections learn."""
+    return [name for name in chosen(config) if name not in INTERPRETERS and get_backend(name).learns]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = learners(metafunc.config)
+    if "cell" in metafunc.fixturenames:
+        parametrise(metafunc, "learning", lambda runner: CASES if runner in names else (), ("float64",))
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", names)
+    if "order" in metafunc.fixturenames:
+        metafunc.parametrize("order", [order for order in ORDERS if {*order} <= {*names}], ids="-".join)
 
 
 @cache
@@ -67,18 +85,15 @@ def test_the_cases_learn(name: str) -> None:
         assert all(20 < spikes.sum() < 0.5 * spikes.size for spikes in want.spikes.values())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", CASES)
-def test_weights_and_spikes_are_those_of_the_reference(name: str, backend: str) -> None:
-    case = CASES[name]
-    with compiled(name, backend) as executable:
+def test_weights_and_spikes_are_those_of_the_reference(cell: Cell) -> None:
+    case = CASES[cell.name]
+    with compiled(cell.name, cell.runner) as executable:
         got = executable.run(case.inputs(), record=("spikes", "weights"), modulators=case.given() or None)
-        agree(name, got)
+        agree(cell.name, got)
         for node, course in got.series["weights"].items():
             np.testing.assert_array_equal(executable.weights(node), course[-1])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["two-layers", "pair-delays", "reward"])
 def test_hardware_timing_moves_what_a_synapse_sees(name: str, backend: str) -> None:
     """A layer more is a step more, and ``pre`` is what arrives in the step."""
@@ -96,7 +111,6 @@ def cut(arrays: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.nd
     return {name: array[first:last] for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("order", [("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch")], ids="-".join)
 @pytest.mark.parametrize("name", TRAVELLERS)
 def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Path) -> None:
     """300 steps on one simulator, 300 on the next, 400 on the last, through files: the run at once."""
@@ -115,7 +129,6 @@ def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Pa
         state, first = hasn.load_state(tmp_path / "state.npz"), last
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["pair-delays", "reward", "odd"])
 def test_streams_learn(name: str, backend: str) -> None:
     """Step by step, from a state in the middle on."""

@@ -42,8 +42,13 @@ class LearningCase:
         """The graph, made afresh."""
         return self.build(np.random.default_rng(5))
 
+    def rules(self) -> set[str]:
+        """What its connections' rules are called."""
+        kept = [node.metadata["plasticity"] for node in self.graph().nodes.values() if "plasticity" in node.metadata]
+        return {str(rule["name"]) for rule in kept}
+
     def inputs(self) -> dict[str, NDArray[Any]]:
-        """{Input: (T[, batch], *shape)}, and {modulator: (T[, batch])}."""
+        """{Input: (T[, batch], *shape)}."""
         rng = np.random.default_rng(6)
         lead = (self.steps,) if self.batch is None else (self.steps, self.batch)
         found: dict[str, NDArray[Any]] = {}
@@ -164,7 +169,7 @@ ODD = Rule(
     w_min=-0.5,
     w_max=1.5,
     every=7,
-    name="odd",
+    name="a rule of all parts",
 )
 
 CASES: dict[str, LearningCase] = {
