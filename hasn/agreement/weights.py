@@ -46,7 +46,8 @@ class Weights:
                 beyond = not largest <= apart(self.one, self.other)
                 if beyond and (first is None or (step, order) < first[:2]):
                     place = int(np.where(np.isnan(error), np.inf, error).argmax())
-                    first = (step, order, *map(int, np.unravel_index(place, error.shape)))
+                    sample, synapse = map(int, np.unravel_index(place, error.shape))
+                    first = (step, order, sample, synapse)
         return worst, None if first is None else self._divergence(*first)
 
     def _errors(self, plastic: Plastic, pair: list[Array]) -> Iterator[tuple[int, Array]]:

@@ -95,7 +95,9 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
 
     from hasn.ir.whole import whole_file
 
-    arrays = {f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()}
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()
+    }
     with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)
 

@@ -22,7 +22,7 @@ _AROUND, _NEAR = 20, 3
 def divergence_section(comparison: Comparison) -> Section | None:
     """One figure and one table of numbers for each first divergence; None if there is none."""
     firsts = [first for label in others(comparison) if (first := comparison.first_divergence(label)) is not None]
-    weights = [first for label in others(comparison) if (first := comparison.first_weight(label)) is not None]
+    weights = [found for label in others(comparison) if (found := comparison.first_weight(label)) is not None]
     if not firsts and not weights:
         return None
     learned = "".join(f"<h3>{escape(first.backend)}: a weight</h3><p>{escape(str(first))}</p>" for first in weights)

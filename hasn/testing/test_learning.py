@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def expected(name: str, timing: str = "synchronous") -> reference.Reference:
     return reference.run(case.graph(), arrays, DT, "euler", "zero", timing)
 
 
-def compiled(name: str, backend: str, **options: str) -> hasn.Executable:
+def compiled(name: str, backend: str, **options: Any) -> hasn.Executable:
     reason = why_not(backend)
     if reason:
         pytest.skip(reason)
