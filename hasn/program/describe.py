@@ -59,8 +59,8 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """(1, "step") -> "1 step"; (3, "step") -> "3 steps"; (2, "process") -> "2 processes"."""
-    many = "es" if what.endswith(("s", "x", "ch", "sh")) else "s"
+    """(1, "step") -> "1 step"; (2, "process") -> "2 processes"; (2, "epoch") -> "2 epochs"."""
+    many = "es" if what.endswith(("s", "x", "ch", "sh")) and not what.endswith("epoch") else "s"
     return f"{count:,} {what}{'' if count == 1 else many}"
 
 
