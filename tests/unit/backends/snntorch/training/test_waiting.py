@@ -141,5 +141,5 @@ def test_a_gradient_that_is_not_finite_does_not_wait() -> None:
         total = outputs.sum()
         return (total * next(steps)).sqrt() + 0.0 * total
 
-    with pytest.raises(hasn.HasnError, match="w1.weight.*: the gradient is not finite at step 2"):
+    with pytest.raises(hasn.HasnError, match=r"w1\.weight.*: the gradient is not finite at step 2"):
         hasn.train(net(), samples(24), epochs=1, batch_size=8, shuffle=False, apply_after=3, loss=loss)
