@@ -37,7 +37,8 @@ class Group(TyperGroup):
         ours = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in ours
         with self._told(ctx):
-            return super().parse_args(ctx, args)
+            rest: list[str] = super().parse_args(ctx, args)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
