@@ -100,8 +100,9 @@ def _write_report(path: Path, comparison: Comparison, subtitle: str, force: bool
 
 def _show(comparison: Comparison, text: str, data: dict[str, object], report: Path | None, as_json: bool) -> None:
     from hasn.cli.console import show, show_json, width
-    from hasn.report.facts import comparison_data, verdict
+    from hasn.report.facts import comparison_data
     from hasn.report.table import comparison_table
+    from hasn.report.verdict import verdict
 
     if as_json:
         written = None if report is None else str(report)
