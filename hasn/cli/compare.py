@@ -64,10 +64,11 @@ def compare(
     from hasn.cli.inputs import given_inputs
     from hasn.ir.load import load
     from hasn.ir.lower import lower
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
     options = backend_options(option)
     if report is not None:
+        apart({"FILE": file, "--input": input_}, **{"--report": report})
         ready_to_write(report, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)

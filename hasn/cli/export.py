@@ -57,9 +57,11 @@ def export(
     from hasn.cli.inputs import read_inputs
     from hasn.cli.quantised import chip_network
     from hasn.errors import OptionError
+    from hasn.ir.outputs import apart
 
     if target not in TARGETS:
         raise OptionError("unknown target", parameter="--target", got=repr(target), wanted=" or ".join(TARGETS))
+    apart({"FILE": file, "--input": input_, "--calibrate": calibrate}, **{"--out": out})
     _make_ready(target, out, force)
     options: dict[str, Any] = {"largest_exponent": 0} if target == "netx" else {}
     with working(f"Reading {file}") as say:

@@ -44,9 +44,10 @@ def place(
     from hasn.cli.quantised import chip_network
     from hasn.conversions.loihi.placement import place as place_network
     from hasn.conversions.loihi.profiles import profile
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
     if report is not None:
+        apart({"FILE": file, "--input": input_}, **{"--report": report})
         ready_to_write(report, force=force)
     with working(f"Reading {file}") as say:
         if target is not None:

@@ -81,7 +81,8 @@ def train(
     from hasn.ir.save import save
     from hasn.program.describe import counted
 
-    apart(**{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    apart({"--data": data, "--validation": validation}, **{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    apart({"FILE": file}, **{"--checkpoint": checkpoint, "--log": log})  # --out may replace it, with --force
     ready_to_write(out, force=force)
     options = backend_options(option)
     graph = load(file)
