@@ -111,6 +111,19 @@ def test_a_reader_that_left_ends_the_command_without_a_word(closed: str, tmp_pat
     assert (ran.stdout or "") + (ran.stderr or "") == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_behind_stderr_loses_no_result(model: Path, tmp_path: Path) -> None:
+    """Neither to a spinner that shows nothing there, nor to a warning (training on zeros) that cannot be said."""
+    np.savez(tmp_path / "data.npz", input=np.zeros((5, 4, 6)), labels=np.arange(4) % 3)
+    train = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "new.nir", "--epochs", "1", "--json"]
+    for arguments, status, key in ((["run", model, "--json"], 0, "spikes"), (train, 3, "history")):
+        with Path("/dev/full").open("w") as full:
+            ran = subprocess.run([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+        assert json.loads(ran.stdout)[key]
+        assert ran.returncode == status
+    assert (tmp_path / "new.nir").exists()
+
+
 def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
