@@ -161,6 +161,16 @@ class Comparison:
             if not any(r.spikes[name].any() for r in self.recordings.values() if name in r.spikes)
         )
 
+    @property
+    def zero_outputs(self) -> tuple[str, ...]:
+        """Outputs of which every backend recorded zeros alone: nothing reached them in this run."""
+        nodes = dict.fromkeys(name for recording in self.recordings.values() for name in recording.outputs)
+        return tuple(
+            name
+            for name in nodes
+            if not any(r.outputs[name].any() for r in self.recordings.values() if name in r.outputs)
+        )
+
     def table(self) -> str:
         """The agreement as text: a row a backend, then the first divergences."""
         from hasn.report.table import comparison_table

@@ -84,12 +84,17 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
     )
 
 
-def _agreement_text(comparison: Comparison, label: str) -> str:
-    """Common spikes of all in percent; a dash where neither run has a spike."""
+def shared(comparison: Comparison, label: str) -> float | None:
+    """Common spikes over all spikes of a run and the reference; None where neither has any."""
     runs = (comparison.recordings[comparison.reference], comparison.recordings[label])
-    share = comparison.agreement[label]
+    share = float(comparison.agreement[label])
     silent = not any(array.any() for run in runs for array in run.spikes.values())
-    return DASH if silent and share == 1 else percent(share)
+    return None if silent and share == 1 else share
+
+
+def _agreement_text(comparison: Comparison, label: str) -> str:
+    share = shared(comparison, label)
+    return DASH if share is None else percent(share)
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:
@@ -189,6 +194,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "ok": bool(comparison.ok),
         "compared": bool(comparison.compared),
         "silent": list(comparison.silent),
+        "zero_outputs": list(comparison.zero_outputs),
         "reference": comparison.reference,
         "steps": steps,
         "samples": batch,
@@ -199,7 +205,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "differing": {label: int(comparison.differing[label]) for label in labels},
         "ties": {label: int(comparison.ties[label]) for label in labels},
         "after_ties": {label: int(comparison.after_ties[label]) for label in labels},
-        "agreement": {label: float(comparison.agreement[label]) for label in labels},
+        "agreement": {label: shared(comparison, label) for label in labels},
         "max_voltage_error": {label: float(comparison.max_voltage_error[label]) for label in labels},
         "first_divergences": {label: first and divergence_data(first) for label, first in firsts.items()},
         "skipped": dict(comparison.skipped),

@@ -48,7 +48,9 @@ def verdict(comparison: Comparison) -> Verdict:
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
     silent = f" No spike of {listed(list(comparison.silent))} on any of them." if comparison.silent else ""
-    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), f"{found}: {over}{apart}{silent}")
+    zeros = f" Nothing but zeros at {listed(list(comparison.zero_outputs))}." if comparison.zero_outputs else ""
+    text = f"{found}: {over}{apart}{silent}{zeros}"
+    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), text)
 
 
 def _headline(comparison: Comparison, ties: int) -> str:

@@ -13,6 +13,7 @@ from hasn.conversions.loihi.placement.text import (
     fullest_text,
     hops_text,
     inputs_text,
+    nothing_text,
     traffic_text,
 )
 from hasn.ir.whole import refuse_existing, whole_file
@@ -44,7 +45,8 @@ def page_html(placement: Placement) -> str:
     head = (
         f'<p class="asked">{escape(title)}</p><h1 class="{mark}">{headline}</h1>'
         f'<p class="lede">{escape(sentence(fullest_text(placement)))}</p><p>{escape(traffic_text(placement))}</p>'
-        '<p class="note">Estimated from the published limits; nothing was measured on a chip.</p>'
+        + (f"<p>{escape(nothing_text(placement))}</p>" if not placement.counted else "")
+        + '<p class="note">Estimated from the published limits; nothing was measured on a chip.</p>'
     )
     return page(f"{headline}: {title}", head, placement_sections(placement), "Written by hasn. One file, no network.")
 

@@ -186,6 +186,7 @@ def test_two_silent_runs_have_no_agreement_but_a_silent_one_beside_another_has()
     for other, verdict_of, text in ((silent, 1.0, "–"), (active, 0.0, "0.00 %")):
         found = by_hand({"r": {"n2": silent}, "a": {"n2": other}}, a=Verdict(0, 0, 0, verdict_of, 0.0, None))
         assert agreement_table(found).rows["a"][column] == text
+        assert comparison_data(found)["agreement"] == {"a": None if text == "–" else 0.0}
 
 
 def test_the_extent_is_read_from_whatever_was_recorded() -> None:
@@ -201,8 +202,8 @@ def test_all_of_the_data() -> None:
     data = json.loads(json.dumps(comparison_data(judged())))
     divergence = data["first_divergences"].pop("lava")
     assert data == {
-        "ok": False, "compared": True, "silent": [], "reference": "brian2", "steps": 7, "samples": 2, "dt": 1e-3,
-        "method": "euler", "timing": "synchronous",
+        "ok": False, "compared": True, "silent": [], "zero_outputs": [], "reference": "brian2", "steps": 7,
+        "samples": 2, "dt": 1e-3, "method": "euler", "timing": "synchronous",
         "backends": {
             "brian2": {"precision": "float64", "spikes": 4321, "synaptic_operations": 70654, "shifts": {},
                        "seconds": 0.1234},

@@ -120,3 +120,15 @@ def test_one_backend_alone_has_nothing_to_compare_with() -> None:
     found = verdict(by_hand({"brian2": {"n2": np.zeros((1, 1, 4), dtype=bool)}}))
     assert (found.ok, found.headline) == (False, "Nothing to compare")
     assert found.sentence == "Only brian2 ran, so there is no other to hold it against."
+
+
+def test_an_output_of_zeros_is_said_beside_an_agreement() -> None:
+    active = np.ones((7, 2, 4), dtype=bool)
+    found = by_hand({"r": {"n2": active}, "a": {"n2": active}})
+    recordings = {
+        label: dataclasses.replace(r, outputs={"o": np.zeros((7, 2, 1)), "p": np.ones((7, 2, 1))})
+        for label, r in found.recordings.items()
+    }
+    said = verdict(dataclasses.replace(found, recordings=recordings))
+    assert (said.ok, said.compared) == (True, True)
+    assert said.sentence.endswith("over 2 samples of 7 steps. Nothing but zeros at o.")

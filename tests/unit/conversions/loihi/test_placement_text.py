@@ -40,7 +40,7 @@ def made(**changes: Any) -> Placement:
         "traffic_matrix": FLOW.copy(),
         "hops": distances(positions),
         "input_messages": np.array([5, 1000, 7]),
-        "populations": {"a": Sent(4061, 5000, 109), "b": Sent(500, 500, 7)},
+        "populations": {"a": Sent(4061, 5000, 109, 2000), "b": Sent(500, 500, 7, 300)},
         "baseline": Baseline(4, 9122, 12000, True),
         "method": "by hand",
         "steps": 20,
@@ -162,7 +162,7 @@ def test_plain_data() -> None:
         {"from": 2, "to": 0, "messages": 60, "hops": 1},
         {"from": 2, "to": 1, "messages": 1, "hops": 2},
     ]
-    assert data["populations"]["a"] == {"messages": 4061, "message_hops": 5000, "local": 109}
+    assert data["populations"]["a"] == {"messages": 4061, "message_hops": 5000, "local": 109, "spikes": 2000}
     assert data["neurons"] == {"a": [0, 0, 1, 2], "b": [1, 1, 1]}
     assert made(input_messages=None).to_dict()["input_messages"] is None
 
@@ -253,7 +253,7 @@ def test_the_page_says_what_the_table_says() -> None:
     placement = made()
     page = page_html(placement)
     assert "<title>3 of 8 cores: Placement on a small chip</title>" in page
-    assert '<p class="asked">Placement on a small chip</p><h1>3 of 8 cores</h1>' in page
+    assert '<p class="asked">Placement on a small chip</p><h1 class="good">3 of 8 cores</h1>' in page
     assert "nothing was measured on a chip" in page
     assert text.fullest_text(placement) in page
     assert text.traffic_text(placement) in page
@@ -289,3 +289,20 @@ def test_the_busiest_core_goes_to_the_middle_and_ties_to_the_first() -> None:
     own = flow + np.diag([1000, 0, 0, 0, 0])
     assert arranged(own, chip, seed=0)[3] == 4  # what stays on a core pulls nothing
     assert own[0, 0] == 1000
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (Sent(0, 0, 0, 0), "no spikes on this input"),
+        (Sent(0, 0, 0, 9), "no neuron that spiked leads to another"),
+        (Sent(0, 0, 1, 1), ""),
+        (Sent(1, 0, 0, 1), ""),
+    ],
+)
+def test_why_nothing_was_counted(sent: Sent, said: str) -> None:
+    placement = made(populations={"a": Sent(0, 0, 0, 0), "b": sent})
+    wanted = f"Nothing was counted: {said}, so every placement has no traffic." if said else ""
+    assert placement.counted is not bool(said)
+    assert text.nothing_text(placement) == wanted
+    assert ("Nothing was counted" in page_html(placement)) is bool(said)
