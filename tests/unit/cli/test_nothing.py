@@ -130,6 +130,22 @@ def test_one_layer_that_spikes_is_not_called_silent(hasn: Hasn, tmp_path: Path) 
     assert data["populations"]["n"]["spikes"] > 0
 
 
+@pytest.mark.parametrize("target", ["loihi2", "nir", "netx"])
+def test_an_export_whose_scales_come_from_silence(target: str, hasn: Hasn, mute: Path, tmp_path: Path) -> None:
+    """A network that random spikes do not move; its bundle is tested on other data, on which it does spike."""
+    need("snntorch")
+    neurons = {"n": nir.LIF(*np.full((5, 2), [[0.01], [1], [0], [1], [0]]))}
+    nodes = {"input": graphs.inp(2), "w": nir.Linear(np.eye(2)), **neurons, "output": graphs.out(2)}
+    path = _save(graphs.graph(nodes, "input > w > n > output"), tmp_path / "weak.nir")
+    np.save(tmp_path / "strong.npy", np.full((40, 2), 2))
+    given = ["--input", tmp_path / "strong.npy"] if target == "loihi2" else []
+    answer = hasn("export", path, "--target", target, *given, "--out", tmp_path / "a", status=3)
+    assert "Nothing was compared: no spikes on the calibration data" in answer.out
+    data = hasn("export", path, "--target", target, *given, "--out", tmp_path / "b", "--json", status=3).data
+    assert data["compared"] is False
+    assert data.get("tested") is (True if given else None)
+
+
 def test_train(hasn: Hasn, mute: Path, tmp_path: Path) -> None:
     need("snntorch")
     out = tmp_path / "trained.nir"
