@@ -246,6 +246,18 @@ def test_what_is_said_of_a_stop(
     assert error["way_out"] == "Kept: x, after 3 updates of 4. Go on with the same command with --resume."
 
 
+def test_a_stop_is_told_without_importing_what_it_interrupted() -> None:
+    """NumPy half imported cannot be imported again; rich is there before any command is."""
+    told = (
+        "import sys; from hasn.cli import app, console; from hasn.cli.errors import report_stop\n"
+        "sys.modules['numpy'] = None  # an import of it raises\n"
+        "for as_json in (False, True): report_stop(KeyboardInterrupt(), set(), as_json=as_json)"
+    )
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "Stopped by Ctrl-C. Nothing was written.\n")
+    assert json.loads(ran.stdout)["error"]["type"] == "Interrupted"
+
+
 def test_a_stop_names_the_option_that_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     from hasn.cli.errors import report_stop
 
