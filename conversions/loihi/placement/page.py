@@ -51,6 +51,17 @@ def page_html(placement: Placement) -> str:
     return page(f"{headline}: {title}", head, placement_sections(placement), "Written by hasn. One file, no network.")
 
 
+def limit_text(value: object) -> str:
+    """A field of a profile for a reader."""
+    if value is None:
+        return "no limit"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def placement_sections(placement: Placement) -> list[Section]:
     """The parts of the page, also for other reports."""
     profile = placement.profile
@@ -63,7 +74,7 @@ def placement_sections(placement: Placement) -> list[Section]:
         f"messages; the wider, the more. {hops_text(placement)}. {inputs_text(placement)}. {baseline_text(placement)}"
     )
     headings, rows = core_rows(placement)
-    sources = [(key, str(getattr(profile, key)), text) for key, text in profile.sources.items()]
+    sources = [(key, limit_text(getattr(profile, key)), text) for key, text in profile.sources.items()]
     sent = [
         (name, f"{s.messages:,}", f"{s.message_hops:,}", f"{s.local:,}") for name, s in placement.populations.items()
     ]

@@ -12,7 +12,7 @@ from hasn.conversions.loihi import Placement
 from hasn.conversions.loihi.placement import Baseline, Sent, text
 from hasn.conversions.loihi.placement.drawing import fill_map, talk_map
 from hasn.conversions.loihi.placement.mesh import arranged, distances, slots
-from hasn.conversions.loihi.placement.page import page_html, placement_sections
+from hasn.conversions.loihi.placement.page import limit_text, page_html, placement_sections
 from hasn.conversions.loihi.placement.problem import RESOURCES
 from hasn.conversions.loihi.profiles import LOIHI2
 from tests.unit.conversions.loihi.placing import SMALL
@@ -306,3 +306,11 @@ def test_why_nothing_was_counted(sent: Sent, said: str) -> None:
     assert placement.counted is not bool(said)
     assert text.nothing_text(placement) == wanted
     assert ("Nothing was counted" in page_html(placement)) is bool(said)
+
+
+def test_limits_are_in_words_not_in_python() -> None:
+    values = (None, True, False, (8, 4), 1572864, 4, "LIF")
+    assert [limit_text(v) for v in values] == ["no limit", "yes", "no", "8 x 4", "1,572,864", "4", "LIF"]
+    shown = page_html(made(profile=LOIHI2))
+    assert "<td>None</td>" not in shown
+    assert "<td>no limit</td>" in shown
