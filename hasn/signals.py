@@ -146,8 +146,12 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
     return pieces()
 
 
-def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
-    """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
+def real_array(name: str, value: Any) -> NDArray[Any]:
+    """What is given for an Input as an array of its own type.
+
+    Raises:
+        InputError: it holds no real numbers.
+    """
     if hasattr(value, "detach"):  # a torch tensor, wherever it lives
         value = value.detach().cpu().numpy()
     try:
@@ -156,6 +160,12 @@ def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
             raise TypeError(f"dtype {array.dtype}")
     except (TypeError, ValueError) as error:
         raise InputError("not an array of real numbers", node=name, parameter="inputs", got=str(error)) from None
+    return array
+
+
+def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
+    """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
+    array = real_array(name, value)
     array = array if time else array[np.newaxis]
     lead = array.ndim - len(shape)
     if lead not in (1, 2) or array.shape[lead:] != shape:
