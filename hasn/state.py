@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,12 +32,15 @@ class Snapshot:
         past: source -> what it sent in the last D steps, oldest first, (D, batch, *shape), 0 before the start. D is the
             longest delay with which anything reads it: all values under way are there, whatever lines, rings or queues
             a backend keeps them in.
+        learned: connection that learns -> "w" and its traces' names -> (batch, ...): a weight for each (output, input)
+            or each synapse of a SparseLinear; a trace for each source, target or synapse.
     """
 
     step: int
     states: dict[str, dict[str, Array]]
     held: dict[str, Array]
     past: dict[str, Array]
+    learned: dict[str, dict[str, Array]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class NetworkState(Snapshot):
         Raises:
             FileError: it cannot be written, or is there and ``force`` is False.
         """
-        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}}
+        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}, "learned": self.learned}
         places = [
             (group, outer, inner, array)
             for group, parts in arrays.items()
@@ -106,13 +109,16 @@ def joined_samples(parts: Sequence[Snapshot], batch: int) -> Snapshot:
 def _each(parts: Sequence[Snapshot], made: Callable[[Sequence[Array], int], Array]) -> Snapshot:
     """A state whose arrays are made of all parts' arrays of the same name, and the place of their batch axis."""
     first = parts[0]
-    states = {
-        node: {name: made([part.states[node][name] for part in parts], 0) for name in kept}
-        for node, kept in first.states.items()
-    }
+    states, learned = (
+        {
+            node: {name: made([getattr(part, group)[node][name] for part in parts], 0) for name in kept}
+            for node, kept in getattr(first, group).items()
+        }
+        for group in ("states", "learned")
+    )
     held = {node: made([part.held[node] for part in parts], 0) for node in first.held}
     past = {node: made([part.past[node] for part in parts], 1) for node in first.past}
-    return Snapshot(first.step, states, held, past)
+    return Snapshot(first.step, states, held, past, learned=learned)
 
 
 def load_state(path: str | Path) -> NetworkState:
@@ -131,7 +137,7 @@ def load_state(path: str | Path) -> NetworkState:
             )
         if meta["hasn_state"] >= _SEALED and not file.sealed:
             raise Damaged("the digest at its end is gone")
-        groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
+        groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}, "learned": {}}
         for i, (group, outer, inner) in enumerate(meta["arrays"]):
             array = file.read(f"a{i}")
             groups[group].setdefault(str(outer), {})[str(inner)] = array.astype(array.dtype.newbyteorder("="))
@@ -139,6 +145,7 @@ def load_state(path: str | Path) -> NetworkState:
             states=groups["states"],
             held=groups["held"].get("", {}),
             past=groups["past"].get("", {}),
+            learned=groups["learned"],
             **{name: meta[name] for name in _META},
         )
         _check_form(found)
@@ -158,7 +165,7 @@ def _check_form(state: NetworkState) -> None:
             raise Damaged(f"{name} is {value!r}")
     if state.step < 0 or (state.batch is not None and state.batch < 1):
         raise Damaged(f"step is {state.step}, batch is {state.batch}")
-    arrays = [array for kept in state.states.values() for array in kept.values()]
+    arrays = [array for group in (state.states, state.learned) for kept in group.values() for array in kept.values()]
     for array in [*arrays, *state.held.values(), *state.past.values()]:
         if array.dtype.kind not in "biuf":
             raise Damaged(f"an array of {array.dtype}")

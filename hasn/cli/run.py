@@ -61,11 +61,12 @@ def run(
     from hasn.cli.inputs import given_inputs
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
+        apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
@@ -94,8 +95,9 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
 
     from hasn.ir.arrays import write_arrays
 
-    groups = ("outputs", "spikes", "voltages", "currents")
-    arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()
+    }
     write_arrays(out, {**arrays, "dt": np.array(recording.dt), "times": recording.times}, force=force)
 
 
