@@ -13,6 +13,8 @@ from hasn.program.learning import Product, Products
 _WANTED = "sums and products of names and numbers, and whole powers: 'a_plus * x * post - a_minus * y * pre'"
 #: Products that a text may be once all brackets are multiplied out.
 _MOST = 256
+#: Names that one product may have: powers of powers grow beyond any memory in a short text.
+_LONGEST = 64
 
 
 def products(text: str, constants: Mapping[str, float], where: str) -> Products:
@@ -91,6 +93,8 @@ def _multiplied(left: _Sum, right: _Sum) -> _Sum:
     made: _Sum = {}
     for a, x in left.items():
         for b, y in right.items():
+            if len(a) + len(b) > _LONGEST:
+                raise ValueError(f"a product of more than {_LONGEST} names")
             names = tuple(sorted((*a, *b)))
             made[names] = made.get(names, 0.0) + x * y
     return made

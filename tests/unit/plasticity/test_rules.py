@@ -170,6 +170,15 @@ def test_other_formulas_are_refused(text: str) -> None:
         Rule(text, traces={"x": Trace("pre", 1.0), "y": Trace("post", 1.0)})
 
 
+def test_a_short_text_is_no_product_that_fills_memory() -> None:
+    """Fifteen powers of powers would be a product of a thousand million names."""
+    assert [len(p.names) for p in products("((x ** 4) ** 4) ** 4", {}, "")] == [64]
+    for text in ("(" * 15 + "x" + ") ** 4" * 15, "((x ** 4) ** 4) ** 4 * x"):
+        with pytest.raises(OptionError, match="not a sum of products") as caught:
+            products(text, {}, "w")
+        assert str(caught.value.__cause__) == "a product of more than 64 names"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
