@@ -25,6 +25,9 @@ _SIZES = {"delay", "shape", "refractory", "padding", "input_shape", "dt"}
 _JSON = [None, True, -1, 0, 3, 10**30, 1.5, 1e400, float("nan"), "", "x", "a\0b", "../../x", [], {}, [1], {"a": 1}]
 _NAMES = ["a\0b", "a\nb", "..", "\u202ex", "x" * 300, "é", "file", "input", "a.b"]
 
+_FORMULAS = ["", "0", "1e999", "w / 0", "w / pre", "q", "v * e", "(" * 300 + "w" + ")" * 300, "-" * 9000 + "w", "w\0",
+             "(" * 20 + "w" + ")**4" * 20, "+".join(["w"] * 9000), "(w + pre + post + v)**4", "lambda: 0"]  # fmt: skip
+
 
 def mutated(kind: str, content: bytes, rng: Rng, folder: Path) -> bytes:
     """Another file like ``content``; how, the generator says.
@@ -159,8 +162,17 @@ def _kept(file: h5py.File, rng: Rng, _: Path) -> None:
         put(file, "node/metadata/loihi", json.dumps(_json(json.loads(file["node/metadata/loihi"][()]), rng)))
 
 
+def _rule(file: h5py.File, rng: Rng, _: Path) -> None:
+    """A formula of a learning rule."""
+    names = [name for name in fields(file) if name.rsplit("/")[-1] in ("update", "feed")]
+    if names:
+        old = file[name := _one(rng, names)][()].decode()
+        texts = [*_FORMULAS, f"({old})**4", f"{old} + {old}", old[: int(rng.integers(len(old) + 1))], f"w * ({old})"]
+        put(file, name, _one(rng, texts))
+
+
 _EDITS: list[Callable[[h5py.File, Rng, Path], None]] = [
-    _junk, _junk, _number, _resized, _deleted, _copied, _linked, _outside, _bomb, _deep, _edges, _kept,
+    _junk, _junk, _number, _resized, _deleted, _copied, _linked, _outside, _bomb, _deep, _edges, _kept, _rule,
 ]  # fmt: skip
 
 

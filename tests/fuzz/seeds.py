@@ -8,6 +8,7 @@ import nir
 import numpy as np
 
 import hasn
+from hasn.plasticity import RewardSTDP, attach
 from hasn.testing.graphs import Draw
 from tests.graphs import DT, chain, small_net
 from tests.unit.backends.snntorch.training.task import net, samples
@@ -26,6 +27,8 @@ def make_seeds(folder: Path) -> dict[str, list[bytes]]:
     nested = chain(chain(Draw(2).lif(3), given=(3,), result=(3,)), given=(3,), result=(3,))
     nested.metadata["dt"] = DT
     found = {"nir": [_saved(net_, folder / "seed.nir") for net_ in (small, nested, every_primitive())]}
+    learning = attach(small, "n1", RewardSTDP())
+    found["nir"].append(_saved(learning, folder / "seed.nir"))
     found["nir"].append(_saved(network().with_metadata(), folder / "seed.nir"))
     x = (np.random.default_rng(1).random((6, *_shape(small))) < 0.5).astype(float)
     np.savez_compressed(folder / "x.npz", input=x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -215,3 +216,11 @@ def test_a_state_whose_form_is_wrong_is_refused(name: str, tmp_path: Path) -> No
     with pytest.raises(FileError, match=r"not a state of hasn, or a damaged one \(.") as caught:
         hasn.load_state(path)
     assert caught.value.parameter == str(path)
+
+
+@pytest.mark.parametrize("group", ["states", "learned"])
+def test_texts_where_numbers_are_remembered_are_refused(group: str, tmp_path: Path) -> None:
+    state = dataclasses.replace(begun(), **{group: {"x": {"w": np.array([["no", "number"]])}}})  # type: ignore[arg-type]
+    state.save(tmp_path / "s.npz")
+    with pytest.raises(FileError, match=r"an array of <U6"):
+        hasn.load_state(tmp_path / "s.npz")
