@@ -257,3 +257,9 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 def test_the_drawing_has_the_words_for_those_who_cannot_see_it() -> None:
     (chart,) = _drawn(comparison(), Trace("n2", 3, 1)).all("svg", "chart")
     assert (chart["role"], chart["aria-label"]) == ("img", "alt")
+
+
+def test_the_row_of_spikes_is_named_where_ticks_are() -> None:
+    page = _drawn(comparison(), Trace("n4", 1, 0))
+    assert "spikes" in page.text
+    assert "tick row" not in page.text
