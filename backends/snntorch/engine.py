@@ -8,6 +8,7 @@ sums in another order (docs/semantics.md, "Arithmetic"). Gradients of gradients 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -63,7 +64,7 @@ class Layers:
         self.nodes = {node.step.name: node for node in nodes}
         self.order = groups(program)
         self.last = last_reads(program, self.order)
-        self.readers = {name: sum(e.source == name for e in program.edges) for name in self.nodes}
+        self.readers = Counter(e.source for e in program.edges)
         self.looping = {e.source for e in program.edges if e.source == e.target}
 
 

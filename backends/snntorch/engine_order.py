@@ -17,4 +17,7 @@ def last_reads(program: Program, order: list[Group]) -> list[Group]:
     last = dict(place)
     for edge in program.edges:
         last[edge.source] = max(last[edge.source], place[edge.target])
-    return [tuple(name for name, at in last.items() if at == i) for i in range(len(order))]
+    read: list[list[str]] = [[] for _ in order]
+    for name, at in last.items():
+        read[at].append(name)
+    return [tuple(names) for names in read]

@@ -134,10 +134,10 @@ class SpikingNetwork(nn.Module):
 
     def node(self, name: str) -> nn.Module:
         """The module of a node, by its NIR name."""
-        for step, _, module in self._order:
-            if step.name == name and module is not None:
-                return module
-        raise KeyError(name)
+        module = self.layers.nodes[name].module
+        if module is None:
+            raise KeyError(name)
+        return module
 
     def population(self, name: str) -> Population:
         """The module of a population, by its NIR name."""

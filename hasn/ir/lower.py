@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import nir
@@ -65,17 +66,29 @@ def lower_checked(graph_ok: CheckedGraph, method: str, reset: str, timing: str) 
 
 def _without_passages(flat: FlatGraph) -> FlatGraph:
     """The graph without nested graphs' own Inputs and Outputs: hardware has no such nodes, so no step for them."""
-    nodes, edges = dict(flat.nodes), list(flat.edges)
+    nodes, edges = dict(flat.nodes), dict(enumerate(flat.edges))  # by number, in order
+    at: dict[str, dict[int, None]] = {name: {} for name in nodes}
+    for number, ends in edges.items():
+        for name in ends:
+            at[name][number] = None
+    own, numbers = {*flat.inputs, *flat.outputs}, count(len(edges))
     for name, node in flat.nodes.items():
-        if isinstance(node, nir.Input | nir.Output) and name not in (*flat.inputs, *flat.outputs):
-            before = [source for source, target in edges if target == name]
-            after = [target for source, target in edges if source == name]
+        if isinstance(node, nir.Input | nir.Output) and name not in own:
+            here = {number: edges[number] for number in sorted(at[name])}
+            before = [source for source, target in here.values() if target == name]
+            after = [target for source, target in here.values() if source == name]
             if not before or name in before:
                 continue  # nothing arrives, or a loop of its own: it stays, as the silent node it is
-            edges = [edge for edge in edges if name not in edge]
-            edges += [(source, target) for source in before for target in after]
+            for number, ends in here.items():
+                for end in set(ends):
+                    del at[end][number]
+                del edges[number]
+            for ends in ((source, target) for source in before for target in after):
+                number = next(numbers)
+                edges[number] = ends
+                at[ends[0]][number] = at[ends[1]][number] = None
             del nodes[name]
-    return FlatGraph(nodes, tuple(edges), flat.inputs, flat.outputs, flat.metadata)
+    return FlatGraph(nodes, tuple(edges.values()), flat.inputs, flat.outputs, flat.metadata)
 
 
 def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:

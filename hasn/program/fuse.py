@@ -11,6 +11,7 @@ stored: nothing is copied, and float32 stays float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -66,18 +67,27 @@ class Network:
     outputs: dict[str, str]
     program: Program
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, Population]:
         """Populations by name, in the order of evaluation."""
         return {population.name: population for population in self.populations}
 
     def into(self, name: str) -> list[Projection]:
         """Projections that end at a population."""
-        return [projection for projection in self.projections if projection.target == name]
+        return list(self._ends["target"].get(name, ()))
 
     def out_of(self, name: str) -> list[Projection]:
         """Projections that start at a population."""
-        return [projection for projection in self.projections if projection.source == name]
+        return list(self._ends["source"].get(name, ()))
+
+    @cached_property
+    def _ends(self) -> dict[str, dict[str, list[Projection]]]:
+        """ "source" or "target" -> population -> projections."""
+        found: dict[str, dict[str, list[Projection]]] = {"source": {}, "target": {}}
+        for projection in self.projections:
+            found["source"].setdefault(projection.source, []).append(projection)
+            found["target"].setdefault(projection.target, []).append(projection)
+        return found
 
     def levels(self) -> dict[str, int]:
         """Length of the longest chain of projections without delay that ends at each population."""

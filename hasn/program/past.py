@@ -22,14 +22,17 @@ def needed(program: Program, populations: Collection[str]) -> dict[str, int]:
     """
     steps = dict.fromkeys(program.by_name, 0)
     ends = {*populations, *(sink.name for sink in program.of(Sink))}
-    edges = list(reversed(program.edges))
-    changed = True
-    while changed:  # stateless loops are cut by a population, so this ends
-        changed = False
-        for edge in edges:
-            behind = lag(program, edge.target) + (0 if edge.target in ends else steps[edge.target])
+    # Backwards from the ends, so that in a chain every node is asked once; stateless loops are cut by a population.
+    changed = dict.fromkeys(reversed(program.by_name))
+    while changed:
+        target = next(iter(changed))
+        del changed[target]
+        behind = lag(program, target) + (0 if target in ends else steps[target])
+        for edge in program.edges_into(target):
             if edge.delay + behind > steps[edge.source]:
-                steps[edge.source], changed = edge.delay + behind, True
+                steps[edge.source] = edge.delay + behind
+                if edge.source not in ends:  # of an end's own past nothing is passed on
+                    changed[edge.source] = None
     return steps
 
 
