@@ -19,7 +19,7 @@ from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
 from hasn.backends.snntorch.engine_order import groups, last_reads
 from hasn.backends.snntorch.engine_time import delayed, shifted
 from hasn.backends.snntorch.lines import DelayLine
-from hasn.backends.snntorch.neurons import Population
+from hasn.backends.snntorch.neurons import Comparator, Population
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.cycles import Group
@@ -136,6 +136,8 @@ class Pass:
             if found.voltages is not None:
                 self.voltages[name] = found.voltages
             return
+        if isinstance(module, Comparator):
+            self._state.given(name, total)
         value, line = total, self._state.lines.get(name)
         if isinstance(module, Synapses) and line is not None:
             value = module.run(total, line)

@@ -55,17 +55,9 @@ def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] |
     """(node, time step) of the first value or state that is not finite, in the order of evaluation."""
     import torch
 
+    from hasn.backends.snntorch.overflow import first_not_finite
+
     module: Any = network.module
     with torch.no_grad():
         network.learnable.apply(module)
-        inputs = module.inputs_of(dict(batch.inputs))
-        state = module.start(batch.size)
-        for t in range(batch.steps):
-            values = module.advance({name: value[t] for name, value in inputs.items()}, state)
-            for step in network.program.nodes:
-                seen = (values[step.name], *state.states.get(step.name, ()))
-                if not all(bool(torch.isfinite(tensor).all()) for tensor in seen):
-                    module.let_go()
-                    return step.name, t
-        module.let_go()
-    return None
+        return first_not_finite(module, module.start(batch.size), module.inputs_of(dict(batch.inputs)), every=True)

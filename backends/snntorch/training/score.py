@@ -47,7 +47,7 @@ class Scorer:
         loss = self._checked(self.loss.value(activity.outputs, labels))
         for term in self.options.regularisers if regularised else ():
             loss = loss + term(activity)
-        loss = loss * share
+        loss = (loss + activity.mark) * share
         with torch.no_grad():
             rates = [activity.counts[name].mean() / activity.steps * share for name in self.populations]
             figures = [loss.detach(), self._accuracy(activity, labels) * share, *rates]

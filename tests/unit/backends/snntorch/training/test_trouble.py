@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_a_number_names_the_first_node_and_the_step(place: st
     graph, inputs = net(last=readout(3)), inputs.copy()
     if place == "inputs":
         inputs[4, 17, 2] = np.nan
-        words = "node 'in' gradient: the gradient is not finite at step 3: .*first that is not, at time step 4"
+        words = "node 'in' loss: the loss is not finite at step 3: .*first that is not, at time step 4"
     else:
         graph.nodes[place].weight[0] = 3e38  # float32 ends at 3.4e38
         words = rf"node '{place}' \w+: the \w+ is not finite at step 1: .*first that is not, at time step"
