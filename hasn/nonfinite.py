@@ -8,13 +8,13 @@ written so that they outlive it (``0 * inf`` is NaN). Only then they look for th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from hasn.errors import NotFiniteError
-from hasn.program.model import Connection, Program, Sink, Source
+from hasn.errors import NotFiniteError, ParameterError
+from hasn.program.model import Connection, Neurons, Node, Program, Sink, Source, Threshold
 
 
 def all_finite(values: Any) -> bool:
@@ -63,6 +63,48 @@ def not_finite(node: str, step: int | str, precision: str) -> NotFiniteError:
         way_out=f"Make its weights, resistance or input smaller{wider}. "
         "A sum that grows at every step has a loop or a decay over 1.",
     )
+
+
+def refuse_out_of_range(program: Program, precision: str) -> None:
+    """Refuse weights and coefficients that are numbers in float64 and none in float32.
+
+    Raises:
+        ParameterError: there is one; names the node.
+    """
+    if precision != "float32":
+        return
+    for node in program.nodes:
+        for what, value in _numbers_of(node):
+            array = np.asarray(value)
+            if array.dtype != np.float64 or not array.size:
+                continue
+            most = float(max(array.max(), -array.min()))
+            if most > float(np.finfo(np.float32).max):
+                raise ParameterError(
+                    "is beyond the numbers that float32 has",
+                    node=node.name,
+                    parameter=what,
+                    got=f"{most:.3g}",
+                    wanted="at most 3.4e+38",
+                    way_out="Compile with precision='float64', or scale the network.",
+                )
+
+
+def _numbers_of(node: Node) -> Iterator[tuple[str, Any]]:
+    """(what it is, array) of all that a node computes with."""
+    if isinstance(node, Connection):
+        kept = node.map
+        found = {"weight": getattr(kept, "weight", None), "scale": getattr(kept, "scale", None), "bias": kept.bias}
+        yield from ((name, value) for name, value in found.items() if value is not None)
+    elif isinstance(node, Threshold):
+        yield "threshold", node.threshold
+    elif isinstance(node, Neurons):
+        for row in (*node.rows, *node.resets):
+            yield from ((f"{row.state} from {state}", value) for state, value in row.terms)
+            yield from ((f"{row.state}", value) for value in (row.gain, row.bias) if value is not None)
+        if node.condition is not None:
+            yield "threshold", node.condition.constant
+        yield from ((f"initial {state}", value) for state, value in node.initial.items())
 
 
 def earliest(found: Iterable[tuple[str, int]], program: Program) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.plan import Plan, samples_at_once, size
 from hasn.backends.brian2.resume import Kept
-from hasn.errors import UnsupportedError
+from hasn.errors import NotFiniteError, UnsupportedError
 from hasn.executable import Array
+from hasn.nonfinite import earliest, not_finite
 from hasn.signals import Signals
 from hasn.state import joined_samples, some_samples
 
@@ -65,11 +67,17 @@ class Engine:
     # --- whole sequences
 
     def run(self, given: Signals, what: Wanted) -> Recorded:
-        """Run all steps of all samples."""
+        """Run all steps of all samples.
+
+        Raises:
+            NotFiniteError: a number is not finite; names the population and the step.
+        """
         from hasn.backends.brian2.monitors import Recorded
 
         copies = self._copies(given, what)
         parts = [self._part(given, start, copies, what) for start in range(0, given.batch, copies)]
+        if any(part.wrong for part in parts):
+            raise self._not_finite(given, copies, [part.wrong for part in parts])
         spikes = {key: _joined([part.spikes[key] for part in parts], given.batch) for key in what.spikes}
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
         peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
@@ -100,6 +108,24 @@ class Engine:
             begun = None if given.start is None else some_samples(given.start, start, copies)
             kept = self.kept if given.keep else None
             return self._live(copies, what, target).run(feed, given.steps, begun, kept)
+
+    def _not_finite(self, given: Signals, copies: int, wrong: Sequence[str | None]) -> NotFiniteError:
+        """The first step and population of all parts, found by running those that are wrong again."""
+        from hasn.backends.brian2.monitors import Wanted
+        from hasn.backends.brian2.preferences import isolated
+
+        found = []
+        with isolated(self.plan.dtype, "numpy"):
+            for i, name in enumerate(wrong):
+                if name is None:
+                    continue
+                start = i * copies
+                feed = {key: _filled(array[:, start : start + copies], copies) for key, array in given.values.items()}
+                begun = None if given.start is None else some_samples(given.start, start, copies)
+                again = self._live(copies, Wanted((), ()), "numpy").first_not_finite(feed, given.steps, begun)
+                found.append(again or (name, given.first + given.steps - 1))
+        name, step = earliest(found, self.plan.network.program)
+        return not_finite(name, step, self.plan.dtype)
 
     def _live(self, copies: int, what: Wanted, target: str) -> Live:
         """The network of this size, built if the last one was another."""

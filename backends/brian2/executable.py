@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hasn.backends.brian2.plan import Plan, make_plan
 from hasn.backends.brian2.resume import Kept
 from hasn.executable import Array, Executable, Raw
 from hasn.integer_executable import IntegerExecutable
+from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
 from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Program, Source
 from hasn.signals import Signals
@@ -50,13 +52,21 @@ class _OnBrian2(Executable, ABC):
             names = self.program.recorded_voltages if asked in record else ()
             return {name: self._typed(found.states[name, variable]) for name in names}
 
+        outputs = {output: self._typed(shown[name]) for output, name in self.network.outputs.items()}
+        for name in self._graded:
+            if not all_finite(outputs[name]):
+                raise not_finite(name, given.first + (first_step(outputs[name]) or 0), self.precision)
         return Raw(
-            {output: self._typed(shown[name]) for output, name in self.network.outputs.items()},
+            outputs,
             {name: found.spikes[name] for name in self.program.recorded_spikes} if "spikes" in record else {},
             states("voltages", "v"),
             currents=states("currents", CURRENT),
             end=found.end,
         )
+
+    @cached_property
+    def _graded(self) -> tuple[str, ...]:
+        return graded_outputs(self.program)
 
     def _check(self, peaks: dict[str, float]) -> None:
         """Refuse what has not been computed as it is meant, by the populations' peaks."""
@@ -71,6 +81,9 @@ class _OnBrian2(Executable, ABC):
         live = self.engine.stream
         live.step(inputs)
         self._check(live.peaks())
+        wrong = live.not_finite()
+        if wrong is not None:
+            raise not_finite(wrong, self._now, self.precision)
 
         def shown(name: str) -> Array:
             population = self.network.by_name[name]
@@ -102,6 +115,7 @@ class Brian2Executable(_OnBrian2):
 
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
+        refuse_out_of_range(program, precision)
         self.result = np.dtype(precision)
         self.engine = Engine(make_plan(self.network, codes(self.network), precision), options, self._kept())
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
-from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
+from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, recorded
 from hasn.backends.brian2.plan import Plan
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import has_spikes
@@ -77,8 +77,9 @@ class Live:
         """
         for name, values in inputs.items():
             self._sources[name][:] = values.reshape(-1)
-        for obj in self._objects:
-            obj.run()
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for where the run or the step ends
+            for obj in self._objects:
+                obj.run()
         variables = self.parts.clock.variables
         timestep = variables["timestep"].get_value()
         timestep[0] += 1
@@ -105,6 +106,20 @@ class Live:
         """What :attr:`GroupCode.shown` holds since the last step: (samples, *shape), a copy."""
         value = self.parts.groups[name].variables[self.plan.codes[name].shown].get_value()
         return np.array(value).reshape(self.copies, *self.plan.network.by_name[name].shape)
+
+    def not_finite(self) -> str | None:
+        """The first population, in the order of evaluation, of which a number is not finite."""
+        return not_finite(self.plan, self.parts)
+
+    def first_not_finite(self, feed: Feed, steps: int, start: Snapshot | None = None) -> tuple[str, int] | None:
+        """The same of a run that is taken again step by step, and the number of the step."""
+        self.resume(start, None)
+        for t in range(steps):
+            self.step({name: values[t] for name, values in feed.items()})
+            name = self.not_finite()
+            if name is not None:
+                return name, self._now - 1
+        return None
 
     def peaks(self) -> dict[str, float]:
         """Population -> peak since the initial state, where its code keeps one."""

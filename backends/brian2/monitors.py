@@ -12,6 +12,7 @@ from hasn.backends.brian2.build import Parts
 from hasn.backends.brian2.code import PEAK
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Plan
+from hasn.nonfinite import all_finite
 from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Source
 from hasn.state import Snapshot
@@ -100,13 +101,14 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
 
 @dataclass(frozen=True)
 class Recorded:
-    """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, and the state at the end if it
-    was wanted."""
+    """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, the state at the end if it was
+    wanted, and a population of which a number is not finite."""
 
     spikes: dict[str, NDArray[np.bool_]]
     states: dict[tuple[str, str], NDArray[Any]]
     peaks: dict[str, float]
     end: Snapshot | None = None
+    wrong: str | None = None
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int, first: int = 0) -> Recorded:
@@ -122,7 +124,7 @@ def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: i
     for (name, variable), monitor in monitors.states.items():
         record = np.array(getattr(monitor, f"{variable}_").T)
         states[name, variable] = record.reshape(steps, copies, *shapes[name])
-    return Recorded(spikes, states, peaks(plan, parts))
+    return Recorded(spikes, states, peaks(plan, parts), wrong=not_finite(plan, parts))
 
 
 def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
@@ -132,3 +134,15 @@ def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
         for name, code in plan.codes.items()
         if PEAK in code.variables
     }
+
+
+def not_finite(plan: Plan, parts: Parts) -> str | None:
+    """The first population, in the order of evaluation, of which a number is not finite: each stays so once it is."""
+    for population in plan.network.populations:
+        if isinstance(population, Source):
+            continue
+        # What is summed is of the step to come: in this one it has not been given to anybody.
+        names = [name for name in plan.codes[population.name].variables if name not in ("summed", "drive")]
+        if not all(all_finite(parts.groups[population.name].variables[name].get_value()) for name in names):
+            return population.name
+    return None

@@ -13,6 +13,7 @@ from hasn.backends.lava.exchange import Arrays
 from hasn.backends.lava.mapping import Mapping, map_network
 from hasn.backends.lava.stream import Stream
 from hasn.executable import Raw
+from hasn.nonfinite import earliest, not_finite
 from hasn.program.model import Program
 from hasn.signals import Signals
 from hasn.state import Snapshot
@@ -53,6 +54,17 @@ class LavaExecutable(WorkerClient):
         }
         return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
 
+    def _alarmed(self, given: Signals, alarms: Array) -> None:
+        if np.any(alarms < 0):
+            # Processes of ours say the step. What a stock process did after the last step is nobody's business.
+            self._run_in_step(given, frozenset())
+            return
+        found = [(cell.node, int(at) - 1) for cell, at in zip(self.mapping.cells, alarms, strict=True) if at]
+        within = [(node, step) for node, step in found if step < given.steps]
+        if within:
+            node, step = earliest(within, self.program)
+            raise not_finite(node, given.first + step, self.precision)
+
     def _run_in_step(self, given: Signals, record: frozenset[str]) -> Raw:
         """A run from a state, or to one, step by step: stock processes start where they start, and end unread."""
         program = self.program
@@ -67,6 +79,7 @@ class LavaExecutable(WorkerClient):
                 stream.load(given.start)
             for t in range(given.steps):
                 outputs = stream.step({name: x[t] for name, x in given.values.items()})
+                self._require_finite(stream, given.first + t)
                 seen = {name: stream.value(name).copy() for name in spikes}
                 membranes = {name: stream.voltage(name).copy() for name in voltages}
                 for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
@@ -90,7 +103,15 @@ class LavaExecutable(WorkerClient):
             self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch, self.memory)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
-        return self._running_stream().step(inputs)
+        stream = self._running_stream()
+        made = stream.step(inputs)
+        self._require_finite(stream, self._now)
+        return made
+
+    def _require_finite(self, stream: Stream, step: int) -> None:
+        wrong = stream.not_finite()
+        if wrong:
+            raise not_finite(earliest([(node, step) for node in wrong], self.program)[0], step, self.precision)
 
     def _end_stream(self) -> None:
         if self._stream is not None:

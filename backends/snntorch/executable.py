@@ -25,7 +25,7 @@ from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
-from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite
+from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
 from hasn.signals import Signals
@@ -59,6 +59,7 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
+        refuse_out_of_range(program, precision)
         self._graph = graph
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)

@@ -9,14 +9,14 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.errors import OptionError, ShapeError
+from hasn.errors import OptionError, ParameterError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
-from hasn.nodes.neuron import RESETS
+from hasn.nodes.neuron import NOT_FINITE, RESETS, SMALLER
 from hasn.program.feedback import evaluation_order, feedback_edges
-from hasn.program.model import Edge, Neurons, Node, Program, Shape, Sink, Source
+from hasn.program.model import Edge, Neurons, Node, Program, Sink, Source
 
 TIMINGS = ("synchronous", "hardware")
 
@@ -115,8 +115,12 @@ def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
     if name in graph.flat.outputs:
         return Sink(name, result)
     kind = kind_of(node)
-    made = kind.meaning(node, Place(name, given, result, graph.dt, method, reset))
-    for what, shape in _shapes_in(made):
+    with np.errstate(all="ignore"):  # looked at below
+        made = kind.meaning(node, Place(name, given, result, graph.dt, method, reset))
+    for what, value in _arrays_in(made):
+        shape = np.shape(value)
+        if not np.isfinite(value).all():
+            raise not_a_number(name, what)
         if shape not in ((), result):
             raise ShapeError(
                 f"the node kind {kind.name} does not keep to the shape that it says",
@@ -129,15 +133,27 @@ def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
     return made
 
 
-def _shapes_in(node: Node) -> Iterator[tuple[str, Shape]]:
-    """What of a node must have its shape, or be one number for all."""
-    yield "shape", node.shape
+def not_a_number(node: str, what: str) -> ParameterError:
+    """The error of a coefficient beyond the numbers, though each of its parameters is one."""
+    return ParameterError(
+        NOT_FINITE,
+        node=node,
+        parameter=what,
+        got="inf or NaN",
+        wanted="a number up to 1.8e+308",
+        way_out=SMALLER,
+    )
+
+
+def _arrays_in(node: Node) -> Iterator[tuple[str, Any]]:
+    """What of a node must have its shape, or be one number for all, and be finite."""
+    yield "shape", np.broadcast_to(0.0, node.shape)
     if not isinstance(node, Neurons):
         return
     for row in (*node.rows, *node.resets):
         parts: list[tuple[str, Any]] = [*row.terms, ("the input", row.gain), ("a constant", row.bias)]
-        yield from ((f"{row.state} from {name}", np.shape(value)) for name, value in parts if value is not None)
+        yield from ((f"{row.state} from {name}", value) for name, value in parts if value is not None)
     if node.condition is not None:
         parts = [*node.condition.terms, ("a constant", node.condition.constant)]
-        yield from ((f"spike condition from {name}", np.shape(value)) for name, value in parts)
-    yield from ((f"initial {state}", np.shape(value)) for state, value in node.initial.items())
+        yield from ((f"spike condition from {name}", value) for name, value in parts)
+    yield from ((f"initial {state}", value) for state, value in node.initial.items())

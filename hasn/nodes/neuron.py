@@ -24,6 +24,9 @@ V_RESET_ASSUMED = "v_reset_assumed"
 MOST_STEPS = 2**31 - 1
 #: The most steps of a refractory period: some backends count them down in float32, which has all whole numbers so far.
 MOST_HELD = 2**24
+#: What a coefficient that is no number is told, and the way out.
+NOT_FINITE = "its parameters and dt give a coefficient that is not finite"
+SMALLER = "Take smaller values of r, v_threshold or v_reset, or a shorter dt."
 #: What a neuron that spikes has.
 FIRES = (finite("v_threshold", "V"), finite("v_reset", "V"))
 RESISTANCE = Parameter("r", "ohm", lambda a: np.isfinite(a) & (a != 0), "a finite resistance that is not 0 ohm")
@@ -137,9 +140,26 @@ class NeuronKind(NodeKind):
             for parameter in self.taus:
                 yield from _euler_findings(name, parameter, np.asarray(getattr(node, parameter), dtype=float), dt)
         metadata = node.metadata if isinstance(node.metadata, dict) else {}
+        yield from self._coefficient_findings(name, node, dt, method, metadata)
         if "refractory" in metadata:
             value = np.asarray(metadata["refractory"], dtype=float)
             yield from whole_steps_findings(name, "metadata['refractory']", value, dt, "note", MOST_HELD)
+
+    def _coefficient_findings(
+        self, name: str, node: nir.NIRNode, dt: float, method: str, metadata: dict[str, Any]
+    ) -> Iterator[Finding]:
+        """Parameters that are numbers each and give a coefficient that is none (r = 1e308 and dt = 1e3 s)."""
+        reset = text(metadata.get("reset", self.resets[0]))
+        if reset not in self.resets:
+            return
+        with np.errstate(all="ignore"):
+            rows = self.rows(node, dt, method)
+            condition, resets = self.firing(node, reset) if self.spikes else (None, ())
+        parts: list[Any] = [] if condition is None else [condition.constant]
+        for row in (*rows, *resets):
+            parts += [*(value for _, value in row.terms), row.gain, row.bias]
+        if not all(np.isfinite(part).all() for part in parts if part is not None):
+            yield error(name, "", NOT_FINITE, "inf or NaN", "a number up to 1.8e+308", SMALLER)
 
     def arguments(self, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> dict[str, Any]:
         """As they are; a file older than v_reset is marked."""

@@ -11,7 +11,7 @@ import numpy as np
 from . import engines
 from .host_engine import Feed, HostEngine, Tape, Variable
 from .lava_network import Bundle, Cell
-from .memory import Clock, Memory
+from .memory import Alarm, Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
 
@@ -36,7 +36,8 @@ class Job:
         bundle: the mapped network.
         request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``graded`` (Inputs whose data is not 0
             or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}});
-            in a stream also ``folder`` and ``batch``.
+            in a stream also ``folder`` and ``batch``. ``alarms``: .npy file with a place for each cell, for
+            :class:`~hasn_lava_worker.memory.Alarm`; left out where nothing can stop being finite.
     """
 
     def __init__(self, bundle: Bundle, request: dict[str, Any]) -> None:
@@ -46,6 +47,8 @@ class Job:
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
         self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
+        alarms = None if "alarms" not in request else _open(request["alarms"], "r+")
+        self.alarms = {} if alarms is None else {name: Alarm(alarms[i : i + 1]) for i, name in enumerate(bundle.cells)}
         self.states = {
             var: {name: _open(path, "r+") for name, path in of.items()} for var, of in request["states"].items()
         }
@@ -109,14 +112,15 @@ class Job:
             for var in CARRIES.get(cell["kind"], ()):
                 array = self.states.get(var, {}).get(cell["node"])
                 clear = several and not (var == "u" and cell["du"] == NO_MEMORY[self.bundle.tag])
-                if not clear and array is None:
+                alarm = self.alarms.get(name) if var in ("u", "v") else None
+                if not clear and array is None and alarm is None:
                     continue
                 size = int(cell["size_out"])
                 shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
                 arrays = self.bundle.arrays[name]
                 initial = arrays.get(var, np.zeros(shape)) if var == "v" else np.zeros(shape)
                 tape = None if array is None else Tape(array, int(cell["onset"]), shape, self._members(name))
-                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial))
+                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial, alarm))
         return found
 
     def _port(self, built: dict[str, Any], name: str, ports: dict[str, str]) -> Any:
@@ -145,6 +149,8 @@ class Job:
         else:
             kind = {"relay": engines.Relay, "compare": engines.Threshold}[cell["kind"]]
             engine = kind(clock, memory, cell, arrays, shape_out)
+        if isinstance(engine, engines.Population):
+            engine.alarm = self.alarms.get(cell["name"])
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
 
 

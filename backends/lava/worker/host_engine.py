@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .memory import Clock
+from .memory import Alarm, Clock
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Variable:
         offset: what is taken off the value before.
         clear: whether it is set back at the end of a sample.
         initial: to what.
+        alarm: told at the end of a sample if it is not finite; None: nobody asks.
     """
 
     cell: str
@@ -47,6 +48,7 @@ class Variable:
     offset: Any
     clear: bool
     initial: Any
+    alarm: Alarm | None = None
 
 
 class HostEngine:
@@ -66,7 +68,7 @@ class HostEngine:
         self.vars = variables
         self.silence = [np.zeros(feed.shape) for feed in feeds]
         self.probing = any(var.tape is not None for var in variables)
-        self.clearing = any(var.clear for var in variables)
+        self.ending = any(var.clear or var.alarm is not None for var in variables)
 
     def feed(self, i: int) -> Any:
         """The value of Input ``i`` in this step; 0 outside its data."""
@@ -80,14 +82,17 @@ class HostEngine:
     @property
     def reads_vars(self) -> bool:
         """Whether this step touches Vars."""
-        return self.probing or (self.clearing and self.clock.last)
+        return self.probing or (self.ending and self.clock.last)
 
     def probes(self, var: Variable) -> bool:
         """Whether this Var is read in this step."""
-        return var.tape is not None and self.clock.place(var.tape.array, var.tape.shift) is not None
+        taped = var.tape is not None and self.clock.place(var.tape.array, var.tape.shift) is not None
+        return taped or (var.alarm is not None and self.clock.last)
 
     def probe(self, var: Variable, value: Any) -> None:
-        """Write a state that was read."""
+        """Write a state that was read, and look at the last one."""
+        if var.alarm is not None and self.clock.last:
+            var.alarm.look_late(value)
         if var.tape is not None:
             self._write(var.tape, value - var.offset)
 
