@@ -14,6 +14,8 @@ from hasn.ir.check import checked
 from hasn.ir.lower import lower_checked, require_options
 from hasn.ir.typed import typed_copy
 from hasn.program.model import Program
+from hasn.recordings.room import widest
+from hasn.room import in_memory
 
 
 def compile(
@@ -93,7 +95,9 @@ def ready(network: Any, dt: float | None, method: str | None, reset: str | None,
 def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, Any]) -> Executable:
     """Make a lowered network ready to run on a backend; see :func:`compile`."""
     plugin = _usable(backend, precision, options)
-    return plugin.compile(made.program, made.graph, precision, **options)
+    way_out = "Make the network smaller, or take a machine with more memory."
+    with in_memory(f"compile for {backend}", way_out, widest(made.program)):
+        return plugin.compile(made.program, made.graph, precision, **options)
 
 
 def _usable(backend: str, precision: str, options: dict[str, Any]) -> Backend:

@@ -14,6 +14,7 @@ from hasn.backends.brian2.resume import Kept
 from hasn.errors import NotFiniteError, UnsupportedError
 from hasn.executable import Array
 from hasn.nonfinite import earliest, not_finite
+from hasn.program.rings import require_rings
 from hasn.signals import Signals
 from hasn.state import joined_samples, some_samples
 
@@ -27,6 +28,9 @@ CYTHON_FROM_STEPS = 100_000
 """Steps of a run from which ``target="auto"`` compiles. Measured on two cores, a recurrent net of two populations: a
 step takes 0.3 ms with NumPy and 0.1 ms with Cython, but the first time its 16 pieces of code are compiled, which takes
 over a minute; 10 million synapses at 25 steps take 1.7 s against 0.9 s. The numbers that come out are the same."""
+
+_ELEMENT = 50
+"""Bytes that Brian2 takes for a value in a delay line, about those of a synapse."""
 
 RECORD_AT_ONCE = 100_000_000
 """Most values that one network may record before it is run in parts."""
@@ -134,6 +138,7 @@ class Engine:
         key = (copies, what, target)
         if key not in self._built:
             self._built.clear()  # the old one's memory goes first
+            require_rings(self.plan.network, copies, _ELEMENT)
             self._built[key] = Live(self.plan, copies, what)
         return self._built[key]
 
@@ -174,6 +179,7 @@ class Engine:
                 wanted=f">= {batch * self.plan.synapses}",
                 way_out="Raise max_synapses or step fewer samples.",
             )
+        require_rings(self.plan.network, batch, _ELEMENT)
         with isolated(self.plan.dtype, self._target(0)):
             self._stream = Live(self.plan, batch, Wanted((), ()))
             self._stream.resume(None, self.kept)

@@ -17,8 +17,9 @@ from hasn.backends.brian2.resume import Kept
 from hasn.executable import Array, Executable, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
-from hasn.program.fuse import has_spikes
+from hasn.program.fuse import Network, has_spikes
 from hasn.program.model import Neurons, Program, Source
+from hasn.program.rings import longest, within
 from hasn.signals import Signals
 from hasn.state import Snapshot
 
@@ -43,7 +44,7 @@ class _OnBrian2(Executable, ABC):
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         from hasn.backends.brian2.monitors import CURRENT, wanted
 
-        found = self.engine.run(given, wanted(self.plan, record))
+        found = self._engine_for(given).run(given, wanted(self.plan, record))
         self._check(found.peaks)
         shown: dict[str, Array] = {**given.values, **found.spikes}  # what an Output shows, by population
         shown |= {name: v for (name, variable), v in found.states.items() if variable != CURRENT and name not in shown}
@@ -67,6 +68,21 @@ class _OnBrian2(Executable, ABC):
     @cached_property
     def _graded(self) -> tuple[str, ...]:
         return graded_outputs(self.program)
+
+    def _engine_for(self, given: Signals) -> Engine:
+        """The engine; for a run that ends before a delay does, one without what would arrive later."""
+        if given.start is not None or given.keep or longest(self.plan.network) < given.steps:
+            return self.engine
+        if self._short is None or self._short[0] != given.steps:
+            plan = self._planned(within(self.plan.network, given.steps))
+            self._short = given.steps, Engine(plan, self.engine.options, self.engine.kept)
+        return self._short[1]
+
+    _short: tuple[int, Engine] | None = None
+
+    def _planned(self, network: Network) -> Plan:
+        """The plan of a part of the network."""
+        return make_plan(network, self.plan.codes, self.plan.dtype)
 
     def _check(self, peaks: dict[str, float]) -> None:
         """Refuse what has not been computed as it is meant, by the populations' peaks."""
@@ -108,6 +124,7 @@ class _OnBrian2(Executable, ABC):
     def close(self) -> None:
         """Let go of the networks that were built."""
         self.engine.close()
+        self._short = None
 
 
 class Brian2Executable(_OnBrian2):

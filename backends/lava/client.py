@@ -20,6 +20,7 @@ from hasn.backends.lava.mapping import Mapping as Processes
 from hasn.backends.lava.worker_process import Progress, WorkerProcess, take_worker
 from hasn.errors import HasnError, WorkerError
 from hasn.executable import Executable
+from hasn.program.rings import require_rings
 from hasn.signals import Signals
 
 
@@ -75,6 +76,7 @@ class WorkerClient(Executable, ABC):
         """Run; see :class:`Exchange` for the arguments and what comes back."""
         if not self.mapping.cells:
             return {}, {var: {} for var in states}
+        require_rings(self.network, 1, 8)
         worker = self._ready()
         period = given.steps + self.mapping.longest + 1
         with Exchange(worker.folder, self.network, given, number) as exchange, on_disk():

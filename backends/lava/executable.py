@@ -14,11 +14,15 @@ from hasn.backends.lava.mapping import Mapping, map_network
 from hasn.backends.lava.stream import Stream
 from hasn.executable import Raw
 from hasn.nonfinite import earliest, not_finite
+from hasn.program.fuse import Network
 from hasn.program.model import Program
+from hasn.program.rings import longest, require_rings, within
 from hasn.signals import Signals
 from hasn.state import Snapshot
 
 Array = NDArray[Any]
+#: Bytes of a value under way in a stream: it lies in a file that both sides map, and is copied for a state.
+_IN_FILES = 32
 
 
 class LavaExecutable(WorkerClient):
@@ -29,11 +33,17 @@ class LavaExecutable(WorkerClient):
         precision: "float64".
         time_limit: seconds without a sign of life from the worker.
         delivery: see :func:`hasn.backends.lava.mapping.map_network`.
+        network: a part of the Program's that is enough for some runs.
     """
 
-    def __init__(self, program: Program, precision: str, time_limit: float, delivery: str) -> None:
+    def __init__(
+        self, program: Program, precision: str, time_limit: float, delivery: str, network: Network | None = None
+    ) -> None:
         super().__init__(program, precision)
-        self.time_limit = time_limit
+        if network is not None:
+            self.network = network
+        self.time_limit, self._chosen = time_limit, delivery
+        self._short: LavaExecutable | None = None
         self.mapping = map_network(self.network, delivery)
         self._stream: Stream | None = None
 
@@ -42,6 +52,8 @@ class LavaExecutable(WorkerClient):
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         if given.start is not None or given.keep:
             return self._run_in_step(given, record)
+        if longest(self.network) >= given.steps:
+            return self._short_for(given.steps)._run(given, record)
         program = self.program
         spikes = program.recorded_spikes if "spikes" in record else ()
         voltages = program.recorded_voltages if "voltages" in record else ()
@@ -53,6 +65,22 @@ class LavaExecutable(WorkerClient):
             for name, of in self.network.outputs.items()
         }
         return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
+
+    def _short_for(self, steps: int) -> LavaExecutable:
+        """The same without what would arrive after so many steps: rings of a length that never comes round."""
+        part = within(self.network, steps)
+        if self._short is None or longest(self._short.network) != longest(part):
+            if self._short is not None:
+                self._short.close()
+            self._short = LavaExecutable(self.program, self.precision, self.time_limit, self._chosen, part)
+        self._short.progress = self.progress
+        return self._short
+
+    def close(self) -> None:
+        """End the worker and all its processes. The executable cannot be used afterwards."""
+        super().close()
+        if self._short is not None:
+            self._short.close()
 
     def _alarmed(self, given: Signals, alarms: Array) -> None:
         if np.any(alarms < 0):
@@ -71,6 +99,7 @@ class LavaExecutable(WorkerClient):
         spikes = program.recorded_spikes if "spikes" in record else ()
         voltages = program.recorded_voltages if "voltages" in record else ()
         kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        require_rings(self.network, given.batch, _IN_FILES)
         with on_disk():
             mapping = self._stream_mapping
             stream = Stream(self._ready(), mapping, self.network, given.batch, self.memory, spikes)
@@ -99,6 +128,7 @@ class LavaExecutable(WorkerClient):
         return map_network(self.network, "in-step", stock=False)
 
     def _start_stream(self, batch: int) -> None:
+        require_rings(self.network, batch, _IN_FILES)
         with on_disk():
             self._stream = Stream(self._ready(), self._stream_mapping, self.network, batch, self.memory)
 

@@ -19,7 +19,6 @@ from hasn.nonfinite import all_finite
 from hasn.program.fuse import Network
 from hasn.program.model import Source
 from hasn.program.retime import retime
-from hasn.program.rings import refuse_long_delays
 
 Delivery = Literal["retimed", "in-step"]
 
@@ -112,9 +111,7 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True) ->
 
     Raises:
         RetimingError: ``delivery="retimed"`` and a cycle has too little delay.
-        UnsupportedError: a delay is so long that what is under way fills the memory.
     """
-    refuse_long_delays(network)
     chosen, shifts, delays = _times(network, delivery)
     populations = [p for p in network.populations if not isinstance(p, Source)]
     chosen_cells = {

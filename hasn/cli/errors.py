@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from hasn.errors import HasnError
+from hasn.room import in_memory
 
 _JSON = "hasn.json"
 
@@ -25,7 +26,8 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with in_memory("run this command", "Take fewer steps or samples at a time."):
+                return super().invoke(ctx)
         except HasnError as error:
             report(error, as_json=bool(ctx.meta.get(_JSON)))
             raise typer.Exit(1) from None

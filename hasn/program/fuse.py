@@ -17,8 +17,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.program.maps import Convolution, Identity, Matrix
+from hasn.program.maps import Convolution, Identity, Matrix, Pooling
 from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
+from hasn.room import require
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,9 @@ class _Fusion:
 def _mapped(node: Connection, total: _Sum, shape: Shape) -> _Sum:
     if isinstance(node.map, Identity):
         return total
+    if isinstance(node.map, Convolution | Pooling) and (total.terms or total.drive):
+        what = "a convolution or a pool as one matrix, which Brian2 and Lava take,"
+        require(node.map.unrolled_bytes(shape), what, node=node.name, way_out="Run it on snntorch, or make it smaller.")
     result = _Sum({}, {})
     for steps, matrix in node.map.parts(shape) if total.terms or total.drive else ():
         terms = {key: _times(matrix, before) for key, before in total.terms.items()}

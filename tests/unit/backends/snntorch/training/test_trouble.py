@@ -10,9 +10,9 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import Step
-from hasn.backends.snntorch.training.memory import is_out_of_memory
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.errors import TrainingError
+from hasn.room import is_out_of_memory
 from tests.unit.backends.snntorch.training.task import net, readout, samples, weights
 
 
