@@ -16,8 +16,8 @@ from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
 from hasn.backends.snntorch.overflow import mark, require_finite
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
-from hasn.backends.snntorch.scan_coefficients import hooks
 from hasn.backends.snntorch.synapses import Synapses
+from hasn.backends.snntorch.watch import hooks
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 

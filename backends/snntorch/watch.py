@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.neurons import KEPT
-from hasn.backends.snntorch.scan_coefficients import hooks
 
 
 class Watch:
@@ -54,3 +53,9 @@ class Watch:
     def same_values(self) -> bool:
         """Whether the functions give the same, however the modules were written to."""
         return all(torch.equal(found(), before) for found, before in self._values)
+
+
+def hooks(module: nn.Module) -> list[Mapping[int, Any]]:
+    """Where those are kept who want to see every call of the module."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [getattr(module, name) for name in names]

@@ -62,11 +62,12 @@ def run(
     from hasn.cli.pieces import run as run_pieces
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
+    from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
-        refuse_existing(out, force=force)
+        ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
@@ -83,7 +84,7 @@ def run(
     show(given.text)
     show(_table(found))
     pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
-    show(f"{backend}, {precision}: {found.steps} steps in {found.seconds:.3g} s{pieces}"
+    show(f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
          + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
 
 

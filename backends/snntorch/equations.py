@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -13,6 +13,7 @@ from snntorch import surrogate as surrogates
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.neurons import LinearNeuron, Population, Surrogate
+from hasn.backends.snntorch.watch import hooks
 from hasn.kernels import Line, Reset, RowProgram, Rows, Slope
 from hasn.kernels.rows import NONE
 from hasn.kernels.scan import COEFFICIENTS
@@ -105,10 +106,9 @@ def equations(population: Population) -> Equations | RowEquations | None:
 
 
 def _general(population: Population, neuron: LinearNeuron) -> RowEquations | None:
-    """Any other neuron, unless coefficients train: those gradients are the step loop's alone."""
+    """Any other neuron."""
     slope = slope_of(neuron.spike_grad) if neuron.spec.spiking else None
-    holds = neuron.held is not None
-    if _trains(population) or (slope is None and (neuron.spec.spiking or holds)):
+    if slope is None and (neuron.spec.spiking or neuron.held is not None):
         return None
     program, parts = row_program(neuron)
     if not parts:  # nothing moves
@@ -158,12 +158,6 @@ def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
     if not all(isinstance(value, int | float) for value in values):
         return None
     return slope, float(values[0]) if values else 0.0
-
-
-def hooks(module: nn.Module) -> list[Mapping[int, Any]]:
-    """Where those are kept who want to see every call of the module."""
-    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return [getattr(module, name) for name in names]
 
 
 def _trains(population: Population) -> bool:
