@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
-from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, recorded
+from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, reader, recorded
 from hasn.backends.brian2.plan import Plan
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import has_spikes
@@ -112,7 +112,7 @@ class Live:
 
     def not_finite(self) -> str | None:
         """The first population, in the order of evaluation, of which a number is not finite."""
-        return not_finite(self.plan, self.parts)
+        return not_finite(self.plan, reader(self.parts))
 
     def first_not_finite(self, feed: Feed, steps: int, start: Snapshot | None = None) -> tuple[str, int] | None:
         """The same of a run that is taken again step by step, and the number of the step."""
@@ -132,12 +132,8 @@ class Live:
 
     def snapshot(self, kept: Kept) -> Snapshot:
         """A copy of the state, where :meth:`resume` was told to keep it."""
-
-        def read(name: str, variable: str) -> Any:
-            return self.parts.groups[name].variables[variable].get_value()
-
         past = {} if self._history is None else self._history.past()
-        return snapshot(self.plan, read, kept, self._now, past, self.copies)
+        return snapshot(self.plan, reader(self.parts), kept, self._now, past, self.copies)
 
     def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
         """Stand at ``at``, or where nothing has happened yet, and from there on remember what ``kept`` asks for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +125,7 @@ def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: i
     for (name, variable), monitor in monitors.states.items():
         record = np.array(getattr(monitor, f"{variable}_").T)
         states[name, variable] = record.reshape(steps, copies, *shapes[name])
-    return Recorded(spikes, states, peaks(plan, parts), wrong=not_finite(plan, parts))
+    return Recorded(spikes, states, peaks(plan, parts), wrong=not_finite(plan, reader(parts)))
 
 
 def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
@@ -136,13 +137,23 @@ def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
     }
 
 
-def not_finite(plan: Plan, parts: Parts) -> str | None:
-    """The first population, in the order of evaluation, of which a number is not finite: each stays so once it is."""
+def reader(parts: Parts) -> Callable[[str, str], Any]:
+    """What gives a population's variable as it is now."""
+    return lambda name, variable: parts.groups[name].variables[variable].get_value()
+
+
+def not_finite(plan: Plan, read: Callable[[str, str], Any]) -> str | None:
+    """The first population, in the order of evaluation, of which a number is not finite: each stays so once it is.
+
+    Args:
+        plan: of the network.
+        read: population, variable -> what it is now.
+    """
     for population in plan.network.populations:
         if isinstance(population, Source):
             continue
         # What is summed is of the step to come: in this one it has not been given to anybody.
         names = [name for name in plan.codes[population.name].variables if name not in ("summed", "drive")]
-        if not all(all_finite(parts.groups[population.name].variables[name].get_value()) for name in names):
+        if not all(all_finite(read(population.name, name)) for name in names):
             return population.name
     return None

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from scipy.linalg import blas  # type: ignore[import-untyped]
+from scipy.linalg import blas
 from torch import Tensor, nn
 
 from hasn import kernels

@@ -130,7 +130,7 @@ def _in_pieces(
         found.counts = tallied(tally)
         if spool is not None:
             dt = executable.program.dt
-            spool.write({"dt": np.float64(dt), "times": dt * np.arange(found.steps)}, {}, force)
+            spool.write({"dt": np.array(dt), "times": dt * np.arange(found.steps)}, {}, force)
     finally:
         if spool is not None:
             spool.close()

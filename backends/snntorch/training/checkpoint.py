@@ -116,7 +116,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     with whole_file(path, force=True) as temporary, temporary.open("wb") as file:
         writing = _Writing(file)
         try:
-            torch.save({"format": FORMAT, **state}, writing)
+            torch.save({"format": FORMAT, **state}, writing)  # type: ignore[arg-type]  # all it calls
         except RuntimeError as error:  # torch hides what the operating system said
             raise writing.refused or error from None
 
