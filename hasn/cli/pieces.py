@@ -163,8 +163,10 @@ def _recorded(
 def _part(inputs: Any, t: int, steps: int, names: list[str]) -> dict[str, Any]:
     if inputs is None:
         return {}
+    import numpy as np
+
     given = inputs if isinstance(inputs, dict) else {names[0]: inputs}
-    return {name: value[t : t + steps] for name, value in given.items()}
+    return {name: np.asarray(value[t : t + steps], dtype=np.float64) for name, value in given.items()}
 
 
 def _pieces(executable: Executable, inputs: Any, steps: int | None, record: tuple[str, ...]) -> tuple[int, int, int]:
@@ -182,7 +184,7 @@ def _pieces(executable: Executable, inputs: Any, steps: int | None, record: tupl
     if first is not None:
         ends = len(program.inputs[0].shape)
         total, batch = first.shape[0], math.prod(first.shape[1 : first.ndim - ends])
-    return total, max(1, min(total, free_bytes() // (_SHARE * max(1, each * batch)))), batch
+    return total, max(1, min(total, free_bytes() // (_SHARE * max(1, math.ceil(each) * batch)))), batch
 
 
 def _arrays(recording: Recording) -> dict[str, Any]:

@@ -16,6 +16,7 @@ FEWER = (
     "in a file (to='run.npz')."
 )
 _BYTES = {"spikes": 1}
+_NEVER_THINNED = ("spikes", "outputs")
 
 
 def require_room(program: Program, inputs: Any, steps: int | None, asked: Asked) -> None:
@@ -39,14 +40,21 @@ def require_room(program: Program, inputs: Any, steps: int | None, asked: Asked)
         require(sum(sizes.values()), f"the recording of {rows:,} steps of all samples", node=largest, way_out=FEWER)
 
 
-def row_bytes(program: Program, asked: Asked) -> dict[str, int]:
-    """Node -> bytes that a step of one sample takes of it, in a recording and as data."""
-    sizes: dict[str, int] = {}
+def row_bytes(program: Program, asked: Asked) -> dict[str, float]:
+    """Node -> bytes that a step of one sample takes of it, in a recording and as data.
+
+    What is not kept plainly is kept piece by piece: thinned, spikes as events, whose number nobody knows, data as they
+    are.
+    """
+    sizes: dict[str, float] = {}
     for group, nodes in asked.chosen.items():
+        if group == "spikes" and not asked.plain:
+            continue
+        thinned = 1 if group in _NEVER_THINNED else asked.every
         for name, some in nodes.items():
             width = math.prod(program.node(name).shape) if some is None else int(np.size(some))
-            sizes[name] = sizes.get(name, 0) + width * _BYTES.get(group, 8)
-    for source in program.inputs:
+            sizes[name] = sizes.get(name, 0) + width * _BYTES.get(group, 8) / thinned
+    for source in program.inputs if asked.plain else ():
         sizes[source.name] = sizes.get(source.name, 0) + 8 * math.prod(source.shape)
     return sizes
 

@@ -19,8 +19,11 @@ from hasn import room
 from hasn.backend import get_backend
 from hasn.cli.app import app
 from hasn.errors import OutOfMemoryError
+from hasn.ir.lower import lower
 from hasn.nodes import SparseLinear
 from hasn.program.past import History
+from hasn.recordings.asked import asked
+from hasn.recordings.room import row_bytes
 
 BACKENDS = ["snntorch", "brian2", "lava"]
 
@@ -161,6 +164,25 @@ def test_a_recording_that_does_not_fit_is_refused_before_the_run(backend: str, m
     words = r"node '\w+': the recording of 1,000,000 steps.*got 17 GB.*state=..."
     with executable, pytest.raises(OutOfMemoryError, match=words):
         executable.run(x)
+
+
+@pytest.mark.parametrize(
+    ("how", "fits"),
+    [
+        ({"record": "counts"}, True),  # nothing is kept, and the data are taken piece by piece
+        ({"last": 3}, False),  # of 1,000 Outputs, 8 bytes at every step
+        ({"record": {"spikes": ["n0"], "voltages": ["n0"], "outputs": []}, "every": 100_000}, True),  # ten rows
+        ({"record": {"voltages": ["n0"], "outputs": []}, "every": 2}, False),
+    ],
+)
+def test_what_is_kept_of_a_run_in_pieces(how: dict[str, Any], fits: bool) -> None:
+    """10^6 steps of 1,000 neurons: 8 GB for each kind of number; a machine of 1 GB is asked for what is kept alone."""
+    program = lower(_chain(_lif(1000), given=(1000,), result=(1000,)), dt=1e-3)
+    wanted = asked(
+        how.get("record", ("spikes",)), program, ("spikes", "voltages"), how.get("every", 1), how.get("last")
+    )
+    kept = 10**6 * sum(row_bytes(program, wanted).values())
+    assert (kept < 10**9) == fits
 
 
 @pytest.mark.parametrize(

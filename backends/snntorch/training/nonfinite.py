@@ -24,6 +24,11 @@ def stop_at_loss(network: TrainedNetwork, batches: Sequence[Batch], step: int, l
     )
 
 
+def stop_at_validation(network: TrainedNetwork, batch: Batch, step: int, loss: float) -> None:
+    """Raise for a validation loss that is not finite, if some node's state is not; a loss may be so by itself."""
+    _at_node(network, [batch], step, "validation loss", loss)
+
+
 def stop_at_gradient(network: TrainedNetwork, batches: Sequence[Batch], step: int) -> TrainingError:
     """What to raise for a gradient that is not finite. A NaN in a voltage never spikes, so the loss may not show it."""
     import torch

@@ -160,6 +160,20 @@ def test_a_value_that_float32_does_not_hold_is_the_datas() -> None:
         hasn.train(net(last=readout(3)), (wrong, labels), epochs=1, loss="membrane", shuffle=False)
 
 
+@pytest.mark.parametrize("recompute", [None, 3])
+def test_a_state_that_is_not_finite_on_validation_data_is_named(recompute: int | None) -> None:
+    """Nothing overflows in training: 1e38 for 1 at step 6 of the validation data, times weights of 0.1 and more."""
+    inputs, labels = samples(24)
+    large = np.zeros(inputs.shape)
+    large[6] = 3e38
+    graph = net(last=readout(3))
+    graph.nodes["w1"].weight[:] = 4.0
+    words = r"node 'w1' validation loss: .*not finite at step 3: .*first that is not, at time step 6"
+    with pytest.raises(TrainingError, match=words):
+        hasn.train(graph, (inputs, labels), validation=(large, labels), epochs=1, batch_size=8, loss="membrane",
+                   recompute=recompute)  # fmt: skip
+
+
 def test_weights_that_run_away_are_found() -> None:
     """The update of step 1 is finite but makes the weights so large that the next step's product overflows."""
     with pytest.raises(TrainingError, match=r"node '(w1|w2|last)' loss: the loss is not finite at step 2"):
