@@ -68,6 +68,8 @@ class _OnBrian2(Executable, ABC):
             states("voltages", "v"),
             currents=states("currents", CURRENT),
             end=found.end,
+            weights=found.weights,
+            learned=found.learned,
         )
 
     @cached_property
@@ -76,10 +78,11 @@ class _OnBrian2(Executable, ABC):
 
     def _engine_for(self, given: Signals) -> Engine:
         """The engine; for a run that ends before a delay does, one without what would arrive later."""
-        if given.start is not None or given.keep or longest(self.plan.network) < given.steps:
+        network = self.plan.network
+        if given.start is not None or given.keep or network.plastic or longest(network) < given.steps:
             return self.engine
         if self._short is None or self._short[0] != given.steps:
-            plan = self._planned(within(self.plan.network, given.steps))
+            plan = self._planned(within(network, given.steps))
             self._short = given.steps, Engine(plan, self.engine.options, self.engine.kept)
         return self._short[1]
 
@@ -138,6 +141,8 @@ class Brian2Executable(_OnBrian2):
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
         refuse_out_of_range(program, precision)
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         self.result = np.dtype(precision)
         self._take(Engine(make_plan(self.network, codes(self.network), precision), options, self._kept()))
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from hasn.executable import Executable
     from hasn.recording import Recording
 
-GROUPS = ("outputs", "spikes", "voltages", "currents")
 #: The share of the free memory that a piece's recording may take: the run itself takes some, too.
 _SHARE = 8
 
@@ -188,7 +187,7 @@ def _pieces(executable: Executable, inputs: Any, steps: int | None, record: tupl
 
 
 def _arrays(recording: Recording) -> dict[str, Any]:
-    return {f"{group}/{name}": array for group in GROUPS for name, array in getattr(recording, group).items()}
+    return {f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()}
 
 
 def _write(recording: Recording, out: Path, force: bool) -> None:

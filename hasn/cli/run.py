@@ -62,11 +62,12 @@ def run(
     from hasn.cli.pieces import run as run_pieces
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
+        apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
