@@ -112,9 +112,9 @@ class Recorded:
     states: dict[tuple[str, str], NDArray[Any]]
     peaks: dict[str, float]
     end: Snapshot | None = None
-    wrong: str | None = None
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     learned: dict[str, NDArray[Any]] = field(default_factory=dict)
+    wrong: str | None = None
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int, first: int = 0) -> Recorded:

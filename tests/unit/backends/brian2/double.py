@@ -138,7 +138,7 @@ class Live:
             {key: np.array(rows) for key, rows in states.items()},
             self.peaks(),
             None if kept is None else self.snapshot(kept),
-            self.not_finite(),
+            wrong=self.not_finite(),
         )
 
     def step(self, inputs: Any) -> None:
