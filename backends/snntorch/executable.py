@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,14 @@ from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Surrogate
+from hasn.backends.snntorch.overflow import require_finite
 from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.nodes.lookup import kind_of
+from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
 from hasn.signals import Signals
@@ -55,6 +57,7 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
+        refuse_out_of_range(program, precision)
         self.graph = graph
         if program.learning:
             self.recordable = (*self.recordable, "weights")
@@ -66,6 +69,7 @@ class SnnTorchExecutable(Executable):
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
+        self._graded = graded_outputs(program)
         self._stream: Stream | None = None
         self._past = History({}, {}, 0)
 
@@ -100,7 +104,7 @@ class SnnTorchExecutable(Executable):
     ) -> tuple[Raw, dict[str, Array]]:
         """Run the next steps; the state goes on with them, and so does the past that it will need."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
-        fused = self.module.engine == "fused"
+        fused, before = self.module.engine == "fused", state.copied()
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
         for t in range(0, given.steps, part):
@@ -113,6 +117,7 @@ class SnnTorchExecutable(Executable):
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
+        self._require_finite(before, state, inputs, groups["outputs"], given)
         sent = groups.pop("past")
         shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
         learned = {
@@ -125,6 +130,20 @@ class SnnTorchExecutable(Executable):
             return raw, past
         past = latest(past, sent)
         return replace(raw, end=snapshot(self.module, state, given.first + given.steps, past)), past
+
+    def _require_finite(
+        self,
+        before: StreamState,
+        end: StreamState,
+        inputs: dict[str, torch.Tensor],
+        outputs: Mapping[str, Array],
+        given: Signals,
+    ) -> None:
+        """Refuse what is not finite, once for all these steps."""
+        require_finite(self.module, before, end, inputs, given.first)
+        for name in self._graded:
+            if not all_finite(outputs[name]):
+                raise not_finite(name, given.first + (first_step(outputs[name]) or 0), self.precision)
 
     def _history(self, batch: int, start: Snapshot | None = None) -> History:
         """What the sources of anything that comes late have sent."""
@@ -182,13 +201,16 @@ class SnnTorchExecutable(Executable):
 
     def _start_stream(self, batch: int) -> None:
         if self._stream is None or self._stream.batch != batch:
-            self._stream = Stream(self.module, batch, [*self._sinks, *self.memory])
+            self._stream = Stream(self.module, batch, [*self._sinks, *self.memory], self._graded)
         else:
             self._stream.restart()
         self._past = self._history(batch)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
         values = self._live().step(inputs)
+        wrong = self._live().not_finite()
+        if wrong is not None:
+            raise not_finite(wrong, self._now, self.precision)
         self._past.push(values)
         return {name: values[name] for name in self._sinks}
 

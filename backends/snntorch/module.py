@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.backends.snntorch.overflow import mark, require_finite
 from hasn.backends.snntorch.plastic import Learned, Plastic
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
@@ -31,12 +32,25 @@ class StreamState:
         previous: source of a delayed edge -> its value of the last step.
         lines: node with delays -> values under way.
         learned: connection that learns -> its weights and traces.
+        largest: Threshold -> largest number that it was given, by size: its spikes do not show whether all were finite.
     """
 
     states: dict[str, States]
     previous: dict[str, Tensor]
     lines: dict[str, Line]
     learned: dict[str, Learned]
+    largest: dict[str, Tensor] = field(default_factory=dict)
+
+    def copied(self) -> StreamState:
+        """A state that can move on without this one: tensors are shared, nothing writes into them."""
+        lines = {name: line.with_past(line.past) for name, line in self.lines.items()}
+        return StreamState(dict(self.states), dict(self.previous), lines, dict(self.learned), dict(self.largest))
+
+    def given(self, name: str, total: Tensor) -> None:
+        """What a Threshold is given."""
+        if total.numel():
+            most = torch.stack(torch.aminmax(total.detach())).abs().amax()
+            self.largest[name] = torch.maximum(self.largest[name], most) if name in self.largest else most
 
 
 class SpikingNetwork(nn.Module):
@@ -50,6 +64,9 @@ class SpikingNetwork(nn.Module):
         nodes: the steps with parameters or equations, by node name ("." becomes "__").
         delays: Delay node -> its steps as a floating tensor, where they are learned
             (:class:`hasn.backends.snntorch.lines.DelayLine`).
+        careful: whether a call refuses states that are not finite. hasn.train sets it to False, and adds the mark to
+            the loss.
+        mark: 0 if all states were finite at the end of the last call, else NaN.
 
     Args:
         program: the network.
@@ -74,6 +91,7 @@ class SpikingNetwork(nn.Module):
         self.engine = engine
         self.recompute = recompute
         self.matmul = "float32"
+        self.careful, self.mark = True, torch.zeros(())
         # A network without parameters has a device and a dtype all the same.
         self.register_buffer("_some", torch.zeros((), dtype=torch.float64), persistent=False)
         self.nodes = nn.ModuleDict()
@@ -137,10 +155,10 @@ class SpikingNetwork(nn.Module):
 
     def node(self, name: str) -> nn.Module:
         """The module of a node, by its NIR name."""
-        for step, _, module in self._order:
-            if step.name == name and module is not None:
-                return module
-        raise KeyError(name)
+        module = self.layers.nodes[name].module
+        if module is None:
+            raise KeyError(name)
+        return module
 
     def population(self, name: str) -> Population:
         """The module of a population, by its NIR name."""
@@ -219,6 +237,8 @@ class SpikingNetwork(nn.Module):
         if isinstance(module, Population):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
+        if isinstance(module, Comparator):
+            state.given(step.name, total)
         line = state.lines.get(step.name)
         if isinstance(module, Plastic):
             made, state.learned[step.name] = module.arrive(total, state.learned[step.name], line)
@@ -241,13 +261,14 @@ class SpikingNetwork(nn.Module):
 
         Raises:
             InputError: an Input without data, or of the wrong shape.
+            NotFiniteError: a state is not finite; names the node and the step.
         """
         inputs = self.inputs_of(x)
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
         sinks = [step.name for step in self.program.of(Sink)]
         if self.recompute is not None and torch.is_grad_enabled():
-            values, _ = by_chunks(self, inputs, self.recompute, sinks)
+            values, _, state = by_chunks(self, inputs, self.recompute, sinks)
         elif self.engine == "fused":
             values = Pass(self, state, steps, batch, sinks).run(inputs).values
         else:
@@ -258,6 +279,9 @@ class SpikingNetwork(nn.Module):
                     kept.append(now[name])
             values = {name: torch.stack(kept) for name, kept in zip(sinks, every, strict=True)}
         self.let_go()
+        self.mark = mark(state)
+        if self.careful:
+            require_finite(self, self.start(batch), state, inputs)
         return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:

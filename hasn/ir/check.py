@@ -14,6 +14,7 @@ from hasn.ir.learning import learning_findings
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.reach import reach_findings
 from hasn.ir.shapes import infer_shapes
+from hasn.ir.size import size_findings
 from hasn.ir.structure import FlatGraph, laid_flat, structure_findings
 from hasn.ir.suspicion import suspicion_findings
 from hasn.ir.timestep import dt_findings, dt_of, missing_dt_text
@@ -109,6 +110,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, dt: float | None, method: str) 
     found.add(dt_findings(found.flat, found.dt, method))
     if found.dt is not None:
         found.add(suspicion_findings(found.flat, found.dt))
+    found.add(size_findings(found.flat, found.shapes))
 
 
 def checked(graph: nir.NIRGraph, *, dt: float | None = None, method: str = "euler") -> CheckedGraph:
