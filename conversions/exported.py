@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import nir
 import numpy as np
@@ -24,6 +25,9 @@ from hasn.ir.typed import with_types
 from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.program.feedback import evaluation_order, feedback_edges
 from hasn.program.model import Shape
+
+if TYPE_CHECKING:
+    from hasn.conversions.verify import Layout
 
 #: Module, its path, the shape of its population, dt in seconds -> its NIR nodes.
 Builder: TypeAlias = Callable[[Any, str, Shape, float], Piece]
@@ -43,6 +47,14 @@ class Tool:
     name: str
     table: Mapping[type, Builder]
     node_name: Callable[[str], str] = str
+
+    @property
+    def label(self) -> str:
+        """Name and version."""
+        try:
+            return f"{self.name} {version(self.name.lower())}"
+        except PackageNotFoundError:
+            return self.name
 
 
 def export(tool: Tool, call: Callable[[], Any]) -> nir.NIRGraph:
@@ -101,6 +113,37 @@ def rebuilt(exported: nir.NIRGraph, module: Any, tool: Tool, input_shape: Shape,
     graph = with_types(nir.NIRGraph(nodes, joined, metadata=metadata, type_check=False))
     raise_errors(check(graph))
     return graph
+
+
+def proved(
+    graph: nir.NIRGraph, module: Any, tool: Tool, run: Callable[[Any, Any], Any], layout: Layout = "steps"
+) -> nir.NIRGraph:
+    """The graph, once the module and hasn agree on random steps (:mod:`hasn.conversions.verify`).
+
+    Args:
+        graph: what :func:`rebuilt` made.
+        module: what was converted; a copy of it runs.
+        tool: whose it is.
+        run: (module, {Input: (T, batch, *shape)} as one tensor) -> (T, batch, *shape), from rest.
+        layout: how the values of the module's parts lie.
+    """
+    from hasn.conversions.verify import Place, Source, copied, verified
+
+    whole = copied(module)
+    (given,) = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    (gives,) = [name for name, node in graph.nodes.items() if isinstance(node, nir.Output)]
+    heard = {
+        tool.node_name(path): Place(path)
+        for path, part in whole.named_modules()
+        if type(part) in tool.table or not list(part.children())
+    }
+
+    def steps(inputs: dict[str, Any]) -> dict[str, Any]:
+        like = next(iter(whole.parameters()), inputs[given])
+        return {gives: run(whole, inputs[given].to(device=like.device, dtype=like.dtype))}
+
+    places = {name: place for name, place in heard.items() if name in graph.nodes}
+    return verified(graph, Source(tool.label, whole, steps, places, layout))
 
 
 def _refuse_left_out(exported: nir.NIRGraph, modules: Mapping[str, tuple[str, Any]], tool: Tool) -> None:

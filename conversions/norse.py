@@ -13,20 +13,19 @@ w_in = 1, where Norse's input is tau_syn/dt; and no v_reset.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import nir
 import numpy as np
 
-from hasn.conversions.exported import Builder, Tool, export, rebuilt, spread
+from hasn.conversions.exported import Builder, Tool, export, proved, rebuilt, spread
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
 from hasn.ir.timestep import check_dt
 from hasn.program.model import Shape
 
 
-def from_norse(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
+def from_norse(module: Any, sample: Any, dt: float, verify: bool = True) -> nir.NIRGraph:
     """A Norse network as a NIR graph that fires the same spikes.
 
     Args:
@@ -34,9 +33,12 @@ def from_norse(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
             ``IAFCell``) and of layers that Norse's exporter knows (Linear, Conv2d with a bias). It is not changed.
         sample: one input of one step, (batch, *shape).
         dt: seconds a step; the cells must have the same.
+        verify: run some random steps in Norse and on hasn, and compare them node by node
+            (:mod:`hasn.conversions.verify`). False: a module with hooks or a forward of its own is refused.
 
     Returns:
-        A graph with ``metadata["dt"]``; ``metadata["repairs"]`` lists what Norse's export had otherwise.
+        A graph with ``metadata["dt"]`` and ``metadata["verified"]`` (what was compared);
+        ``metadata["repairs"]`` lists what Norse's export had otherwise.
 
     Raises:
         UnsupportedError: a cell or a layer that NIR cannot say or that the exporter leaves out, by its path.
@@ -45,15 +47,33 @@ def from_norse(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
     """
     from norse.torch.utils.export_nir import to_nir
 
+    from hasn.conversions.verify import require_plain
+
     step = check_dt(dt)
+    require_plain(module, verify)
     tool = Tool("Norse", _table())
     exported = export(tool, lambda: to_nir(_plain(module, tool), sample, dt=step))
-    return rebuilt(exported, module, tool, tuple(sample.shape[1:]), step)
+    graph = rebuilt(exported, module, tool, tuple(sample.shape[1:]), step)
+    return proved(graph, module, tool, _run) if verify else graph
+
+
+def _run(module: Any, x: Any) -> Any:
+    """All steps from rest."""
+    import torch
+
+    outputs, state = [], None
+    for sample in x:
+        given = module(sample) if state is None else module(sample, state)
+        output, state = given if isinstance(given, tuple) else (given, None)
+        outputs.append(output)
+    return torch.stack(outputs)
 
 
 def _plain(module: Any, tool: Tool) -> Any:
     """A copy with Norse's default parameters: its exporter fails on some, and hasn takes them from the cells."""
-    plain = copy.deepcopy(module)
+    from hasn.conversions.verify import copied
+
+    plain = copied(module)
     for part in plain.modules():
         if type(part) in tool.table:
             part.p = type(part.p)()

@@ -13,20 +13,19 @@ Its exporter writes tau in steps, not in seconds, which is one factor dt too few
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import nir
 import numpy as np
 
-from hasn.conversions.exported import Builder, Tool, export, just_below, rebuilt, spread
+from hasn.conversions.exported import Builder, Tool, export, just_below, proved, rebuilt, spread
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece, Update, piece_of
 from hasn.ir.timestep import check_dt
 from hasn.program.model import Shape
 
 
-def from_sinabs(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
+def from_sinabs(module: Any, sample: Any, dt: float, verify: bool = True) -> nir.NIRGraph:
     """A Sinabs network as a NIR graph that fires the same spikes under hasn's Euler step.
 
     Args:
@@ -34,9 +33,12 @@ def from_sinabs(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
             knows. It is not changed.
         sample: an input as the module takes it: (batch, time, *shape), or (batch*time, *shape) for Squeeze layers.
         dt: seconds a step. Sinabs counts steps, not seconds: any dt gives the same spikes.
+        verify: run some random steps in Sinabs and on hasn, and compare them node by node
+            (:mod:`hasn.conversions.verify`). False: a module with hooks or a forward of its own is refused.
 
     Returns:
-        A graph with ``metadata["dt"]``; ``metadata["repairs"]`` lists what Sinabs' export had otherwise.
+        A graph with ``metadata["dt"]`` and ``metadata["verified"]`` (what was compared);
+        ``metadata["repairs"]`` lists what Sinabs' export had otherwise.
 
     Raises:
         UnsupportedError: a layer or setting that NIR cannot say (several spikes in one step, a lower bound of the
@@ -46,17 +48,36 @@ def from_sinabs(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
     """
     from sinabs.nir import to_nir
 
+    from hasn.conversions.verify import require_plain
+
     step = check_dt(dt)
+    require_plain(module, verify)
     tool = Tool("Sinabs", _table())
     exported = export(tool, lambda: to_nir(_for_export(module), sample))
     squeezed = any(type(part).__name__.endswith("Squeeze") for part in module.modules())
     shape = tuple(sample.shape[1 if squeezed else 2 :])
-    return rebuilt(exported, module, tool, shape, step)
+    graph = rebuilt(exported, module, tool, shape, step)
+    return proved(graph, module, tool, lambda m, x: _run(m, x, squeezed), "batch first") if verify else graph
+
+
+def _run(module: Any, x: Any, squeezed: bool) -> Any:
+    """All steps from rest, in the form that the layers take."""
+    steps, batch = x.shape[:2]
+    for part in module.modules():
+        if hasattr(part, "reset_states"):
+            part.reset_states()
+        if hasattr(part, "num_timesteps") and hasattr(part, "batch_size"):
+            part.batch_size, part.num_timesteps = batch, steps
+    given = x.transpose(0, 1)
+    made = module(given.flatten(0, 1) if squeezed else given)
+    return made.reshape(batch, steps, *made.shape[1 if squeezed else 2 :]).transpose(0, 1)
 
 
 def _for_export(module: Any) -> Any:
     """A copy, as the exporter runs it and moves its states; it reads tau_mem even where alpha_mem is trained."""
-    ran = copy.deepcopy(module)
+    from hasn.conversions.verify import copied
+
+    ran = copied(module)
     for part in ran.modules():
         if getattr(part, "train_alphas", False):
             part.tau_mem = part.tau_mem_calculated.detach()

@@ -13,20 +13,19 @@ out where v starts; ``v >= v_threshold`` becomes ``v >`` the next smaller float3
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import nir
 import numpy as np
 
-from hasn.conversions.exported import Builder, Tool, export, just_below, rebuilt
+from hasn.conversions.exported import Builder, Tool, export, just_below, proved, rebuilt
 from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
 from hasn.ir.timestep import check_dt
 from hasn.program.model import Shape
 
 
-def from_spikingjelly(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
+def from_spikingjelly(module: Any, sample: Any, dt: float, verify: bool = True) -> nir.NIRGraph:
     """A SpikingJelly network as a NIR graph that fires the same spikes.
 
     Args:
@@ -34,9 +33,12 @@ def from_spikingjelly(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
             knows, in step mode "s" or "m". It is not changed.
         sample: an input as the module takes it: (batch, *shape), or (time, batch, *shape) in step mode "m".
         dt: seconds a step. SpikingJelly counts steps, not seconds: any dt gives the same spikes.
+        verify: run some random steps in SpikingJelly and on hasn, and compare them node by node
+            (:mod:`hasn.conversions.verify`). False: a module with hooks or a forward of its own is refused.
 
     Returns:
-        A graph with ``metadata["dt"]``; ``metadata["repairs"]`` lists what SpikingJelly's export had otherwise.
+        A graph with ``metadata["dt"]`` and ``metadata["verified"]`` (what was compared);
+        ``metadata["repairs"]`` lists what SpikingJelly's export had otherwise.
 
     Raises:
         UnsupportedError: a neuron or layer that NIR cannot say, or that the exporter does not know, by its path.
@@ -45,15 +47,30 @@ def from_spikingjelly(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
     """
     from spikingjelly.activation_based.nir_exchange import export_to_nir
 
+    from hasn.conversions.verify import copied, require_plain
+
     step = check_dt(dt)
+    require_plain(module, verify)
     tool = Tool("SpikingJelly", _table(), _node_name)
-    hard = copy.deepcopy(module)  # the exporter refuses a soft reset: it gets a hard one, which is mended below
+    hard = copied(module)  # the exporter refuses a soft reset: it gets a hard one, which is mended below
     for part in hard.modules():
         if type(part) in tool.table and part.v_reset is None:
             part.v_reset = 0.0
     exported = export(tool, lambda: export_to_nir(hard, sample, dt=step))
     several = any(getattr(part, "step_mode", "s") == "m" for part in module.modules())
-    return rebuilt(exported, module, tool, tuple(sample.shape[2 if several else 1 :]), step)
+    graph = rebuilt(exported, module, tool, tuple(sample.shape[2 if several else 1 :]), step)
+    if not verify:
+        return graph
+    return proved(graph, module, tool, lambda m, x: _run(m, x, several), "time first" if several else "steps")
+
+
+def _run(module: Any, x: Any, several: bool) -> Any:
+    """All steps from rest."""
+    import torch
+    from spikingjelly.activation_based import functional
+
+    functional.reset_net(module)
+    return module(x) if several else torch.stack([module(sample) for sample in x])
 
 
 def _table() -> dict[type, Builder]:

@@ -14,6 +14,8 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.flow import Flow
 from hasn.conversions.snntorch.layers import LAYERS, Shape
 from hasn.conversions.snntorch.neurons import is_neuron
+from hasn.conversions.snntorch.source import rest, source
+from hasn.conversions.verify import copied, require_plain, verified
 from hasn.errors import InputError, OptionError
 from hasn.finding import raise_errors
 from hasn.ir.check import check
@@ -27,9 +29,13 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_neuron(m) or type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
 
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Containers by their forward alone: a hook that looks would be taken for a part of the network."""
+        return super().call_module(m, m.forward, args, kwargs)
+
 
 def from_snntorch(
-    module: nn.Module, *, input_shape: Shape | Mapping[str, Shape] | None = None, dt: float
+    module: nn.Module, *, input_shape: Shape | Mapping[str, Shape] | None = None, dt: float, verify: bool = True
 ) -> nir.NIRGraph:
     """A snnTorch network as a NIR graph that fires the same spikes, step by step.
 
@@ -43,34 +49,39 @@ def from_snntorch(
         input_shape: shape of one input without time and batch, or {argument of forward: shape}; may be left out where
             a Linear is the first layer.
         dt: seconds a step. snnTorch counts steps, not seconds: any dt gives the same spikes.
+        verify: run some random steps in snnTorch and on hasn, and compare them node by node
+            (:mod:`hasn.conversions.verify`). False: a module with hooks or a forward of its own is refused.
 
     Returns:
-        A graph with ``metadata["dt"]``, one node or a few for every layer, named by its path (``fc1``, ``block.0``).
+        A graph with ``metadata["dt"]`` and ``metadata["verified"]`` (what was compared), one node or a few for every
+        layer, named by its path (``fc1``, ``block.0``).
         Each neuron's metadata says its ``reset`` and from which snnTorch settings it came. Spikes that ``forward``
         returns are Outputs (states beside them are not: a Recording has the voltages); the membrane of a neuron with
         ``reset_mechanism="none"`` may be an Output too, where it is returned without its spikes.
 
     Raises:
-        UnsupportedError: a module, a setting or an operation that NIR cannot say, by its path, with the way out.
+        UnsupportedError: a module, a setting or an operation that NIR cannot say, by its path, with the way out; a node
+            that differs from its module.
         OptionError: not a torch module, or the input's shape is not known.
         TimeStepError: dt is not a finite number > 0.
     """
     if not isinstance(module, nn.Module):
         raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
     step = check_dt(dt)
-    root, traced = _trace(module)
+    require_plain(module, verify)
+    root, traced = _trace(rest(copied(module)))
     flow = Flow(root, step, _shapes(input_shape))
     for node in traced.nodes:
         flow.take(node)
     flow.drop_unread_thresholds()
     for name in flow.unused_shapes:
         raise OptionError(
-            "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs))
+            "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs.values()))
         )
     graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
-    return typed
+    return verified(typed, source(root, flow)) if verify else typed
 
 
 def _trace(module: nn.Module) -> tuple[nn.Module, fx.Graph]:

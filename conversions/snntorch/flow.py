@@ -16,6 +16,7 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.layers import BATCH_NORMS, LAYERS, WAYS_OUT, Shape, flatten, fused
 from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
 from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
+from hasn.conversions.verify import Place
 from hasn.errors import OptionError
 from hasn.nodes.lookup import kind_of
 
@@ -47,19 +48,27 @@ class Flow:
 
     Attributes:
         nodes, edges: the graph so far.
-        inputs: arguments of forward that are inputs.
+        inputs: arguments of forward that are inputs, by the name of their Input.
+        arguments: all arguments of forward, in order.
+        states: argument of forward -> (neuron's path, name, shape) of the state that it is.
+        places: node -> the module whose values it has.
+        returned: Output -> which of the tensors that forward returns.
     """
 
     def __init__(self, root: nn.Module, dt: float, shapes: dict[str | None, Shape]) -> None:
         self.nodes: dict[str, nir.NIRNode] = {}
         self.edges: list[tuple[str, str]] = []
-        self.inputs: list[str] = []
+        self.inputs: dict[str, str] = {}
+        self.arguments: list[str] = []
+        self.states: dict[str, tuple[str, str, Shape]] = {}
+        self.places: dict[str, Place] = {}
+        self.returned: dict[str, int] = {}
         self._modules = dict(root.named_modules())
         self._root = root
         self._dt = dt
         self._shapes = shapes
         self._values: dict[fx.Node, Any] = {}
-        self._called: set[str] = set()
+        self._calls: dict[str, int] = {}
         self._take: dict[str, Callable[[fx.Node], Any]] = {
             "placeholder": self._argument,
             "get_attr": self._attribute,
@@ -76,7 +85,7 @@ class Flow:
     @property
     def unused_shapes(self) -> list[str]:
         """Names for which a shape was given and that forward does not take as inputs."""
-        return sorted(name for name in self._shapes if name is not None and name not in self.inputs)
+        return sorted(name for name in self._shapes if name is not None and name not in self.inputs.values())
 
     def drop_unread_thresholds(self) -> None:
         """Take out the spikes of neurons whose membrane alone is read (``reset_mechanism="none"``)."""
@@ -88,15 +97,16 @@ class Flow:
     # --- what comes in
 
     def _argument(self, node: fx.Node) -> Any:
+        argument = str(node.target)
+        self.arguments.append(argument)
         as_state = [self._is_state_of(user, node) for user in node.users]
         if all(as_state):  # also where it is not used at all
             return State()
         if any(as_state):
             raise refusal("", str(node.target), "is both a state and an input", wanted="one of them")
-        argument = str(node.target)
         name = argument if argument not in self._modules else f"{argument}_in"
         shape = self._shapes.get(argument, self._shapes.get(None)) or self._guessed(node)
-        self.inputs.append(argument)
+        self.inputs[name] = argument
         self.nodes[name] = nir.Input(input_type=np.array(shape))
         return Signal((name,), shape)
 
@@ -145,32 +155,46 @@ class Flow:
                 way_out=WAYS_OUT.get(type(module).__name__, ""),
             )
         made = LAYERS[type(module)](module, path, signal.shape)
-        return signal if made is None else self._add(self._free(path), made, signal)
+        if made is None:
+            return signal
+        name = self._free(path)
+        self.places[name] = Place(path, self._call(path))
+        return self._add(name, made, signal)
+
+    def _call(self, path: str) -> int:
+        """How many times the module has been called before."""
+        self._calls[path] = self._calls.get(path, -1) + 1
+        return self._calls[path]
 
     def _neuron(self, node: fx.Node, path: str, module: Any) -> Any:
         if type(module) not in FORMS:
             raise unknown_neuron(module, path)
-        if path in self._called:
+        if self._call(path):
             raise refusal(
                 path,
                 "forward",
                 "the neuron is called more than once in a step",
                 way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
             )
-        self._called.add(path)
         form = FORMS[type(module)]
         for name, given in [*zip(form.takes, node.args[1:], strict=False), *node.kwargs.items()]:
             self._check_state(path, name, given)
         signal = self._signal(node.args[0], path)
+        for name, given in [*zip(form.takes, node.args[1:], strict=False), *node.kwargs.items()]:
+            if isinstance(given, fx.Node) and given.op == "placeholder":
+                self.states[str(given.target)] = (path, name, signal.shape)
         piece = neuron_piece(module, path, signal.shape, self._dt)
         self.nodes |= piece.nodes
         self.edges += piece.edges
         for inlet in piece.inlet:
             self._connect(signal, inlet, path)
+        self.places[piece.spikes] = Place(path)
         spikes = Signal((piece.spikes,), signal.shape)
         if module.init_hidden and not module.output:
             return spikes
         membrane = Signal((piece.membrane,), signal.shape) if piece.membrane else None
+        if piece.membrane:
+            self.places[piece.membrane] = Place(path, part=-1)
         states = [State(path, name, membrane if name == "mem" else None) for name in form.gives[1:]]
         return (spikes, *states)
 
@@ -190,6 +214,7 @@ class Flow:
         alone = isinstance(before, fx.Node) and len(before.users) == 1 and len(signal.sources) == 1
         source = signal.sources[0]
         self.nodes[source] = fused(module, self.nodes[source] if alone else nir.Input(np.array([1])), path)
+        self.places[source] = Place(path, self._call(path))
         return signal
 
     # --- operations
@@ -230,9 +255,9 @@ class Flow:
     def _output(self, node: fx.Node) -> None:
         found = [self._values[given] for given in _leaves(node.args[0])]
         flat = [value for item in found for value in (item if isinstance(item, tuple) else (item,))]
-        signals = [value for value in flat if isinstance(value, Signal)]
+        signals = [(i, value) for i, value in enumerate(flat) if isinstance(value, Signal)]
         if not signals:  # no spikes: perhaps the membrane of a neuron that never resets
-            signals = [value.signal for value in flat if isinstance(value, State) and value.signal is not None]
+            signals = [(i, v.signal) for i, v in enumerate(flat) if isinstance(v, State) and v.signal is not None]
         if not signals:
             raise refusal(
                 "",
@@ -240,8 +265,9 @@ class Flow:
                 "returns no spikes, and the membrane of a neuron that resets is no NIR signal",
                 way_out="Return the spikes: a Recording has the voltages.",
             )
-        for i, signal in enumerate(signals):
+        for i, (place, signal) in enumerate(signals):
             name = self._free("output" if i == 0 else f"output_{i}")
+            self.returned[name] = place
             self.nodes[name] = nir.Output(output_type=np.array(signal.shape))
             self._connect(signal, name, name)
 

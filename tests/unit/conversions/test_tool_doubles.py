@@ -76,7 +76,7 @@ def test_norse_box(cells: Any, method: Any) -> None:
     given = {} if method is None else {"reset_method": method}
     p = Parameters(v_th=0.6, v_leak=0.1, v_reset=-0.2, tau_mem_inv=125.0, **given)
     module = net(cells["LIFBoxCell"](p=p, dt=DT))
-    graph = norse.from_norse(module, SAMPLE, DT)
+    graph = norse.from_norse(module, SAMPLE, DT, verify=False)
     back = (lambda v: v - 0.6) if method is reset_subtract else (lambda v: np.full_like(v, -0.2))
     require(graph, spikes_of(lambda v, x: v + DT * 125 * (0.1 - v + x), lambda v: v > 0.6, back, 0.1, X))
     assert module.parts["1"].p is p
@@ -87,7 +87,7 @@ def test_norse_box(cells: Any, method: Any) -> None:
 
 def test_norse_box_without_spikes(cells: Any) -> None:
     p = Parameters(v_leak=0.25, tau_mem_inv=np.array([50.0, 100.0, 200.0]))
-    graph = norse.from_norse(net(cells["LIBoxCell"](p=p, dt=DT)), SAMPLE, DT)
+    graph = norse.from_norse(net(cells["LIBoxCell"](p=p, dt=DT)), SAMPLE, DT, verify=False)
     assert isinstance(graph.nodes["1"], nir.LI)
     v, wanted = np.full((2, 3), 0.25), []
     for sample in X:
@@ -98,7 +98,7 @@ def test_norse_box_without_spikes(cells: Any) -> None:
 
 def test_norse_lif_with_a_current(cells: Any) -> None:
     p = Parameters(v_th=1.5, v_leak=0.2, v_reset=-0.1, tau_mem_inv=100.0, tau_syn_inv=150.0)
-    graph = norse.from_norse(net(cells["LIFCell"](p=p, dt=DT)), SAMPLE, DT)
+    graph = norse.from_norse(net(cells["LIFCell"](p=p, dt=DT)), SAMPLE, DT, verify=False)
     current = [np.zeros((2, 3))]
 
     def step(v: Any, x: Any) -> Any:
@@ -111,28 +111,28 @@ def test_norse_lif_with_a_current(cells: Any) -> None:
 
 def test_norse_integrator_starts_at_its_reset(cells: Any) -> None:
     p = Parameters(v_th=2.5, v_reset=0.75)
-    graph = norse.from_norse(net(cells["IAFCell"](p=p)), SAMPLE, DT)
+    graph = norse.from_norse(net(cells["IAFCell"](p=p)), SAMPLE, DT, verify=False)
     require(graph, spikes_of(lambda v, x: v + x, lambda v: v > 2.5, lambda v: np.full_like(v, 0.75), 0.75, X))
 
 
 def test_norse_refusals(cells: Any) -> None:
     late = net(cells["LIFBoxCell"](p=Parameters(), dt=1e-3))
     with pytest.raises(UnsupportedError, match="the cell steps with another dt") as error:
-        norse.from_norse(late, SAMPLE, DT)
+        norse.from_norse(late, SAMPLE, DT, verify=False)
     assert (error.value.node, error.value.parameter, error.value.got) == ("1", "dt", 1e-3)
     assert (error.value.wanted, error.value.way_out) == ("0.002", "Pass the cell's dt.")
     other = net(cells["LIFBoxCell"](p=Parameters(reset_method=reset_other), dt=DT))
     with pytest.raises(UnsupportedError, match="is neither of Norse's") as error:
-        norse.from_norse(other, SAMPLE, DT)
+        norse.from_norse(other, SAMPLE, DT, verify=False)
     assert (error.value.parameter, error.value.got) == ("reset_method", "reset_other")
     for parameter in ("v_leak", "tau_mem_inv", "tau_syn_inv", "v_th", "v_reset"):
         wrong = net(cells["LIFCell"](p=Parameters(**{parameter: np.ones(2)}), dt=DT))
         with pytest.raises(UnsupportedError, match="is not one value for each neuron") as error:
-            norse.from_norse(wrong, SAMPLE, DT)
+            norse.from_norse(wrong, SAMPLE, DT, verify=False)
         assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, (2,))
         assert error.value.wanted == "a number or shape (3,)"
     with pytest.raises(TimeStepError):
-        norse.from_norse(late, SAMPLE, 0.0)
+        norse.from_norse(late, SAMPLE, 0.0, verify=False)
 
 
 # --- Sinabs
@@ -194,7 +194,7 @@ SINABS_CASES: dict[str, tuple[dict[str, Any], float, Any, float]] = {  # setting
 def test_sinabs(layers: Any, kind: str, name: str) -> None:
     settings, weight, back, threshold = SINABS_CASES[name]
     sample = X[:, 0] if kind == "LIFSqueeze" else X.transpose(1, 0, 2)
-    graph = sinabs.from_sinabs(net(sinabs_layer(layers[kind], **settings)), sample, DT)
+    graph = sinabs.from_sinabs(net(sinabs_layer(layers[kind], **settings)), sample, DT, verify=False)
     require(graph, spikes_of(lambda v, x: 0.875 * v + weight * x, lambda v: v >= threshold, back, 0.0, X))
     assert graph.nodes["input"].input_type["input"].tolist() == [2]
 
@@ -207,22 +207,24 @@ def test_sinabs_with_a_current(layers: Any) -> None:
         current[0] = 0.5 * (current[0] + x)
         return 0.875 * v + current[0]
 
-    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT)
+    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT, verify=False)
     require(graph, spikes_of(step, lambda v: v >= 2.0, lambda v: v - 2.0, 0.0, X))
 
 
 def test_sinabs_without_leak_or_spikes(layers: Any) -> None:
     layer = sinabs_layer(layers["IAF"], alpha_mem_calculated=np.float32(1.0), spike_threshold=np.float32(3.0))
-    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT)
+    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT, verify=False)
     require(graph, spikes_of(lambda v, x: v + x, lambda v: v >= 3.0, lambda v: v - 3.0, 0.0, X))
     assert "node '1': LIF is now IF" in graph.metadata["repairs"]
-    smooth = sinabs.from_sinabs(net(sinabs_layer(layers["ExpLeak"], spike_fn=None)), X.transpose(1, 0, 2), DT)
+    smooth = sinabs.from_sinabs(
+        net(sinabs_layer(layers["ExpLeak"], spike_fn=None)), X.transpose(1, 0, 2), DT, verify=False
+    )
     assert isinstance(smooth.nodes["1"], nir.LI)
 
 
 def test_sinabs_trained_decays_are_what_the_exporter_gets(layers: Any) -> None:
     trained = sinabs_layer(layers["LIF"], train_alphas=True, tau_mem=None, tau_mem_calculated=torch.tensor(7.0))
-    sinabs.from_sinabs(net(trained), X.transpose(1, 0, 2), DT)
+    sinabs.from_sinabs(net(trained), X.transpose(1, 0, 2), DT, verify=False)
     assert trained.tau_mem is None
 
 
@@ -239,7 +241,7 @@ def test_sinabs_trained_decays_are_what_the_exporter_gets(layers: Any) -> None:
 )
 def test_sinabs_refusals(layers: Any, settings: dict[str, Any], parameter: str, got: Any, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as error:
-        sinabs.from_sinabs(net(sinabs_layer(layers["LIF"], **settings)), X.transpose(1, 0, 2), DT)
+        sinabs.from_sinabs(net(sinabs_layer(layers["LIF"], **settings)), X.transpose(1, 0, 2), DT, verify=False)
     assert (error.value.node, error.value.parameter) == ("1", parameter)
     assert error.value.got == (got or settings[parameter])
 
@@ -289,7 +291,7 @@ JELLY: dict[str, tuple[str, dict[str, Any], Any, Any, float]] = {  # kind, setti
 def test_spikingjelly(neurons: Any, name: str, mode: str) -> None:
     kind, settings, step, back, start = JELLY[name]
     node = jelly(neurons[kind], **settings, step_mode=mode)
-    graph = spikingjelly.from_spikingjelly(net(node), X if mode == "m" else X[0], DT)
+    graph = spikingjelly.from_spikingjelly(net(node), X if mode == "m" else X[0], DT, verify=False)
     threshold = settings.get("v_threshold", 1.5)
     require(graph, spikes_of(step, lambda v: v >= threshold, back, start, X))
     assert node.v_reset == settings.get("v_reset", 0.0)
@@ -306,7 +308,7 @@ def test_spikingjelly_with_a_current(neurons: Any, v_reset: float | None) -> Non
         current[0] = 0.5 * current[0] + x
         return 0.75 * v + current[0]
 
-    graph = spikingjelly.from_spikingjelly(net(node), X[0], DT)
+    graph = spikingjelly.from_spikingjelly(net(node), X[0], DT, verify=False)
     back = (lambda v: v - 4.0) if v_reset is None else (lambda v: 0 * v)
     require(graph, spikes_of(step, lambda v: v >= 4.0, back, 0.0, X))
 
@@ -322,7 +324,7 @@ def test_spikingjelly_with_a_current(neurons: Any, v_reset: float | None) -> Non
 )  # fmt: skip
 def test_spikingjelly_refusals(neurons: Any, settings: Any, parameter: str, got: Any, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as error:
-        spikingjelly.from_spikingjelly(net(jelly(neurons["CUBALIFNode"], **settings)), X[0], DT)
+        spikingjelly.from_spikingjelly(net(jelly(neurons["CUBALIFNode"], **settings)), X[0], DT, verify=False)
     assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, got)
 
 
@@ -333,5 +335,5 @@ def test_names_of_calls() -> None:
 
 def test_a_decay_of_0_is_taken(neurons: Any) -> None:
     node = jelly(neurons["CUBALIFNode"], c_decay=0.0, v_decay=0.0, v_threshold=1.0)
-    graph = spikingjelly.from_spikingjelly(Module(**{"0": net(node).parts["0"], "1": node}), X[0], DT)
+    graph = spikingjelly.from_spikingjelly(Module(**{"0": net(node).parts["0"], "1": node}), X[0], DT, verify=False)
     require(graph, spikes_of(lambda v, x: x, lambda v: v >= 1.0, lambda v: 0 * v, 0.0, X))

@@ -1,0 +1,168 @@
+"""A graph beside the module that it was made of: the same random inputs to both, every node compared on its own.
+
+The spikes of each neuron are compared, then replaced on both sides by random numbers of several sizes, so that every
+layer has lively input however silent the network is, and a tie in one neuron changes nothing behind it. hasn's nodes
+are given what the module's own parts sent, so the first node that differs is where the conversion goes wrong.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hasn.conversions.refuse import refusal
+from hasn.conversions.verify.forward import around
+from hasn.conversions.verify.hear import Heard, Layout, Place
+from hasn.conversions.verify.nodes import Replay
+from hasn.errors import HasnError
+from hasn.ir.lower import lower
+from hasn.program.cycles import cycles
+from hasn.program.model import Neurons, Program, Sink, Threshold
+
+STEPS = 24
+#: Sizes of the numbers in each sample; the first one's are 0 and 1, as spikes are.
+SIZES = (1.0, 1.0, 4.0, 16.0)
+#: Numbers that are held at most; a large network runs for fewer steps, down to 4.
+_HELD = 1 << 26
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tool's side.
+
+    Attributes:
+        tool: its name and version, for the result.
+        module: a copy of what was converted (:func:`copied`), at rest; it is run and given hooks.
+        run: {Input: (T, batch, *shape)} -> runs all steps of ``module`` and gives {Output: (T, batch, *shape)}, for
+            the Outputs that it can tell; inputs are float32.
+        places: node -> the module whose values it must have.
+        layout: how the modules' values lie.
+        steps: T, where the module fixes it.
+    """
+
+    tool: str
+    module: nn.Module
+    run: Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
+    places: Mapping[str, Place]
+    layout: Layout = "steps"
+    steps: int | None = None
+
+
+def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
+    """The graph, with ``metadata["verified"]``, which says what was compared.
+
+    Raises:
+        UnsupportedError: a node differs from its module, by the module's path; the first one from Input to Output.
+    """
+    program = lower(graph)
+    steps, batch = source.steps or _steps(program), len(SIZES)
+    shapes = {node.name: node.shape for node in program.nodes}
+    places = {name: place for name, place in source.places.items() if name in shapes}
+    draw = _Draw(steps)
+    inputs = {node.name: draw(node.shape) for node in program.inputs}
+    forced = {name: draw(shapes[name]) for name in _open(program) if name in places}
+    outside = around(source.module)
+    heard = Heard(source.module, places, forced, source.layout, shapes, steps, batch)
+    outputs = _run(source, inputs)
+    values = heard.values()
+    replay = Replay(program, inputs, values, forced)
+    for node in program.nodes:
+        if node.name in values:
+            difference = replay.difference(node.name, values[node.name])
+        elif isinstance(node, Sink) and node.name in outputs:
+            difference = replay.difference(node.name, outputs[node.name].detach().cpu().to(torch.float64))
+        else:
+            continue
+        if difference is not None:
+            path = places[node.name].path if node.name in places else node.name
+            raise _differs(source.tool, path, difference, outside)
+    graph.metadata["verified"] = _said(source.tool, program, values, steps, replay.ties)
+    return graph
+
+
+class _Draw:
+    """Random numbers of a generator of their own: the user's is left alone."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._generator = steps, torch.Generator().manual_seed(20261128)
+
+    def __call__(self, shape: tuple[int, ...]) -> Tensor:
+        """(T, batch, *shape): spikes in the first sample, numbers of both signs in the others."""
+        drawn = torch.rand(self._steps, len(SIZES), *shape, generator=self._generator)
+        spikes = (drawn[:, :1] < 0.5).float()
+        sizes = torch.tensor(SIZES[1:]).view(-1, *(1,) * len(shape))
+        return torch.cat([spikes, (1.5 * drawn[:, 1:] - 0.5) * sizes], dim=1)
+
+
+def _steps(program: Program) -> int:
+    width = max(1, sum(int(np.prod(node.shape)) for node in program.nodes))
+    return int(np.clip(_HELD // (len(SIZES) * width), 4, STEPS))
+
+
+def _open(program: Program) -> list[str]:
+    """Nodes that spike and do not feed back to themselves: theirs may be replaced on both sides."""
+    names = [node.name for node in program.nodes]
+    groups = cycles(names, [(edge.source, edge.target) for edge in program.edges])
+    looped = {name for group in groups if len(group) > 1 for name in group}
+    looped |= {edge.source for edge in program.edges if edge.source == edge.target}
+    spiking = [node.name for node in program.of(Neurons, Threshold) if isinstance(node, Threshold) or node.spiking]
+    return [name for name in spiking if name not in looped]
+
+
+def _run(source: Source, inputs: dict[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tool's run, or a refusal with its own words."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the module's own: it is the user's run that they are for
+            return source.run(inputs)
+    except HasnError:
+        raise
+    except Exception as error:  # a module raises whatever its forward raises
+        shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in inputs.items())
+        words = str(error).splitlines()[0] if str(error) else ""
+        raise refusal(
+            "",
+            "verify",
+            f"the module itself fails on an input of random numbers: {type(error).__name__}: {words}",
+            got=shapes,
+            wanted="a module that runs, step by step",
+            way_out="Run it on such an input first; verify=False converts without a comparison.",
+        ) from error
+
+
+def _differs(tool: str, path: str, difference: str, outside: Mapping[str, str]) -> HasnError:
+    """The refusal, with the hooks that may be why."""
+    near = {at: what for at, what in outside.items() if at == path} or dict(outside)
+    named = ((f"'{at}'" if at else "the module", what) for at, what in near.items())
+    why = "; ".join(f"{at} has {what}" for at, what in named)
+    return refusal(
+        path,
+        "verify",
+        f"its values in {tool} are not those of the converted node"
+        + (f" ({why}, which no NIR node has)" if why else ""),
+        got=difference,
+        wanted="the same at every step",
+        way_out="Remove what is around the module's forward, or write it as layers of its own."
+        if why
+        else "Please report it with the module; verify=False gives the graph as it is.",
+    )
+
+
+def _said(tool: str, program: Program, values: Mapping[str, Any], steps: int, ties: int) -> str:
+    """What was compared, in a line."""
+    spiking = [node.name for node in program.of(Neurons, Threshold) if node.name in values]
+    spikes = sum(int((values[name] > 0).sum()) for name in spiking)
+    total = sum(values[name].numel() for name in spiking)
+    others = len(values) - len(spiking)
+    tied = f", {ties} ties left out" if ties else ""
+    return (
+        f"as converted: {tool} and hasn agree in {len(spiking)} populations ({spikes} spikes in {total} chances{tied}) "
+        f"and {others} layers, on {steps} steps of {len(SIZES)} random samples"
+    )

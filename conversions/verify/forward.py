@@ -1,0 +1,84 @@
+"""What stands around a module's forward and is no layer: hooks, and a forward that one instance has."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from hasn.conversions.refuse import refusal
+
+#: Where torch keeps hooks that may change what a call takes or gives, and their name in a message.
+_KEPT = {"_forward_pre_hooks": "a forward pre-hook", "_forward_hooks": "a forward hook"}
+
+
+def around(module: nn.Module) -> dict[str, str]:
+    """Path -> what is there, for every part that has something."""
+    found = {path: what for path, part in module.named_modules() if (what := _around(part))}
+    return found
+
+
+def _around(part: nn.Module) -> str:
+    hooks = [f"{name} ({_called(hook)})" for kept, name in _KEPT.items() for hook in getattr(part, kept, {}).values()]
+    return " and ".join([*hooks, *(["a forward of its own"] if "forward" in vars(part) else [])])
+
+
+def _called(hook: object) -> str:
+    return str(getattr(hook, "__qualname__", type(hook).__name__))
+
+
+def require_plain(module: nn.Module, verify: bool) -> None:
+    """Refuse wrappers; and hooks and the like, where nothing will run that tells whether they only look.
+
+    Raises:
+        UnsupportedError: what stands in the way, by its path.
+    """
+    refuse_wrapped(module)
+    if not verify:
+        refuse_around(module)
+
+
+def refuse_around(module: nn.Module) -> None:
+    """Refuse hooks and the like where no run tells whether they only look.
+
+    Raises:
+        UnsupportedError: there are some, by the first one's path.
+    """
+    for path, what in around(module).items():
+        raise refusal(
+            path,
+            "verify",
+            "only a run tells whether what stands around forward changes anything",
+            got=f"verify=False and {what}",
+            wanted="verify=True, or a module without",
+            way_out="Leave verify at True, or remove it.",
+        )
+
+
+#: Wrappers that are no network of their own, by their type's name, and how to get at what they wrap.
+_WRAPPERS = {
+    "DataParallel": "Hand over its .module.",
+    "DistributedDataParallel": "Hand over its .module.",
+    "OptimizedModule": "It is what torch.compile gives: hand over the module that was compiled, or its ._orig_mod.",
+    "FullyShardedDataParallel": "It holds a part of the weights: gather a full state dict into the plain module.",
+    "FSDPModule": "It holds a part of the weights: gather a full state dict into the plain module.",
+    "ScriptModule": "TorchScript keeps no Python forward: hand over the module that was scripted or traced.",
+}
+
+
+def refuse_wrapped(module: nn.Module) -> None:
+    """Refuse what wraps a module for running it elsewhere or faster.
+
+    Raises:
+        UnsupportedError: the wrapper's path and how to get at the module.
+    """
+    for path, part in module.named_modules():
+        names = {kind.__name__ for kind in type(part).__mro__}
+        found = next((name for name in _WRAPPERS if name in names), None)
+        if found is not None:
+            raise refusal(
+                path,
+                None,
+                f"{found} wraps a module and is no part of the network",
+                got=type(part).__name__,
+                wanted="the module in it",
+                way_out=_WRAPPERS[found],
+            )
