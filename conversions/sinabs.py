@@ -63,7 +63,8 @@ def from_sinabs(module: Any, sample: Any, dt: float, verify: bool = True) -> nir
 def _run(module: Any, x: Any, squeezed: bool) -> Any:
     """All steps from rest, in the form that the layers take."""
     steps, batch = x.shape[:2]
-    for part in module.modules():
+    parts: list[Any] = list(module.modules())
+    for part in parts:
         if hasattr(part, "reset_states"):
             part.reset_states()
         if hasattr(part, "num_timesteps") and hasattr(part, "batch_size"):
