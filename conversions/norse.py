@@ -47,13 +47,14 @@ def from_norse(module: Any, sample: Any, dt: float, verify: bool = True) -> nir.
     """
     from norse.torch.utils.export_nir import to_nir
 
-    from hasn.conversions.verify import require_plain
+    from hasn.conversions.verify import copied, require_plain, settled
 
     step = check_dt(dt)
     require_plain(module, verify)
     tool = Tool("Norse", _table())
-    exported = export(tool, lambda: to_nir(_plain(module, tool), sample, dt=step))
-    graph = rebuilt(exported, module, tool, tuple(sample.shape[1:]), step)
+    fixed = settled(copied(module))
+    exported = export(tool, lambda: to_nir(_plain(fixed, tool), sample, dt=step))
+    graph = rebuilt(exported, fixed, tool, tuple(sample.shape[1:]), step)
     return proved(graph, module, tool, _run) if verify else graph
 
 

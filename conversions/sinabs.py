@@ -48,15 +48,16 @@ def from_sinabs(module: Any, sample: Any, dt: float, verify: bool = True) -> nir
     """
     from sinabs.nir import to_nir
 
-    from hasn.conversions.verify import require_plain
+    from hasn.conversions.verify import copied, require_plain, settled
 
     step = check_dt(dt)
     require_plain(module, verify)
     tool = Tool("Sinabs", _table())
-    exported = export(tool, lambda: to_nir(_for_export(module), sample))
+    fixed = settled(copied(module))
+    exported = export(tool, lambda: to_nir(_for_export(fixed), sample))
     squeezed = any(type(part).__name__.endswith("Squeeze") for part in module.modules())
     shape = tuple(sample.shape[1 if squeezed else 2 :])
-    graph = rebuilt(exported, module, tool, shape, step)
+    graph = rebuilt(exported, fixed, tool, shape, step)
     return proved(graph, module, tool, lambda m, x: _run(m, x, squeezed), "batch first") if verify else graph
 
 

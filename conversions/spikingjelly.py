@@ -47,18 +47,19 @@ def from_spikingjelly(module: Any, sample: Any, dt: float, verify: bool = True) 
     """
     from spikingjelly.activation_based.nir_exchange import export_to_nir
 
-    from hasn.conversions.verify import copied, require_plain
+    from hasn.conversions.verify import copied, require_plain, settled
 
     step = check_dt(dt)
     require_plain(module, verify)
     tool = Tool("SpikingJelly", _table(), _node_name)
-    hard = copied(module)  # the exporter refuses a soft reset: it gets a hard one, which is mended below
+    fixed = settled(copied(module))
+    hard = copied(fixed)  # the exporter refuses a soft reset: it gets a hard one, which is mended below
     for part in hard.modules():
         if type(part) in tool.table and part.v_reset is None:
             part.v_reset = 0.0
     exported = export(tool, lambda: export_to_nir(hard, sample, dt=step))
     several = any(getattr(part, "step_mode", "s") == "m" for part in module.modules())
-    graph = rebuilt(exported, module, tool, tuple(sample.shape[2 if several else 1 :]), step)
+    graph = rebuilt(exported, fixed, tool, tuple(sample.shape[2 if several else 1 :]), step)
     if not verify:
         return graph
     return proved(graph, module, tool, lambda m, x: _run(m, x, several), "time first" if several else "steps")

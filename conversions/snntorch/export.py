@@ -15,7 +15,7 @@ from hasn.conversions.snntorch.flow import Flow
 from hasn.conversions.snntorch.layers import LAYERS, Shape
 from hasn.conversions.snntorch.neurons import is_neuron
 from hasn.conversions.snntorch.source import rest, source
-from hasn.conversions.verify import copied, require_plain, verified
+from hasn.conversions.verify import copied, require_plain, settled, verified
 from hasn.errors import InputError, OptionError
 from hasn.finding import raise_errors
 from hasn.ir.check import check
@@ -69,7 +69,9 @@ def from_snntorch(
         raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
     step = check_dt(dt)
     require_plain(module, verify)
-    root, traced = _trace(rest(copied(module)))
+    whole = nn.Sequential(module) if _Tracer().is_leaf_module(module, "") else module  # a lone layer is "0"
+    root = settled(copied(whole))
+    traced = _trace(root)
     flow = Flow(root, step, _shapes(input_shape))
     for node in traced.nodes:
         flow.take(node)
@@ -81,15 +83,13 @@ def from_snntorch(
     graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
-    return verified(typed, source(root, flow)) if verify else typed
+    return verified(typed, source(rest(copied(whole)), flow)) if verify else typed
 
 
-def _trace(module: nn.Module) -> tuple[nn.Module, fx.Graph]:
-    """The calls of one forward; a lone layer or neuron is put into a Sequential, as "0"."""
-    tracer = _Tracer()
-    root = nn.Sequential(module) if tracer.is_leaf_module(module, "") else module
+def _trace(root: nn.Module) -> fx.Graph:
+    """The calls of one forward."""
     try:
-        return root, tracer.trace(root)
+        return _Tracer().trace(root)
     except Exception as error:  # fx raises whatever the forward raises when it meets a symbolic value
         raise refusal(
             "",

@@ -17,7 +17,7 @@ _STATES = ("spk", "syn", "mem")
 
 
 def source(root: nn.Module, flow: Flow) -> Source:
-    """The module that ``flow`` followed, ready to run."""
+    """The module that ``flow`` followed, ready to run: a copy, at rest."""
     return Source(f"snnTorch {version('snntorch')}", root, lambda inputs: _run(root, flow, inputs), flow.places)
 
 

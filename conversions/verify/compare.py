@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hasn.conversions.refuse import refusal
-from hasn.conversions.verify.forward import around
+from hasn.conversions.verify.forward import around, recomputing
 from hasn.conversions.verify.hear import Heard, Layout, Place
 from hasn.conversions.verify.nodes import Replay
 from hasn.errors import HasnError
@@ -68,7 +68,7 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
     draw = _Draw(steps)
     inputs = {node.name: draw(node.shape) for node in program.inputs}
     forced = {name: draw(shapes[name]) for name in _open(program) if name in places}
-    outside = around(source.module)
+    outside, weights = around(source.module), recomputing(source.module)
     heard = Heard(source.module, places, forced, source.layout, shapes, steps, batch)
     outputs = _run(source, inputs)
     values = heard.values()
@@ -82,7 +82,7 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
             continue
         if difference is not None:
             path = places[node.name].path if node.name in places else node.name
-            raise _differs(source.tool, path, difference, outside)
+            raise _differs(source.tool, path, difference, outside, weights)
     graph.metadata["verified"] = _said(source.tool, program, values, steps, replay.ties)
     return graph
 
@@ -137,22 +137,32 @@ def _run(source: Source, inputs: dict[str, Tensor]) -> Mapping[str, Tensor]:
         ) from error
 
 
-def _differs(tool: str, path: str, difference: str, outside: Mapping[str, str]) -> HasnError:
+def _differs(
+    tool: str, path: str, difference: str, outside: Mapping[str, str], weights: Mapping[str, str]
+) -> HasnError:
     """The refusal, with the hooks that may be why."""
     near = {at: what for at, what in outside.items() if at == path} or dict(outside)
-    named = ((f"'{at}'" if at else "the module", what) for at, what in near.items())
-    why = "; ".join(f"{at} has {what}" for at, what in named)
+    way_out = "Remove what stands around forward, or write it as layers of its own."
+    if path in weights:
+        near = {path: weights[path]}
+        way_out = (
+            "Call module.eval() first, or make the weight plain: prune.remove, remove_weight_norm, "
+            "remove_spectral_norm or parametrize.remove_parametrizations."
+        )
+    why = "; ".join(f"{_quoted(at)} has {what}" for at, what in near.items())
     return refusal(
         path,
         "verify",
         f"its values in {tool} are not those of the converted node"
-        + (f" ({why}, which no NIR node has)" if why else ""),
+        + (f" ({why}, which a NIR node has not)" if why else ""),
         got=difference,
         wanted="the same at every step",
-        way_out="Remove what is around the module's forward, or write it as layers of its own."
-        if why
-        else "Please report it with the module; verify=False gives the graph as it is.",
+        way_out=way_out if why else "Please report it with the module; verify=False gives the graph as it is.",
     )
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if path else "the module"
 
 
 def _said(tool: str, program: Program, values: Mapping[str, Any], steps: int, ties: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from hasn.backends.snntorch.copies import recomputes
 from hasn.conversions.refuse import refusal
 
 #: Where torch keeps hooks that may change what a call takes or gives, and their name in a message.
@@ -12,13 +13,25 @@ _KEPT = {"_forward_pre_hooks": "a forward pre-hook", "_forward_hooks": "a forwar
 
 def around(module: nn.Module) -> dict[str, str]:
     """Path -> what is there, for every part that has something."""
-    found = {path: what for path, part in module.named_modules() if (what := _around(part))}
-    return found
+    return {path: what for path, part in module.named_modules() if (what := _around(part))}
 
 
 def _around(part: nn.Module) -> str:
-    hooks = [f"{name} ({_called(hook)})" for kept, name in _KEPT.items() for hook in getattr(part, kept, {}).values()]
-    return " and ".join([*hooks, *(["a forward of its own"] if "forward" in vars(part) else [])])
+    kept = [(hook, name) for key, name in _KEPT.items() for hook in getattr(part, key, {}).values()]
+    found = [f"{name} ({_called(hook)})" for hook, name in kept if not recomputes(hook)]
+    return " and ".join([*found, *(["a forward of its own"] if "forward" in vars(part) else [])])
+
+
+def recomputing(module: nn.Module) -> dict[str, str]:
+    """Path -> what computes a weight anew before every call: torch's pruning, norms and parametrizations."""
+    found: dict[str, str] = {}
+    for path, part in module.named_modules():
+        hooks = [type(hook).__name__ for hook in getattr(part, "_forward_pre_hooks", {}).values() if recomputes(hook)]
+        if hasattr(part, "parametrizations"):
+            hooks += [f"a parametrization of {name}" for name in part.parametrizations]
+        if hooks:
+            found[path] = " and ".join(hooks)
+    return found
 
 
 def _called(hook: object) -> str:

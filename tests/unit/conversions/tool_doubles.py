@@ -22,6 +22,7 @@ class Module:
     """A torch module, as far as the conversions look at it: parts by name."""
 
     training = False
+    _forward_pre_hooks: dict[int, Any] = {}  # noqa: RUF012
 
     def __init__(self, **parts: Any) -> None:
         self.parts = parts
