@@ -137,7 +137,7 @@ def _fires(layer: Any, path: str, shape: Shape) -> tuple[dict[str, Any], dict[st
             "Sinabs adds reset_value to every neuron, whether it spiked or not"
             if reset == "MembraneReset"
             else "is no reset of Sinabs'",
-            got=layer.reset_fn,
+            got=f"MembraneReset({layer.reset_fn.reset_value})" if reset == "MembraneReset" else reset,
             wanted="MembraneSubtract() or MembraneReset(0)",
         )
     return {"v_threshold": threshold, "v_reset": np.zeros(shape)}, {"reset": "zero"}
