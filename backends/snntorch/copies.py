@@ -39,6 +39,9 @@ def copied(module: nn.Module) -> nn.Module:
             if not tensor.is_leaf:
                 memo[id(tensor)] = tensor.detach().clone()
     try:
+        for part in module.modules():
+            if hasattr(type(part), "__deepcopy__"):
+                _plainly(part, memo)
         made: nn.Module = copy.deepcopy(module, memo)
     except Exception as error:  # whatever the module's own parts raise
         raise UnsupportedError(
@@ -47,6 +50,15 @@ def copied(module: nn.Module) -> nn.Module:
             way_out="Take out of its attributes what cannot be copied (files, locks, generators).",
         ) from error
     return made
+
+
+def _plainly(part: nn.Module, memo: dict[int, Any]) -> None:
+    """A copy of all attributes, where a class's own copy would be a fresh instance without its hooks (Sinabs')."""
+    if id(part) not in memo:
+        made = type(part).__new__(type(part))
+        memo[id(part)] = made
+        state = {name: value for name, value in vars(part).items() if name != "_compiled_call_impl"}
+        made.__dict__.update(copy.deepcopy(state, memo))
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

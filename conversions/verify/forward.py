@@ -1,4 +1,4 @@
-"""What stands around a module's forward and is no layer: hooks, and a forward that one instance has."""
+"""What stands around a module's forward and is no layer: hooks, wrappers, and a forward that one instance has."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def around(module: nn.Module) -> dict[str, str]:
 
 def _around(part: nn.Module) -> str:
     kept = [(hook, name) for key, name in _KEPT.items() for hook in getattr(part, key, {}).values()]
-    found = [f"{name} ({_called(hook)})" for hook, name in kept if not recomputes(hook)]
-    return " and ".join([*found, *(["a forward of its own"] if "forward" in vars(part) else [])])
+    return " and ".join(f"{name} ({_called(hook)})" for hook, name in kept if not recomputes(hook))
 
 
 def recomputing(module: nn.Module) -> dict[str, str]:
@@ -39,17 +38,31 @@ def _called(hook: object) -> str:
 
 
 def require_plain(module: nn.Module, verify: bool) -> None:
-    """Refuse wrappers; and hooks and the like, where nothing will run that tells whether they only look.
+    """Refuse wrappers and forwards of an instance's own; hooks too, where nothing will run that tells what they do.
 
     Raises:
         UnsupportedError: what stands in the way, by its path.
     """
-    refuse_wrapped(module)
+    _refuse_wrapped(module)
+    _refuse_own_forwards(module)
     if not verify:
-        refuse_around(module)
+        _refuse_hooks(module)
 
 
-def refuse_around(module: nn.Module) -> None:
+def _refuse_own_forwards(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        if "forward" in vars(part):
+            raise refusal(
+                path,
+                "forward",
+                f"this {type(part).__name__} has a forward of its own, which may compute anything",
+                got=_called(vars(part)["forward"]),
+                wanted=f"the forward of {type(part).__name__}",
+                way_out="Write it as a class with layers in it, or take it away: del module.forward.",
+            )
+
+
+def _refuse_hooks(module: nn.Module) -> None:
     """Refuse hooks and the like where no run tells whether they only look.
 
     Raises:
@@ -77,7 +90,7 @@ _WRAPPERS = {
 }
 
 
-def refuse_wrapped(module: nn.Module) -> None:
+def _refuse_wrapped(module: nn.Module) -> None:
     """Refuse what wraps a module for running it elsewhere or faster.
 
     Raises:

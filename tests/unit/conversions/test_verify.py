@@ -57,14 +57,16 @@ def test_a_hook_that_changes_what_a_module_takes_is_refused(path: str) -> None:
         from_snntorch(changed, dt=DT)
 
 
+@pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_forward_of_one_instance_is_refused(path: str) -> None:
+def test_a_forward_of_one_instance_is_refused(path: str, verify: bool) -> None:
     changed = net()
     part = changed.get_submodule(path)
     own = part.forward
     part.forward = lambda x: 2 * own(x)
-    with pytest.raises(UnsupportedError, match=r"forward"):
-        from_snntorch(changed, dt=DT)
+    with pytest.raises(UnsupportedError, match="has a forward of its own") as error:
+        from_snntorch(changed, dt=DT, verify=verify)
+    assert (error.value.node, error.value.parameter) == (path or "(the module)", "forward")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -127,6 +129,25 @@ def test_a_module_with_the_gradients_of_its_last_run_is_copied() -> None:
     again = copied(module)
     assert torch.equal(again[1].mem, module[1].mem)
     assert from_snntorch(module, dt=DT).metadata["verified"]
+
+
+class Fresh(nn.Linear):
+    """Copies itself as a fresh instance, as Sinabs' layers do."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        made = Fresh(self.in_features, self.out_features)
+        made.load_state_dict(self.state_dict())
+        return made
+
+
+def test_a_class_that_copies_itself_keeps_its_hooks() -> None:
+    layer = Fresh(3, 2)
+    layer.register_forward_hook(lambda module, given, output: 2 * output)
+    layer.gain = 3.0
+    again = copied(nn.Sequential(layer))[0]
+    assert (type(again), again.gain, len(again._forward_hooks)) == (Fresh, 3.0, 1)
+    assert again.weight is not layer.weight
+    assert torch.equal(again(torch.ones(1, 3)), layer(torch.ones(1, 3)))
 
 
 def test_a_module_that_cannot_run_is_refused_with_its_own_words() -> None:
