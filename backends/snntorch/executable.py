@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +11,17 @@ import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snntorch import surrogate as surrogates
 
+from hasn.backends.snntorch.copies import copied, is_recomputed, settled
 from hasn.backends.snntorch.devices import usable_device
-from hasn.backends.snntorch.engine import Pass
+from hasn.backends.snntorch.engine import Pass, given_shape
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
-from hasn.backends.snntorch.neurons import Surrogate
+from hasn.backends.snntorch.neurons import Population
+from hasn.backends.snntorch.plain import altered, is_plain
 from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
-from hasn.errors import OptionError
+from hasn.backends.snntorch.surrogates import spike_gradient
+from hasn.errors import OptionError, UnsupportedError
 from hasn.executable import Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
@@ -191,6 +193,9 @@ class SnnTorchExecutable(Executable):
         super().close()
         self._stream = None
 
+    def _at_rest(self) -> dict[str, Any]:
+        return {"_stream": None, "_past": History({}, {}, 0)}
+
     def _state(self) -> Snapshot:
         return snapshot(self.module, self._live().state, self._now, self._past.past())
 
@@ -204,8 +209,13 @@ class SnnTorchExecutable(Executable):
     def to_nir(self) -> nir.NIRGraph:
         """The graph with the module's present weights, biases and scales; dt and the reset are kept as metadata.
 
+        Weights that a forward pass computes anew (pruning masks, norms, parametrizations) are those of the next one.
+
         Returns:
             A new graph; it compiles to the same network on every backend.
+
+        Raises:
+            UnsupportedError: a hook, or a forward of an instance's own, changes what a node gives.
         """
         if self._graph is None:
             raise OptionError(
@@ -213,6 +223,7 @@ class SnnTorchExecutable(Executable):
                 parameter="to_nir",
                 way_out="Compile the graph itself.",
             )
+        self._refuse_altered()
         graph = copy_graph(self._graph)
         graph.metadata["dt"] = self.program.dt
         nodes = flatten(graph).nodes
@@ -220,39 +231,39 @@ class SnnTorchExecutable(Executable):
             node = nodes[step.name]
             if isinstance(step, Neurons) and step.reset == "subtract":
                 node.metadata["reset"] = step.reset
-            for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
-                trained = getattr(self.module.node(step.name), parameter)
+            names = kind_of(node).trained if isinstance(step, Connection) else ()
+            module = self.module.node(step.name) if names else None
+            if module is not None and is_recomputed(module):
+                module = settled(copied(module))
+            for parameter in names:
+                trained = getattr(module, parameter)
                 setattr(node, parameter, trained.detach().cpu().numpy().copy())
         return with_types(graph)
 
+    def _refuse_altered(self) -> None:
+        """Raise UnsupportedError where more than weights makes a node's values: a graph cannot say it."""
+        if is_plain(*self.module.modules()):
+            return
+        like, generator = self.module.like, torch.Generator().manual_seed(0)
 
-def spike_gradient(surrogate: Any) -> Surrogate:
-    """A function of ``v - threshold`` that gives 0 or 1 and has a gradient.
+        def draw(*shape: int) -> torch.Tensor:
+            return (4 * torch.rand(*shape, generator=generator) - 1).to(like)
 
-    Args:
-        surrogate: a name in ``snntorch.surrogate``, or such a function itself.
+        for step, _, module in self.module.layers.nodes.values():
+            if module is not None:
+                x = draw(4, *given_shape(step))
+                states = (module.initial(4),) if isinstance(module, Population) else ()
+                _refuse(step.name, altered(module, x, *states))
+        _refuse("(the module)", altered(self.module, {n.name: draw(8, 4, *n.shape) for n in self.program.inputs}))
 
-    Raises:
-        OptionError: no such surrogate.
-    """
-    if callable(surrogate):
-        function: Callable[[torch.Tensor], torch.Tensor] = surrogate
-        return function
-    known = (
-        "atan",
-        "fast_sigmoid",
-        "sigmoid",
-        "triangular",
-        "straight_through_estimator",
-        "spike_rate_escape",
-        "SFS",
-    )
-    if surrogate not in known:
-        raise OptionError(
-            "unknown surrogate gradient",
-            parameter="surrogate",
-            got=repr(surrogate),
-            wanted=f"{', '.join(known)}, or a function",
+
+def _refuse(name: str, what: str | None) -> None:
+    if what is not None:
+        raise UnsupportedError(
+            "a hook, or a forward of its own, changes what the module gives, which no graph says",
+            node=name,
+            parameter="to_nir",
+            got=f"it is on {what}",
+            wanted="weights alone, and hooks that only look",
+            way_out="Remove it (handle.remove(); del module.forward), or make its effect a part of the weights.",
         )
-    made: Callable[[torch.Tensor], torch.Tensor] = getattr(surrogates, surrogate)()
-    return made

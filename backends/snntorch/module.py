@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,8 +15,8 @@ from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
-from hasn.backends.snntorch.scan_coefficients import hooks
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
@@ -87,7 +88,8 @@ class SpikingNetwork(nn.Module):
     @property
     def engine(self) -> Engine:
         """ "steps": the step loop, snnTorch's own neurons called step by step. "fused": node by node over all steps,
-        with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set.
+        with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set. torch.compile
+        follows the step loop, whichever is set.
         """
         return self._engine
 
@@ -213,7 +215,7 @@ class SpikingNetwork(nn.Module):
 
     def multiplied(self, module: nn.Module, x: Tensor) -> Tensor:
         """A connection's map of x (batch, *shape), by the product that was chosen."""
-        if self._parts and type(module) is nn.Linear and not any(hooks(module)):
+        if self._parts and type(module) is nn.Linear and is_plain(module):
             check_dtype(module.weight.dtype, self.matmul)
             return dense(module, x, self._parts)
         made: Tensor = module(x)
@@ -222,8 +224,10 @@ class SpikingNetwork(nn.Module):
     def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """Run whole sequences: (T, batch, *shape) to the Outputs' values (T, batch, *shape).
 
+        NumPy arrays are taken as tensors are.
+
         Raises:
-            InputError: an Input without data, or of the wrong shape.
+            InputError: an Input without data, of the wrong shape, or without a step or a sample.
         """
         inputs = self.inputs_of(x)
         steps, batch = next(iter(inputs.values())).shape[:2]
@@ -231,7 +235,7 @@ class SpikingNetwork(nn.Module):
         sinks = [step.name for step in self.program.of(Sink)]
         if self.recompute is not None and torch.is_grad_enabled():
             values, _ = by_chunks(self, inputs, self.recompute, sinks)
-        elif self.engine == "fused":
+        elif self.engine == "fused" and not torch.compiler.is_compiling():
             values = Pass(self, state, steps, batch, sinks).run(inputs).values
         else:
             every: list[list[Tensor]] = [[] for _ in sinks]
@@ -246,22 +250,14 @@ class SpikingNetwork(nn.Module):
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is given and what is drawn, from step 0 on, as the module's own tensors: (T, batch, *shape)."""
         shapes = {step.name: step.shape for step in self.program.inputs}
-        given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
-        if set(given) != set(shapes) or not shapes:
+        values = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
+        if set(values) != set(shapes) or not shapes:
             raise InputError(
                 "the module wants one tensor for each Input",
-                got=", ".join(given) or "none",
+                got=", ".join(map(str, values)) or "none",
                 wanted=", ".join(shapes) or "executable.run(steps=...): the graph has no Input",
             )
-        for name, value in given.items():
-            if value.ndim != 2 + len(shapes[name]) or tuple(value.shape[2:]) != shapes[name]:
-                raise InputError(
-                    "the input has the wrong shape",
-                    node=name,
-                    parameter="x",
-                    got=tuple(value.shape),
-                    wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
-                )
+        given = {name: _tensor(value, name, shapes[name]) for name, value in values.items()}
         like = self.like
         drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
         given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
@@ -272,6 +268,24 @@ class SpikingNetwork(nn.Module):
         for _, _, module in self._order:
             if isinstance(module, Population):
                 module.let_go()
+
+
+def _tensor(value: Any, name: str, shape: tuple[int, ...]) -> Tensor:
+    """An Input's data as a real tensor (T, batch, *shape)."""
+    wanted = f"(T, batch, {', '.join(map(str, shape))})"
+    try:
+        x = value if isinstance(value, Tensor) else torch.as_tensor(np.ascontiguousarray(value))
+    except (TypeError, ValueError) as error:
+        got = type(value).__name__
+        raise InputError(f"is no array: {error}", node=name, parameter="x", got=got, wanted=wanted) from error
+    if x.ndim != 2 + len(shape) or tuple(x.shape[2:]) != shape:
+        raise InputError("the input has the wrong shape", node=name, parameter="x", got=tuple(x.shape), wanted=wanted)
+    if not x.shape[0] or not x.shape[1]:
+        what = "the input has no step or no sample"
+        raise InputError(what, node=name, parameter="x", got=tuple(x.shape), wanted="at least one")
+    if x.is_complex():
+        raise InputError("the input is complex", node=name, parameter="x", got=str(x.dtype), wanted="real numbers")
+    return x
 
 
 def _module_of(
