@@ -1,4 +1,4 @@
-"""A snnTorch module as a NIR graph: torch.fx follows its forward, and every call becomes nodes and edges."""
+"""A snnTorch module as a NIR graph: what the walk over its forward must know of snnTorch."""
 
 from __future__ import annotations
 
@@ -8,30 +8,38 @@ from typing import Any
 import nir
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
 
-from hasn.conversions.refuse import refusal
-from hasn.conversions.snntorch.flow import Flow
-from hasn.conversions.snntorch.layers import LAYERS, Shape
-from hasn.conversions.snntorch.neurons import is_neuron
-from hasn.conversions.snntorch.source import rest, source
-from hasn.conversions.verify import copied, require_plain, settled, verified
-from hasn.errors import InputError, OptionError
-from hasn.finding import raise_errors
-from hasn.ir.check import check
-from hasn.ir.timestep import check_dt
-from hasn.ir.typed import with_types
+from hasn.backends.snntorch.connections import Scale
+from hasn.conversions.layers import LAYERS, array
+from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
+from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
+from hasn.conversions.snntorch.source import run
+from hasn.conversions.tool import Tool
+from hasn.conversions.traced import from_traced
+from hasn.errors import InputError
+from hasn.program.model import Shape
 
 
-class _Tracer(fx.Tracer):
-    """Goes into every module but torch's own layers and snnTorch's neurons."""
+def _states(module: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    form = FORMS[type(module)]
+    return form.takes, () if module.init_hidden and not module.output else form.gives
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return is_neuron(m) or type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
 
-    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Containers by their forward alone: a hook that looks would be taken for a part of the network."""
-        return super().call_module(m, m.forward, args, kwargs)
+def _scale(module: Any, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
+    """The layer that ``to_snntorch`` makes of a Scale."""
+    return nir.Scale(scale=np.broadcast_to(array(module.scale), shape).copy())
+
+
+SNNTORCH = Tool(
+    "snnTorch",
+    neurons=dict.fromkeys(FORMS, neuron_piece),
+    is_neuron=is_neuron,
+    unknown=unknown_neuron,
+    layers={**LAYERS, Scale: _scale},
+    run=run,
+    states=_states,
+)
 
 
 def from_snntorch(
@@ -65,39 +73,8 @@ def from_snntorch(
         OptionError: not a torch module, or the input's shape is not known.
         TimeStepError: dt is not a finite number > 0.
     """
-    if not isinstance(module, nn.Module):
-        raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
-    step = check_dt(dt)
-    require_plain(module, verify)
-    whole = nn.Sequential(module) if _Tracer().is_leaf_module(module, "") else module  # a lone layer is "0"
-    root = settled(copied(whole))
-    traced = _trace(root)
-    flow = Flow(root, step, _shapes(input_shape))
-    for node in traced.nodes:
-        flow.take(node)
-    flow.drop_unread_thresholds()
-    for name in flow.unused_shapes:
-        raise OptionError(
-            "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs.values()))
-        )
-    graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
-    typed = with_types(graph)
-    raise_errors(check(typed))
-    return verified(typed, source(rest(copied(whole)), flow)) if verify else typed
-
-
-def _trace(root: nn.Module) -> fx.Graph:
-    """The calls of one forward."""
-    try:
-        return _Tracer().trace(root)
-    except Exception as error:  # fx raises whatever the forward raises when it meets a symbolic value
-        raise refusal(
-            "",
-            "forward",
-            f"torch.fx cannot follow it: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-            wanted="one time step without decisions on values",
-            way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
-        ) from error
+    given = _shapes(input_shape)
+    return from_traced(module, SNNTORCH, dt, lambda frame, why: given, verify)
 
 
 def _shapes(given: Any) -> dict[str | None, Shape]:

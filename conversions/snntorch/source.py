@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.metadata import version
-from typing import Any
-
 import snntorch
 import torch
 from torch import Tensor, nn
 
-from hasn.conversions.snntorch.flow import Flow
-from hasn.conversions.verify import Source
+from hasn.conversions.flow import Flow
+from hasn.conversions.running import by_steps, given_to
 
 _STATES = ("spk", "syn", "mem")
 
 
-def source(root: nn.Module, flow: Flow) -> Source:
-    """The module that ``flow`` followed, ready to run: a copy, at rest."""
-    return Source(f"snnTorch {version('snntorch')}", root, lambda inputs: _run(root, flow, inputs), flow.places)
-
-
-def rest(root: nn.Module) -> nn.Module:
-    """The module with every neuron as it was made."""
-    for part in root.modules():
+def run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """{Input: (T, batch, *shape)} to {Output: (T, batch, *shape)}, of the module that ``flow`` followed."""
+    for part in root.modules():  # every neuron as it was made
         for state in _STATES:
             if isinstance(part, snntorch.SpikingNeuron) and isinstance(getattr(part, state, None), Tensor):
                 setattr(part, state, torch.zeros(0, device=getattr(part, state).device))
-    return root
 
+    def call(t: int, now: dict[str, Tensor]) -> object:
+        batch = len(next(iter(now.values())))
+        return root(*(now[name] if name in now else _state(root, flow, name, t, batch) for name in flow.arguments))
 
-def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    like = next((t for t in [*root.parameters(), *root.buffers()] if t.is_floating_point()), torch.zeros(0))
-    given = {flow.inputs[name]: x.to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
-    steps, batch = next(iter(given.values())).shape[:2]
-    kept: dict[str, list[Tensor]] = {name: [] for name in flow.returned}
-    for t in range(steps):
-        sample = [given[name][t] if name in given else _state(root, flow, name, t, batch) for name in flow.arguments]
-        found = list(_tensors(root(*sample)))
-        for name, place in flow.returned.items():
-            kept[name].append(found[place])
-    return {name: torch.stack(values) for name, values in kept.items()}
+    return by_steps(flow, given_to(root, flow, inputs), call)
 
 
 def _state(root: nn.Module, flow: Flow, argument: str, t: int, batch: int) -> Tensor | None:
@@ -50,12 +33,3 @@ def _state(root: nn.Module, flow: Flow, argument: str, t: int, batch: int) -> Te
     path, name, shape = flow.states[argument]
     kept: Tensor = getattr(root.get_submodule(path), name)
     return kept if t else torch.zeros(batch, *shape, device=kept.device)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in what forward returns, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hasn.conversions.refuse import refusal
 from hasn.conversions.verify.forward import around, recomputing
-from hasn.conversions.verify.hear import Heard, Layout, Place
+from hasn.conversions.verify.hear import Heard, Place
 from hasn.conversions.verify.nodes import Replay
 from hasn.errors import HasnError
 from hasn.ir.lower import lower
@@ -43,7 +43,6 @@ class Source:
         run: {Input: (T, batch, *shape)} -> runs all steps of ``module`` and gives {Output: (T, batch, *shape)}, for
             the Outputs that it can tell; inputs are float32.
         places: node -> the module whose values it must have.
-        layout: how the modules' values lie.
         steps: T, where the module fixes it.
     """
 
@@ -51,7 +50,6 @@ class Source:
     module: nn.Module
     run: Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
     places: Mapping[str, Place]
-    layout: Layout = "steps"
     steps: int | None = None
 
 
@@ -69,7 +67,7 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
     inputs = {node.name: draw(node.shape) for node in program.inputs}
     forced = {name: draw(shapes[name]) for name in _open(program) if name in places}
     outside, weights = around(source.module), recomputing(source.module)
-    heard = Heard(source.module, places, forced, source.layout, shapes, steps, batch)
+    heard = Heard(source.module, places, forced, shapes, steps, batch)
     outputs = _run(source, inputs)
     values = heard.values()
     replay = Replay(program, inputs, values, forced)

@@ -23,11 +23,13 @@ class Place:
         path: the module's, as ``named_modules`` has it.
         call: which of the module's calls within a step, where it is called several times.
         part: which of what it gives, where that is a tuple.
+        layout: how its values lie.
     """
 
     path: str
     call: int = 0
     part: int = 0
+    layout: Layout = "steps"
 
 
 class Heard:
@@ -37,7 +39,6 @@ class Heard:
         module: whose parts; it is changed, so give a copy.
         places: node -> where its values are.
         forced: node -> (T, batch, *shape) that goes on in place of what the part gives.
-        layout: how values lie.
         shapes: node -> shape, without time and batch.
         steps, batch: T and the samples.
     """
@@ -47,12 +48,11 @@ class Heard:
         module: nn.Module,
         places: Mapping[str, Place],
         forced: Mapping[str, Tensor],
-        layout: Layout,
         shapes: Mapping[str, tuple[int, ...]],
         steps: int,
         batch: int,
     ) -> None:
-        self._places, self._forced, self._layout, self._shapes = places, forced, layout, shapes
+        self._places, self._forced, self._shapes = places, forced, shapes
         self._steps, self._batch = steps, batch
         self._found: dict[str, list[Tensor]] = {name: [] for name in places}
         self._count: dict[str, int] = {}
@@ -95,26 +95,19 @@ class Heard:
         self._found[name].append(value.detach().cpu().to(torch.float64, copy=True))
         if name not in self._forced:
             return output
-        parts[place.part] = self._laid(self._forced[name], step, value)
+        parts[place.part] = _laid(self._forced[name], place.layout, step, value)
         return tuple(parts) if isinstance(output, tuple | list) else parts[0]
-
-    def _laid(self, forced: Tensor, step: int, like: Tensor) -> Tensor:
-        """The forced values as the part would have given them."""
-        if self._layout == "steps":
-            wanted = forced[min(step, len(forced) - 1)]
-        else:
-            wanted = forced if self._layout == "time first" else forced.transpose(0, 1)
-        return wanted.reshape(like.shape).to(dtype=like.dtype, device=like.device)
 
     def _whole(self, name: str, found: list[Tensor]) -> Tensor:
         shape, (steps, batch) = self._shapes[name], (self._steps, self._batch)
+        layout = self._places[name].layout
         try:
-            if self._layout == "steps":
+            if layout == "steps":
                 if len(found) not in (1, steps):  # once: the same at every step
                     raise ValueError(f"{len(found)} calls")
                 return torch.stack([value.reshape(batch, *shape) for value in found]).expand(steps, batch, *shape)
             (value,) = found
-            if self._layout == "time first":
+            if layout == "time first":
                 return value.reshape(steps, batch, *shape)
             return value.reshape(batch, steps, *shape).transpose(0, 1)
         except (ValueError, RuntimeError) as error:
@@ -126,3 +119,12 @@ class Heard:
                 wanted=f"{steps} steps of {batch} samples of shape {shape}",
                 way_out="Pass verify=False to convert without a comparison.",
             ) from error
+
+
+def _laid(forced: Tensor, layout: Layout, step: int, like: Tensor) -> Tensor:
+    """The forced values as the part would have given them."""
+    if layout == "steps":
+        wanted = forced[min(step, len(forced) - 1)]
+    else:
+        wanted = forced if layout == "time first" else forced.transpose(0, 1)
+    return wanted.reshape(like.shape).to(dtype=like.dtype, device=like.device)

@@ -206,7 +206,7 @@ class Wired(nn.Module):
             excited(4, 4), excited(4, 4), nn.BatchNorm1d(4), hidden(snn.Leaky, 0.9), does,
         )  # fmt: skip
         self.kept = nn.Parameter(torch.ones(4))
-        self.wide = nn.Linear(4, 3)
+        self.wide, self.drop = nn.Linear(4, 3), nn.Dropout()
 
     def forward(self, x: Any) -> Any:
         return self.does(self, x)
@@ -221,9 +221,24 @@ def normed_beside(net: Any, x: Any) -> Any:
     return net.lif(net.bn(h) + h)
 
 
+def normed_beside_dropout(net: Any, x: Any) -> Any:
+    """In evaluation Dropout has no node: folded into ``fc``, the norm would change what goes beside it too."""
+    h = net.fc(x)
+    return net.lif(net.bn(net.drop(h)) + h)
+
+
+def normed_twice_beside(net: Any, x: Any) -> Any:
+    h = net.fc(x)
+    return net.lif(net.bn(net.drop(h).detach()) + net.fc2(h))
+
+
 WIRED: dict[str, tuple[Callable[[Any, Any], Any], str, str | None, str]] = {  # forward, node, parameter, words
-    "norm of a sum": (normed_sum, "bn", None, "batch normalisation behind Input cannot be folded"),
-    "norm of what is used again": (normed_beside, "bn", None, "batch normalisation behind Input cannot be folded"),
+    "norm of a sum": (normed_sum, "bn", None, "batch normalisation of a sum, or of what feeds another"),
+    "norm of what is used again": (normed_beside, "bn", None, "batch normalisation of a sum, or of what feeds another"),
+    "norm behind a dropout": (normed_beside_dropout, "bn", None, "of what feeds another layer too"),
+    "norm behind a dropout and detach": (normed_twice_beside, "bn", None, "of what feeds another layer too"),
+    "norm of the input": (lambda net, x: net.lif(net.bn(x)), "bn", None, "behind Input cannot be folded"),
+    "norm of other channels": (lambda net, x: net.lif(net.bn(net.wide(x))), "bn", "num_features", "does not fit"),
     "tensor": (lambda net, x: net.lif(net.fc(x) + net.kept), "(the module)", "kept", "takes part in forward"),
     "shapes": (lambda net, x: net.lif(net.wide(x) + net.fc(x)), "(the module)", "forward", "a sum of two shapes"),
     "method": (lambda net, x: net.lif(net.fc(x).relu()), "(the module)", "forward", r"\.relu\(\) is no NIR node"),

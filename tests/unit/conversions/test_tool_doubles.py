@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import nir
@@ -9,22 +11,29 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.conversions import norse, sinabs, spikingjelly
-from hasn.errors import TimeStepError, UnsupportedError
+from hasn.errors import InputError, TimeStepError, UnsupportedError
 from tests.unit.conversions.tool_doubles import (
     Layer,
-    Module,
+    Lift,
     Parameters,
-    exported,
+    SequentialState,
+    W,
     install,
     kinds,
-    lif,
+    linear,
     net,
+    nn,
     spikes_of,
+    torch,
 )
 
-torch = pytest.importorskip("torch", reason="the snntorch extra is not installed")
+from hasn.conversions import norse, sinabs, spikingjelly  # isort: skip
+
 DT = 2e-3
+# A double computes nothing that a conversion could be compared with.
+from_norse = partial(norse.from_norse, verify=False)
+from_sinabs = partial(sinabs.from_sinabs, verify=False)
+from_spikingjelly = partial(spikingjelly.from_spikingjelly, verify=False)
 X = np.random.default_rng(4).uniform(0, 1.2, (150, 2, 2))
 
 
@@ -39,26 +48,27 @@ def require(graph: nir.NIRGraph, wanted: np.ndarray[Any, Any]) -> None:
 # --- Norse
 
 
+CELLS = ("LIFBoxCell", "LIBoxCell", "LIFCell", "LICell", "LILinearCell", "LIFRecurrentCell", "LIFRefracCell",
+         "LIFRefracRecurrentCell", "IAFCell", "LIF", "LI", "IAF", "LIFRecurrent", "LIFRefracRecurrent", "LSNNCell",
+         "RecurrentSequential")  # fmt: skip
+
+
 @pytest.fixture
-def cells(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Layer]]:
-    made = kinds("LIFBoxCell", "LIBoxCell", "LIFCell", "IAFCell")
+def cells(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     folder = "norse.torch.module"
-
-    def to_nir(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
-        assert dt == DT
-        assert sample is SAMPLE
-        cell = module.parts["1"]
-        assert (cell.p.v_th, cell.p.tau_mem_inv) == (1.0, 100.0)  # its defaults: it fails on some parameters
-        return exported(nir.IF(*(np.array(1.0),) * 3) if type(cell).__name__ == "IAFCell" else lif(tau=5e-5))
-
+    made = kinds(f"{folder}.lif", *CELLS)
+    homes = ("lif_box", "leaky_integrator_box", "leaky_integrator", "lif", "lif_refrac", "iaf")
     install(monkeypatch, {
-        f"{folder}.lif_box": made, f"{folder}.leaky_integrator_box": made, f"{folder}.lif": made, f"{folder}.iaf": made,
-        "norse.torch.utils.export_nir": {"to_nir": to_nir},
+        **{f"{folder}.{home}": made for home in homes},
+        f"{folder}.conv": kinds(f"{folder}.conv", "LConv2d", base=nn.Conv3d),
+        f"{folder}.lift": {"Lift": Lift},
+        f"{folder}.sequential": {"SequentialState": SequentialState},
     })  # fmt: skip
     return made
 
 
-SAMPLE = X[0]
+SAMPLE = torch.as_tensor(X[0])
+SEQUENCE = torch.as_tensor(X)
 
 
 def reset_value() -> None:
@@ -75,19 +85,17 @@ def reset_other() -> None: ...
 def test_norse_box(cells: Any, method: Any) -> None:
     given = {} if method is None else {"reset_method": method}
     p = Parameters(v_th=0.6, v_leak=0.1, v_reset=-0.2, tau_mem_inv=125.0, **given)
-    module = net(cells["LIFBoxCell"](p=p, dt=DT))
-    graph = norse.from_norse(module, SAMPLE, DT, verify=False)
+    module = net(cells["LIFBoxCell"](p=p, dt=DT), container=SequentialState)
+    graph = from_norse(module, SAMPLE, DT)
     back = (lambda v: v - 0.6) if method is reset_subtract else (lambda v: np.full_like(v, -0.2))
     require(graph, spikes_of(lambda v, x: v + DT * 125 * (0.1 - v + x), lambda v: v > 0.6, back, 0.1, X))
-    assert module.parts["1"].p is p
-    repairs = graph.metadata["repairs"]
-    assert "node '1' tau: 5e-05 is now 0.008" in repairs
-    assert "node '1' metadata['v_init']: 0.1, which NIR leaves open" in repairs
+    assert module[1].p is p
+    assert graph.nodes["1"].metadata["v_init"].tolist() == [0.1] * 3
 
 
 def test_norse_box_without_spikes(cells: Any) -> None:
     p = Parameters(v_leak=0.25, tau_mem_inv=np.array([50.0, 100.0, 200.0]))
-    graph = norse.from_norse(net(cells["LIBoxCell"](p=p, dt=DT)), SAMPLE, DT, verify=False)
+    graph = from_norse(net(cells["LIBoxCell"](p=p, dt=DT), container=SequentialState), SAMPLE, DT)
     assert isinstance(graph.nodes["1"], nir.LI)
     v, wanted = np.full((2, 3), 0.25), []
     for sample in X:
@@ -96,43 +104,176 @@ def test_norse_box_without_spikes(cells: Any) -> None:
     np.testing.assert_allclose(hasn.compile(graph).run(X).outputs["output"], wanted, rtol=1e-9)
 
 
-def test_norse_lif_with_a_current(cells: Any) -> None:
-    p = Parameters(v_th=1.5, v_leak=0.2, v_reset=-0.1, tau_mem_inv=100.0, tau_syn_inv=150.0)
-    graph = norse.from_norse(net(cells["LIFCell"](p=p, dt=DT)), SAMPLE, DT, verify=False)
+def current_step(p: Parameters, back: Any = None) -> Any:
+    """v of LIFCell; ``back``: what its spikes of the last step send it."""
     current = [np.zeros((2, 3))]
 
     def step(v: Any, x: Any) -> Any:
-        jumped = current[0] + x
-        current[0] = jumped - DT * 150 * jumped
-        return v + DT * 100 * (0.2 - v + jumped)
+        jumped = current[0] + x + (0 if back is None else back())
+        current[0] = jumped - DT * p.tau_syn_inv * jumped
+        return v + DT * p.tau_mem_inv * (p.v_leak - v + jumped)
 
-    require(graph, spikes_of(step, lambda v: v > 1.5, lambda v: np.full_like(v, -0.1), 0.2, X))
+    return step
+
+
+LEAKY = Parameters(v_th=1.5, v_leak=0.2, v_reset=-0.1, tau_mem_inv=100.0, tau_syn_inv=150.0)
+
+
+@pytest.mark.parametrize("form", ["cell", "layer", "lifted", "lifted whole", "nested"])
+def test_norse_lif_with_a_current(cells: Any, form: str) -> None:
+    cell, layer = (cells[kind](p=LEAKY, dt=DT) for kind in ("LIFCell", "LIF"))
+    module, sample = {
+        "cell": lambda: (SequentialState(linear(), cell), SAMPLE),
+        "layer": lambda: (SequentialState(linear(), layer), SEQUENCE),
+        "lifted": lambda: (nn.Sequential(Lift(linear()), Lift(cell)), SEQUENCE),
+        "lifted whole": lambda: (Lift(SequentialState(linear(), cell)), SEQUENCE),
+        "nested": lambda: (SequentialState(SequentialState(nn.Identity(), linear()), nn.Dropout(), cell), SAMPLE),
+    }[form]()
+    graph = from_norse(module.eval(), sample, DT)
+    require(graph, spikes_of(current_step(LEAKY), lambda v: v > 1.5, lambda v: np.full_like(v, -0.1), 0.2, X))
+    names = {"lifted": {"0.lifted_module", "1.lifted_module"}, "nested": {"0.1", "2"},
+             "lifted whole": {"lifted_module.0", "lifted_module.1"}}.get(form, {"0", "1"})  # fmt: skip
+    assert set(graph.nodes) == names | {"input", "output"}
+
+
+@pytest.mark.parametrize("kind", ["LICell", "LI", "LILinearCell"])
+def test_norse_current_without_spikes(cells: Any, kind: str) -> None:
+    cell = cells[kind](p=LEAKY, dt=DT)
+    if kind == "LILinearCell":
+        cell.input_weights = nn.Parameter(torch.as_tensor(W))
+    module = SequentialState(*([] if kind == "LILinearCell" else [linear()]), cell).eval()
+    graph = from_norse(module, SEQUENCE if kind == "LI" else SAMPLE, DT)
+    step, v, wanted = current_step(LEAKY), np.full((2, 3), 0.2), []
+    for sample in X:
+        v = step(v, sample @ W.T)
+        wanted.append(v)
+    np.testing.assert_allclose(hasn.compile(graph).run(X).outputs["output"], wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["LIFRecurrentCell", "LIFRecurrent"])
+def test_norse_recurrent_weights_carry_the_spikes_of_the_last_step(cells: Any, kind: str) -> None:
+    back = np.array([[0.0, -0.5, 0.25], [0.75, 0.0, -0.25], [-1.0, 0.5, 0.0]])
+    cell = cells[kind](p=LEAKY, dt=DT, input_weights=torch.as_tensor(W), recurrent_weights=torch.as_tensor(back))
+    graph = from_norse(SequentialState(cell).eval(), SEQUENCE if kind == "LIFRecurrent" else SAMPLE, DT)
+    last = [np.zeros((2, 3))]
+
+    def fires(v: Any) -> Any:
+        last[0] = v > 1.5
+        return last[0]
+
+    step = current_step(LEAKY, lambda: last[0] @ back.T)
+    wanted = spikes_of(step, fires, lambda v: np.full_like(v, -0.1), 0.2, X)
+    require(graph, wanted)
+    without = spikes_of(current_step(LEAKY), lambda v: v > 1.5, lambda v: np.full_like(v, -0.1), 0.2, X)
+    assert np.sum(wanted != without) > 20, "the recurrent weights change nothing"
+
+
+@pytest.mark.parametrize(("rho", "steps"), [(3.0, 3), (2.5, 3), (0.0, 0)])
+def test_norse_refractory_steps(cells: Any, rho: float, steps: int) -> None:
+    p = SimpleNamespace(lif=LEAKY, rho_reset=torch.tensor(rho))
+    graph = from_norse(SequentialState(linear(), cells["LIFRefracCell"](p=p, dt=DT)).eval(), SAMPLE, DT)
+    step, v, rest, wanted = current_step(LEAKY), np.full((2, 3), 0.2), np.zeros((2, 3)), []
+    for sample in X:  # v stands still, the current goes on
+        moved = step(v, sample @ W.T)
+        v = np.where(rest > 0, v, moved)
+        spikes = (v > 1.5) & (rest <= 0)
+        rest = np.where(spikes, steps, np.maximum(rest - 1, 0))
+        v = np.where(spikes, -0.1, v)
+        wanted.append(spikes)
+    require(graph, np.array(wanted))
 
 
 def test_norse_integrator_starts_at_its_reset(cells: Any) -> None:
     p = Parameters(v_th=2.5, v_reset=0.75)
-    graph = norse.from_norse(net(cells["IAFCell"](p=p)), SAMPLE, DT, verify=False)
+    graph = from_norse(net(cells["IAFCell"](p=p), container=SequentialState), SAMPLE, DT)
     require(graph, spikes_of(lambda v, x: v + x, lambda v: v > 2.5, lambda v: np.full_like(v, 0.75), 0.75, X))
 
 
 def test_norse_refusals(cells: Any) -> None:
-    late = net(cells["LIFBoxCell"](p=Parameters(), dt=1e-3))
+    def alone(name: str, **settings: Any) -> Any:
+        return SequentialState(linear(), cells[name](**{"dt": DT, **settings})).eval()
+
+    late = alone("LIFBoxCell", p=Parameters(), dt=1e-3)
     with pytest.raises(UnsupportedError, match="the cell steps with another dt") as error:
-        norse.from_norse(late, SAMPLE, DT, verify=False)
+        from_norse(late, SAMPLE, DT)
     assert (error.value.node, error.value.parameter, error.value.got) == ("1", "dt", 1e-3)
     assert (error.value.wanted, error.value.way_out) == ("0.002", "Pass the cell's dt.")
-    other = net(cells["LIFBoxCell"](p=Parameters(reset_method=reset_other), dt=DT))
     with pytest.raises(UnsupportedError, match="is neither of Norse's") as error:
-        norse.from_norse(other, SAMPLE, DT, verify=False)
+        from_norse(alone("LIFBoxCell", p=Parameters(reset_method=reset_other)), SAMPLE, DT)
     assert (error.value.parameter, error.value.got) == ("reset_method", "reset_other")
     for parameter in ("v_leak", "tau_mem_inv", "tau_syn_inv", "v_th", "v_reset"):
-        wrong = net(cells["LIFCell"](p=Parameters(**{parameter: np.ones(2)}), dt=DT))
         with pytest.raises(UnsupportedError, match="is not one value for each neuron") as error:
-            norse.from_norse(wrong, SAMPLE, DT, verify=False)
+            from_norse(alone("LIFCell", p=Parameters(**{parameter: np.ones(2)})), SAMPLE, DT)
         assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, (2,))
         assert error.value.wanted == "a number or shape (3,)"
+    for parameter in ("tau_mem_inv", "tau_syn_inv"):
+        with pytest.raises(UnsupportedError, match="has no time constant") as error:
+            from_norse(alone("LIFCell", p=Parameters(**{parameter: np.array([1.0, 0.0, 2.0])})), SAMPLE, DT)
+        assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, 0.0)
+    narrow = cells["LIFRecurrentCell"](p=LEAKY, dt=DT, input_weights=torch.ones(3, 5))
+    with pytest.raises(UnsupportedError, match="does not fit what arrives") as error:
+        from_norse(SequentialState(linear(), narrow).eval(), SAMPLE, DT)
+    assert (error.value.node, error.value.parameter, error.value.got) == ("1", "input_size", (3,))
     with pytest.raises(TimeStepError):
-        norse.from_norse(late, SAMPLE, 0.0, verify=False)
+        from_norse(late, SAMPLE, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("build", "sample", "node", "words"),
+    [
+        (lambda c: SequentialState(linear(), c["LSNNCell"]()), SAMPLE, "1", "LSNNCell cannot be said.*adapts"),
+        (lambda c: SequentialState(c["RecurrentSequential"]()), SAMPLE, "0", "adds its last output to its input"),
+        (lambda c: SequentialState(linear(), type("Mine", (c["LIFCell"],), {})(p=LEAKY, dt=DT)), SAMPLE, "1",
+         "a subclass of LIFCell may compute anything"),
+        (lambda c: SequentialState(linear(), c["LIF"](p=LEAKY, dt=DT), c["LIFCell"](p=LEAKY, dt=DT)), SEQUENCE, "2",
+         r"got \(time, batch, \*shape\); wanted \(batch, \*shape\).*Lift"),
+        (lambda c: SequentialState(linear(), c["LIFCell"](p=LEAKY, dt=DT), c["LIF"](p=LEAKY, dt=DT)), SAMPLE, "2",
+         r"got \(batch, \*shape\); wanted \(time, batch, \*shape\)"),
+        (lambda c: SequentialState(Lift(linear()), Lift(c["LIF"](p=LEAKY, dt=DT))), SEQUENCE, "1.lifted_module",
+         r"got \(batch, \*shape\)"),
+        (lambda c: SequentialState(linear(), c["LIFCell"](p=LEAKY, dt=DT), Lift(linear(np.eye(3)))), SAMPLE, "2",
+         r"gets another tensor than it takes; got \(batch"),
+        (lambda c: nn.Sequential(Lift(linear()), nn.Flatten(1)), SEQUENCE, "1", "merge time and batch"),
+    ],
+)  # fmt: skip
+def test_norse_modules_that_do_not_fit(cells: Any, build: Any, sample: Any, node: str, words: str) -> None:
+    with pytest.raises(UnsupportedError, match=words) as error:
+        from_norse(build(cells).eval(), sample, DT)
+    assert error.value.node == node
+
+
+def test_a_norse_sample_of_one_step_for_a_network_of_sequences(cells: Any) -> None:
+    module = SequentialState(linear(), cells["LIF"](p=LEAKY, dt=DT)).eval()
+    with pytest.raises(InputError, match=r"sample: .*got \(2, 2\)") as error:
+        from_norse(module, SAMPLE, DT)
+    assert "'1' (LIF) takes that" in str(error.value.way_out)
+    with pytest.raises(InputError, match="got NoneType"):
+        from_norse(module, None, DT)
+
+
+class Passing(nn.Module):
+    """A forward of the user's, with states passed in and out."""
+
+    def __init__(self, cells: Any) -> None:
+        super().__init__()
+        self.fc, self.lif, self.out = linear(), cells["LIFCell"](p=LEAKY, dt=DT), cells["LIFCell"](p=LEAKY, dt=DT)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        state = (None, None) if state is None else state
+        x, first = self.lif(self.fc(x), state[0])
+        x, second = self.out(x, state[1])
+        return x, (first, second)
+
+
+def test_norse_states_may_be_passed_in_a_forward_of_ones_own(cells: Any) -> None:
+    graph = from_norse(Passing(cells).eval(), SAMPLE, DT)
+    assert graph.edges == [("input", "fc"), ("fc", "lif"), ("lif", "out"), ("out", "output")]
+
+
+def test_all_hidden_layers_are_outputs_where_norse_returns_them(cells: Any) -> None:
+    cell = cells["LIFCell"](p=LEAKY, dt=DT)
+    graph = from_norse(SequentialState(linear(), cell, return_hidden=True).eval(), SAMPLE, DT)
+    assert {("0", "output"), ("1", "output_1")} < set(graph.edges)
 
 
 # --- Sinabs
@@ -155,21 +296,33 @@ class SingleSpike:
 class MultiSpike: ...
 
 
-SINABS = ("LIF", "LIFSqueeze", "IAF", "IAFSqueeze", "ExpLeak", "ExpLeakSqueeze")
+SINABS = ("LIF", "IAF", "ExpLeak", "LIFRecurrent", "IAFRecurrent", "ALIF")
+SQUEEZED = ("LIFSqueeze", "IAFSqueeze", "ExpLeakSqueeze")
+
+
+class SqueezeMixin: ...
+
+
+class Wrapper(nn.Module):
+    """Sinabs' Repeat, and others that only their type tells."""
+
+    def __init__(self, module: Any = None) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Any) -> Any:
+        raise NotImplementedError
 
 
 @pytest.fixture
-def layers(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Layer]]:
-    made = kinds(*SINABS)
-
-    def to_nir(module: Any, sample: Any) -> nir.NIRGraph:
-        layer = module.parts["1"]
-        if getattr(layer, "train_alphas", False):
-            assert layer.tau_mem == 7.0  # what the exporter reads
-        assert sample.shape[-1] == 2
-        return exported(lif(tau=8.0))
-
-    install(monkeypatch, {"sinabs.layers": made, "sinabs.nir": {"to_nir": to_nir}})
+def layers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    home = "sinabs.layers.lif"
+    made = kinds(home, *SINABS) | kinds(home, *SQUEEZED, base=(Layer, SqueezeMixin))
+    made |= kinds(home, "FlattenTime", "SumPool2d", base=nn.Flatten)
+    for name in ("Repeat", "UnflattenTime", "Merge"):
+        own = {"__module__": home, "forward": lambda self, *x: None}
+        made[name] = type(name, (Wrapper,), own)
+    install(monkeypatch, {"sinabs.layers": {**made, "StatefulLayer": Layer, "SqueezeMixin": SqueezeMixin}})
     return made
 
 
@@ -194,7 +347,7 @@ SINABS_CASES: dict[str, tuple[dict[str, Any], float, Any, float]] = {  # setting
 def test_sinabs(layers: Any, kind: str, name: str) -> None:
     settings, weight, back, threshold = SINABS_CASES[name]
     sample = X[:, 0] if kind == "LIFSqueeze" else X.transpose(1, 0, 2)
-    graph = sinabs.from_sinabs(net(sinabs_layer(layers[kind], **settings)), sample, DT, verify=False)
+    graph = from_sinabs(net(sinabs_layer(layers[kind], **settings)), sample, DT)
     require(graph, spikes_of(lambda v, x: 0.875 * v + weight * x, lambda v: v >= threshold, back, 0.0, X))
     assert graph.nodes["input"].input_type["input"].tolist() == [2]
 
@@ -207,25 +360,55 @@ def test_sinabs_with_a_current(layers: Any) -> None:
         current[0] = 0.5 * (current[0] + x)
         return 0.875 * v + current[0]
 
-    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT, verify=False)
+    graph = from_sinabs(net(layer), X.transpose(1, 0, 2), DT)
     require(graph, spikes_of(step, lambda v: v >= 2.0, lambda v: v - 2.0, 0.0, X))
 
 
 def test_sinabs_without_leak_or_spikes(layers: Any) -> None:
     layer = sinabs_layer(layers["IAF"], alpha_mem_calculated=np.float32(1.0), spike_threshold=np.float32(3.0))
-    graph = sinabs.from_sinabs(net(layer), X.transpose(1, 0, 2), DT, verify=False)
+    graph = from_sinabs(net(layer), X.transpose(1, 0, 2), DT)
     require(graph, spikes_of(lambda v, x: v + x, lambda v: v >= 3.0, lambda v: v - 3.0, 0.0, X))
-    assert "node '1': LIF is now IF" in graph.metadata["repairs"]
-    smooth = sinabs.from_sinabs(
-        net(sinabs_layer(layers["ExpLeak"], spike_fn=None)), X.transpose(1, 0, 2), DT, verify=False
-    )
+    assert isinstance(graph.nodes["1"], nir.IF)
+    smooth = from_sinabs(net(sinabs_layer(layers["ExpLeak"], spike_fn=None)), X.transpose(1, 0, 2), DT)
     assert isinstance(smooth.nodes["1"], nir.LI)
 
 
-def test_sinabs_trained_decays_are_what_the_exporter_gets(layers: Any) -> None:
-    trained = sinabs_layer(layers["LIF"], train_alphas=True, tau_mem=None, tau_mem_calculated=torch.tensor(7.0))
-    sinabs.from_sinabs(net(trained), X.transpose(1, 0, 2), DT, verify=False)
-    assert trained.tau_mem is None
+def test_sinabs_recurrence_is_0_at_the_first_step_bias_included(layers: Any) -> None:
+    back = nn.Linear(3, 3).double()
+    with torch.no_grad():
+        back.weight.copy_(torch.tensor([[0.0, -0.5, 0.25], [0.75, 0.0, -0.25], [-0.5, 0.5, 0.0]]))
+        back.bias.copy_(torch.tensor([0.25, -0.25, 0.5]))
+    layer = sinabs_layer(layers["LIFRecurrent"], spike_threshold=np.float32(2.5), rec_connect=back)
+    graph = from_sinabs(net(layer), X.transpose(1, 0, 2), DT)
+    sent = [np.zeros((2, 3))]
+
+    def fires(v: Any) -> Any:
+        sent[0] = (v >= 2.5) @ back.weight.detach().numpy().T + back.bias.detach().numpy()
+        return v >= 2.5
+
+    require(graph, spikes_of(lambda v, x: 0.875 * v + x + sent[0], fires, lambda v: v - 2.5, 0.0, X))
+    wrong = sinabs_layer(layers["LIFRecurrent"], rec_connect=nn.Linear(4, 3))
+    with pytest.raises(UnsupportedError, match="recurrent weights that do not fit") as error:
+        from_sinabs(net(wrong), X.transpose(1, 0, 2), DT)
+    assert (error.value.node, error.value.parameter) == ("1", "rec_connect")
+
+
+def test_sinabs_wrappers_change_which_dimensions_come_first(layers: Any) -> None:
+    lif, squeezed = (lambda kind: sinabs_layer(layers[kind]))("LIF"), sinabs_layer(layers["LIFSqueeze"])
+    sequence = torch.zeros(2, 5, 2)
+    mixed = nn.Sequential(layers["Repeat"](linear()), lif, layers["FlattenTime"](), squeezed).eval()
+    graph = from_sinabs(mixed, sequence, DT)
+    assert graph.edges == [("input", "0.module"), ("0.module", "1"), ("1", "3"), ("3", "output")]
+    back = nn.Sequential(linear(), squeezed, layers["UnflattenTime"](), lif).eval()
+    assert from_sinabs(back, torch.zeros(10, 2), DT).nodes["input"].input_type["input"].tolist() == [2]
+    for module, node in ((nn.Sequential(linear(), squeezed, lif), "2"), (nn.Sequential(linear(), lif, squeezed), "2")):
+        sample = sequence if module[1] is lif else torch.zeros(10, 2)
+        with pytest.raises(UnsupportedError, match=r"gets another tensor than it takes.*Repeat") as error:
+            from_sinabs(module.eval(), sample, DT)
+        assert error.value.node == node
+    with pytest.raises(UnsupportedError, match=r"ALIF cannot be said in NIR.*adapts") as error:
+        from_sinabs(net(sinabs_layer(layers["ALIF"])), sequence, DT)
+    assert error.value.node == "1"
 
 
 @pytest.mark.parametrize(
@@ -241,26 +424,39 @@ def test_sinabs_trained_decays_are_what_the_exporter_gets(layers: Any) -> None:
 )
 def test_sinabs_refusals(layers: Any, settings: dict[str, Any], parameter: str, got: Any, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as error:
-        sinabs.from_sinabs(net(sinabs_layer(layers["LIF"], **settings)), X.transpose(1, 0, 2), DT, verify=False)
+        from_sinabs(net(sinabs_layer(layers["LIF"], **settings)), X.transpose(1, 0, 2), DT)
     assert (error.value.node, error.value.parameter) == ("1", parameter)
-    assert error.value.got == got
+    assert error.value.got == (got or settings[parameter])
 
 
 # --- SpikingJelly
 
 
+SAME = ("Linear", "Conv1d", "Conv2d", "AvgPool2d", "Flatten", "Dropout", "Dropout2d", "BatchNorm1d", "BatchNorm2d",
+        "MaxPool2d")  # fmt: skip
+JELLY_LAYERS = {name: getattr(nn, name) for name in SAME} | {
+    "ThresholdDependentBatchNorm1d": nn.BatchNorm1d,
+    "ThresholdDependentBatchNorm2d": nn.BatchNorm2d,
+}
+
+
+class Stepwise(nn.Sequential):
+    """A container whose forward only its type tells."""
+
+    def forward(self, x: Any) -> Any:
+        raise NotImplementedError
+
+
 @pytest.fixture
-def neurons(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Layer]]:
-    made = kinds("IFNode", "LIFNode", "ParametricLIFNode", "CUBALIFNode")
-
-    def export_to_nir(module: Any, sample: Any, dt: float) -> nir.NIRGraph:
-        assert dt == DT
-        assert module.parts["1"].v_reset is not None, "a soft reset is refused"
-        return exported(lif(), prefix="_")
-
+def neurons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     folder = "spikingjelly.activation_based"
-    install(monkeypatch, {f"{folder}.nir_exchange": {"export_to_nir": export_to_nir}, f"{folder}.neuron": made})
-    return made
+    made = kinds(f"{folder}.neuron.lif", "IFNode", "LIFNode", "ParametricLIFNode", "CUBALIFNode", "EIFNode")
+    layers = {name: kinds(f"{folder}.layer.bn", name, base=base)[name] for name, base in JELLY_LAYERS.items()}
+    for name in ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer"):
+        own = {"__module__": f"{folder}.layer.container", "forward": lambda self, x: None}
+        layers[name] = type(name, (Stepwise,), own)
+    install(monkeypatch, {f"{folder}.layer": layers, f"{folder}.neuron": made})
+    return made | layers
 
 
 def jelly(kind: type[Layer], **settings: Any) -> Layer:
@@ -291,11 +487,11 @@ JELLY: dict[str, tuple[str, dict[str, Any], Any, Any, float]] = {  # kind, setti
 def test_spikingjelly(neurons: Any, name: str, mode: str) -> None:
     kind, settings, step, back, start = JELLY[name]
     node = jelly(neurons[kind], **settings, step_mode=mode)
-    graph = spikingjelly.from_spikingjelly(net(node), X if mode == "m" else X[0], DT, verify=False)
+    graph = from_spikingjelly(net(node), X if mode == "m" else X[0], DT)
     threshold = settings.get("v_threshold", 1.5)
     require(graph, spikes_of(step, lambda v: v >= threshold, back, start, X))
     assert node.v_reset == settings.get("v_reset", 0.0)
-    assert ("v_init" in graph.nodes["_1"].metadata) == (start != 0)
+    assert ("v_init" in graph.nodes["1"].metadata) == (start != 0)
     assert graph.nodes["input"].input_type["input"].tolist() == [2]
 
 
@@ -308,7 +504,7 @@ def test_spikingjelly_with_a_current(neurons: Any, v_reset: float | None) -> Non
         current[0] = 0.5 * current[0] + x
         return 0.75 * v + current[0]
 
-    graph = spikingjelly.from_spikingjelly(net(node), X[0], DT, verify=False)
+    graph = from_spikingjelly(net(node), X[0], DT)
     back = (lambda v: v - 4.0) if v_reset is None else (lambda v: 0 * v)
     require(graph, spikes_of(step, lambda v: v >= 4.0, back, 0.0, X))
 
@@ -324,16 +520,93 @@ def test_spikingjelly_with_a_current(neurons: Any, v_reset: float | None) -> Non
 )  # fmt: skip
 def test_spikingjelly_refusals(neurons: Any, settings: Any, parameter: str, got: Any, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as error:
-        spikingjelly.from_spikingjelly(net(jelly(neurons["CUBALIFNode"], **settings)), X[0], DT, verify=False)
+        from_spikingjelly(net(jelly(neurons["CUBALIFNode"], **settings)), X[0], DT)
     assert (error.value.node, error.value.parameter, error.value.got) == ("1", parameter, got)
-
-
-def test_names_of_calls() -> None:
-    assert [spikingjelly._node_name(path) for path in ("1", "block.0.lif", "fc", "0.1")] == [
-        "_1", "block_0_lif", "fc", "_0_1"]  # fmt: skip
 
 
 def test_a_decay_of_0_is_taken(neurons: Any) -> None:
     node = jelly(neurons["CUBALIFNode"], c_decay=0.0, v_decay=0.0, v_threshold=1.0)
-    graph = spikingjelly.from_spikingjelly(Module(**{"0": net(node).parts["0"], "1": node}), X[0], DT, verify=False)
+    graph = from_spikingjelly(net(node), X[0], DT)
     require(graph, spikes_of(lambda v, x: x, lambda v: v >= 1.0, lambda v: 0 * v, 0.0, X))
+
+
+def in_mode(module: Any, mode: str) -> Any:
+    """As SpikingJelly's set_step_mode does."""
+    for part in module.modules():
+        if type(part).__module__.startswith("spikingjelly"):
+            part.step_mode = mode
+    return module.eval()
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_spikingjelly_layers_in_both_step_modes(neurons: Any, mode: str) -> None:
+    """Layers of SpikingJelly's count one step's dimensions in both modes."""
+    made = nn.Sequential(
+        neurons["Conv2d"](1, 2, 3), neurons["BatchNorm2d"](2), jelly(neurons["IFNode"]), neurons["AvgPool2d"](2),
+        neurons["Dropout"](0.5), neurons["Flatten"](), neurons["Linear"](8, 3), neurons["BatchNorm1d"](3),
+        jelly(neurons["IFNode"]),
+    )  # fmt: skip
+    sample = torch.zeros(2, 1, 6, 6)
+    graph = from_spikingjelly(in_mode(made, mode), sample[None] if mode == "m" else sample, DT)
+    assert set(graph.nodes) == {"input", "0", "2", "3", "5", "6", "8", "output"}
+    assert graph.nodes["5"].output_type["output"].tolist() == [8]
+    with pytest.raises(UnsupportedError, match=r"is read as \(") as error:
+        from_spikingjelly(made, sample if mode == "m" else sample[None], DT)
+    assert error.value.node == "0"
+    assert "set_step_mode" in str(error.value.way_out)
+
+
+def test_spikingjelly_containers(neurons: Any) -> None:
+    node = lambda mode: jelly(neurons["IFNode"], step_mode=mode)  # noqa: E731
+    parts = [
+        neurons["SeqToANNContainer"](nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)),
+        node("m"),
+        neurons["MultiStepContainer"](nn.Flatten(), nn.Linear(32, 3), node("s")),
+    ]
+    sample = torch.zeros(4, 2, 1, 6, 6)
+    graph = from_spikingjelly(nn.Sequential(*parts).eval(), sample, DT)
+    assert set(graph.nodes) == {"input", "0.0", "1", "2.0", "2.1", "2.2", "output"}
+    whole = neurons["MultiStepContainer"](linear(), node("s")).eval()  # the root itself loops over time
+    assert set(from_spikingjelly(whole, torch.as_tensor(X), DT).nodes) == {
+        "input",
+        "0",
+        "1",
+        "output",
+    }
+    mixed = neurons["SeqToANNContainer"](linear(), node("s")).eval()  # time would be a part of the batch
+    with pytest.raises(UnsupportedError, match=r"got \(batch\*time, \*shape\); wanted \(batch, \*shape\)") as error:
+        from_spikingjelly(mixed, torch.as_tensor(X), DT)
+    assert error.value.node == "1"
+    for mode, stateful, given in (("s", True, X[0]), ("m", True, X)):
+        by_mode = neurons["StepModeContainer"](linear(), node("s")).eval()
+        by_mode.step_mode, by_mode.stateful = mode, stateful
+        assert set(from_spikingjelly(by_mode, given, DT).nodes) == {
+            "input",
+            "0",
+            "1",
+            "output",
+        }
+    by_mode.stateful = False
+    with pytest.raises(UnsupportedError, match=r"got \(batch\*time"):
+        from_spikingjelly(by_mode, X, DT)
+
+
+STEP, STEPS, IMAGE = torch.zeros(4, 2), torch.zeros(5, 4, 2), torch.zeros(4, 1, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("build", "sample", "node", "words"),
+    [
+        (lambda n: (linear(), jelly(n["EIFNode"])), STEP, "1", "EIFNode cannot be said in NIR.*wanted one of IFNode"),
+        (lambda n: (n["Conv2d"](1, 1, 1), n["MaxPool2d"](2)), IMAGE, "1", "MaxPool2d cannot.*train with AvgPool2d"),
+        (lambda n: (linear(), jelly(type("Mine", (n["IFNode"],), {}))), STEP, "1", "a subclass of IFNode may"),
+        (lambda n: (linear(), jelly(n["IFNode"]), jelly(n["IFNode"], step_mode="m")), STEP, "2", "set_step_mode"),
+        (lambda n: (linear(), jelly(n["IFNode"], step_mode="m"), jelly(n["IFNode"])), STEPS, "2", "set_step_mode"),
+        (lambda n: (linear(), n["BatchNorm1d"](4)), STEP, "1", "num_features: does not fit what arrives"),
+        (lambda n: (n["BatchNorm1d"](2), linear()), STEP, "0", "behind Input cannot be folded"),
+    ],
+)
+def test_spikingjelly_modules_that_do_not_fit(neurons: Any, build: Any, sample: Any, node: str, words: str) -> None:
+    with pytest.raises(UnsupportedError, match=words) as error:
+        from_spikingjelly(nn.Sequential(*build(neurons)).eval(), sample, DT)
+    assert error.value.node == node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from hasn.conversions.layers import WAYS_OUT, check_features, flatten, fused
 from hasn.conversions.refuse import refusal
-from hasn.conversions.snntorch.layers import BATCH_NORMS, LAYERS, WAYS_OUT, Shape, flatten, fused
-from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
-from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
+from hasn.conversions.tool import Frame, Tool, frame_text
 from hasn.conversions.verify import Place
-from hasn.errors import OptionError
+from hasn.errors import OptionError, ShapeError, UnsupportedError
 from hasn.nodes.lookup import kind_of
+from hasn.program.model import Shape
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Signal:
 
     sources: tuple[str, ...]
     shape: Shape
+    frame: Frame
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class State:
 
 _ADDING = {operator.add, operator.iadd, torch.add}
 _KEEPING = {"detach", "clone", "contiguous", "float", "double"}
-_KNOWN = "layers of torch.nn, snnTorch neurons, +, flatten"
+
+
+def reframed(value: Any, path: str, wanted: Frame, given: Frame) -> Any:
+    """Stands in a traced forward where the frame of a tensor changes; never run."""
+    raise NotImplementedError(path)
 
 
 class Flow:
@@ -52,21 +57,26 @@ class Flow:
         arguments: all arguments of forward, in order.
         states: argument of forward -> (neuron's path, name, shape) of the state that it is.
         places: node -> the module whose values it has.
-        returned: Output -> which of the tensors that forward returns.
+        returned: Output -> (which of the values that forward returns, its frame).
+        tool: whose modules they are.
+        frame: of the inputs.
     """
 
-    def __init__(self, root: nn.Module, dt: float, shapes: dict[str | None, Shape]) -> None:
+    def __init__(self, root: nn.Module, tool: Tool, dt: float, shapes: dict[str | None, Shape], frame: Frame) -> None:
         self.nodes: dict[str, nir.NIRNode] = {}
         self.edges: list[tuple[str, str]] = []
         self.inputs: dict[str, str] = {}
         self.arguments: list[str] = []
         self.states: dict[str, tuple[str, str, Shape]] = {}
         self.places: dict[str, Place] = {}
-        self.returned: dict[str, int] = {}
+        self.returned: dict[str, tuple[int, Frame]] = {}
         self._modules = dict(root.named_modules())
         self._root = root
+        self.tool = tool
+        self._known = f"layers of torch.nn, {tool.name} neurons, +, flatten"
         self._dt = dt
         self._shapes = shapes
+        self.frame = frame
         self._values: dict[fx.Node, Any] = {}
         self._calls: dict[str, int] = {}
         self._take: dict[str, Callable[[fx.Node], Any]] = {
@@ -104,15 +114,18 @@ class Flow:
             return State()
         if any(as_state):
             raise refusal("", str(node.target), "is both a state and an input", wanted="one of them")
-        name = argument if argument not in self._modules else f"{argument}_in"
+        name = self.tool.input_name if self.tool.input_name and not self.inputs else argument
+        name = name if name not in self._modules else f"{name}_in"
         shape = self._shapes.get(argument, self._shapes.get(None)) or self._guessed(node)
         self.inputs[name] = argument
         self.nodes[name] = nir.Input(input_type=np.array(shape))
-        return Signal((name,), shape)
+        return Signal((name,), shape, self.frame)
 
     def _is_state_of(self, user: fx.Node, node: fx.Node) -> bool:
+        if user.op == "call_function" and user.target is operator.getitem:  # one of several states
+            return bool(user.users) and all(self._is_state_of(other, user) for other in user.users)
         module = self._modules.get(str(user.target)) if user.op == "call_module" else None
-        return module is not None and is_neuron(module) and bool(user.args) and user.args[0] is not node
+        return module is not None and self.tool.is_neuron(module) and bool(user.args) and user.args[0] is not node
 
     def _guessed(self, node: fx.Node) -> Shape:
         """The input's shape where a Linear takes it."""
@@ -132,7 +145,7 @@ class Flow:
         for part in str(node.target).split("."):
             value = getattr(value, part)
         if not all(self._is_state_of(user, node) for user in node.users):
-            raise refusal("", str(node.target), "a tensor that takes part in forward", wanted=_KNOWN)
+            raise refusal("", str(node.target), "a tensor that takes part in forward", wanted=self._known)
         if isinstance(value, torch.Tensor) and value.detach().any():
             raise refusal("", str(node.target), "a state that does not start at 0", way_out="Start at reset_mem().")
         return State()
@@ -141,25 +154,55 @@ class Flow:
 
     def _module(self, node: fx.Node) -> Any:
         path, module = str(node.target), self._modules[str(node.target)]
-        if is_neuron(module):
+        if self.tool.is_neuron(module):
             return self._neuron(node, path, module)
-        signal = self._signal(node.args[0], path)
-        if isinstance(module, BATCH_NORMS):
+        if type(module) not in self.tool.layers and type(module) not in self.tool.norms:
+            raise self._unknown(module, path)
+        signal = self._signal(node.args[0] if node.args else None, path)
+        ahead = self._ahead(module, path, signal)
+        if type(module) in self.tool.norms:
             return self._norm(node, path, module, signal)
-        if type(module) not in LAYERS:
+        try:
+            made = self.tool.layers[type(module)](module, path, signal.shape, ahead)
+            if made is None:
+                return signal
+            name = self._free(path)
+            self.places[name] = self._place(path, signal.frame, self._call(path))
+            return self._add(name, made, signal)
+        except (ShapeError, UnsupportedError) as error:
+            seen = self._seen(signal) if error.got == signal.shape else ""
+            way_out = " ".join(filter(None, (error.way_out, seen)))
+            raise refusal(
+                path, error.parameter, error.message, got=error.got, wanted=error.wanted, way_out=way_out
+            ) from error
+
+    def _unknown(self, module: nn.Module, path: str) -> Exception:
+        if self.tool.is_own(module):
+            return self.tool.unknown(module, path)
+        return refusal(
+            path,
+            None,
+            f"{type(module).__name__} cannot be said in NIR",
+            wanted=f"one of {', '.join(kind.__name__ for kind in self.tool.layers)}, BatchNorm behind weights",
+            way_out=WAYS_OUT.get(type(module).__name__, ""),
+        )
+
+    def _ahead(self, module: nn.Module, path: str, signal: Signal) -> int:
+        """How many dimensions before a sample's the module counts."""
+        wanted = self.tool.frames_of(module)
+        if wanted and signal.frame not in wanted:
             raise refusal(
                 path,
                 None,
-                f"{type(module).__name__} cannot be said in NIR",
-                wanted=f"one of {', '.join(kind.__name__ for kind in LAYERS)}, BatchNorm behind weights",
-                way_out=WAYS_OUT.get(type(module).__name__, ""),
+                f"{type(module).__name__} gets another tensor than it takes",
+                got=frame_text((signal.frame,)),
+                wanted=frame_text(wanted),
+                way_out=self.tool.reframe,
             )
-        made = LAYERS[type(module)](module, path, signal.shape)
-        if made is None:
-            return signal
-        name = self._free(path)
-        self.places[name] = Place(path, self._call(path))
-        return self._add(name, made, signal)
+        return 1 if wanted else len(signal.frame)
+
+    def _place(self, path: str, frame: Frame, call: int = 0, part: int = 0) -> Place:
+        return Place(path, call, part, self.tool.layout(frame))
 
     def _call(self, path: str) -> int:
         """How many times the module has been called before."""
@@ -167,8 +210,8 @@ class Flow:
         return self._calls[path]
 
     def _neuron(self, node: fx.Node, path: str, module: Any) -> Any:
-        if type(module) not in FORMS:
-            raise unknown_neuron(module, path)
+        if type(module) not in self.tool.neurons:
+            raise self.tool.unknown(module, path)
         if self._call(path):
             raise refusal(
                 path,
@@ -176,26 +219,28 @@ class Flow:
                 "the neuron is called more than once in a step",
                 way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
             )
-        form = FORMS[type(module)]
-        for name, given in [*zip(form.takes, node.args[1:], strict=False), *node.kwargs.items()]:
+        takes, gives = self.tool.states(module)
+        for name, given in [*zip(takes, node.args[1:], strict=False), *node.kwargs.items()]:
             self._check_state(path, name, given)
         signal = self._signal(node.args[0], path)
-        for name, given in [*zip(form.takes, node.args[1:], strict=False), *node.kwargs.items()]:
+        for name, given in [*zip(takes, node.args[1:], strict=False), *node.kwargs.items()]:
             if isinstance(given, fx.Node) and given.op == "placeholder":
                 self.states[str(given.target)] = (path, name, signal.shape)
-        piece = neuron_piece(module, path, signal.shape, self._dt)
+        self._ahead(module, path, signal)
+        piece = self.tool.neurons[type(module)](module, path, signal.shape, self._dt)
         self.nodes |= piece.nodes
         self.edges += piece.edges
         for inlet in piece.inlet:
             self._connect(signal, inlet, path)
-        self.places[piece.spikes] = Place(path)
-        spikes = Signal((piece.spikes,), signal.shape)
-        if module.init_hidden and not module.output:
+        self.places[piece.spikes] = self._place(path, signal.frame)
+        shape = piece.shape or signal.shape
+        spikes = Signal((piece.spikes,), shape, signal.frame)
+        if not gives:
             return spikes
-        membrane = Signal((piece.membrane,), signal.shape) if piece.membrane else None
+        membrane = Signal((piece.membrane,), shape, signal.frame) if piece.membrane else None
         if piece.membrane:
-            self.places[piece.membrane] = Place(path, part=-1)
-        states = [State(path, name, membrane if name == "mem" else None) for name in form.gives[1:]]
+            self.places[piece.membrane] = self._place(path, signal.frame, part=-1)
+        states = [State(path, name, membrane if name == "mem" else None) for name in gives[1:]]
         return (spikes, *states)
 
     def _check_state(self, path: str, name: str, given: Any) -> None:
@@ -210,12 +255,31 @@ class Flow:
             )
 
     def _norm(self, node: fx.Node, path: str, module: Any, signal: Signal) -> Signal:
-        before = node.args[0]
-        alone = isinstance(before, fx.Node) and len(before.users) == 1 and len(signal.sources) == 1
+        check_features(module, signal.shape, path)
+        if len(signal.sources) != 1 or not self._is_alone(node):
+            raise refusal(
+                path,
+                None,
+                "batch normalisation of a sum, or of what feeds another layer too, cannot be folded into weights",
+                wanted="a Linear or a convolution before it, which feeds nothing else",
+                way_out="Train without it, or put it behind the weights.",
+            )
         source = signal.sources[0]
-        self.nodes[source] = fused(module, self.nodes[source] if alone else nir.Input(np.array([1])), path)
-        self.places[source] = Place(path, self._call(path))
+        self.nodes[source] = fused(module, self.nodes[source], path)
+        self.places[source] = self._place(path, signal.frame, self._call(path))
         return signal
+
+    def _is_alone(self, node: fx.Node) -> bool:
+        """Whether nothing but this call reads what its first argument's node gives, layers without a node included."""
+        before: Any = node.args[0]
+        sources = self._values[before].sources
+        while isinstance(before, fx.Node) and isinstance(value := self._values[before], Signal):
+            if value.sources != sources:
+                break
+            if len(before.users) != 1:
+                return False
+            before = before.args[0] if before.args else None
+        return True
 
     # --- operations
 
@@ -223,11 +287,17 @@ class Flow:
         first = self._values.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
         if node.target is operator.getitem and isinstance(first, tuple) and isinstance(node.args[1], int):
             return first[node.args[1]]
+        if node.target is operator.getitem and isinstance(first, State) and not first.path:
+            return first  # one of several states that forward takes
+        if node.target is reframed:
+            return self._reframed(node)
         if node.target in _ADDING and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
         if node.target is torch.flatten:
             return self._flatten(node)
-        raise refusal("", "forward", f"{getattr(node.target, '__name__', node.target)} is no NIR node", wanted=_KNOWN)
+        raise refusal(
+            "", "forward", f"{getattr(node.target, '__name__', node.target)} is no NIR node", wanted=self._known
+        )
 
     def _method(self, node: fx.Node) -> Any:
         if node.target in _KEEPING and isinstance(node.args[0], fx.Node):
@@ -236,18 +306,35 @@ class Flow:
             return self._flatten(node)
         if node.target in ("add", "add_") and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
-        raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=_KNOWN)
+        raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=self._known)
+
+    def _reframed(self, node: fx.Node) -> Signal:
+        arguments: Any = node.args
+        value, path, wanted, given = arguments
+        signal = self._signal(value, path)
+        if signal.frame != wanted:
+            raise refusal(
+                path,
+                None,
+                "gets another tensor than it takes",
+                got=frame_text((signal.frame,)),
+                wanted=frame_text((wanted,)),
+                way_out=self.tool.reframe,
+            )
+        return replace(signal, frame=given)
 
     def _sum(self, node: fx.Node) -> Signal:
         left, right = (self._signal(arg, "") for arg in node.args)
-        if left.shape != right.shape:
-            raise refusal("", "forward", "a sum of two shapes", got=f"{left.shape} and {right.shape}")
-        return Signal((*left.sources, *right.sources), left.shape)
+        if left.shape != right.shape or left.frame != right.frame:
+            texts = [f"{(*signal.frame, *signal.shape)}".replace("'", "") for signal in (left, right)]
+            raise refusal("", "forward", "a sum of two shapes", got=" and ".join(texts))
+        return replace(left, sources=(*left.sources, *right.sources))
 
     def _flatten(self, node: fx.Node) -> Signal:
         signal = self._signal(node.args[0], "")
         given: dict[str, Any] = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
-        made = flatten(int(given.get("start_dim", 0)), int(given.get("end_dim", -1)), "", signal.shape)
+        start, end = int(given.get("start_dim", 0)), int(given.get("end_dim", -1))
+        made = flatten(start, end, "", signal.shape, len(signal.frame))
         return self._add(self._free(node.name), made, signal)
 
     # --- what goes out
@@ -267,7 +354,7 @@ class Flow:
             )
         for i, (place, signal) in enumerate(signals):
             name = self._free("output" if i == 0 else f"output_{i}")
-            self.returned[name] = place
+            self.returned[name] = (place, signal.frame)
             self.nodes[name] = nir.Output(output_type=np.array(signal.shape))
             self._connect(signal, name, name)
 
@@ -290,7 +377,13 @@ class Flow:
     def _add(self, name: str, node: nir.NIRNode, signal: Signal) -> Signal:
         self.nodes[name] = node
         self._connect(signal, name, name)
-        return Signal((name,), kind_of(node).output_shape(node, signal.shape))
+        return Signal((name,), kind_of(node).output_shape(node, signal.shape), signal.frame)
+
+    def _seen(self, signal: Signal) -> str:
+        """How the caller's sample is read, where the layer gets it as it is."""
+        fed = all(isinstance(self.nodes[source], nir.Input) for source in signal.sources)
+        shape = f"({', '.join((*signal.frame, *map(str, signal.shape)))})"
+        return f"The network's input is read as {shape}. {self.tool.reframe}" if fed and self.tool.reframe else ""
 
     def _connect(self, signal: Signal, target: str, path: str) -> None:
         for source in signal.sources:

@@ -1,0 +1,170 @@
+"""A torch module as a NIR graph: torch.fx follows its forward, and every call becomes nodes and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nir
+from torch import Tensor, fx, nn
+
+from hasn.conversions.flow import Flow, reframed
+from hasn.conversions.refuse import refusal
+from hasn.conversions.tool import Frame, Tool, frame_text
+from hasn.conversions.verify import Source, copied, require_plain, settled, verified
+from hasn.errors import InputError, OptionError
+from hasn.finding import raise_errors
+from hasn.ir.check import check
+from hasn.ir.timestep import check_dt
+from hasn.ir.typed import with_types
+from hasn.program.model import Shape
+
+
+def from_traced(
+    module: nn.Module, tool: Tool, dt: float, shapes: Callable[[Frame, str], dict[str | None, Shape]], verify: bool
+) -> nir.NIRGraph:
+    """A network of ``tool``'s as a checked graph with ``metadata["dt"]``.
+
+    Args:
+        module: the network; not changed.
+        tool: how to read it.
+        dt: seconds a step.
+        shapes: the input's frame, and which module says so -> the shape of each argument by name; None stands for the
+            only one.
+        verify: compare it with the module (:mod:`hasn.conversions.verify`).
+
+    Raises:
+        UnsupportedError: a module, a setting or an operation that NIR cannot say, by its path, with the way out.
+        OptionError: not a torch module, or the input's shape is not known.
+        TimeStepError: dt is not a finite number > 0.
+    """
+    if not isinstance(module, nn.Module):
+        raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
+    step = check_dt(dt)
+    require_plain(module, verify)
+    whole = _whole(module, tool)
+    root = settled(copied(whole))
+    calls = _trace(root, tool)
+    frame, why = _frame(root, calls, tool)
+    flow = Flow(root, tool, step, shapes(frame, why), frame)
+    for node in calls.nodes:
+        flow.take(node)
+    flow.drop_unread_thresholds()
+    for name in flow.unused_shapes:
+        raise OptionError(
+            "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs.values()))
+        )
+    graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
+    typed = with_types(graph)
+    raise_errors(check(typed))
+    if not verify:
+        return typed
+    ran = copied(whole)
+    return verified(typed, Source(tool.label, ran, lambda inputs: tool.run(ran, flow, inputs), flow.places))
+
+
+def from_sample(module: nn.Module, tool: Tool, dt: float, sample: Any, verify: bool) -> nir.NIRGraph:
+    """:func:`from_traced` where a sample says the input's shape, as the module takes it."""
+
+    def shapes(frame: Frame, why: str) -> dict[str | None, Shape]:
+        given = getattr(sample, "shape", None)
+        if given is None or len(given) <= len(frame):
+            raise InputError(
+                f"is no input of this network, which takes {frame_text((frame,))}",
+                parameter="sample",
+                got=type(sample).__name__ if given is None else tuple(given),
+                wanted=f"a tensor of {len(frame) + 1} dimensions or more",
+                way_out=why,
+            )
+        return {None: tuple(int(n) for n in given[len(frame) :])}
+
+    return from_traced(module, tool, dt, shapes, verify)
+
+
+class Steps:
+    """What stands in for a loop over time, or for time and batch put together: another frame, and back."""
+
+    def __init__(self, tracer: fx.Tracer, path: str) -> None:
+        self._tracer = tracer
+        self.path = path
+
+    def frame(self, value: Any, wanted: Frame, given: Frame) -> Any:
+        """``value``, which must have the frame ``wanted``, with the frame ``given``."""
+        return self._tracer.create_proxy("call_function", reframed, (value, self.path, wanted, given), {})
+
+
+class _Tracer(fx.Tracer):
+    """Goes into every module but those that become nodes, and the tool's that are stood in for."""
+
+    def __init__(self, tool: Tool, prefix: str) -> None:
+        super().__init__()
+        self._tool = tool
+        self._prefix = prefix
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return self._tool.is_leaf(m) or super().is_leaf_module(m, module_qualified_name)
+
+    def path_of_module(self, mod: nn.Module) -> str:
+        return f"{super().path_of_module(mod)}.".removeprefix(self._prefix)[:-1]
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        inside = self._tool.stand_in(m)
+        if inside is None:
+            return super().call_module(m, m.forward, args, kwargs)  # hooks are no part of the network
+        return inside(m, Steps(self, self.path_of_module(m)), *args, **kwargs)
+
+
+class _Outside(nn.Module):
+    """Calls a module that is stood in for, so that it is no root."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input: Tensor) -> Any:  # named as nn.Sequential has it
+        return self.module(input)
+
+
+def _whole(module: nn.Module, tool: Tool) -> nn.Module:
+    """The module; a lone layer or neuron in a Sequential, as "0"."""
+    followed = tool.stand_in(module) is not None or not _Tracer(tool, "").is_leaf_module(module, "")
+    return module if followed else nn.Sequential(module)
+
+
+def _trace(root: nn.Module, tool: Tool) -> fx.Graph:
+    """The calls of one forward."""
+    stood_in = tool.stand_in(root) is not None
+    try:
+        return _Tracer(tool, "module." if stood_in else "").trace(_Outside(root) if stood_in else root)
+    except Exception as error:  # fx raises whatever the forward raises when it meets a symbolic value
+        raise refusal(
+            "",
+            "forward",
+            f"torch.fx cannot follow it: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            wanted="one time step without decisions on values",
+            way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
+        ) from error
+
+
+def _frame(root: nn.Module, calls: fx.Graph, tool: Tool) -> tuple[Frame, str]:
+    """(the input's frame: what the modules up to the first change of frame take; which of them says so)."""
+    modules = dict(root.named_modules())
+    left, why = tool.frames, ""
+    for node in calls.nodes:
+        wanted: tuple[Any, ...] = ()
+        changes = node.op == "call_function" and node.target is reframed
+        if changes:
+            path, wanted = str(node.args[1]), (node.args[2],)
+        elif node.op == "call_module":
+            path = str(node.target)
+            wanted = tool.frames_of(modules[path])
+        both = tuple(frame for frame in left if not wanted or frame in wanted)
+        if not both:
+            break  # the walk refuses this module, by its path
+        if both != left:
+            left, why = both, f"'{path}' ({type(modules[path]).__name__}) takes that. {tool.reframe}"
+        if changes or len(left) == 1:
+            break
+    return left[0], why
