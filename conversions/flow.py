@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from hasn.conversions.layers import WAYS_OUT, check_features, flatten, fused
+from hasn.conversions.layers import check_features, flatten, fused
 from hasn.conversions.refuse import refusal
 from hasn.conversions.tool import Frame, Tool, frame_text
 from hasn.conversions.verify import Place
@@ -49,7 +49,7 @@ def reframed(value: Any, path: str, wanted: Frame, given: Frame) -> Any:
 
 
 class Flow:
-    """Takes fx nodes one by one, in order.
+    """Takes fx nodes one by one, in order; every module that they call is one that the tool knows.
 
     Attributes:
         nodes, edges: the graph so far.
@@ -156,8 +156,6 @@ class Flow:
         path, module = str(node.target), self._modules[str(node.target)]
         if self.tool.is_neuron(module):
             return self._neuron(node, path, module)
-        if type(module) not in self.tool.layers and type(module) not in self.tool.norms:
-            raise self._unknown(module, path)
         signal = self._signal(node.args[0] if node.args else None, path)
         ahead = self._ahead(module, path, signal)
         if type(module) in self.tool.norms:
@@ -175,17 +173,6 @@ class Flow:
             raise refusal(
                 path, error.parameter, error.message, got=error.got, wanted=error.wanted, way_out=way_out
             ) from error
-
-    def _unknown(self, module: nn.Module, path: str) -> Exception:
-        if self.tool.is_own(module):
-            return self.tool.unknown(module, path)
-        return refusal(
-            path,
-            None,
-            f"{type(module).__name__} cannot be said in NIR",
-            wanted=f"one of {', '.join(kind.__name__ for kind in self.tool.layers)}, BatchNorm behind weights",
-            way_out=WAYS_OUT.get(type(module).__name__, ""),
-        )
 
     def _ahead(self, module: nn.Module, path: str, signal: Signal) -> int:
         """How many dimensions before a sample's the module counts."""
@@ -210,8 +197,6 @@ class Flow:
         return self._calls[path]
 
     def _neuron(self, node: fx.Node, path: str, module: Any) -> Any:
-        if type(module) not in self.tool.neurons:
-            raise self.tool.unknown(module, path)
         if self._call(path):
             raise refusal(
                 path,

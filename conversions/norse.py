@@ -33,6 +33,7 @@ from hasn.conversions.tool import BATCH, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import Steps, from_sample
 from hasn.conversions.update import Piece
 from hasn.conversions.values import spread
+from hasn.errors import HasnError
 from hasn.program.model import Shape
 
 _SEQUENCE: Frame = ("time", "batch")
@@ -143,7 +144,7 @@ _REFUSED = {
 }
 
 
-def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> Exception:
+def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> HasnError:
     name = type(module).__name__
     base = next((kind.__name__ for kind in neurons if isinstance(module, kind)), None)
     why = next((why for start, why in _REFUSED.items() if name.startswith(start)), "")
@@ -190,10 +191,11 @@ def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Te
     given = given_to(root, flow, inputs)
     if flow.frame != BATCH:
         return at_once(flow, given, lambda whole: root(*whole.values()))
-    lone = type(root) is nn.Sequential and len(root) == 1  # a cell by itself, which takes its state
+    neurons = [part for part in root.modules() if flow.tool.is_neuron(part)]
+    lone = type(root) is nn.Sequential and list(root) == neurons  # a cell by itself, which takes its state
     stood_in = flow.tool.stand_in(root) is not None
     taken = 1 if lone or stood_in else len(flow.arguments) - len(given)
-    if not taken:
+    if neurons and not taken:
         raise refusal(
             "",
             "forward",

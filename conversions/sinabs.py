@@ -29,6 +29,7 @@ from hasn.conversions.tool import FLAT, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import from_sample
 from hasn.conversions.update import Piece, Update, piece_of
 from hasn.conversions.values import just_below, spread
+from hasn.errors import HasnError
 from hasn.nodes.values import pair
 from hasn.program.model import Shape
 
@@ -117,7 +118,7 @@ _WAYS_OUT = {
 }
 
 
-def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> Exception:
+def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> HasnError:
     name = type(module).__name__
     base = next((kind.__name__ for kind in neurons if isinstance(module, kind)), None)
     why = f": a subclass of {base} may compute anything" if base else ""

@@ -27,6 +27,7 @@ from hasn.conversions.tool import BATCH, FLAT, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import Steps, from_sample
 from hasn.conversions.update import Piece
 from hasn.conversions.values import just_below
+from hasn.errors import HasnError
 from hasn.program.model import Shape
 
 _SEQUENCE: Frame = ("time", "batch")
@@ -138,7 +139,7 @@ _WAYS_OUT = {
 }
 
 
-def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> Exception:
+def _unknown(module: nn.Module, path: str, neurons: dict[type, NeuronBuilder]) -> HasnError:
     name = type(module).__name__
     base = next((kind.__name__ for kind in neurons if isinstance(module, kind)), None)
     names = [kind.__name__ for kind in neurons]

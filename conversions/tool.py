@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import Tensor, nn
 
-from hasn.conversions.layers import BATCH_NORMS, LAYERS, ONE_AHEAD, LayerBuilder
+from hasn.conversions.layers import BATCH_NORMS, LAYERS, ONE_AHEAD, WAYS_OUT, LayerBuilder
+from hasn.conversions.refuse import refusal
 from hasn.conversions.update import Piece
 from hasn.conversions.verify import Layout
+from hasn.errors import HasnError
 from hasn.program.model import Shape
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Tool:
     name: str
     neurons: Mapping[type, NeuronBuilder]
     is_neuron: Callable[[nn.Module], bool]
-    unknown: Callable[[nn.Module, str], Exception]
+    unknown: Callable[[nn.Module, str], HasnError]
     run: Run
     is_own: Callable[[nn.Module], bool] = lambda module: False
     layers: Mapping[type, LayerBuilder] = field(default_factory=lambda: LAYERS)
@@ -88,8 +90,25 @@ class Tool:
 
     def is_leaf(self, module: nn.Module) -> bool:
         """Whether the module becomes nodes as a whole, or is refused as a whole."""
-        known = type(module) in self.layers or type(module) in self.norms or type(module) in self.neurons
-        return known or self.is_neuron(module) or self.is_own(module)
+        return self.knows(module) or self.is_neuron(module) or self.is_own(module)
+
+    def knows(self, module: nn.Module) -> bool:
+        """Whether the module is in one of the tables."""
+        if self.is_neuron(module):
+            return type(module) in self.neurons
+        return type(module) in self.layers or type(module) in self.norms
+
+    def refused(self, module: nn.Module, path: str) -> HasnError:
+        """The refusal of a module that is in no table."""
+        if self.is_neuron(module) or self.is_own(module):
+            return self.unknown(module, path)
+        return refusal(
+            path,
+            None,
+            f"{type(module).__name__} cannot be said in NIR",
+            wanted=f"one of {', '.join(kind.__name__ for kind in self.layers)}, BatchNorm behind weights",
+            way_out=WAYS_OUT.get(type(module).__name__, ""),
+        )
 
     def frames_of(self, module: nn.Module) -> tuple[Frame, ...]:
         """The frames that a module takes; none: any."""

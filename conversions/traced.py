@@ -45,6 +45,7 @@ def from_traced(
     whole = _whole(module, tool)
     root = settled(copied(whole))
     calls = _trace(root, tool)
+    _refuse_unknown(root, calls, tool)
     frame, why = _frame(root, calls, tool)
     flow = Flow(root, tool, step, shapes(frame, why), frame)
     for node in calls.nodes:
@@ -146,6 +147,20 @@ def _trace(root: nn.Module, tool: Tool) -> fx.Graph:
             wanted="one time step without decisions on values",
             way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
         ) from error
+
+
+def _refuse_unknown(root: nn.Module, calls: fx.Graph, tool: Tool) -> None:
+    """Refuse the modules that are in no table: the first one by its own words, with the names of the others."""
+    modules = dict(root.named_modules())
+    paths = dict.fromkeys(str(node.target) for node in calls.nodes if node.op == "call_module")
+    unknown = [path for path in paths if not tool.knows(modules[path])]
+    if not unknown:
+        return
+    first = tool.refused(modules[unknown[0]], unknown[0])
+    others = ", ".join(f"'{path}' ({type(modules[path]).__name__})" for path in unknown[1:])
+    also = f"The same goes for {others}." if others else ""
+    way_out = " ".join(filter(None, (first.way_out, also)))
+    raise refusal(unknown[0], first.parameter, first.message, got=first.got, wanted=first.wanted, way_out=way_out)
 
 
 def _frame(root: nn.Module, calls: fx.Graph, tool: Tool) -> tuple[Frame, str]:

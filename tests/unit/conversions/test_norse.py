@@ -159,7 +159,50 @@ def test_lconv2d_is_a_convolution_of_each_step() -> None:
     require_same_spikes(from_norse(net, torch.as_tensor(x), DT), x, wanted)
 
 
+class Passing(nn.Module):
+    """A forward of one's own, with the states passed in and out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = norse.SequentialState(nn.Linear(6, 7), norse.LIFCell(LIFParameters(**QUICK)))
+        self.fc, self.lif = nn.Linear(7, 7), norse.LIFCell(LIFParameters(**QUICK))
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        state = (None, None) if state is None else state
+        x, first = self.block(x, state[0])
+        x, second = self.lif(self.fc(x), state[1])
+        return x, (first, second)
+
+
+def test_a_forward_of_ones_own() -> None:
+    torch.manual_seed(2)
+    net, x = excite(Passing()).eval(), drive(120, 3, 6)
+    require_same_spikes(from_norse(net, torch.as_tensor(x[0]), DT), x, steps_of(net, x) > 0)
+
+
+@pytest.mark.parametrize(
+    ("build", "sample", "nodes"),
+    [
+        (lambda: norse.LIFCell(), torch.rand(2, 6), {"0"}),
+        (lambda: norse.LIF(), torch.rand(5, 2, 6), {"0"}),
+        (lambda: norse.Lift(norse.LIFCell()), torch.rand(5, 2, 6), {"lifted_module"}),
+        (lambda: nn.Linear(6, 3), torch.rand(2, 6), {"0"}),
+    ],
+)
+def test_a_module_by_itself(build: Any, sample: Any, nodes: set[str]) -> None:
+    graph = from_norse(build(), sample, DT)
+    assert set(graph.nodes) == nodes | {"input", "output"}
+    assert "verified" in graph.metadata
+
+
 REFUSED = {
+    "stateless": (lambda: nn.Sequential(nn.Linear(6, 7), norse.LIFCell()), DT, "every step starts at rest.*Sequential"),
+    "encoder": (lambda: norse.SequentialState(norse.PoissonEncoder(5), norse.LIF()), DT, "'0': PoissonEncoder cannot"),
+    "several": (
+        lambda: norse.SequentialState(nn.Linear(6, 7), nn.ReLU(), norse.LSNNCell(), nn.Softmax(1)),
+        DT,
+        r"'1': ReLU cannot be said.* The same goes for '2' \(LSNNCell\), '3' \(Softmax\)\.",
+    ),
     "dt": (lambda: net_of(CELLS["box"][0]), 1e-4, r"'1' dt: the cell steps with another dt; got 0.001"),
     "max": (lambda: norse.SequentialState(nn.Linear(6, 8), nn.MaxPool1d(2)), DT, "'1': MaxPool1d cannot be said"),
     "lsnn": (lambda: norse.SequentialState(nn.Linear(6, 7), norse.LSNNCell()), DT, "'1': LSNNCell cannot.*adapts"),
