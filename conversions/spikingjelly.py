@@ -13,12 +13,14 @@ grouped convolutions and batch normalisation, and leaves out where v starts; it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import nir
 import numpy as np
 from torch import Tensor, nn
 
+from hasn.conversions.coefficients import Floats
 from hasn.conversions.flow import Flow
 from hasn.conversions.layers import BATCH_NORMS, LAYERS, ONE_AHEAD, WAYS_OUT, LayerBuilder
 from hasn.conversions.refuse import refusal
@@ -26,7 +28,7 @@ from hasn.conversions.running import at_once, by_steps, given_to
 from hasn.conversions.tool import BATCH, FLAT, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import Steps, from_sample
 from hasn.conversions.update import Piece
-from hasn.conversions.values import just_below
+from hasn.conversions.values import just_below, spread
 from hasn.errors import HasnError
 from hasn.program.model import Shape
 
@@ -111,10 +113,8 @@ def _neurons() -> dict[type, NeuronBuilder]:
 
     return {
         neuron.IFNode: _if,
-        neuron.LIFNode: lambda node, path, shape, dt: _lif(node, float(node.tau), path, shape, dt),
-        neuron.ParametricLIFNode: lambda node, path, shape, dt: _lif(
-            node, 1.0 / float(node.w.detach().sigmoid()), path, shape, dt
-        ),
+        neuron.LIFNode: _lif,
+        neuron.ParametricLIFNode: _parametric,
         neuron.CUBALIFNode: _cuba,
     }
 
@@ -190,29 +190,42 @@ def _if(node: Any, path: str, shape: Shape, dt: float) -> Piece:
     return _piece(node, path, shape, lambda fires: nir.IF(r=np.full(shape, 1.0 / dt), **fires))
 
 
-def _lif(node: Any, tau: float, path: str, shape: Shape, dt: float) -> Piece:
-    leak = np.full(shape, 0.0 if node.v_reset is None else node.v_reset)
-    r = np.full(shape, 1.0 if node.decay_input else tau)
-    return _piece(node, path, shape, lambda fires: nir.LIF(tau=np.full(shape, tau * dt), r=r, v_leak=leak, **fires))
+def _lif(node: Any, path: str, shape: Shape, dt: float) -> Piece:
+    return _leaky(node, spread(node.tau, "tau", path, shape), path, shape, dt)
+
+
+def _parametric(node: Any, path: str, shape: Shape, dt: float) -> Piece:
+    return _leaky(node, 1.0 / spread(node.w.detach().sigmoid(), "w", path, shape), path, shape, dt)
+
+
+def _leaky(node: Any, tau: Floats, path: str, shape: Shape, dt: float) -> Piece:
+    r = np.ones(shape) if node.decay_input else tau
+    leak = _v_reset(node, path, shape)
+    return _piece(node, path, shape, lambda fires: nir.LIF(tau=tau * dt, r=r, v_leak=leak, **fires))
 
 
 def _cuba(node: Any, path: str, shape: Shape, dt: float) -> Piece:
-    decays = {"c_decay": node.c_decay, "v_decay": node.v_decay}
+    decays = {name: spread(getattr(node, name), name, path, shape) for name in ("c_decay", "v_decay")}
     for name, decay in decays.items():
-        if not 0 <= decay < 1:
-            raise refusal(path, name, "has no time constant", got=decay, wanted="0 <= decay < 1")
-    tau_syn, tau_mem = (np.full(shape, dt / (1.0 - decay)) for decay in decays.values())
+        if not np.all((decay >= 0) & (decay < 1)):
+            got = float(decay.min() if np.any(decay < 0) else decay.max())
+            raise refusal(path, name, "has no time constant", got=got, wanted="0 <= decay < 1")
+    tau_syn, tau_mem = (dt / (1.0 - decay) for decay in decays.values())
     options: dict[str, Any] = {"r": tau_mem / dt, "v_leak": np.zeros(shape), "w_in": tau_syn / dt}
     return _piece(node, path, shape, lambda fires: nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau_mem, **options, **fires))
 
 
-def _piece(node: Any, path: str, shape: Shape, make: Any) -> Piece:
+def _v_reset(node: Any, path: str, shape: Shape) -> Floats:
+    """0 where the reset is soft."""
+    return spread(0.0 if node.v_reset is None else node.v_reset, "v_reset", path, shape)
+
+
+def _piece(node: Any, path: str, shape: Shape, make: Callable[[dict[str, Floats]], nir.NIRNode]) -> Piece:
     if not getattr(node.surrogate_function, "spiking", True):
         raise refusal(path, "surrogate_function", "spiking=False gives real numbers", wanted="spiking=True")
-    given = np.full(shape, float(node.v_threshold))
-    threshold = just_below(given)
+    given = spread(node.v_threshold, "v_threshold", path, shape)
+    threshold, start = just_below(given), _v_reset(node, path, shape)
     soft = node.v_reset is None
-    start = np.full(shape, 0.0 if soft else float(node.v_reset))
     made = make({"v_threshold": threshold, "v_reset": threshold - given if soft else start})
     made.metadata = {"reset": "subtract" if soft else "zero", **({"v_init": start} if np.any(start) else {})}
     return Piece(path, [path], nodes={path: made})

@@ -42,6 +42,7 @@ def from_traced(
         raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
     step = check_dt(dt)
     require_plain(module, verify)
+    _refuse_short(module)
     whole = _whole(module, tool)
     root = settled(copied(whole))
     calls = _trace(root, tool)
@@ -126,6 +127,21 @@ class _Outside(nn.Module):
 
     def forward(self, input: Tensor) -> Any:  # named as nn.Sequential has it
         return self.module(input)
+
+
+def _refuse_short(module: nn.Module) -> None:
+    """Refuse what computes in half precision: no backend rounds as it does, so its spikes are its own."""
+    for path, part in module.named_modules():
+        for name, values in part.named_parameters(recurse=False):
+            if values.is_floating_point() and values.element_size() < 4:
+                raise refusal(
+                    path,
+                    name,
+                    "computes in a precision that hasn has not",
+                    got=str(values.dtype).removeprefix("torch."),
+                    wanted="float32 or float64",
+                    way_out="Hand over module.float(), and check that it still does what you trained it for.",
+                )
 
 
 def _whole(module: nn.Module, tool: Tool) -> nn.Module:

@@ -256,6 +256,15 @@ def test_wirings(name: str) -> None:
     assert (error.value.node, error.value.parameter) == (node, parameter)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype: Any) -> None:
+    net = nn.Sequential(excited(4, 4), nn.Sequential(excited(4, 4).to(dtype)), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match=r"module\.float\(\)") as error:
+        from_snntorch(net, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("1.0", "weight")
+    assert error.value.got == str(dtype).removeprefix("torch.")
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (-3,), (2.0,), ((2, 3),), "ab"])
 def test_what_is_no_shape(shape: Any) -> None:
     with pytest.raises(HasnError, match="is not a shape") as error:
