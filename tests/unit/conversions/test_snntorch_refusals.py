@@ -256,6 +256,31 @@ def test_wirings(name: str) -> None:
     assert (error.value.node, error.value.parameter) == (node, parameter)
 
 
+def test_all_that_cannot_be_said_is_named_at_once() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), hidden(snn.Leaky, 0.9), nn.Sequential(nn.ReLU(), nn.GELU()), nn.Flatten(),
+        nn.Linear(8, 4), snn.Alpha(alpha=0.9, beta=0.8, init_hidden=True),
+    ).eval()  # fmt: skip
+    with pytest.raises(UnsupportedError, match=r"'1': MaxPool2d cannot be said") as error:
+        from_snntorch(net, input_shape=(1, 6, 6), dt=DT)
+    assert str(error.value.way_out).endswith("The same goes for '3.0' (ReLU), '3.1' (GELU), '6' (Alpha).")
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "wanted"),
+    [
+        ((nn.Conv2d(1, 2, 3), nn.BatchNorm2d(3)), (1, 6, 6), "(3, n, n)"),
+        ((nn.Conv1d(1, 2, 3), nn.BatchNorm1d(3)), (1, 6), "(3) or (3, n)"),
+        ((nn.Linear(4, 2), nn.BatchNorm2d(2)), (4,), "(2, n, n)"),
+        ((nn.Conv2d(1, 2, 3), nn.BatchNorm1d(2)), (1, 6, 6), "(2) or (2, n)"),
+    ],
+)
+def test_a_norm_that_does_not_fit(layers: Any, shape: Any, wanted: str) -> None:
+    with pytest.raises(UnsupportedError, match="does not fit what arrives") as error:
+        from_snntorch(nn.Sequential(*layers).eval(), input_shape=shape, dt=DT)
+    assert (error.value.node, error.value.parameter, error.value.wanted) == ("1", "num_features", wanted)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype: Any) -> None:
     net = nn.Sequential(excited(4, 4), nn.Sequential(excited(4, 4).to(dtype)), hidden(snn.Leaky, 0.9)).eval()

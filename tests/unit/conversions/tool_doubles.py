@@ -62,7 +62,7 @@ def kinds(home: str, *names: str, base: Any = Layer) -> dict[str, Any]:
 
 
 class SequentialState(nn.Sequential):
-    """Norse's, as far as the conversion looks at it."""
+    """Norse's."""
 
     def __init__(self, *parts: Any, return_hidden: bool = False) -> None:
         super().__init__(*parts)
@@ -70,11 +70,17 @@ class SequentialState(nn.Sequential):
         self.return_hidden = return_hidden
 
     def forward(self, x: Any, state: Any = None) -> Any:
-        raise NotImplementedError
+        state = [None] * len(self) if state is None else state
+        for i, part in enumerate(self):
+            if self.stateful_layers[i]:
+                x, state[i] = part(x, state[i])
+            else:
+                x = part(x)
+        return x, state
 
 
 class Lift(nn.Module):
-    """Norse's, as far as the conversion looks at it."""
+    """Norse's."""
 
     def __init__(self, module: Any) -> None:
         super().__init__()
@@ -82,7 +88,12 @@ class Lift(nn.Module):
         self.is_stateful = isinstance(module, Layer | SequentialState)
 
     def forward(self, x: Any) -> Any:
-        raise NotImplementedError
+        found, state = [], None
+        for now in x:
+            made = self.lifted_module(now, state) if self.is_stateful else self.lifted_module(now)
+            given, state = made if self.is_stateful else (made, None)
+            found.append(given)
+        return (torch.stack(found), state) if self.is_stateful else torch.stack(found)
 
 
 class Parameters(SimpleNamespace):
