@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -14,38 +14,15 @@ from torch import fx, nn
 
 from hasn.conversions.layers import check_features, flatten, fused
 from hasn.conversions.refuse import refusal
+from hasn.conversions.signals import Signal, State, leaves, reframed
 from hasn.conversions.tool import Frame, Tool, frame_text
 from hasn.conversions.verify import Place
 from hasn.errors import OptionError, ShapeError, UnsupportedError
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Shape
 
-
-@dataclass(frozen=True)
-class Signal:
-    """The sum of what some nodes give."""
-
-    sources: tuple[str, ...]
-    shape: Shape
-    frame: Frame
-
-
-@dataclass(frozen=True)
-class State:
-    """A neuron's state: an argument of forward (``path`` empty), a tensor of zeros, or what a neuron gives."""
-
-    path: str = ""
-    name: str = ""
-    signal: Signal | None = None  # where NIR has it as a signal
-
-
 _ADDING = {operator.add, operator.iadd, torch.add}
 _KEEPING = {"detach", "clone", "contiguous", "float", "double"}
-
-
-def reframed(value: Any, path: str, wanted: Frame, given: Frame) -> Any:
-    """Stands in a traced forward where the frame of a tensor changes; never run."""
-    raise NotImplementedError(path)
 
 
 class Flow:
@@ -325,7 +302,7 @@ class Flow:
     # --- what goes out
 
     def _output(self, node: fx.Node) -> None:
-        found = [self._values[given] for given in _leaves(node.args[0])]
+        found = [self._values[given] for given in leaves(node.args[0])]
         flat = [value for item in found for value in (item if isinstance(item, tuple) else (item,))]
         signals = [(i, value) for i, value in enumerate(flat) if isinstance(value, Signal)]
         if not signals:  # no spikes: perhaps the membrane of a neuron that never resets
@@ -383,12 +360,3 @@ class Flow:
             count += 1
             free = f"{name}_{count}"
         return free
-
-
-def _leaves(value: Any) -> list[fx.Node]:
-    """The calls in what forward returns."""
-    if isinstance(value, fx.Node):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list | tuple) else []

@@ -8,8 +8,9 @@ from typing import Any
 import nir
 from torch import Tensor, fx, nn
 
-from hasn.conversions.flow import Flow, reframed
+from hasn.conversions.flow import Flow
 from hasn.conversions.refuse import refusal
+from hasn.conversions.signals import reframed
 from hasn.conversions.tool import Frame, Tool, frame_text
 from hasn.conversions.verify import Source, copied, require_plain, settled, verified
 from hasn.errors import InputError, OptionError

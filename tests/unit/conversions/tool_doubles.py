@@ -10,12 +10,17 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
+
+import hasn
 
 torch = pytest.importorskip("torch", reason="the snntorch extra is not installed")
 from torch import nn  # noqa: E402
 
+DT = 2e-3
+X = np.random.default_rng(4).uniform(0, 1.2, (150, 2, 2))
 W = np.array([[1.0, 0.5], [0.25, 1.5], [2.0, -0.5]])
 
 
@@ -120,3 +125,11 @@ def spikes_of(v_of: Any, fires: Any, reset: Any, start: float, x: np.ndarray[Any
         found.append(fires(v))
         v = np.where(found[-1], reset(v), v)
     return np.array(found)
+
+
+def require(graph: nir.NIRGraph, wanted: np.ndarray[Any, Any]) -> None:
+    """The graph's spikes are these, and neither few nor many."""
+    got = hasn.compile(graph, "snntorch").run(X).outputs["output"]
+    assert 0.03 < wanted.mean() < 0.97
+    np.testing.assert_array_equal(got > 0, wanted)
+    assert graph.metadata["dt"] == DT

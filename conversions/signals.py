@@ -1,0 +1,43 @@
+"""What the calls of a traced forward give: signals of a graph, and states that are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx
+
+from hasn.conversions.tool import Frame
+from hasn.program.model import Shape
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The sum of what some nodes give."""
+
+    sources: tuple[str, ...]
+    shape: Shape
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class State:
+    """A neuron's state: an argument of forward (``path`` empty), a tensor of zeros, or what a neuron gives."""
+
+    path: str = ""
+    name: str = ""
+    signal: Signal | None = None  # where NIR has it as a signal
+
+
+def reframed(value: Any, path: str, wanted: Frame, given: Frame) -> Any:
+    """Stands in a traced forward where the frame of a tensor changes; never run."""
+    raise NotImplementedError(path)
+
+
+def leaves(value: Any) -> list[fx.Node]:
+    """The calls in what forward returns."""
+    if isinstance(value, fx.Node):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list | tuple) else []
