@@ -37,6 +37,8 @@ def _linear(module: nn.Linear, path: str, shape: Shape, ahead: int) -> nir.NIRNo
             wanted=f"({module.in_features},)",
             way_out="Put a Flatten before it, or hand over the part of the network behind it.",
         )
+    if shape != (module.in_features,):
+        raise refusal(path, "in_features", "does not fit what arrives", got=shape, wanted=f"({module.in_features},)")
     if module.bias is None:
         return nir.Linear(weight=array(module.weight))
     return nir.Affine(weight=array(module.weight), bias=array(module.bias))

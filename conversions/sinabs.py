@@ -29,13 +29,15 @@ from hasn.conversions.tool import FLAT, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import from_sample
 from hasn.conversions.update import Piece, Update, piece_of
 from hasn.conversions.values import just_below, spread
-from hasn.errors import HasnError
+from hasn.errors import HasnError, ShapeError, UnsupportedError
+from hasn.nodes.lookup import kind_of
 from hasn.nodes.values import pair
 from hasn.program.model import Shape
 
 _SEQUENCE: Frame = ("batch", "time")
 _NEURONS = ("LIF", "LIFSqueeze", "IAF", "IAFSqueeze", "ExpLeak", "ExpLeakSqueeze")
 _RECURRENT = ("LIFRecurrent", "IAFRecurrent")
+_CONNECTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 def from_sinabs(module: Any, sample: Any, dt: float, verify: bool = True) -> nir.NIRGraph:
@@ -156,20 +158,29 @@ def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Te
     return at_once(flow, given, lambda whole: root(*whole.values()))
 
 
+def _connection(connect: Any, name: str, shape: Shape) -> nir.NIRNode | None:
+    """The node from a population to itself; None where it does not fit."""
+    try:
+        node = LAYERS[type(connect)](connect, name, shape, 1)
+        return node if node is not None and kind_of(node).output_shape(node, shape) == shape else None
+    except (ShapeError, UnsupportedError):
+        return None
+
+
 def _recurrent(layer: Any, path: str, shape: Shape, dt: float) -> Piece:
     """The neuron with ``rec_connect`` on an edge back, which delivers 0 at the first step as Sinabs does."""
     piece = _neuron(layer, path, shape, dt)
     name, connect = f"{path}.rec_connect", layer.rec_connect
-    fits = isinstance(connect, nn.Linear) and shape == (connect.in_features,) == (connect.out_features,)
-    if type(connect) is not nn.Linear or not fits:
+    node = _connection(connect, name, shape) if type(connect) in _CONNECTS else None
+    if node is None:
         raise refusal(
             path,
             "rec_connect",
-            "recurrent weights that do not fit the population, or are no Linear",
+            "recurrent weights that do not fit the population, or are no layer of weights",
             got=f"{connect} for shape {shape}",
-            wanted=f"torch.nn.Linear of {int(np.prod(shape))} to {int(np.prod(shape))}, behind a Flatten",
+            wanted=f"one of {', '.join(kind.__name__ for kind in _CONNECTS)}, from shape {shape} to the same",
         )
-    piece.nodes[name] = LAYERS[nn.Linear](connect, name, shape, 1)
+    piece.nodes[name] = node
     piece.edges += [(piece.spikes, name), *((name, inlet) for inlet in piece.inlet)]
     return piece
 

@@ -123,6 +123,17 @@ def test_recurrent_layers(kind: str) -> None:
     require_same_spikes(graph, x, wanted)
 
 
+def test_a_recurrent_layer_of_images() -> None:
+    torch.manual_seed(5)
+    layer = layers.IAFRecurrent(rec_connect=nn.Conv2d(2, 2, 3, padding=1), spike_threshold=torch.tensor(2.0), **ONE)
+    net = nn.Sequential(layers.Repeat(nn.Conv2d(1, 2, 3)), layer).eval()
+    x = drive(60, 2, 1, 6, 6, high=3.0)
+    graph = from_sinabs(net, torch.as_tensor(x).transpose(0, 1), DT)
+    with torch.no_grad():
+        wanted = net(torch.as_tensor(x).transpose(0, 1)).transpose(0, 1).numpy() > 0
+    require_same_spikes(graph, x, wanted)
+
+
 def test_merged_branches_are_edges_into_one_node() -> None:
     class Merged(nn.Module):
         def __init__(self) -> None:

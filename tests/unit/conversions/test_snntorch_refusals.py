@@ -281,6 +281,14 @@ def test_a_norm_that_does_not_fit(layers: Any, shape: Any, wanted: str) -> None:
     assert (error.value.node, error.value.parameter, error.value.wanted) == ("1", "num_features", wanted)
 
 
+def test_a_linear_of_another_size() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), hidden(snn.Leaky, 0.9), nn.Linear(5, 2), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match="does not fit what arrives") as error:
+        from_snntorch(net, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("2", "in_features")
+    assert (error.value.got, error.value.wanted) == ((3,), "(5,)")
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype: Any) -> None:
     net = nn.Sequential(excited(4, 4), nn.Sequential(excited(4, 4).to(dtype)), hidden(snn.Leaky, 0.9)).eval()
