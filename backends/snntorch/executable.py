@@ -247,14 +247,21 @@ class SnnTorchExecutable(Executable):
         like, generator = self.module.like, torch.Generator().manual_seed(0)
 
         def draw(*shape: int) -> torch.Tensor:
-            return (4 * torch.rand(*shape, generator=generator) - 1).to(like)
+            """(samples, *shape): each sample larger than the last one, so that something spikes."""
+            sizes = torch.logspace(0, 3, 4).view(4, *(1,) * len(shape))
+            return (sizes * (1.5 * torch.rand(4, *shape, generator=generator) - 0.5)).to(like)
 
         for step, _, module in self.module.layers.nodes.values():
             if module is not None:
-                x = draw(4, *given_shape(step))
+                x = draw(*given_shape(step))
                 states = (module.initial(4),) if isinstance(module, Population) else ()
                 _refuse(step.name, altered(module, x, *states))
-        _refuse("(the module)", altered(self.module, {n.name: draw(8, 4, *n.shape) for n in self.program.inputs}))
+        _refuse(
+            "(the module)",
+            altered(
+                self.module, {n.name: torch.stack([draw(*n.shape) for _ in range(8)]) for n in self.program.inputs}
+            ),
+        )
 
 
 def _refuse(name: str, what: str | None) -> None:
