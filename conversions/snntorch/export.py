@@ -15,6 +15,7 @@ from hasn.conversions.snntorch.flow import Flow
 from hasn.conversions.snntorch.layers import LAYERS, Shape
 from hasn.conversions.snntorch.neurons import is_neuron
 from hasn.conversions.snntorch.source import rest, source
+from hasn.conversions.snntorch.unroll import FORM, MOVING, Given, first_turn
 from hasn.conversions.verify import copied, require_plain, settled, verified
 from hasn.errors import InputError, OptionError
 from hasn.finding import raise_errors
@@ -22,9 +23,28 @@ from hasn.ir.check import check
 from hasn.ir.timestep import check_dt
 from hasn.ir.typed import with_types
 
+_UNPROVED = "a loop over time is taken from its first turn, and only a run proves that the others do the same"
+
 
 class _Tracer(fx.Tracer):
-    """Goes into every module but torch's own layers and snnTorch's neurons."""
+    """Goes into every module but torch's own layers and snnTorch's neurons; follows a loop over time turn by turn.
+
+    Attributes:
+        rank: axes that an argument of forward says it has.
+    """
+
+    def __init__(self, rank: int = 2) -> None:
+        super().__init__()
+        self.rank = rank
+        self._given: set[fx.Node] = set()
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """An argument may be asked for its shape, in another order of its axes too."""
+        moved = node.op == "call_method" and node.target in MOVING and node.args and node.args[0] in self._given
+        if node.op != "placeholder" and not moved:
+            return super().proxy(node)
+        self._given.add(node)
+        return Given(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_neuron(m) or type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
@@ -41,8 +61,11 @@ def from_snntorch(
 
     ``module.forward`` is one time step: ``nn.Sequential`` (nested or not), or anything that torch.fx can follow, with
     hidden states (``spk = lif(x)``) or passed ones (``spk, mem = lif(x, mem)``). The states start at rest, as after
-    ``reset_mem()``. Equations and resets: :mod:`hasn.conversions.snntorch.neurons`; the table of what is taken over,
-    and what is refused, is in docs/conversions.md.
+    ``reset_mem()``. Or forward loops over all steps, of an input (T, batch, ...), (batch, T, ...) or one that is the
+    same at every step, and returns lists or stacks of what each step gives.
+
+    Equations and resets: :mod:`hasn.conversions.snntorch.neurons`; the table of what is taken over, and what is
+    refused, is in docs/conversions.md.
 
     Args:
         module: the network, in evaluation if it has dropout or batch normalisation. It is not changed.
@@ -71,9 +94,12 @@ def from_snntorch(
     require_plain(module, verify)
     whole = nn.Sequential(module) if _Tracer().is_leaf_module(module, "") else module  # a lone layer is "0"
     root = settled(copied(whole))
-    traced = _trace(root)
-    flow = Flow(root, step, _shapes(input_shape))
-    for node in traced.nodes:
+    shapes = _shapes(input_shape)
+    one, loop = first_turn(_trace(root, shapes), root)
+    if loop is not None and not verify:
+        raise refusal("", "verify", _UNPROVED, got=False, wanted="True", way_out=FORM)
+    flow = Flow(root, step, shapes)
+    for node in one.nodes:
         flow.take(node)
     flow.drop_unread_thresholds()
     for name in flow.unused_shapes:
@@ -83,20 +109,24 @@ def from_snntorch(
     graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
-    return verified(typed, source(rest(copied(whole)), flow)) if verify else typed
+    return verified(typed, source(rest(copied(whole)), flow, loop)) if verify else typed
 
 
-def _trace(root: nn.Module) -> fx.Graph:
+def _trace(root: nn.Module, shapes: Mapping[str | None, Shape]) -> fx.Graph:
     """The calls of one forward."""
+    rank = max((len(shape) for shape in shapes.values()), default=1) + 1
     try:
-        return _Tracer().trace(root)
+        try:
+            return _Tracer(rank).trace(root)
+        except ValueError:  # it takes the shape apart, and has an axis of time
+            return _Tracer(rank + 1).trace(root)
     except Exception as error:  # fx raises whatever the forward raises when it meets a symbolic value
         raise refusal(
             "",
             "forward",
             f"torch.fx cannot follow it: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-            wanted="one time step without decisions on values",
-            way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
+            wanted="one time step, or a loop over them, without decisions on values",
+            way_out=FORM,
         ) from error
 
 

@@ -16,6 +16,7 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.snntorch.layers import BATCH_NORMS, LAYERS, WAYS_OUT, Shape, flatten, fused
 from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
 from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
+from hasn.conversions.snntorch.unroll import TURNS
 from hasn.conversions.verify import Place
 from hasn.errors import OptionError
 from hasn.nodes.lookup import kind_of
@@ -38,8 +39,12 @@ class State:
     signal: Signal | None = None  # where NIR has it as a signal
 
 
+class Size:
+    """Something of a tensor's shape: only ``x.view(x.size(0), -1)`` asks for it."""
+
+
 _ADDING = {operator.add, operator.iadd, torch.add}
-_KEEPING = {"detach", "clone", "contiguous", "float", "double"}
+_KEEPING = {"detach", "clone", "contiguous", "float", "double", "to", "cpu", "cuda"}
 _KNOWN = "layers of torch.nn, snnTorch neurons, +, flatten"
 
 
@@ -53,6 +58,7 @@ class Flow:
         states: argument of forward -> (neuron's path, name, shape) of the state that it is.
         places: node -> the module whose values it has.
         returned: Output -> which of the tensors that forward returns.
+        batch: the number of samples that forward is written for, where it is.
     """
 
     def __init__(self, root: nn.Module, dt: float, shapes: dict[str | None, Shape]) -> None:
@@ -63,6 +69,7 @@ class Flow:
         self.states: dict[str, tuple[str, str, Shape]] = {}
         self.places: dict[str, Place] = {}
         self.returned: dict[str, int] = {}
+        self.batch: int | None = None
         self._modules = dict(root.named_modules())
         self._root = root
         self._dt = dt
@@ -174,7 +181,7 @@ class Flow:
                 path,
                 "forward",
                 "the neuron is called more than once in a step",
-                way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
+                way_out="Give every call a neuron of its own: each has its own membrane.",
             )
         form = FORMS[type(module)]
         for name, given in [*zip(form.takes, node.args[1:], strict=False), *node.kwargs.items()]:
@@ -223,6 +230,8 @@ class Flow:
         first = self._values.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
         if node.target is operator.getitem and isinstance(first, tuple) and isinstance(node.args[1], int):
             return first[node.args[1]]
+        if (node.target is getattr and node.args[1] == "shape") or isinstance(first, Size):
+            return Size()
         if node.target in _ADDING and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
         if node.target is torch.flatten:
@@ -234,6 +243,10 @@ class Flow:
             return self._values[node.args[0]]
         if node.target == "flatten":
             return self._flatten(node)
+        if node.target == "size":
+            return Size()
+        if node.target in ("view", "reshape"):
+            return self._view(node)
         if node.target in ("add", "add_") and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
         raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=_KNOWN)
@@ -249,6 +262,21 @@ class Flow:
         given: dict[str, Any] = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
         made = flatten(int(given.get("start_dim", 0)), int(given.get("end_dim", -1)), "", signal.shape)
         return self._add(self._free(node.name), made, signal)
+
+    def _view(self, node: fx.Node) -> Signal:
+        """``x.view(batch, -1)``, the usual way to write a flatten."""
+        sizes = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
+        whole = len(sizes) == 2 and sizes[1] == -1  # type: ignore[arg-type]
+        if not whole or not (isinstance(sizes[0], fx.Node) or sizes[0] != -1):
+            raise refusal(
+                "", "forward", f".{node.target}() is no NIR node", got=sizes, wanted="(batch, -1), or flatten"
+            )
+        signal = self._signal(node.args[0], "")
+        if isinstance(sizes[0], int) and sizes[0] != TURNS:
+            self.batch = sizes[0]
+        if len(signal.shape) == 1:
+            return signal
+        return self._add(self._free(node.name), flatten(1, -1, "", signal.shape), signal)
 
     # --- what goes out
 

@@ -11,14 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from hasn.conversions.snntorch.flow import Flow
+from hasn.conversions.snntorch.unroll import Loop, arranged, collected
 from hasn.conversions.verify import Source
 
 _STATES = ("spk", "syn", "mem")
 
 
-def source(root: nn.Module, flow: Flow) -> Source:
+def source(root: nn.Module, flow: Flow, loop: Loop | None) -> Source:
     """The module that ``flow`` followed, ready to run: a copy, at rest."""
-    return Source(f"snnTorch {version('snntorch')}", root, lambda inputs: _run(root, flow, inputs), flow.places)
+    tool = f"snnTorch {version('snntorch')}"
+    if loop is None:
+        return Source(tool, root, lambda inputs: _run(root, flow, inputs), flow.places, batch=flow.batch)
+    places = {name: place for name, place in flow.places.items() if place.path not in loop.whole}
+    same = frozenset(name for name, argument in flow.inputs.items() if loop.lies[argument] == "constant")
+    numbers: dict[str, Any] = {"steps": loop.steps, "constant": same, "batch": flow.batch}
+    return Source(tool, root, lambda inputs: _run_loop(root, flow, loop, inputs), places, **numbers)
 
 
 def rest(root: nn.Module) -> nn.Module:
@@ -30,9 +37,22 @@ def rest(root: nn.Module) -> nn.Module:
     return root
 
 
-def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def _given(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Argument of forward -> (T, batch, *shape), of the module's type and on its device."""
     like = next((t for t in [*root.parameters(), *root.buffers()] if t.is_floating_point()), torch.zeros(0))
-    given = {flow.inputs[name]: x.to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
+    return {flow.inputs[name]: x.to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
+
+
+def _run_loop(root: nn.Module, flow: Flow, loop: Loop, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All steps in one call."""
+    given = _given(root, flow, inputs)
+    found = list(_tensors(root(*(arranged(x, loop.lies[name]) for name, x in given.items()))))
+    whole = {name: collected(loop, found, place) for name, place in flow.returned.items()}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    given = _given(root, flow, inputs)
     steps, batch = next(iter(given.values())).shape[:2]
     kept: dict[str, list[Tensor]] = {name: [] for name in flow.returned}
     for t in range(steps):
