@@ -14,15 +14,16 @@ from torch import fx, nn
 
 from hasn.conversions.layers import check_features, flatten, fused
 from hasn.conversions.refuse import refusal
-from hasn.conversions.signals import Signal, State, leaves, reframed
+from hasn.conversions.signals import Signal, Size, State, leaves, reframed
 from hasn.conversions.tool import Frame, Tool, frame_text
+from hasn.conversions.unroll import TURNS
 from hasn.conversions.verify import Place
 from hasn.errors import OptionError, ShapeError, UnsupportedError
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Shape
 
 _ADDING = {operator.add, operator.iadd, torch.add}
-_KEEPING = {"detach", "clone", "contiguous", "float", "double"}
+_KEEPING = {"detach", "clone", "contiguous", "float", "double", "to", "cpu", "cuda"}
 
 
 class Flow:
@@ -35,6 +36,7 @@ class Flow:
         states: argument of forward -> (neuron's path, name, shape) of the state that it is.
         places: node -> the module whose values it has.
         returned: Output -> (which of the values that forward returns, its frame).
+        written: "time" or "batch" -> the number that forward is written for, where it is.
         tool: whose modules they are.
         frame: of the inputs.
     """
@@ -47,6 +49,7 @@ class Flow:
         self.states: dict[str, tuple[str, str, Shape]] = {}
         self.places: dict[str, Place] = {}
         self.returned: dict[str, tuple[int, Frame]] = {}
+        self.written: dict[str, int] = {}
         self._modules = dict(root.named_modules())
         self._root = root
         self.tool = tool
@@ -179,7 +182,7 @@ class Flow:
                 path,
                 "forward",
                 "the neuron is called more than once in a step",
-                way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
+                way_out="Give every call a neuron of its own: each has its own membrane.",
             )
         takes, gives = self.tool.states(module)
         for name, given in [*zip(takes, node.args[1:], strict=False), *node.kwargs.items()]:
@@ -253,6 +256,8 @@ class Flow:
             return first  # one of several states that forward takes
         if node.target is reframed:
             return self._reframed(node)
+        if (node.target is getattr and node.args[1] in ("shape", "device", "dtype")) or isinstance(first, Size):
+            return Size()
         if node.target in _ADDING and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
         if node.target is torch.flatten:
@@ -266,6 +271,10 @@ class Flow:
             return self._values[node.args[0]]
         if node.target == "flatten":
             return self._flatten(node)
+        if node.target == "size":
+            return Size()
+        if node.target in ("view", "reshape"):
+            return self._view(node)
         if node.target in ("add", "add_") and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
         raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=self._known)
@@ -298,6 +307,26 @@ class Flow:
         start, end = int(given.get("start_dim", 0)), int(given.get("end_dim", -1))
         made = flatten(start, end, "", signal.shape, len(signal.frame))
         return self._add(self._free(node.name), made, signal)
+
+    def _view(self, node: fx.Node) -> Signal:
+        """``x.view(batch, -1)``, the usual way to write a flatten; ``x.view(time, batch, -1)`` in a sequence."""
+        signal = self._signal(node.args[0], "")
+        given: Any = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
+        *ahead, last = given or (None,)
+        if last != -1 or len(ahead) != len(signal.frame) or not all(map(self._is_size, ahead, signal.frame)):
+            wanted = f"({', '.join(signal.frame)}, -1), or flatten"
+            raise refusal("", "forward", f".{node.target}() is no NIR node", got=given, wanted=wanted)
+        self.written |= {axis: n for axis, n in zip(signal.frame, ahead, strict=True) if type(n) is int and n != TURNS}
+        if len(signal.shape) == 1:
+            return signal
+        made = flatten(len(signal.frame), -1, "", signal.shape, len(signal.frame))
+        return self._add(self._free(node.name), made, signal)
+
+    def _is_size(self, given: Any, axis: str) -> bool:
+        """Whether it is the size of an axis, as forward asks for it or has it written down."""
+        if isinstance(given, fx.Node):
+            return isinstance(self._values[given], Size)
+        return given == TURNS or (given != -1 and axis in ("time", "batch"))
 
     # --- what goes out
 

@@ -31,6 +31,7 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.running import at_once, by_steps, given_to
 from hasn.conversions.tool import BATCH, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import Steps, from_sample
+from hasn.conversions.unroll import form
 from hasn.conversions.update import Piece
 from hasn.conversions.values import spread
 from hasn.errors import HasnError
@@ -97,6 +98,7 @@ def _tool() -> Tool:
             "of one step, use cells."
         ),
         input_name="input",
+        form=form("state"),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hasn.conversions.flow import Flow
+from hasn.conversions.unroll import Loop, arranged, collected
 
 
 def given_to(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -25,6 +26,14 @@ def by_steps(flow: Flow, given: dict[str, Tensor], call: Callable[[int, dict[str
         for name, (place, _) in flow.returned.items():
             kept[name].append(found[place])
     return {name: torch.stack(values) for name, values in kept.items()}
+
+
+def looped(root: nn.Module, flow: Flow, loop: Loop, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """{Output: (T, batch, *shape)} of a module whose forward loops over all steps."""
+    given = given_to(root, flow, inputs)
+    found = list(_returned(root(*(arranged(x, loop.lies[name]) for name, x in given.items()))))
+    whole = {name: collected(loop, found, place) for name, (place, _) in flow.returned.items()}
+    return {name: value for name, value in whole.items() if value is not None}
 
 
 def at_once(flow: Flow, given: dict[str, Tensor], call: Callable[[dict[str, Tensor]], Any]) -> dict[str, Tensor]:

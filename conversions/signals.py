@@ -29,6 +29,10 @@ class State:
     signal: Signal | None = None  # where NIR has it as a signal
 
 
+class Size:
+    """Something of a tensor's shape or kind: only ``x.view(x.size(0), -1)`` and ``.to(x.device)`` ask for it."""
+
+
 def reframed(value: Any, path: str, wanted: Frame, given: Frame) -> Any:
     """Stands in a traced forward where the frame of a tensor changes; never run."""
     raise NotImplementedError(path)

@@ -106,6 +106,7 @@ def _tool() -> Tool:
             "hand over a sample of that form."
         ),
         input_name="input",
+        form="Hand over the network without the loop: Sinabs' layers take whole sequences.",
     )
 
 

@@ -27,6 +27,7 @@ from hasn.conversions.refuse import refusal
 from hasn.conversions.running import at_once, by_steps, given_to
 from hasn.conversions.tool import BATCH, FLAT, Frame, NeuronBuilder, Tool
 from hasn.conversions.traced import Steps, from_sample
+from hasn.conversions.unroll import form
 from hasn.conversions.update import Piece
 from hasn.conversions.values import just_below, spread
 from hasn.errors import HasnError
@@ -66,7 +67,7 @@ def from_spikingjelly(module: Any, sample: Any, dt: float, verify: bool = True) 
 
 
 def _tool() -> Tool:
-    from spikingjelly.activation_based import layer
+    from spikingjelly.activation_based import functional, layer
 
     neurons = _neurons()
     # A threshold-dependent norm is a norm whose weight starts at alpha*v_th.
@@ -89,6 +90,7 @@ def _tool() -> Tool:
         neurons=neurons,
         is_neuron=is_neuron,
         unknown=lambda module, path: _unknown(module, path, neurons),
+        rest=functional.reset_net,
         run=_run,
         is_own=is_own,
         layers=_layers(),
@@ -105,6 +107,7 @@ def _tool() -> Tool:
             "take SpikingJelly's layers in place of torch's; and hand over a sample of that form."
         ),
         input_name="input",
+        form=form(),
     )
 
 
@@ -174,9 +177,6 @@ def _in_turn(module: Any, x: Any) -> Any:
 
 
 def _run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    from spikingjelly.activation_based import functional
-
-    functional.reset_net(root)
     given = given_to(root, flow, inputs)
     if flow.frame == BATCH:
         return by_steps(flow, given, lambda t, now: root(*now.values()))

@@ -40,7 +40,8 @@ class Tool:
         neurons: its neurons by type.
         is_neuron: whether the tool counts a module among its neurons (those that cannot be converted included).
         unknown: the refusal of a neuron or layer of the tool's that is in no table.
-        run: runs a network, for a comparison.
+        run: runs a network at rest, for a comparison.
+        rest: puts a network at rest.
         is_own: whether a module is the tool's and has no steps of its own to follow.
         layers: layers by type; torch's and the tool's.
         norms: batch normalisations, which are folded into the weights before them.
@@ -50,6 +51,7 @@ class Tool:
         takes: module -> the one frame that it takes; None: what torch's own layer takes.
         reframe: what to do where a module gets another frame than it takes.
         input_name: the name of a lone Input; None: the argument's.
+        form: how to write one step of its neurons, in place of a loop over time.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Tool:
     is_neuron: Callable[[nn.Module], bool]
     unknown: Callable[[nn.Module, str], HasnError]
     run: Run
+    rest: Callable[[nn.Module], None] = lambda module: None
     is_own: Callable[[nn.Module], bool] = lambda module: False
     layers: Mapping[type, LayerBuilder] = field(default_factory=lambda: LAYERS)
     norms: tuple[type, ...] = BATCH_NORMS
@@ -66,6 +69,7 @@ class Tool:
     takes: Callable[[nn.Module], Frame | None] = lambda module: None
     reframe: str = ""
     input_name: str | None = None
+    form: str = ""
 
     @property
     def label(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import nir
 from torch import Tensor, fx, nn
 
 from hasn.conversions.flow import Flow
 from hasn.conversions.refuse import refusal
+from hasn.conversions.running import looped
 from hasn.conversions.signals import reframed
-from hasn.conversions.tool import Frame, Tool, frame_text
+from hasn.conversions.tool import BATCH, Frame, Tool, frame_text
+from hasn.conversions.unroll import MOVING, Given, Loop, first_turn
 from hasn.conversions.verify import Source, copied, require_plain, settled, verified
 from hasn.errors import InputError, OptionError
 from hasn.finding import raise_errors
@@ -20,9 +22,15 @@ from hasn.ir.timestep import check_dt
 from hasn.ir.typed import with_types
 from hasn.program.model import Shape
 
+#: The input's frame, and which module says so -> the shape of each argument by name; None stands for the only one.
+Shapes: TypeAlias = Callable[[Frame, str], dict[str | None, Shape]]
+
+_LYING: dict[str, Frame] = {"constant": BATCH, "time first": ("time", "batch"), "batch first": ("batch", "time")}
+_UNPROVED = "a loop over time is taken from its first turn, and only a run proves that the others do the same"
+
 
 def from_traced(
-    module: nn.Module, tool: Tool, dt: float, shapes: Callable[[Frame, str], dict[str | None, Shape]], verify: bool
+    module: nn.Module, tool: Tool, dt: float, shapes: Shapes, ranks: tuple[int, int], verify: bool
 ) -> nir.NIRGraph:
     """A network of ``tool``'s as a checked graph with ``metadata["dt"]``.
 
@@ -30,8 +38,8 @@ def from_traced(
         module: the network; not changed.
         tool: how to read it.
         dt: seconds a step.
-        shapes: the input's frame, and which module says so -> the shape of each argument by name; None stands for the
-            only one.
+        shapes: of the arguments.
+        ranks: dimensions that an argument has, where forward asks; the second where forward cannot do with the first.
         verify: compare it with the module (:mod:`hasn.conversions.verify`).
 
     Raises:
@@ -46,10 +54,14 @@ def from_traced(
     _refuse_short(module)
     whole = _whole(module, tool)
     root = settled(copied(whole))
-    calls = _trace(root, tool)
-    _refuse_unknown(root, calls, tool)
+    every = _trace(root, tool, ranks)
+    _refuse_unknown(root, every, tool)
+    calls, loop = first_turn(every, dict(root.named_modules()), tool.is_neuron, tool.form)
     frame, why = _frame(root, calls, tool)
-    flow = Flow(root, tool, step, shapes(frame, why), frame)
+    if loop is not None:
+        why = _looping(frame, tool, verify)
+    taken = frame if loop is None else _LYING[next(iter(loop.lies.values()))]
+    flow = Flow(root, tool, step, shapes(taken, why), frame)
     for node in calls.nodes:
         flow.take(node)
     flow.drop_unread_thresholds()
@@ -60,10 +72,7 @@ def from_traced(
     graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
-    if not verify:
-        return typed
-    ran = copied(whole)
-    return verified(typed, Source(tool.label, ran, lambda inputs: tool.run(ran, flow, inputs), flow.places))
+    return verified(typed, _source(copied(whole), flow, loop)) if verify else typed
 
 
 def from_sample(module: nn.Module, tool: Tool, dt: float, sample: Any, verify: bool) -> nir.NIRGraph:
@@ -81,7 +90,39 @@ def from_sample(module: nn.Module, tool: Tool, dt: float, sample: Any, verify: b
             )
         return {None: tuple(int(n) for n in given[len(frame) :])}
 
-    return from_traced(module, tool, dt, shapes, verify)
+    rank = len(getattr(sample, "shape", ()))
+    return from_traced(module, tool, dt, shapes, (rank, rank + 1), verify)
+
+
+def _looping(frame: Frame, tool: Tool, verify: bool) -> str:
+    """Refuse a loop over whole sequences, or that nothing would prove; why an input is what it is."""
+    if not verify:
+        raise refusal("", "verify", _UNPROVED, got=False, wanted="True", way_out=tool.form)
+    if frame != BATCH:
+        raise refusal(
+            "",
+            "forward",
+            "loops over neurons that take whole sequences",
+            got=frame_text((frame,)),
+            wanted=frame_text((BATCH,)),
+            way_out=tool.form,
+        )
+    return "Its forward loops over time."
+
+
+def _source(root: nn.Module, flow: Flow, loop: Loop | None) -> Source:
+    """The module that ``flow`` followed, ready to run: a copy."""
+    tool, written = flow.tool, flow.written
+
+    def run(inputs: dict[str, Tensor]) -> Mapping[str, Tensor]:
+        tool.rest(root)
+        return tool.run(root, flow, inputs) if loop is None else looped(root, flow, loop, inputs)
+
+    if loop is None:
+        return Source(tool.label, root, run, flow.places, steps=written.get("time"), batch=written.get("batch"))
+    places = {name: place for name, place in flow.places.items() if place.path not in loop.whole}
+    same = frozenset(name for name, argument in flow.inputs.items() if loop.lies[argument] == "constant")
+    return Source(tool.label, root, run, places, steps=loop.steps, constant=same, batch=written.get("batch"))
 
 
 class Steps:
@@ -97,12 +138,26 @@ class Steps:
 
 
 class _Tracer(fx.Tracer):
-    """Goes into every module but those that become nodes, and the tool's that are stood in for."""
+    """Goes into every module but those that become nodes, and the tool's that are stood in for; turn by turn of a loop.
 
-    def __init__(self, tool: Tool, prefix: str) -> None:
+    Attributes:
+        rank: dimensions that an argument of forward says it has.
+    """
+
+    def __init__(self, tool: Tool, prefix: str, rank: int = 2) -> None:
         super().__init__()
         self._tool = tool
         self._prefix = prefix
+        self.rank = rank
+        self._given: set[fx.Node] = set()
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """An argument may be asked for its shape, in another order of its axes too."""
+        moved = node.op == "call_method" and node.target in MOVING and node.args and node.args[0] in self._given
+        if node.op != "placeholder" and not moved:
+            return super().proxy(node)
+        self._given.add(node)
+        return Given(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return self._tool.is_leaf(m) or super().is_leaf_module(m, module_qualified_name)
@@ -151,18 +206,22 @@ def _whole(module: nn.Module, tool: Tool) -> nn.Module:
     return module if followed else nn.Sequential(module)
 
 
-def _trace(root: nn.Module, tool: Tool) -> fx.Graph:
+def _trace(root: nn.Module, tool: Tool, ranks: tuple[int, int]) -> fx.Graph:
     """The calls of one forward."""
     stood_in = tool.stand_in(root) is not None
+    prefix, followed = ("module.", _Outside(root)) if stood_in else ("", root)
     try:
-        return _Tracer(tool, "module." if stood_in else "").trace(_Outside(root) if stood_in else root)
+        try:
+            return _Tracer(tool, prefix, ranks[0]).trace(followed)
+        except ValueError:  # it takes the shape apart, and has an axis of time
+            return _Tracer(tool, prefix, ranks[1]).trace(followed)
     except Exception as error:  # fx raises whatever the forward raises when it meets a symbolic value
         raise refusal(
             "",
             "forward",
             f"torch.fx cannot follow it: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-            wanted="one time step without decisions on values",
-            way_out="If forward loops over time, hand over a module whose forward is the body of the loop.",
+            wanted="one time step, or a loop over them, without decisions on values",
+            way_out=tool.form,
         ) from error
 
 

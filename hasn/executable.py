@@ -27,6 +27,9 @@ from hasn.state import NetworkState, Snapshot
 
 Array: TypeAlias = NDArray[Any]
 
+#: Numbers of a piece of a run that keeps little: some 30 MiB in all.
+PIECE = 1 << 20
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -147,13 +150,17 @@ class Executable(ABC):
             self._keep(*end)
         return recording
 
-    #: Numbers of a piece of a run that keeps little, or None: the backend runs the whole at once.
+    #: :data:`PIECE` where a run may go on from a state; None: the backend runs the whole at once.
     _piece: int | None = None
 
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
-        """Run one piece after the other, from where the first one starts; without ``_piece`` there is one."""
+        """Run piece after piece, each from the state that the one before left; without ``_piece`` there is one."""
+        end: Snapshot | None = None
         for given in pieces:
-            yield given, self._run(given, record)
+            start = given.start if end is None else end
+            raw = self._run(replace(given, start=start, keep=given.keep or given.more), record)
+            end = raw.end
+            yield given, raw
 
     def _begun(self, state: NetworkState | None) -> NetworkState | None:
         """The state that a run starts from, checked; None: the initial one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Signals:
         first: number of the first step.
         start: the state to start from; None: the initial one.
         keep: whether the state at the end is wanted.
+        total: steps of the whole run, of which this may be a piece.
+        more: whether further pieces come.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -37,6 +39,11 @@ class Signals:
     first: int = 0
     start: Snapshot | None = None
     keep: bool = False
+    total: int = 0
+    more: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", max(self.total, self.steps))
 
 
 def signals(
@@ -120,7 +127,7 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
     if numbers is None:
         return iter([signals(program, inputs, steps, origin=origin)])
     if not shapes:
-        total, batch = signals(program, inputs, steps).steps, 1
+        total, batch = _given(program, inputs, steps, True, 0, origin).steps, 1  # nothing is drawn for it
         arrays: dict[str, NDArray[Any]] = {}
     else:
         given = _by_name(inputs, shapes)
@@ -133,7 +140,8 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
     def pieces() -> Iterator[Signals]:
         for t in range(0, total, size):
             now = {name: array[t : t + size] for name, array in arrays.items()} or None
-            yield signals(program, now, min(size, total - t), first=t, origin=origin)
+            piece = signals(program, now, min(size, total - t), first=t, origin=origin)
+            yield replace(piece, total=total, more=t + size < total)
 
     return pieces()
 

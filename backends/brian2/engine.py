@@ -74,7 +74,8 @@ class Engine:
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
         peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
         ends = [part.end for part in parts if part.end is not None]
-        return Recorded(spikes, states, peaks, joined_samples(ends, given.batch) if ends else None)
+        end = joined_samples(ends, given.batch) if len(ends) > 1 else next(iter(ends), None)
+        return Recorded(spikes, states, peaks, end)
 
     def _copies(self, given: Signals, what: Wanted) -> int:
         """Samples of one network: as few networks as the limits allow, all of one size, so that one is built."""
@@ -95,9 +96,11 @@ class Engine:
             return run_standalone(self.plan, copies, what, feed, given.steps, self.options.build_dir)
         from hasn.backends.brian2.preferences import isolated
 
-        target = self._target(given.steps)
+        target = self._target(given.total)
         with isolated(self.plan.dtype, target):
-            begun = None if given.start is None else some_samples(given.start, start, copies)
+            begun = given.start
+            if begun is not None and copies < given.batch:  # of all samples it is itself: the network may go on from it
+                begun = some_samples(begun, start, copies)
             kept = self.kept if given.keep else None
             return self._live(copies, what, target).run(feed, given.steps, begun, kept)
 

@@ -13,7 +13,7 @@ from hasn.backends.brian2.integers import check_peaks, integer_plan
 from hasn.backends.brian2.neurons import codes
 from hasn.backends.brian2.plan import Plan, make_plan
 from hasn.backends.brian2.resume import Kept
-from hasn.executable import Array, Executable, Raw
+from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Program, Source
@@ -32,6 +32,11 @@ class _OnBrian2(Executable, ABC):
     backend = "brian2"
     engine: Engine
     result: Any
+
+    def _take(self, engine: Engine) -> None:
+        """Run on this engine: in pieces, where it can go on from a state."""
+        self.engine = engine
+        self._piece = None if engine.options.target == "cpp_standalone" else PIECE
 
     @property
     def plan(self) -> Plan:
@@ -103,7 +108,7 @@ class Brian2Executable(_OnBrian2):
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
         self.result = np.dtype(precision)
-        self.engine = Engine(make_plan(self.network, codes(self.network), precision), options, self._kept())
+        self._take(Engine(make_plan(self.network, codes(self.network), precision), options, self._kept()))
 
 
 class Brian2Integers(_OnBrian2, IntegerExecutable):
@@ -112,7 +117,7 @@ class Brian2Integers(_OnBrian2, IntegerExecutable):
     def __init__(self, program: Program, options: Options) -> None:
         IntegerExecutable.__init__(self, program)
         self.result = np.dtype(np.int32)
-        self.engine = Engine(integer_plan(self.integers), options, self._kept())
+        self._take(Engine(integer_plan(self.integers), options, self._kept()))
 
     def _check(self, peaks: dict[str, float]) -> None:
         check_peaks(peaks)

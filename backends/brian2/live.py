@@ -47,6 +47,7 @@ class Live:
         self._objects = [obj for obj in network.sorted_objects if obj.active]
         self._fresh = self._everything()
         self._history: History | None = None
+        self._end: Snapshot | None = None
         self._now = 0
 
     # --- whole sequences
@@ -57,16 +58,18 @@ class Live:
         Args:
             feed: the inputs.
             steps: how many.
-            start: where from; None: the initial state.
+            start: where from; None: the initial state. The end of the last run, itself: the network goes on as it is.
             kept: what is wanted of the state at the end, if it is.
         """
-        self.resume(start, kept)
+        if start is None or start is not self._end:
+            self.resume(start, kept)
         self._monitors.clear()
         first = self._now
         for t in range(steps):
             self.step({name: values[t] for name, values in feed.items()})
         found = recorded(self.plan, self.parts, self._monitors, steps, self.copies, first)
-        return found if kept is None else replace(found, end=self.snapshot(kept))
+        self._end = None if kept is None else self.snapshot(kept)
+        return replace(found, end=self._end)
 
     # --- streams
 
@@ -124,6 +127,7 @@ class Live:
     def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
         """Stand at ``at``, or where nothing has happened yet, and from there on remember what ``kept`` asks for."""
         self._restore(self._fresh)
+        self._end = None
         self._now = 0 if at is None else at.step
         shapes = {name: self.plan.network.by_name[name].shape for name in (kept or Kept()).memory}
         past = None if at is None else at.past

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ import numpy as np
 
 from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.environment import lava_python
-from hasn.backends.lava.exchange import Arrays, Exchange
+from hasn.backends.lava.exchange import Arrays, Exchange, Leads
 from hasn.backends.lava.mapping import Mapping as Processes
 from hasn.backends.lava.worker_process import Progress, WorkerProcess, take_worker
 from hasn.errors import HasnError, WorkerError
@@ -70,16 +70,31 @@ class WorkerClient(Executable, ABC):
         return inputs + [Deployable(cell.node, not cell.why_not, cell.why_not) for cell in self.mapping.cells]
 
     def _play(
-        self, given: Signals, number: Any, values: Iterable[str], states: Mapping[str, Iterable[str]]
+        self,
+        given: Signals,
+        number: Any,
+        values: Mapping[str, int],
+        states: Mapping[str, Mapping[str, int]],
+        leads: Leads | None = None,
     ) -> tuple[Arrays, dict[str, Arrays]]:
-        """Run; see :class:`Exchange` for the arguments and what comes back."""
+        """Run; see :class:`Exchange` for the arguments and what comes back.
+
+        With ``leads`` all begins a step later: at that step's end the first of them are in place.
+        """
         if not self.mapping.cells:
             return {}, {var: {} for var in states}
         worker = self._ready()
-        period = given.steps + self.mapping.longest + 1
+        late = int(leads is not None)
+        period = given.steps + self.mapping.longest + 1 + late
         with Exchange(worker.folder, self.network, given, number) as exchange, on_disk():
-            request = exchange.request(values, states)
-            request |= {"op": "run", "bundle": str(self._bundle), "period": period, "steps": period * given.batch}
+            request = exchange.request(values, states, leads or {})
+            request |= {
+                "late": late,
+                "op": "run",
+                "bundle": str(self._bundle),
+                "period": period,
+                "steps": period * given.batch,
+            }
             worker.ask(request, self.progress)
             return exchange.recorded()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from hasn.program.fuse import Network, has_spikes
 from hasn.signals import Signals
 
 Arrays = dict[str, NDArray[Any]]
+#: Cell -> Var -> what it is set to at the end of a sample's first k steps, (k, samples, *shape).
+Leads = Mapping[str, Mapping[str, NDArray[Any]]]
 
 
 class Exchange:
@@ -42,12 +44,15 @@ class Exchange:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def request(self, values: Iterable[str], states: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-        """The part of the worker's request that names inputs and recordings.
+    def request(
+        self, values: Mapping[str, int], states: Mapping[str, Mapping[str, int]], leads: Leads
+    ) -> dict[str, Any]:
+        """The part of the worker's request that names inputs, recordings and where Vars start.
 
         Args:
-            values: populations whose value is wanted.
-            states: "v" or "u" -> populations of which it is wanted.
+            values: population whose value is wanted -> of how many of the last steps.
+            states: "v" or "u" -> population of which it is wanted -> of how many of the last steps.
+            leads: Vars that do not start at their initial values.
         """
         inputs: dict[str, str] = {}
         graded: list[str] = []
@@ -61,15 +66,19 @@ class Exchange:
                 graded.append(name)
         by_name = self.network.by_name
         self._tapes = {
-            name: self._tape(f"value{i}", name, np.uint8 if has_spikes(by_name[name]) else self.number)
+            name: self._tape(f"value{i}", name, values[name], np.uint8 if has_spikes(by_name[name]) else self.number)
             for i, name in enumerate(sorted(values))
         }
         self._states = {
-            var: {name: self._tape(f"{var}{i}", name, self.number) for i, name in enumerate(names)}
-            for var, names in states.items()
+            var: {name: self._tape(f"{var}{i}", name, steps, self.number) for i, (name, steps) in enumerate(of.items())}
+            for var, of in states.items()
         }
         return {
             "samples": self.given.batch,
+            "length": self.given.steps,
+            "leads": {
+                cell: {var: self._lead(f"{cell}.{var}", x) for var, x in of.items()} for cell, of in leads.items()
+            },
             "inputs": inputs,
             "graded": graded,
             "tapes": {name: str(path) for name, path in self._tapes.items()},
@@ -77,15 +86,20 @@ class Exchange:
         }
 
     def recorded(self) -> tuple[Arrays, dict[str, Arrays]]:
-        """(values, {"v" or "u": states}) of the populations, (T, batch, *shape)."""
+        """(values, {"v" or "u": states}) of the populations, (steps that were wanted, batch, *shape)."""
         return self._read(self._tapes), {var: self._read(of) for var, of in self._states.items()}
 
     def _read(self, tapes: dict[str, Path]) -> Arrays:
-        lead = (self.given.steps, self.given.batch)
-        return {name: np.load(path).reshape(*lead, *self.network.by_name[name].shape) for name, path in tapes.items()}
+        shapes = {name: (-1, self.given.batch, *self.network.by_name[name].shape) for name in tapes}
+        return {name: np.load(path).reshape(shapes[name]) for name, path in tapes.items()}
 
-    def _tape(self, file: str, population: str, dtype: Any) -> Path:
+    def _lead(self, file: str, values: NDArray[Any]) -> str:
+        path = self.folder / f"lead.{file}.npy"
+        np.save(path, values.astype(self.number))
+        return str(path)
+
+    def _tape(self, file: str, population: str, steps: int, dtype: Any) -> Path:
         path = self.folder / f"{file}.npy"
         size = int(np.prod(self.network.by_name[population].shape))
-        new_file(path, (self.given.steps, self.given.batch, size), dtype)
+        new_file(path, (steps, self.given.batch, size), dtype)
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,7 @@ from hasn.backends.lava.client import WorkerClient, on_disk, reshaped
 from hasn.backends.lava.exchange import Arrays
 from hasn.backends.lava.mapping import Mapping, map_network
 from hasn.backends.lava.stream import Stream
-from hasn.executable import Raw
+from hasn.executable import PIECE, Raw
 from hasn.program.model import Program
 from hasn.signals import Signals
 from hasn.state import Snapshot
@@ -30,6 +31,8 @@ class LavaExecutable(WorkerClient):
         delivery: see :func:`hasn.backends.lava.mapping.map_network`.
     """
 
+    _piece = PIECE
+
     def __init__(self, program: Program, precision: str, time_limit: float, delivery: str) -> None:
         super().__init__(program, precision)
         self.time_limit = time_limit
@@ -39,43 +42,65 @@ class LavaExecutable(WorkerClient):
     # --- whole sequences
 
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
-        if given.start is not None or given.keep:
-            return self._run_in_step(given, record)
-        program = self.program
-        spikes = program.recorded_spikes if "spikes" in record else ()
-        voltages = program.recorded_voltages if "voltages" in record else ()
+        ((_, raw),) = self._run_pieces([given], record)
+        return raw
+
+    def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        """In one piece from the initial state, and without a state at the end, as it is mapped; all else in step:
+        stock processes start where they start, and end unread."""
+        stream: Stream | None = None
+        try:
+            for given in pieces:
+                if stream is None and given.start is None and not given.keep and not given.more:
+                    yield given, self._run_whole(given, record)
+                else:
+                    stream = stream or self._opened(given, record)
+                    yield given, self._run_in_step(stream, given, record)
+        finally:
+            if stream is not None:
+                stream.close()
+
+    def _run_whole(self, given: Signals, record: frozenset[str]) -> Raw:
+        spikes, voltages = self._asked(record)
         shown = set(self.network.outputs.values()) - set(given.values)
-        played, states = self._play(given, np.float64, {*spikes, *shown}, {"v": voltages})
-        values: Arrays = {**played, **given.values}
+        values, membranes = (dict.fromkeys(names, given.steps) for names in ({*spikes, *shown}, voltages))
+        played, states = self._play(given, np.float64, values, {"v": membranes})
+        shows: Arrays = {**played, **given.values}
         outputs = {
-            name: np.asarray(reshaped(values[of], program.node(name).shape, given), dtype=np.float64)
+            name: np.asarray(reshaped(shows[of], self.program.node(name).shape, given), dtype=np.float64)
             for name, of in self.network.outputs.items()
         }
-        return Raw(outputs, {name: values[name] for name in spikes}, states["v"], self._shifts())
+        return Raw(outputs, {name: shows[name] for name in spikes}, states["v"], self._shifts())
 
-    def _run_in_step(self, given: Signals, record: frozenset[str]) -> Raw:
-        """A run from a state, or to one, step by step: stock processes start where they start, and end unread."""
+    def _asked(self, record: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(populations whose spikes, populations whose voltages are recorded)."""
         program = self.program
         spikes = program.recorded_spikes if "spikes" in record else ()
-        voltages = program.recorded_voltages if "voltages" in record else ()
-        kept: dict[str, dict[str, list[Array]]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        return spikes, program.recorded_voltages if "voltages" in record else ()
+
+    def _opened(self, given: Signals, record: frozenset[str]) -> Stream:
+        """A stream that stands where a run starts."""
         with on_disk():
-            mapping = self._stream_mapping
+            mapping, spikes = self._stream_mapping, self._asked(record)[0]
             stream = Stream(self._ready(), mapping, self.network, given.batch, self.memory, spikes)
-        try:
-            if given.start is not None:
-                stream.load(given.start)
-            for t in range(given.steps):
-                outputs = stream.step({name: x[t] for name, x in given.values.items()})
-                seen = {name: stream.value(name).copy() for name in spikes}
-                membranes = {name: stream.voltage(name).copy() for name in voltages}
-                for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
-                    for name, value in values.items():
-                        kept[group].setdefault(name, []).append(value)
-            end = stream.snapshot()
-        finally:
-            stream.close()
-        groups = {group: {name: np.stack(x) for name, x in values.items()} for group, values in kept.items()}
+        if given.start is not None:
+            stream.load(given.start)
+        return stream
+
+    def _run_in_step(self, stream: Stream, given: Signals, record: frozenset[str]) -> Raw:
+        """The next steps of a run, one by one."""
+        spikes, voltages = self._asked(record)
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        for t in range(given.steps):
+            outputs = stream.step({name: x[t] for name, x in given.values.items()})
+            seen = {name: stream.value(name) for name in spikes}
+            membranes = {name: stream.voltage(name) for name in voltages}
+            for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
+                for name, value in values.items():
+                    if t == 0:
+                        groups[group][name] = np.empty((given.steps, *value.shape), value.dtype)
+                    groups[group][name][t] = value
+        end = stream.snapshot() if given.keep else None
         return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
 
     # --- streams

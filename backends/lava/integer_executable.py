@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.lava.client import WorkerClient, reshaped
+from hasn.backends.lava.exchange import Arrays
 from hasn.backends.lava.integers import IntegerMapping, map_integers
+from hasn.backends.lava.starting import leads
 from hasn.errors import UnsupportedError
-from hasn.executable import Raw
+from hasn.executable import PIECE, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.program.integers.lower import check_current, current_bound
 from hasn.program.model import Program
+from hasn.program.past import History, latest
 from hasn.signals import Signals
 from hasn.state import Snapshot
 
@@ -31,6 +34,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
     """
 
     mapping: IntegerMapping
+    _piece = 4 * PIECE  # each piece is a network of its own, which takes a second to start
     _input_condition = "spikes (0 or 1); integers within 24 bits on Loihi 2 alone"
 
     def __init__(self, program: Program, time_limit: float) -> None:
@@ -39,18 +43,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
         self.mapping = map_integers(self.integers)
 
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
-        if given.start is not None or given.keep:
-            raise UnsupportedError(
-                "Lava's integer models start at their initial state alone",
-                parameter="state" if given.start is not None else "keep_state",
-                way_out="Run it on snnTorch or Brian2: precision='loihi' is the same bit for bit there.",
-            )
-        inputs = self._integer_inputs(given)
-        largest = {name: int(np.abs(value).max(initial=0)) for name, value in inputs.items()}
-        self.mapping.check_wrap(self.integers, largest)
-        for name, most in self.integers.largest_activation(largest).items():
-            # Lava adds in 32 bits and says nothing when they overflow: what could is refused before it runs.
-            check_current(name, current_bound(self.integers.populations[name], most))
+        self._check(given)
         program, populations = self.program, self.integers.populations
         spikes = program.recorded_spikes if "spikes" in record else ()
         shown = {of for of in self.integers.outputs.values() if of in populations}
@@ -60,7 +53,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
             "u": set(program.recorded_voltages if "currents" in record else ()),
         }
         values = {*spikes, *(name for name in shown if populations[name].spiking)}
-        played, states = self._play(given, np.int32, values, wanted)
+        played, states, end = self._played(given, values, wanted)
         shows = {**states["v"], **played, **given.values}
         outputs = {
             name: np.asarray(reshaped(shows[of], program.node(name).shape, given), dtype=np.float64)
@@ -69,7 +62,39 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
             for name, of in self.integers.outputs.items()
         }
         voltages = {name: states["v"][name] for name in program.recorded_voltages if "voltages" in record}
-        return Raw(outputs, {name: played[name] for name in spikes}, voltages, self._shifts(), states["u"])
+        currents = {name: states["u"][name] for name in program.recorded_voltages if "currents" in record}
+        return Raw(outputs, {name: played[name] for name in spikes}, voltages, self._shifts(), currents, end)
+
+    def _check(self, given: Signals) -> None:
+        """Refuse inputs that Lava's 32 bits would not hold, those under way too."""
+        inputs = self._integer_inputs(given)
+        past = {} if given.start is None else given.start.past
+        largest = {
+            name: max(int(np.abs(value).max(initial=0)), int(np.abs(past.get(name, 0)).max(initial=0)))
+            for name, value in inputs.items()
+        }
+        self.mapping.check_wrap(self.integers, largest)
+        for name, most in self.integers.largest_activation(largest).items():
+            # Lava adds in 32 bits and says nothing when they overflow: what could is refused before it runs.
+            check_current(name, current_bound(self.integers.populations[name], most))
+
+    def _played(
+        self, given: Signals, values: set[str], states: dict[str, set[str]]
+    ) -> tuple[Arrays, dict[str, Arrays], Snapshot | None]:
+        """Values and states of all steps, and the state at the end if it is wanted: last steps are read for it."""
+        steps, populations = given.steps, self.integers.populations
+        kept = {name: min(self.memory[name], steps) for name in self.memory if given.keep and name in populations}
+        last = dict.fromkeys(populations if given.keep else (), 1)
+        whole = {var: {**last, **dict.fromkeys(names, steps)} for var, names in states.items()}
+        start = None if given.start is None else leads(self.mapping, given.start, given.batch)
+        played, found = self._play(given, np.int32, {**kept, **dict.fromkeys(values, steps)}, whole, start)
+        if not given.keep:
+            return played, found, None
+        shapes = {name: self.network.by_name[name].shape for name in self.memory}
+        before = History(self.memory, shapes, given.batch, None if given.start is None else given.start.past).past()
+        registers = {name: {var: found[var][name][-1].copy() for var in ("u", "v")} for name in populations}
+        end = Snapshot(given.first + steps, registers, {}, latest(before, {**played, **given.values}))
+        return played, found, end
 
     # --- streams
 
@@ -77,7 +102,7 @@ class LavaIntegerExecutable(WorkerClient, IntegerExecutable):
         raise UnsupportedError(
             "Lava shows a step's outputs steps later, as the chip does: it runs whole sequences",
             parameter="step",
-            way_out="Use run(), or step on snnTorch: precision='loihi' is the same bit for bit there.",
+            way_out="Use run(), from a state if need be, or step on snnTorch: precision='loihi' is the same there.",
         )
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:

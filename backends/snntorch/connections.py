@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from hasn.backends.snntorch.synapses import Synapses
-from hasn.program.maps import Convolution, Dense, Identity, LinearMap, Pooling, Scaling, Sparse, floating
+from hasn.backends.snntorch.synapses import Part, Synapses
+from hasn.errors import UnsupportedError
+from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sparse, floating
 from hasn.program.model import Connection
 
 
@@ -80,6 +81,33 @@ class Pool(nn.Module):
         return functional.avg_pool2d(padded, self.spec.kernel, self.spec.stride, divisor_override=divisor)
 
 
+class MatrixMap(nn.Module):
+    """A map that torch has no module for, by its sparse matrix, which does not train.
+
+    Args:
+        matrix: of flat elements, compressed by rows.
+        bias: for each element of the result, or None.
+        shape: of the result.
+        dtype: of the weights.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, matrix: Any, bias: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.shape = shape
+        self.part = Part(0, matrix.indices, matrix.indptr, *matrix.shape)
+        self.register_buffer("weight", torch.tensor(floating(matrix.data), dtype=dtype))
+        added = None if bias is None else torch.tensor(floating(bias), dtype=dtype).reshape(shape)
+        self.register_buffer("bias", added)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, *given) to (batch, *shape)."""
+        y: Tensor = self.part(x.flatten(1), self.weight).unflatten(1, self.shape)
+        return y if self.bias is None else y + self.bias
+
+
 def _linear(spec: Dense, dtype: torch.dtype) -> nn.Module:
     if np.ndim(spec.weight) != 2:
         return BlockLinear(spec.weight, spec.bias, dtype)
@@ -132,5 +160,28 @@ _MODULES: dict[type, Callable[[Any, torch.dtype], nn.Module]] = {
 
 def connection_module(step: Connection, dtype: torch.dtype = torch.float64) -> nn.Module:
     """The torch module of a Connection's linear map, weights in ``dtype``; its delay is the network's business."""
-    linear: LinearMap = step.map
-    return Reshape(step.shape) if isinstance(linear, Identity) else _MODULES[type(linear)](linear, dtype)
+    if isinstance(step.map, Identity):
+        return Reshape(step.shape)
+    make = _MODULES.get(type(step.map))
+    return _by_matrix(step, dtype) if make is None else make(step.map, dtype)
+
+
+def _by_matrix(step: Connection, dtype: torch.dtype) -> nn.Module:
+    parts = step.map.parts(step.shape if step.given is None else step.given)
+    if any(steps for steps, _ in parts):
+        raise UnsupportedError(
+            "a map with delays of its own that is no hasn.program.maps.Sparse",
+            node=step.name,
+            got=type(step.map).__name__,
+            way_out="Let the node mean a Sparse map.",
+        )
+    ((_, matrix),) = parts
+    return MatrixMap(matrix, step.map.bias, step.shape, dtype)
+
+
+def hold(module: nn.Module, trained: Collection[str]) -> None:
+    """Make constants of a connection's parameters that its node does not have under these names."""
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        if name not in trained:
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach())

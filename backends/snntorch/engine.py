@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
-from hasn.backends.snntorch.engine_order import groups, last_reads
-from hasn.backends.snntorch.engine_time import delayed, shifted
-from hasn.backends.snntorch.lines import DelayLine
+from hasn.backends.snntorch.lines import DelayLine, delayed, shifted
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses
-from hasn.program.cycles import Group
+from hasn.program.cycles import Group, cycles
 from hasn.program.model import Program, Source
 
 if TYPE_CHECKING:
@@ -198,3 +196,17 @@ class Pass:
                 voltages.append(scanners[name].population.voltage(state.states[name]))
         self.values |= {name: torch.stack(values) for name, values in kept.items()}
         self.voltages |= {name: torch.stack(values) for name, values in after.items()}
+
+
+def groups(program: Program) -> list[Group]:
+    """Nodes that are in a cycle together (edges with a delay count), or one alone; in a group, the order of a step."""
+    return cycles([step.name for step in program.nodes], [(edge.source, edge.target) for edge in program.edges])
+
+
+def last_reads(program: Program, order: list[Group]) -> list[Group]:
+    """For each group, the nodes that no later group reads."""
+    place = {name: i for i, group in enumerate(order) for name in group}
+    last = dict(place)
+    for edge in program.edges:
+        last[edge.source] = max(last[edge.source], place[edge.target])
+    return [tuple(name for name, at in last.items() if at == i) for i in range(len(order))]

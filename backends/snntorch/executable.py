@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hasn.backends.snntorch.connections import hold
 from hasn.backends.snntorch.copies import copied, is_recomputed, settled
 from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.engine import Pass, given_shape
@@ -22,7 +23,7 @@ from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.backends.snntorch.surrogates import spike_gradient
 from hasn.errors import OptionError, UnsupportedError
-from hasn.executable import Array, Executable, Raw
+from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
@@ -33,8 +34,6 @@ from hasn.state import Snapshot
 
 #: Numbers held at most while steps run at once: 128 MiB in float32.
 _HELD = 1 << 25
-#: The same of a run that keeps little of it: some 30 MiB in all.
-_PIECE = 1 << 20
 
 
 class SnnTorchExecutable(Executable):
@@ -45,7 +44,7 @@ class SnnTorchExecutable(Executable):
     """
 
     backend = "snntorch"
-    _piece = _PIECE
+    _piece = PIECE
 
     def __init__(
         self,
@@ -62,6 +61,9 @@ class SnnTorchExecutable(Executable):
         self._graph = graph
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
+        nodes = {} if graph is None else flatten(graph).nodes
+        for step in program.of(Connection) if nodes else ():
+            hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
@@ -247,14 +249,21 @@ class SnnTorchExecutable(Executable):
         like, generator = self.module.like, torch.Generator().manual_seed(0)
 
         def draw(*shape: int) -> torch.Tensor:
-            return (4 * torch.rand(*shape, generator=generator) - 1).to(like)
+            """(samples, *shape): each sample larger than the last one, so that something spikes."""
+            sizes = torch.logspace(0, 3, 4).view(4, *(1,) * len(shape))
+            return (sizes * (1.5 * torch.rand(4, *shape, generator=generator) - 0.5)).to(like)
 
         for step, _, module in self.module.layers.nodes.values():
             if module is not None:
-                x = draw(4, *given_shape(step))
+                x = draw(*given_shape(step))
                 states = (module.initial(4),) if isinstance(module, Population) else ()
                 _refuse(step.name, altered(module, x, *states))
-        _refuse("(the module)", altered(self.module, {n.name: draw(8, 4, *n.shape) for n in self.program.inputs}))
+        _refuse(
+            "(the module)",
+            altered(
+                self.module, {n.name: torch.stack([draw(*n.shape) for _ in range(8)]) for n in self.program.inputs}
+            ),
+        )
 
 
 def _refuse(name: str, what: str | None) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hasn.backends.snntorch.devices import usable_device
 from hasn.backends.snntorch.integer_network import IntegerState, TorchIntegers
 from hasn.backends.snntorch.integer_neurons import Running
-from hasn.executable import Array, Raw
+from hasn.executable import PIECE, Array, Raw
 from hasn.integer_executable import IntegerExecutable
 from hasn.program.model import Program
 from hasn.signals import Signals
@@ -20,15 +20,13 @@ from hasn.state import Snapshot
 
 #: Numbers held at a time, at some 4 bytes each: longer runs are cut in time.
 _HELD = 1 << 25
-#: The same of a run that keeps little of it.
-_PIECE = 1 << 20
 
 
 class SnnTorchIntegers(IntegerExecutable):
     """A Program in the chip's integers as torch tensors. It does not train: see the float precisions for that."""
 
     backend = "snntorch"
-    _piece = _PIECE
+    _piece = PIECE
 
     def __init__(self, program: Program, device: Any) -> None:
         super().__init__(program)

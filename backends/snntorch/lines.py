@@ -1,4 +1,4 @@
-"""Values under way: what a connection remembers of the steps before."""
+"""Values under way: what a connection remembers of the steps before, a step at a time or over many."""
 
 from __future__ import annotations
 
@@ -70,3 +70,20 @@ class DelayLine(Line):
         if self.learned is None:
             return due
         return due + (self.learned - self.learned.detach()).to(like) * slope
+
+
+def shifted(previous: Tensor, value: Tensor) -> Tensor:
+    """``y[t] = value[t - 1]``, and ``previous`` at the first step; (T, batch, *shape)."""
+    return torch.cat([previous.unsqueeze(0).to(value.dtype), value[:-1]])
+
+
+def delayed(value: Tensor, line: DelayLine) -> Tensor:
+    """``y[t] = value[t - steps]`` for each element, as :meth:`DelayLine.push` gives it; the line moves on."""
+    length = line.length
+    past = line.past[:length]
+    missing = value.new_zeros(length - len(past), *value.shape[1:])
+    whole = torch.cat([missing, *(x.unsqueeze(0) for x in reversed(past)), value])
+    due = line.due(lambda n: whole[length - n : length - n + len(value)], value)
+    known = min(len(past) + len(value), length + 1)
+    line.past = list(whole[len(whole) - known :].flip(0).unbind())  # newest first; flip copies, so `whole` can go
+    return due

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
+
+_Given = TypeVar("_Given")
 
 
 @dataclass
@@ -82,14 +85,19 @@ class SpikingNetwork(nn.Module):
             if module is not None:
                 self.nodes[self._key(step.name)] = module
             self._order.append(Node(step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
-        self._delayed = {edge.source for edge in program.edges if edge.delay}
+        # Looked up once: torch.compile follows none of the Program's cached properties.
+        self._inputs = {step.name: step.shape for step in program.inputs}
+        self._sinks = [step.name for step in program.of(Sink)]
+        self._delayed = {edge.source: program.by_name[edge.source].shape for edge in program.edges if edge.delay}
+        self._late = {step.name: step.delay for step in program.of(Connection) if step.delay is not None}
+        self._draws = any(step.drawn is not None for step in program.of(Source))
         self.layers = Layers(program, self._order)
 
     @property
     def engine(self) -> Engine:
         """ "steps": the step loop, snnTorch's own neurons called step by step. "fused": node by node over all steps,
         with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set. torch.compile
-        follows the step loop, whichever is set.
+        follows the step loop where it can (snnTorch's own neurons branch on tensors) and leaves the other alone.
         """
         return self._engine
 
@@ -158,11 +166,10 @@ class SpikingNetwork(nn.Module):
         states = {s.name: m.initial(batch) for s, _, m in self._order if isinstance(m, Population)}
         like = self.like
         previous = {
-            name: torch.zeros(batch, *self.program.by_name[name].shape, dtype=like.dtype, device=like.device)
-            for name in self._delayed
+            name: torch.zeros(batch, *shape, dtype=like.dtype, device=like.device)
+            for name, shape in self._delayed.items()
         }
-        late = {step.name: step.delay for step in self.program.of(Connection) if step.delay is not None}
-        lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in late.items()}
+        lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in self._late.items()}
         lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses) and m.longest}
         return StreamState(states, previous, lines)
 
@@ -232,11 +239,11 @@ class SpikingNetwork(nn.Module):
         inputs = self.inputs_of(x)
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
-        sinks = [step.name for step in self.program.of(Sink)]
+        sinks = self._sinks
         if self.recompute is not None and torch.is_grad_enabled():
             values, _ = by_chunks(self, inputs, self.recompute, sinks)
         elif self.engine == "fused" and not torch.compiler.is_compiling():
-            values = Pass(self, state, steps, batch, sinks).run(inputs).values
+            values = undisturbed(lambda: Pass(self, state, steps, batch, sinks).run(inputs).values)
         else:
             every: list[list[Tensor]] = [[] for _ in sinks]
             for t in range(steps):
@@ -249,7 +256,7 @@ class SpikingNetwork(nn.Module):
 
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is given and what is drawn, from step 0 on, as the module's own tensors: (T, batch, *shape)."""
-        shapes = {step.name: step.shape for step in self.program.inputs}
+        shapes = self._inputs
         values = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
         if set(values) != set(shapes) or not shapes:
             raise InputError(
@@ -259,8 +266,9 @@ class SpikingNetwork(nn.Module):
             )
         given = {name: _tensor(value, name, shapes[name]) for name, value in values.items()}
         like = self.like
-        drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
-        given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
+        if self._draws:
+            drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
+            given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 
     def let_go(self) -> None:
@@ -268,6 +276,13 @@ class SpikingNetwork(nn.Module):
         for _, _, module in self._order:
             if isinstance(module, Population):
                 module.let_go()
+
+
+def undisturbed(act: Callable[[], _Given]) -> _Given:
+    """What ``act`` gives, with torch.compile kept out of it: the kernels work on addresses, which it cannot follow."""
+    dynamo = sys.modules.get("torch._dynamo")
+    made: _Given = act() if dynamo is None else dynamo.disable(act)()
+    return made
 
 
 def _tensor(value: Any, name: str, shape: tuple[int, ...]) -> Tensor:

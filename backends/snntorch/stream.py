@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from hasn import kernels
 from hasn.backends.snntorch.connections import Reshape
 from hasn.backends.snntorch.engine import Node, given_shape
+from hasn.backends.snntorch.equations import Equations, RowEquations, equations
+from hasn.backends.snntorch.kernel_calls import rows_job, scan_job
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.plain import is_plain
-from hasn.backends.snntorch.scan_calls import rows_job, scan_job
-from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations, equations
 from hasn.backends.snntorch.synapses import Events, Synapses
 from hasn.backends.snntorch.watch import Watch
 from hasn.executable import Array

@@ -14,16 +14,17 @@ from hasn.backends.snntorch.connections import Scale
 from hasn.conversions.layers import LAYERS, array
 from hasn.conversions.snntorch.neurons import is_neuron, neuron_piece
 from hasn.conversions.snntorch.settings import FORMS, unknown_neuron
-from hasn.conversions.snntorch.source import run
+from hasn.conversions.snntorch.source import rest, run
 from hasn.conversions.tool import Tool
 from hasn.conversions.traced import from_traced
+from hasn.conversions.unroll import form
 from hasn.errors import InputError
 from hasn.program.model import Shape
 
 
 def _states(module: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    form = FORMS[type(module)]
-    return form.takes, () if module.init_hidden and not module.output else form.gives
+    known = FORMS[type(module)]
+    return known.takes, () if module.init_hidden and not module.output else known.gives
 
 
 def _scale(module: Any, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
@@ -37,8 +38,10 @@ SNNTORCH = Tool(
     is_neuron=is_neuron,
     unknown=unknown_neuron,
     layers={**LAYERS, Scale: _scale},
+    rest=rest,
     run=run,
     states=_states,
+    form=form("mem"),
 )
 
 
@@ -49,8 +52,11 @@ def from_snntorch(
 
     ``module.forward`` is one time step: ``nn.Sequential`` (nested or not), or anything that torch.fx can follow, with
     hidden states (``spk = lif(x)``) or passed ones (``spk, mem = lif(x, mem)``). The states start at rest, as after
-    ``reset_mem()``. Equations and resets: :mod:`hasn.conversions.snntorch.neurons`; the table of what is taken over,
-    and what is refused, is in docs/conversions.md.
+    ``reset_mem()``. Or forward loops over all steps, of an input (T, batch, ...), (batch, T, ...) or one that is the
+    same at every step, and returns lists or stacks of what each step gives.
+
+    Equations and resets: :mod:`hasn.conversions.snntorch.neurons`; the table of what is taken over, and what is
+    refused, is in docs/conversions.md.
 
     Args:
         module: the network, in evaluation if it has dropout or batch normalisation. It is not changed.
@@ -74,7 +80,8 @@ def from_snntorch(
         TimeStepError: dt is not a finite number > 0.
     """
     given = _shapes(input_shape)
-    return from_traced(module, SNNTORCH, dt, lambda frame, why: given, verify)
+    rank = max((len(shape) for shape in given.values()), default=1) + 1
+    return from_traced(module, SNNTORCH, dt, lambda frame, why: given, (rank, rank + 1), verify)
 
 
 def _shapes(given: Any) -> dict[str | None, Shape]:

@@ -12,12 +12,16 @@ from hasn.conversions.running import by_steps, given_to
 _STATES = ("spk", "syn", "mem")
 
 
-def run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """{Input: (T, batch, *shape)} to {Output: (T, batch, *shape)}, of the module that ``flow`` followed."""
-    for part in root.modules():  # every neuron as it was made
+def rest(root: nn.Module) -> None:
+    """Have every neuron as it was made."""
+    for part in root.modules():
         for state in _STATES:
             if isinstance(part, snntorch.SpikingNeuron) and isinstance(getattr(part, state, None), Tensor):
                 setattr(part, state, torch.zeros(0, device=getattr(part, state).device))
+
+
+def run(root: nn.Module, flow: Flow, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """{Input: (T, batch, *shape)} to {Output: (T, batch, *shape)}, of the module that ``flow`` followed."""
 
     def call(t: int, now: dict[str, Tensor]) -> object:
         batch = len(next(iter(now.values())))

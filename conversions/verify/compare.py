@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import nir
 import numpy as np
@@ -27,8 +26,10 @@ from hasn.program.cycles import cycles
 from hasn.program.model import Neurons, Program, Sink, Threshold
 
 STEPS = 24
-#: Sizes of the numbers in each sample; the first one's are 0 and 1, as spikes are.
-SIZES = (1.0, 1.0, 4.0, 16.0)
+#: Samples, where the module does not fix them.
+SAMPLES = 4
+#: Sizes of the numbers in each sample, in turn; the first sample's are 0 and 1, as spikes are.
+SIZES = (1.0, 4.0, 16.0)
 #: Numbers that are held at most; a large network runs for fewer steps, down to 4.
 _HELD = 1 << 26
 
@@ -44,6 +45,8 @@ class Source:
             the Outputs that it can tell; inputs are float32.
         places: node -> the module whose values it must have.
         steps: T, where the module fixes it.
+        constant: Inputs that are the same at every step.
+        batch: samples, where the module fixes them.
     """
 
     tool: str
@@ -51,6 +54,8 @@ class Source:
     run: Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
     places: Mapping[str, Place]
     steps: int | None = None
+    constant: frozenset[str] = frozenset()
+    batch: int | None = None
 
 
 def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
@@ -60,11 +65,13 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
         UnsupportedError: a node differs from its module, by the module's path; the first one from Input to Output.
     """
     program = lower(graph)
-    steps, batch = source.steps or _steps(program), len(SIZES)
+    batch = source.batch or SAMPLES
+    steps = source.steps or _steps(program, batch)
     shapes = {node.name: node.shape for node in program.nodes}
     places = {name: place for name, place in source.places.items() if name in shapes}
-    draw = _Draw(steps)
+    draw = _Draw(steps, batch)
     inputs = {node.name: draw(node.shape) for node in program.inputs}
+    inputs |= {name: inputs[name][:1].expand(inputs[name].shape) for name in source.constant}
     forced = {name: draw(shapes[name]) for name in _open(program) if name in places}
     outside, weights = around(source.module), recomputing(source.module)
     heard = Heard(source.module, places, forced, shapes, steps, batch)
@@ -81,27 +88,27 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
         if difference is not None:
             path = places[node.name].path if node.name in places else node.name
             raise _differs(source.tool, path, difference, outside, weights)
-    graph.metadata["verified"] = _said(source.tool, program, values, steps, replay.ties)
+    graph.metadata["verified"] = _said(source.tool, program, values, replay.ties)
     return graph
 
 
 class _Draw:
     """Random numbers of a generator of their own: the user's is left alone."""
 
-    def __init__(self, steps: int) -> None:
-        self._steps, self._generator = steps, torch.Generator().manual_seed(20261128)
+    def __init__(self, steps: int, batch: int) -> None:
+        self._steps, self._batch, self._generator = steps, batch, torch.Generator().manual_seed(20261128)
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         """(T, batch, *shape): spikes in the first sample, numbers of both signs in the others."""
-        drawn = torch.rand(self._steps, len(SIZES), *shape, generator=self._generator)
+        drawn = torch.rand(self._steps, self._batch, *shape, generator=self._generator)
         spikes = (drawn[:, :1] < 0.5).float()
-        sizes = torch.tensor(SIZES[1:]).view(-1, *(1,) * len(shape))
+        sizes = torch.tensor([SIZES[i % len(SIZES)] for i in range(self._batch - 1)]).view(-1, *(1,) * len(shape))
         return torch.cat([spikes, (1.5 * drawn[:, 1:] - 0.5) * sizes], dim=1)
 
 
-def _steps(program: Program) -> int:
+def _steps(program: Program, batch: int) -> int:
     width = max(1, sum(int(np.prod(node.shape)) for node in program.nodes))
-    return int(np.clip(_HELD // (len(SIZES) * width), 4, STEPS))
+    return int(np.clip(_HELD // (batch * width), 4, STEPS))
 
 
 def _open(program: Program) -> list[str]:
@@ -163,14 +170,15 @@ def _quoted(path: str) -> str:
     return f"'{path}'" if path else "the module"
 
 
-def _said(tool: str, program: Program, values: Mapping[str, Any], steps: int, ties: int) -> str:
+def _said(tool: str, program: Program, values: Mapping[str, Tensor], ties: int) -> str:
     """What was compared, in a line."""
     spiking = [node.name for node in program.of(Neurons, Threshold) if node.name in values]
     spikes = sum(int((values[name] > 0).sum()) for name in spiking)
     total = sum(values[name].numel() for name in spiking)
     others = len(values) - len(spiking)
+    steps, samples = next(iter(values.values())).shape[:2] if values else (0, 0)
     tied = f", {ties} ties left out" if ties else ""
     return (
         f"as converted: {tool} and hasn agree in {len(spiking)} populations ({spikes} spikes in {total} chances{tied}) "
-        f"and {others} layers, on {steps} steps of {len(SIZES)} random samples"
+        f"and {others} layers, on {steps} steps of {samples} random samples"
     )

@@ -59,9 +59,8 @@ def compare(
         BackendUnavailable, UnsupportedError: the reference cannot run.
         GraphError, ParameterError, TimeStepError, InputError: the graph, dt or the input has no meaning.
     """
-    labels = list(dict.fromkeys([reference, *backends]))
     exactness = precision_of(network, precision)
-    parsed = {label: _parse(label, exactness) for label in labels}
+    parsed = _parsed([reference, *backends], exactness)
     _refuse_unknown_options(parsed, backend_options)
     made = ready(network, dt, method, reset, timing)
     program = made.program
@@ -72,9 +71,10 @@ def compare(
         raise OptionError(
             "nothing to compare: only the reference could run",
             parameter="backends",
-            got=", ".join(labels),
+            got=", ".join(dict.fromkeys([reference, *backends])),
             wanted="two backends that can run here",
-            way_out="; ".join(f"{label}: {why}" for label, why in skipped.items()),
+            way_out="; ".join(f"{label}: {why}" for label, why in skipped.items())
+            or f"Name another than the reference, e.g. {_another(reference)}.",
         )
 
     def other_method() -> Program | None:
@@ -135,6 +135,24 @@ def _with_batch(recording: Recording) -> Recording:
         currents=grown(recording.currents),
         batched=True,
     )
+
+
+def _parsed(labels: Sequence[str], precision: str) -> dict[str, tuple[str, str]]:
+    """{label: (backend, precision)}; of labels that mean the same run the first alone: it would only agree with itself.
+
+    Raises:
+        OptionError: no such backend, or none of its precisions.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for label in labels:
+        run = _parse(label, precision)
+        if run not in found.values():
+            found[label] = run
+    return found
+
+
+def _another(reference: str) -> str:
+    return "snntorch" if reference.partition(":")[0] != "snntorch" else "brian2"
 
 
 def _parse(label: str, precision: str) -> tuple[str, str]:

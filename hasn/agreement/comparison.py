@@ -133,12 +133,33 @@ class Comparison:
     def ok(self) -> bool:
         """Whether at least two backends ran and no spike differs, ties and what they can have caused apart.
 
-        In precision "loihi" currents and voltages must be the same integers too.
+        In precision "loihi" currents and voltages must be the same integers too. It is about differences alone:
+        :attr:`compared` says whether there was anything that could differ.
         """
         if len(self.recordings) < 2 or any(self.differing.values()):
             return False
         integers = [label for label, recording in self.recordings.items() if recording.precision == "loihi"]
         return self.reference not in integers or not any(self.max_voltage_error[label] for label in integers)
+
+    @property
+    def compared(self) -> bool:
+        """Whether there was anything to compare: at least two backends ran, and one of them at least spiked.
+
+        Where it is False, no spike differs and nothing is shown by that.
+        """
+        return len(self.recordings) > 1 and any(
+            array.any() for recording in self.recordings.values() for array in recording.spikes.values()
+        )
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Nodes of which no backend recorded a spike, so that nothing of them was compared."""
+        nodes = dict.fromkeys(name for recording in self.recordings.values() for name in recording.spikes)
+        return tuple(
+            name
+            for name in nodes
+            if not any(r.spikes[name].any() for r in self.recordings.values() if name in r.spikes)
+        )
 
     def table(self) -> str:
         """The agreement as text: a row a backend, then the first divergences."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from hasn.cli.lava import app as lava
 from hasn.cli.place import place
 from hasn.cli.quantise import quantise
 from hasn.cli.run import run
+from hasn.cli.set import set_metadata
 from hasn.cli.train import train
 
 app = typer.Typer(
@@ -45,10 +47,15 @@ def hasn(
 
     Example: hasn compare model.nir --dt 1e-3 --report report.html
 
-    A mistake ends a command with one message and exit status 1; HASN_DEBUG=1 adds the traceback.
+    Exit status: 0; 1 a mistake, or a no; 2 a command line that cannot be read; 3 nothing was there to compare or
+    measure; 130 stopped by Ctrl-C, 143 by SIGTERM. HASN_DEBUG=1 adds a mistake's traceback.
     """
 
 
-for command in (demo, backends, info, check, run, compare, train, quantise, export, place):
-    app.command()(command)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata, "run": run,
+    "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
+}  # fmt: skip
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 app.add_typer(lava, name="lava")

@@ -11,6 +11,8 @@ from hasn.cli.options import Dt, File, Json, Method
 if TYPE_CHECKING:
     from hasn.finding import Finding
 
+#: What its findings may name on the command line.
+_OPTIONS = ("dt", "method")
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -19,7 +21,8 @@ def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = F
 
     Example: hasn check model.nir --dt 1e-3
     """
-    from hasn.cli.console import show_json, stdout
+    from hasn.cli.console import show, show_json
+    from hasn.cli.words import translated
 
     findings = _findings(file, dt, method)
     wrong = any(finding.severity == "error" for finding in findings)
@@ -29,10 +32,10 @@ def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = F
         from rich.text import Text
 
         for finding in findings:
-            line = Text.assemble((f"{finding.severity}: ", _STYLES[finding.severity]), str(finding.to_error()))
-            stdout.print(line, soft_wrap=True)
+            text = str(translated(finding.to_error(), _OPTIONS))
+            show(Text.assemble((f"{finding.severity}: ", _STYLES[finding.severity]), text))
         if not findings:
-            stdout.print(f"{file}: nothing wrong, nothing doubtful", soft_wrap=True, markup=False)
+            show(f"{file}: nothing wrong, nothing doubtful")
     if wrong:
         raise typer.Exit(1)
 

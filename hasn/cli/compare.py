@@ -52,20 +52,23 @@ def compare(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Run a file on several backends and say, spike by spike, whether they agree; exit status 1 if they do not.
+    """Run a file on several backends and say, spike by spike, whether they agree.
+
+    Exit status: 0 they agree, 1 they do not, 3 no spike was there to compare.
 
     Example: hasn compare model.nir --backends snntorch,brian2 --input spikes.npz --report report.html
     """
     from hasn.agreement import compare as compare_graph
     from hasn.cli.console import working
+    from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import given_inputs
     from hasn.ir.load import load
     from hasn.ir.lower import lower
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
 
     options = backend_options(option)
     if report is not None:
-        refuse_existing(report, force=force)
+        ready_to_write(report, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     given = given_inputs(program, input_, steps, rate, seed, batch)
@@ -81,6 +84,8 @@ def compare(
     _show(comparison, given.text, given.data, report, as_json)
     if not comparison.ok:
         raise typer.Exit(1)
+    if not comparison.compared:
+        raise typer.Exit(NOTHING)
 
 
 def _labels(text: str) -> list[str]:
@@ -94,7 +99,7 @@ def _write_report(path: Path, comparison: Comparison, subtitle: str, force: bool
 
 
 def _show(comparison: Comparison, text: str, data: dict[str, object], report: Path | None, as_json: bool) -> None:
-    from hasn.cli.console import show, show_json, stdout, width
+    from hasn.cli.console import show, show_json, width
     from hasn.report.facts import comparison_data, verdict
     from hasn.report.table import comparison_table
 
@@ -105,7 +110,7 @@ def _show(comparison: Comparison, text: str, data: dict[str, object], report: Pa
     show(text)
     show(comparison_table(comparison, width=width()))
     result = verdict(comparison)
-    line = f"{result.headline}: {result.sentence}"
-    stdout.print(line, style="green" if result.ok else "bold red", markup=False, soft_wrap=True)
+    colour = "bold red" if not result.ok else "green" if result.compared else "yellow"
+    show(f"{result.headline}: {result.sentence}", colour)
     if report is not None:
         show(f"Wrote {report}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,23 +23,25 @@ def demo(
 
     Example: hasn demo --out demo-out
     """
-    from hasn.cli.console import stderr
+    from hasn.cli.console import show, show_json, stderr
+    from hasn.cli.errors import NOTHING
     from hasn.demo.job import run_demo, summary
 
     result = run_demo(out, _stage, compared=digits, epochs=epochs, steps=steps, seed=seed, force=force)
     if as_json:
-        typer.echo(json.dumps(summary(result), indent=2))
+        show_json(summary(result))
     else:
-        typer.echo(result.table())
+        show(result.table())
         same = "the same" if result.same_predictions else "NOT the same"
-        typer.echo(
-            f"Test accuracy {100 * result.test_accuracy:.1f} %; predictions are {same} on every backend that ran."
-        )
+        show(f"Test accuracy {100 * result.test_accuracy:.1f} %; predictions are {same} on every backend that ran.")
         times = ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items())
-        typer.echo(f"Wrote {', '.join(str(path) for path in result.files)} ({times}).")
+        show(f"Wrote {', '.join(str(path) for path in result.files)} ({times}).")
     if not result.ok:
         stderr.print("[bold red]The backends do not agree: see the report.[/]")
         raise typer.Exit(1)
+    if not result.comparison.compared:
+        stderr.print("[yellow]Nothing was compared: no spikes on any backend.[/]")
+        raise typer.Exit(NOTHING)
 
 
 @contextmanager
@@ -50,6 +51,13 @@ def _stage(title: str) -> Iterator[Any]:
 
     from hasn.cli.console import stderr
 
+    if not stderr.is_terminal:  # a log takes no bar
+
+        def unseen(done: float, total: float, text: str) -> None:
+            pass
+
+        yield unseen
+        return
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),

@@ -53,12 +53,14 @@ def export(
     Example: hasn export model-loihi.nir --target loihi2 --out chip
     """
     from hasn.cli.console import show, show_json, working
+    from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import read_inputs
     from hasn.cli.quantised import chip_network
     from hasn.errors import OptionError
 
     if target not in TARGETS:
         raise OptionError("unknown target", parameter="--target", got=repr(target), wanted=" or ".join(TARGETS))
+    _make_ready(target, out, force)
     options: dict[str, Any] = {"largest_exponent": 0} if target == "netx" else {}
     with working(f"Reading {file}") as say:
         chip = chip_network(
@@ -71,9 +73,26 @@ def export(
         found, lines = TARGETS[target](chip.network, out, data, force)
     if as_json:
         show_json({"target": target, "out": str(out), "network": chip.data, **found})
-        return
-    for line in (chip.text, *lines):
-        show(line)
+    else:
+        for line in (chip.text, *lines):
+            show(line)
+        if not found.get("tested", True):
+            show("Nothing is tested: no spikes in the self-test, so passing it shows nothing. Pass --input DATA that "
+                 "makes the network spike.", "yellow")  # fmt: skip
+    if not found.get("tested", True):
+        raise typer.Exit(NOTHING)
+
+
+def _make_ready(target: str, out: Path, force: bool) -> None:
+    """Try the output before the network is quantised and run."""
+    from hasn.conversions.loihi.export.bundle.folder import ready_bundle
+    from hasn.conversions.loihi.export.bundle.write import MANIFEST
+    from hasn.ir.outputs import ready_to_write
+
+    if target.startswith("loihi"):
+        ready_bundle(out, force=force, mark=MANIFEST)
+    else:
+        ready_to_write(out, force=force)
 
 
 def _chip(target: str) -> str | None:
@@ -86,21 +105,22 @@ def _chip(target: str) -> str | None:
 
 def _bundle(network: QuantisedNetwork, out: Path, data: Any, force: bool) -> Written:
     from hasn.conversions.loihi.export.bundle import export_bundle
+    from hasn.program.describe import counted
 
     made = export_bundle(network, out, inputs=data, force=force)
     resources = made.resources
     lines = [
-        f"{resources['neurons']:,} neurons, {resources['synapses']:,} synapses in {resources['connections']} "
-        f"connections, {resources['weight_bits']:,} bits of weights",
+        f"{counted(resources['neurons'], 'neuron')}, {counted(resources['synapses'], 'synapse')} in "
+        f"{counted(resources['connections'], 'connection')}, {counted(resources['weight_bits'], 'bit')} of weights",
         "Spikes in the self-test: " + (", ".join(f"{k} {v:,}" for k, v in made.spikes.items()) or "(no spiking node)"),
         f"Wrote {out}. In a Python 3.10 with lava-nc: python {out / 'run.py'} --self-test",
     ]
     silent = [name for name, count in made.spikes.items() if not count]
-    if silent:
+    if silent and made.tested:
         lines.insert(2, f"Silent in the self-test, so hardly tested: {', '.join(silent)}. Pass --input DATA.")
     found = {
         "shifts": made.shifts, "resources": resources, "self_test_spikes": made.spikes,
-        "judged_by": made.judged_by, "graded_inputs": list(made.graded),
+        "tested": made.tested, "judged_by": made.judged_by, "graded_inputs": list(made.graded),
     }  # fmt: skip
     return found, lines
 

@@ -32,7 +32,13 @@ class Given:
 
 
 def given_inputs(
-    program: Program, path: Path | None, steps: int | None, rate: float, seed: int, batch: int | None
+    program: Program,
+    path: Path | None,
+    steps: int | None,
+    rate: float,
+    seed: int,
+    batch: int | None,
+    option: str = "--input",
 ) -> Given:
     """Read ``path``, or draw seeded Bernoulli spikes for every Input of the program.
 
@@ -41,16 +47,18 @@ def given_inputs(
         InputError: no such number of steps or samples, rate or seed.
     """
     if path is not None:
-        values = read_inputs(path, program)
+        values = read_inputs(path, program, option)
         return Given(values, steps, f"Input: {path}", {"kind": "file", "path": str(path)})
+    from hasn.program.describe import counted
+
     _check(steps, rate, seed, batch)
     count = DEFAULT_STEPS if steps is None else steps
     sources = program.inputs
     if not sources:
-        return Given(None, count, f"The graph has no Input; {count} steps", {"kind": "none", "steps": count})
+        return Given(None, count, f"The graph has no Input; {counted(count, 'step')}", {"kind": "none", "steps": count})
     values = random_spikes({source.name: source.shape for source in sources}, count, rate, seed, batch)
-    samples = f", {batch} samples" if batch is not None else ""
-    text = f"Input: random spikes (no --input was given): rate {rate:g} a step, {count} steps{samples}, seed {seed}"
+    size = counted(count, "step") + (f", {counted(batch, 'sample')}" if batch is not None else "")
+    text = f"Input: random spikes (no --input was given): rate {rate:g} a step, {size}, seed {seed}"
     data = {"kind": "random", "steps": count, "rate": rate, "seed": seed, "samples": batch or 1}
     return Given(values, None, text, data)
 
@@ -76,33 +84,45 @@ def random_spikes(
     return {name: (rng.random((*lead, *shapes[name])) < rate).astype(np.float64) for name in sorted(shapes)}
 
 
-def read_inputs(path: Path, program: Program) -> Any:
+def read_inputs(path: Path, program: Program, option: str = "--input") -> Any:
     """The arrays of a .npy or .npz file; a single array serves a single Input, whatever its name.
+
+    Args:
+        path: the file.
+        program: says which Inputs there are.
+        option: that named the file, for messages.
 
     Raises:
         FileError: there is no such file, or it holds no plain arrays.
     """
-    arrays = arrays_in(path)
+    arrays = arrays_in(path, option)
     names = [source.name for source in program.inputs]
     if not isinstance(arrays, dict) or set(arrays) == set(names):
         return arrays
     return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays
 
 
-def arrays_in(path: Path) -> Any:
-    """The arrays of a .npy (itself) or .npz (a dict) file.
+def arrays_in(path: Path, option: str = "--input") -> Any:
+    """The arrays of a .npy (itself) or .npz (a dict) file, which ``option`` named.
 
     Raises:
         FileError: there is no such file, or it holds no plain arrays.
     """
     import numpy as np
 
+    if path.is_dir():
+        raise FileError("is a folder", parameter=str(path), wanted="a .npy or .npz file", way_out=f"It is {option}'s.")
     if not path.is_file():
-        raise FileError("there is no such file", parameter=str(path), way_out="Check the path given to --input.")
+        raise FileError("there is no such file", parameter=str(path), way_out=f"Check the path given to {option}.")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except MemoryError as error:
+        size = path.stat().st_size
+        raise FileError(
+            "does not fit in memory", parameter=str(path), got=f"{size:,} bytes", way_out="Cut it into parts."
+        ) from error
     except Exception as error:  # damaged bytes make numpy and zipfile raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         objects = reason.startswith("Object arrays")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -12,21 +11,21 @@ app = typer.Typer(no_args_is_help=True, help="Lava's own Python 3.10 environment
 Optional = Annotated[bool, typer.Option("--optional", help="Where no Python 3.10 can be had, say so and exit with 0.")]
 Force = Annotated[bool, typer.Option("--force", help="Make the environment anew, even if it is there.")]
 Netx = Annotated[bool, typer.Option("--netx", help="Also install lava-dl's reader of .net files (no torch).")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 
 
-@app.command(epilog="Example: hasn lava setup")
+@app.command()
 def setup(optional: Optional = False, force: Force = False, netx: Netx = False) -> None:
     """Make Lava's environment (Python 3.10, lava-nc 0.10.0), unless it is there.
 
     Python 3.10 is looked for in $HASN_LAVA_PYTHON, pyenv's versions, on PATH, and among uv's managed Pythons. The
     environment goes to $HASN_LAVA_ENV, else into hasn's virtual environment, else to ~/.local/share/hasn.
+
+    Example: hasn lava setup
     """
-    from rich.console import Console
-
     from hasn.backends.lava.environment import SetupFailed, add_netx, set_up, status
+    from hasn.cli.console import stdout as console
 
-    console = Console()
     before = status()
     if before.installed and not force and (not netx or "lava-dl" in before.versions):
         console.print(
@@ -59,18 +58,23 @@ def setup(optional: Optional = False, force: Force = False, netx: Netx = False) 
     console.print(f"Lava is set up: {_one_line(made.versions)} in {made.folder}", soft_wrap=True, highlight=False)
 
 
-@app.command(name="status", epilog="Example: hasn lava status --json")
+@app.command(name="status")
 def show(as_json: Json = False) -> None:
-    """Say whether Lava's environment is there, and what is in it; exit status 1 if it is not."""
+    """Say whether Lava's environment is there, and what is in it; exit status 1 if it is not.
+
+    Example: hasn lava status --json
+    """
     from hasn.backends.lava.environment import status
+    from hasn.cli.console import show as tell
+    from hasn.cli.console import show_json
 
     found = status()
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=1))
+        show_json(found.as_dict())
     elif found.installed:
-        typer.echo(f"{_one_line(found.versions)} in {found.folder}")
+        tell(f"{_one_line(found.versions)} in {found.folder}")
     else:
-        typer.echo(found.why_not)
+        tell(found.why_not)
     if not found.installed:
         raise typer.Exit(1)
 

@@ -39,14 +39,15 @@ def place(
     Example: hasn place model-loihi.nir --target loihi1 --input spikes.npz --report placement.html
     """
     from hasn.cli.console import show, show_json, width, working
+    from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import given_inputs
     from hasn.cli.quantised import chip_network
     from hasn.conversions.loihi.placement import place as place_network
     from hasn.conversions.loihi.profiles import profile
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
 
     if report is not None:
-        refuse_existing(report, force=force)
+        ready_to_write(report, force=force)
     with working(f"Reading {file}") as say:
         if target is not None:
             profile(target)  # an unknown one is refused before anything is read
@@ -60,13 +61,19 @@ def place(
             say("Drawing the mesh")
             placement.to_html(report, force=force)
     if as_json:
-        show_json({**placement.to_dict(), "network": chip.data, **_data(given, report)})
-        return
-    show(chip.text)
-    show(given.text)
-    show(placement.table(width=width()))
-    if report is not None:
-        show(f"Wrote {report}")
+        found = {"network": chip.data, "counted": placement.counted, **_data(given, report)}
+        show_json({**placement.to_dict(), **found})
+    else:
+        show(chip.text)
+        show(given.text)
+        show(placement.table(width=width()))
+        if report is not None:
+            show(f"Wrote {report}")
+        if not placement.counted:
+            show("Nothing was counted: no spikes on this input, so every placement has no traffic. Pass --input DATA "
+                 "that makes the network spike.", "yellow")  # fmt: skip
+    if not placement.counted:
+        raise typer.Exit(NOTHING)
 
 
 def _data(given: Given, report: Path | None) -> dict[str, Any]:

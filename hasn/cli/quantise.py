@@ -47,16 +47,17 @@ def quantise(
     Example: hasn quantise model.nir --calibrate spikes.npz --out model-loihi.nir
     """
     from hasn.cli.console import show, show_json, working
+    from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import read_inputs
     from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
     from hasn.ir.load import load
     from hasn.ir.lower import lower
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
 
-    refuse_existing(out, force=force)
+    ready_to_write(out, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
-    data = read_inputs(calibrate, program)
+    data = read_inputs(calibrate, program, "--calibrate")
     with working("Calibrating") as say:
         made = quantise_graph(
             graph, target, calibrate=data, dt=dt, method=method, reset=reset, timing=timing, rounding=rounding,
@@ -64,9 +65,15 @@ def quantise(
             progress=lambda what, done, total: say(f"{what.capitalize()}: step {done} of {total}"),
         )  # fmt: skip
     made.save(out, force=force)
+    report = made.report()
     if as_json:
-        show_json({**made.report().to_dict(), "out": str(out)})
-        return
-    show(made.report().table())
-    way = "" if timing == "synchronous" else f" --timing {timing}"
-    show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi{way}")
+        show_json({**report.to_dict(), "compared": report.compared, "out": str(out)})
+    else:
+        show(report.table())
+        way = "" if timing == "synchronous" else f" --timing {timing}"
+        show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi{way}")
+        if not report.compared:
+            show("Nothing was compared: no spikes on the calibration data, so scales and drift say nothing. "
+                 "Pass inputs that make the network spike.", "yellow")  # fmt: skip
+    if not report.compared:
+        raise typer.Exit(NOTHING)

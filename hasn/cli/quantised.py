@@ -71,11 +71,17 @@ def chip_network(
             pass
         else:
             return Chip(found, f"{file} is in the chip's units", {"kind": "chip units"})
-    return _quantised(graph, target or "loihi2", calibrate or typical, say, options)
+    option = "--calibrate" if calibrate is not None else "--input"
+    return _quantised(graph, target or "loihi2", calibrate or typical, option, say, options)
 
 
 def _quantised(
-    graph: nir.NIRGraph, target: str, calibrate: Path | None, say: Callable[[str], None], options: dict[str, Any]
+    graph: nir.NIRGraph,
+    target: str,
+    calibrate: Path | None,
+    option: str,
+    say: Callable[[str], None],
+    options: dict[str, Any],
 ) -> Chip:
     from hasn.cli.inputs import given_inputs
     from hasn.conversions.loihi.quantising.quantise import quantise
@@ -83,7 +89,7 @@ def _quantised(
 
     meaning = {key: options[key] for key in ("dt", "method", "reset", "timing") if key in options}
     program = lower(graph, **meaning)
-    given = given_inputs(program, calibrate, None if calibrate else STEPS, RATE, SEED, SAMPLES)
+    given = given_inputs(program, calibrate, None if calibrate else STEPS, RATE, SEED, SAMPLES, option)
     made = quantise(
         graph, target, calibrate=given.values, **options,
         progress=lambda what, done, total: say(f"{what.capitalize()}: step {done} of {total}"),

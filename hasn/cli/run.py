@@ -61,11 +61,12 @@ def run(
     from hasn.cli.inputs import given_inputs
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.whole import refuse_existing
+    from hasn.ir.outputs import ready_to_write
+    from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
-        refuse_existing(out, force=force)
+        ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
@@ -83,7 +84,7 @@ def run(
         return
     show(given.text)
     show(_table(recording))
-    show(f"{backend}, {precision}: {recording.steps} steps in {recording.seconds:.3g} s"
+    show(f"{backend}, {precision}: {counted(recording.steps, 'step')} in {recording.seconds:.3g} s"
          + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
 
 

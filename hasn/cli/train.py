@@ -65,7 +65,7 @@ def train(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Train a file's weights on labelled samples, with surrogate gradients.
+    """Train a file's weights on labelled samples, with surrogate gradients; exit status 3 if nothing was learned.
 
     Example: hasn train model.nir --data digits.npz --out trained.nir --epochs 5
 
@@ -75,15 +75,18 @@ def train(
     from hasn.backends.snntorch.training.bar import ProgressBar
     from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show, show_json, stderr
+    from hasn.cli.errors import NOTHING
     from hasn.ir.load import load
+    from hasn.ir.outputs import apart, ready_to_write
     from hasn.ir.save import save
-    from hasn.ir.whole import refuse_existing
+    from hasn.program.describe import counted
 
-    refuse_existing(out, force=force)
+    apart(**{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    ready_to_write(out, force=force)
     options = backend_options(option)
     graph = load(file)
-    samples = _labelled(data)
-    held_out = None if validation is None else _labelled(validation)
+    samples = _labelled(data, "--data")
+    held_out = None if validation is None else _labelled(validation, "--validation")
     with nullcontext() if rank() else ProgressBar(stderr) as bar:
         result = train_graph(
             graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
@@ -96,12 +99,14 @@ def train(
     save(result.graph, out, force=force)
     if as_json:
         show_json({**_data(result), "out": str(out)})
-        return
-    show(_table(result))
-    show(f"{result.stopped}: {result.steps} updates; wrote {out}")
+    else:
+        show(_table(result))
+        show(f"{result.stopped}: {counted(result.steps, 'update')}; wrote {out}")
+    if not result.learned:  # training has said why
+        raise typer.Exit(NOTHING)
 
 
-def _labelled(path: Path) -> tuple[Any, Any]:
+def _labelled(path: Path, option: str) -> tuple[Any, Any]:
     """(inputs, labels) of a .npz file.
 
     Raises:
@@ -111,7 +116,7 @@ def _labelled(path: Path) -> tuple[Any, Any]:
     from hasn.cli.inputs import arrays_in
     from hasn.errors import InputError
 
-    arrays = arrays_in(path)
+    arrays = arrays_in(path, option)
     if not isinstance(arrays, dict) or "labels" not in arrays or len(arrays) < 2:
         got = ", ".join(arrays) if isinstance(arrays, dict) else "one array"
         wanted = "a .npz with `labels` and an array for each Input"
@@ -122,17 +127,27 @@ def _labelled(path: Path) -> tuple[Any, Any]:
 
 def _data(result: TrainResult) -> dict[str, Any]:
     history = [asdict(epoch) for epoch in result.history]
-    return {"stopped": result.stopped, "steps": result.steps, "dropped": result.dropped, "history": history}
+    return {
+        "stopped": result.stopped,
+        "learned": result.learned,
+        "steps": result.steps,
+        "dropped": result.dropped,
+        "history": history,
+    }
 
 
 def _table(result: TrainResult) -> Any:
     from hasn.cli.console import add_row, table
 
     columns = ("epoch", "loss", "accuracy", "validation loss", "validation accuracy", "spikes a neuron and step", "s")
-    made = table(*columns, numbers=columns)
+    rows = []
     for epoch in result.history:
         rates = ", ".join(f"{name} {rate:.3f}" for name, rate in epoch.rates.items())
         figures = (epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy)
         shown = ["" if value is None else f"{value:.4f}" for value in figures]
-        add_row(made, epoch.epoch + 1, *shown, rates, f"{epoch.seconds:.1f}")
+        rows.append((str(epoch.epoch + 1), *shown, rates, f"{epoch.seconds:.1f}"))
+    filled = [place for place in range(len(columns)) if any(row[place] for row in rows)]  # no validation, no column
+    made = table(*(columns[place] for place in filled), numbers=columns)
+    for row in rows:
+        add_row(made, *(row[place] for place in filled))
     return made

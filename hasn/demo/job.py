@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from hasn.agreement import Comparison, compare
 from hasn.demo.digits import SIDE, Digits, encode, load_digits
 from hasn.demo.network import digit_network
-from hasn.errors import FileError
 from hasn.ir.load import load
+from hasn.ir.outputs import ready_folder, ready_to_write
 from hasn.ir.save import save
-from hasn.ir.whole import refuse_existing, whole_file
+from hasn.ir.whole import whole_file
+from hasn.jsonable import plain
 
 LABELS = ("brian2", "snntorch", "snntorch:float32", "lava")
 FILES = ("model.nir", "report.html", "demo.json")
@@ -94,6 +95,21 @@ def run_demo(
         BackendUnavailable: snnTorch or Brian2 is not installed. A missing Lava is only listed.
     """
     _make_ready(out, force)
+    began = time.time()
+    try:
+        return _run(out, stage, compared, epochs, steps, seed, force)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_kept(out, began))
+        raise
+
+
+def _kept(out: Path, began: float) -> str:
+    """What a stopped demo has written."""
+    files = [str(path) for name in FILES if (path := out / name).is_file() and path.stat().st_mtime >= began]
+    return f"Kept: {', '.join(files)}. hasn demo --force begins anew." if files else "Nothing was written."
+
+
+def _run(out: Path, stage: Stage, compared: int, epochs: int, steps: int, seed: int, force: bool) -> DemoResult:
     seconds: dict[str, float] = {}
     digits = load_digits(seed)
     _train(digits, out / "model.nir", stage, seconds, epochs, steps, seed, force)
@@ -133,12 +149,9 @@ def run_demo(
 
 
 def _make_ready(out: Path, force: bool) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"the folder cannot be made: {error.strerror}", parameter=str(out)) from error
+    ready_folder(out)
     for name in FILES:
-        refuse_existing(out / name, force=force)
+        ready_to_write(out / name, force=force)
 
 
 def _train(
@@ -189,7 +202,7 @@ def _write_report(
     section = digits_section(images, digits.test_labels[:n], said, counts)
     subtitle = (
         f"784-128-10 LIF trained on 4,000 handwritten digits for {epochs} epoch{'s' * (epochs != 1)}, test accuracy "
-        f"{100 * result.test_accuracy:.1f} %; the file model.nir on {n} held-out digits."
+        f"{100 * result.test_accuracy:.1f}\u00a0%; the file model.nir on {n:,} held-out digits."
     )
     write_report(
         path,
@@ -204,7 +217,7 @@ def _write_report(
 
 def _write_json(result: DemoResult, path: Path, force: bool) -> None:
     with whole_file(path, force=force) as temporary:
-        temporary.write_text(json.dumps(summary(result), indent=2) + "\n")
+        temporary.write_text(json.dumps(plain(summary(result)), indent=2, allow_nan=False) + "\n")
 
 
 def summary(result: DemoResult) -> dict[str, Any]:
@@ -229,6 +242,7 @@ def summary(result: DemoResult) -> dict[str, Any]:
     }
     return {
         "ok": result.ok,
+        "compared": result.comparison.compared,
         "same_predictions": result.same_predictions,
         "test_accuracy": result.test_accuracy,
         "backends": backends,

@@ -64,7 +64,16 @@ def _plain(value: Any) -> Any:
 def _build_graph(
     arguments: dict[str, Any], metadata: dict[str, Any], name: str, path: str, changes: list[Finding] | None
 ) -> nir.NIRGraph:
-    nodes, edges = arguments.get("nodes", {}), arguments.get("edges", [])
+    for part in ("nodes", "edges"):
+        if part not in arguments:
+            raise GraphError(
+                f"the graph lacks its '{part}'",
+                node=name or None,
+                parameter=None if name else path,
+                wanted="both 'nodes' and 'edges', empty where there are none",
+                way_out="The file is damaged or another tool's slip: export it again.",
+            )
+    nodes, edges = arguments["nodes"], arguments["edges"]
     if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
         raise GraphError(
             "its 'nodes' is not a group of nodes",

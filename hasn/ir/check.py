@@ -11,6 +11,7 @@ import nir
 from hasn.errors import HasnError, OptionError, TimeStepError
 from hasn.finding import Finding, finding_of, raise_errors
 from hasn.ir.parameters import parameter_findings
+from hasn.ir.reach import reach_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, laid_flat, structure_findings
 from hasn.ir.suspicion import suspicion_findings
@@ -99,6 +100,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, dt: float | None, method: str) 
     found.flat = laid_flat(graph)
     if not found.add(parameter_findings(found.flat)):
         return
+    found.add(reach_findings(found.flat))
     found.shapes, wrong = infer_shapes(found.flat)
     found.add(wrong)
     found.dt = dt_of(found.flat.metadata, dt)

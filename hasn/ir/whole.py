@@ -24,7 +24,7 @@ def refuse_existing(path: str | Path, *, force: bool) -> Path:
         raise FileError(
             "the file exists and is kept",
             parameter=str(target),
-            way_out="Pass force=True (--force) to replace it.",
+            way_out="Pass force=True to replace it.",
         )
     if not target.parent.is_dir():
         raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")

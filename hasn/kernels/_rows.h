@@ -62,6 +62,19 @@ static INLINE void NAME(reset)(const Line *line, const REAL *k, int64_t all, int
         state[j] = state[j] * (1 - z[j]) + total[j] * z[j];
 }
 
+/* A row of the update acts; total takes what it writes. A held v stays what it was before the step. */
+static INLINE void NAME(row)(const Job *job, const Line *line, const REAL *k, int n, REAL *const *now, REAL *const *old,
+                             const REAL *x, const REAL *free, REAL *total) {
+    const Program *p = job->program;
+    REAL *state = now[line->state], *before = old[line->state];
+    NAME(sum)(line, k, job->neurons, n, line->before ? old : now, x, total);
+    if (p->held >= 0 && line->state == p->v)
+        IVDEP for (int j = 0; j < n; j++)
+            state[j] = free[j] > 0 ? total[j] : before[j];
+    else
+        memcpy(state, total, n * sizeof(REAL));
+}
+
 /* A step of n neurons of a sample, whose values begin at `at` in an array of all steps. */
 static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t at, REAL *const *now, REAL *work) {
     const Program *p = job->program;
@@ -73,19 +86,14 @@ static INLINE void NAME(rows_step)(const Job *job, const REAL *k, int n, int64_t
         if (p->saved >> i & 1)
             memcpy(old[i], now[i], n * sizeof(REAL));
     }
+    for (int i = 0; i < p->states; i++)
+        if (p->begun[i])
+            memcpy((REAL *)p->begun[i] + at, now[i], n * sizeof(REAL));
     if (p->held >= 0)
         IVDEP for (int j = 0; j < n; j++)
             free[j] = left[j] <= 0 ? 1 : 0;
-    for (int i = 0; i < p->rows; i++) {
-        const Line *line = &p->row[i];
-        REAL *state = now[line->state], *before = old[line->state];
-        NAME(sum)(line, k, all, n, line->before ? old : now, x, total);
-        if (p->held >= 0 && line->state == p->v)
-            IVDEP for (int j = 0; j < n; j++)
-                state[j] = free[j] > 0 ? total[j] : before[j];
-        else
-            memcpy(state, total, n * sizeof(REAL));
-    }
+    for (int i = 0; i < p->rows; i++)
+        NAME(row)(job, &p->row[i], k, n, now, old, x, free, total);
     for (int i = 0; i < p->states; i++)
         if (p->kept[i])
             memcpy((REAL *)p->kept[i] + at, now[i], n * sizeof(REAL));
@@ -131,20 +139,59 @@ TARGETS static void NAME(rows_forward)(const Job *job, const Block *block) {
         NAME(store)(p->end[i], memory + i * ROOM_STEP, job, block);
 }
 
-/* The adjoint of the condition and the resets: g from dL/d(states after) to dL/d(states before them), by what forward
- * kept of the states between. */
+/* A coefficient's share of a step: by times of; of may be null: 1. Nothing where there is none, or none trains. */
+static INLINE void NAME(learn)(const Job *job, int which, int n, int64_t at, const REAL *by, const REAL *of) {
+    const int64_t all = job->batch * job->neurons;
+    if (which < 0 || !job->program->by_k)
+        return;
+    REAL *to = (REAL *)job->program->by_k + which * all + at % all;
+    if (of)
+        IVDEP for (int j = 0; j < n; j++)
+            to[j] = to[j] + by[j] * of[j];
+    else
+        NAME(add)(n, to, 0, by);
+}
+
+/* The same of a line's terms, which read `from`, and of its bias. */
+static INLINE void NAME(learn_line)(const Job *job, const Line *line, int n, int64_t at, const REAL *by,
+                                    REAL *const *from) {
+    for (int m = 0; m < line->terms; m++)
+        NAME(learn)(job, line->by[m], n, at, by, from[line->reads[m]]);
+    NAME(learn)(job, line->bias, n, at, by, 0);
+}
+
+/* The update once more, for coefficients that train: begun are the states before it, now those after it, and was[i] is
+ * what row i wrote over. */
+static INLINE void NAME(update_again)(const Job *job, const REAL *k, int n, int64_t at, const REAL *free,
+                                      REAL *const *begun, REAL *const *now, REAL *const *was, REAL *total) {
+    const Program *p = job->program;
+    for (int i = 0; i < p->states; i++) {
+        memcpy(begun[i], (REAL *)p->begun[i] + at, n * sizeof(REAL));
+        memcpy(now[i], begun[i], n * sizeof(REAL));
+    }
+    for (int i = 0; i < p->rows; i++) {
+        memcpy(was[i], now[p->row[i].state], n * sizeof(REAL));
+        NAME(row)(job, &p->row[i], k, n, now, begun, (const REAL *)p->input + at, free, total);
+    }
+}
+
+/* The adjoint of the condition and the resets: g from dL/d(states after) to dL/d(states before them), by the states
+ * between: what forward kept of them or, where coefficients train, all of them. */
 static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64_t at, REAL *const *g, const REAL *free,
-                                     REAL *work) {
+                                     REAL *const *between, REAL *work) {
     const Program *p = job->program;
     const int64_t all = job->neurons;
     const REAL *gradient = job->x;
     REAL *total = work, *z = work + TILE_STEP, *u = work + 2 * TILE_STEP, *by_z = work + 3 * TILE_STEP;
     REAL *zeros = work + 4 * TILE_STEP;
-    REAL *now[MAX_STATES], *by[MAX_LINES];
+    REAL *now[MAX_STATES], *by[MAX_LINES], *was[MAX_LINES];
+    const int learns = p->by_k != 0;
     work += 5 * TILE_STEP;
     for (int i = 0; i < p->states; i++, work += TILE_STEP) {
         now[i] = work;
-        if (p->kept[i])
+        if (learns)
+            memcpy(now[i], between[i], n * sizeof(REAL));
+        else if (p->kept[i])
             memcpy(now[i], (REAL *)p->kept[i] + at, n * sizeof(REAL));
     }
     NAME(spikes)(p, k, all, n, now, free, u, z);
@@ -154,7 +201,9 @@ static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64
         by[i] = work;
         if (!line->moves)
             memcpy(by[i], state, n * sizeof(REAL));
-        if (!line->moves || p->kept[line->state])
+        if (learns)
+            was[i] = memcpy(work += TILE_STEP, state, n * sizeof(REAL));
+        if (!line->moves || learns || p->kept[line->state])
             NAME(reset)(line, k, all, n, now, z, total);
         if (!line->moves)
             IVDEP for (int j = 0; j < n; j++)
@@ -165,8 +214,11 @@ static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64
     for (int i = p->resets - 1; i >= 0; i--) {
         const Line *line = &p->reset[i];
         REAL *state = g[line->state];
+        if (learns)
+            memcpy(now[line->state], was[i], n * sizeof(REAL));
         if (line->moves) {
             NAME(add)(n, by_z, NAME(coefficient)(k, all, line->bias), state);
+            NAME(learn)(job, line->bias, n, at, state, z);
             continue;
         }
         NAME(add)(n, by_z, by[i], state);
@@ -174,6 +226,7 @@ static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64
             total[j] = state[j] * z[j];
             state[j] = state[j] * (1 - z[j]);
         }
+        NAME(learn_line)(job, line, n, at, total, now);
         for (int m = 0; m < line->terms; m++)
             NAME(add)(n, g[line->reads[m]], NAME(coefficient)(k, all, line->by[m]), total);
     }
@@ -183,6 +236,7 @@ static INLINE void NAME(spikes_back)(const Job *job, const REAL *k, int n, int64
     if (p->held >= 0)
         IVDEP for (int j = 0; j < n; j++)
             total[j] = free[j] > 0 ? total[j] : 0;
+    NAME(learn_line)(job, &p->condition, n, at, total, now);
     for (int i = 0; i < p->condition.terms; i++)
         NAME(add)(n, g[p->condition.reads[i]], NAME(coefficient)(k, all, p->condition.by[i]), total);
 }
@@ -194,6 +248,7 @@ static INLINE void NAME(rows_step_back)(const Job *job, const REAL *k, int n, in
     const REAL *gradient = job->x;
     const uint8_t *kept_free = p->held >= 0 ? p->kept_free + at : 0;
     REAL *out = (REAL *)job->out + at, *total = work, *free = work + TILE_STEP, *old[MAX_STATES];
+    REAL *begun[MAX_STATES] = {0}, *now[MAX_STATES] = {0}, *was[MAX_LINES] = {0};
     work += 2 * TILE_STEP;
     for (int i = 0; i < p->states; i++, work += TILE_STEP)
         if (p->saved >> i & 1)
@@ -201,8 +256,15 @@ static INLINE void NAME(rows_step_back)(const Job *job, const REAL *k, int n, in
     if (p->held >= 0)
         IVDEP for (int j = 0; j < n; j++)
             free[j] = kept_free[j];
+    if (p->by_k) {
+        for (int i = 0; i < p->states; i++, work += 2 * TILE_STEP)
+            begun[i] = work, now[i] = work + TILE_STEP;
+        for (int i = 0; i < p->rows; i++, work += TILE_STEP)
+            was[i] = work;
+        NAME(update_again)(job, k, n, at, free, begun, now, was, total);
+    }
     if (p->spiking)
-        NAME(spikes_back)(job, k, n, at, g, free, work);
+        NAME(spikes_back)(job, k, n, at, g, free, now, work);
     else if (gradient)
         NAME(add)(n, g[p->v], 0, gradient + at);
     memset(out, 0, n * sizeof(REAL));
@@ -217,6 +279,11 @@ static INLINE void NAME(rows_step_back)(const Job *job, const REAL *k, int n, in
                 before[j] = free[j] > 0 ? before[j] : before[j] + total[j];
                 total[j] = free[j] > 0 ? total[j] : 0;
             }
+        }
+        if (p->by_k) {
+            memcpy(now[line->state], was[i], n * sizeof(REAL));
+            NAME(learn_line)(job, line, n, at, total, line->before ? begun : now);
+            NAME(learn)(job, line->gain, n, at, total, (const REAL *)p->input + at);
         }
         memset(state, 0, n * sizeof(REAL)); /* what it was before, nobody else has read */
         for (int m = 0; m < line->terms; m++)

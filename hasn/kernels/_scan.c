@@ -43,12 +43,16 @@ typedef struct {
 
 /* hasn.kernels.rows.RowProgram; saved is a set of states, a bit each. start and end are what Job's v, c, v_end and c_end
  * are of two states; where neurons are held, the steps left are one more state. kept (of some states, their values between
- * update and reset) and kept_free (who was not held) are what forward leaves for the way back, like x. */
+ * update and reset) and kept_free (who was not held) are what forward leaves for the way back, like x. Where coefficients
+ * train it leaves begun too, every state of before the step, and backward reads input, the forward call's x, and adds to
+ * by_k what a sample's coefficients get, (coefficients, batch, neurons). */
 typedef struct {
     int states, v, held, saved, rows, spiking, resets;
     Line row[MAX_LINES], condition, reset[MAX_LINES];
     const void *start[MAX_STATES + 1];
-    void *end[MAX_STATES + 1], *kept[MAX_STATES];
+    void *end[MAX_STATES + 1], *kept[MAX_STATES], *begun[MAX_STATES];
+    const void *input;
+    void *by_k;
     uint8_t *kept_free;
     char *memory;
     size_t bytes;
@@ -126,7 +130,7 @@ static void *room_of(const Program *program) {
 #include "_scan.h"
 
 /* What scan's arguments mean; hasn.kernels.implementation has the same number, so that an old build is not called. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 /* A thread gets at least this many neuron updates: waking one costs some microseconds. */
 #define SHARE 16384
@@ -198,18 +202,18 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     Program program;
     const char *numbers, *addresses;
     char *memory;
-    uint64_t at[3 * MAX_STATES + 2];
+    uint64_t at[4 * MAX_STATES + 2];
     Py_ssize_t length, ends;
     int is_backward, is_double, threads, states;
     long long steps, batch, neurons;
-    unsigned long long coefficients, x, out, is_free, after;
+    unsigned long long coefficients, x, out, is_free, after, input, by_k;
     (void)self;
-    if (!PyArg_ParseTuple(args, "ppiLLLidpy#y#KKKKK:rows", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
+    if (!PyArg_ParseTuple(args, "ppiLLLidpy#y#KKKKKKK:rows", &is_backward, &is_double, &threads, &steps, &batch, &neurons,
                           &job.surrogate, &job.parameter, &job.shared, &numbers, &length, &addresses, &ends,
-                          &coefficients, &x, &out, &is_free, &after))
+                          &coefficients, &x, &out, &is_free, &after, &input, &by_k))
         return NULL;
     if (!program_of((const int32_t *)numbers, length / (Py_ssize_t)sizeof(int32_t), &program) ||
-        ends != (3 * program.states + 2 * (program.held >= 0)) * (Py_ssize_t)sizeof(uint64_t)) {
+        ends != (4 * program.states + 2 * (program.held >= 0)) * (Py_ssize_t)sizeof(uint64_t)) {
         PyErr_SetString(PyExc_ValueError, "no program of rows that fits, or other states than it has");
         return NULL;
     }
@@ -217,15 +221,20 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     memcpy(at, addresses, ends);
     for (int i = 0; i < states; i++) {
         program.start[i] = (const void *)(uintptr_t)at[i], program.end[i] = (void *)(uintptr_t)at[states + i];
-        if (i < program.states)
+        if (i < program.states) {
             program.kept[i] = (void *)(uintptr_t)at[2 * states + i];
+            program.begun[i] = (void *)(uintptr_t)at[2 * states + program.states + i];
+        }
     }
     job.steps = steps, job.batch = batch, job.neurons = neurons, job.program = &program;
     job.coefficients = (const void *)(uintptr_t)coefficients, job.x = (const void *)(uintptr_t)x;
     job.out = (void *)(uintptr_t)out, job.after = (void *)(uintptr_t)after;
     program.kept_free = (uint8_t *)(uintptr_t)is_free;
+    program.input = (const void *)(uintptr_t)input, program.by_k = (void *)(uintptr_t)by_k;
     threads = worth_waking(threads, steps * batch * neurons);
     program.bytes = (size_t)states * ROOM_STEP + (size_t)(2 * program.states + program.resets + 7) * TILE_STEP;
+    if (by_k)
+        program.bytes += (size_t)(2 * program.states + program.rows + program.resets) * TILE_STEP;
     program.bytes *= is_double ? sizeof(double) : sizeof(float);
     memory = malloc(program.bytes * threads + 64);
     if (memory == NULL)
@@ -247,7 +256,8 @@ static PyMethodDef methods[] = {
      "coefficients, x, v, c, v_end, c_end, out, before, after): arrays are addresses, 0 for none"},
     {"rows", rows, METH_VARARGS,
      "rows(is_backward, is_double, threads, steps, batch, neurons, surrogate, parameter, shared, program, states, "
-     "coefficients, x, out, free, after): program is bytes of int32, states (start, end, kept) of uint64 addresses"},
+     "coefficients, x, out, free, after, input, by_k): program is bytes of int32, states (start, end, kept, begun) of "
+     "uint64 addresses"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_scan", NULL, -1, methods, NULL, NULL, NULL, NULL};

@@ -15,7 +15,7 @@ from hasn.errors import OptionError
 SWITCH = "HASN_KERNELS"
 
 #: What the C function's arguments mean; the same number stands in ``_scan.c``.
-INTERFACE = 2
+INTERFACE = 3
 
 
 @dataclass(frozen=True)

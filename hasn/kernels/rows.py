@@ -140,12 +140,15 @@ class RowStates:
         shared: ``start`` are initial states of all samples, (neurons,).
         kept: of the states of :attr:`RowProgram.kept`, (steps, batch, neurons) each, what forward leaves for the way
             back: their values between update and reset. None where there is no way back.
+        begun: of every state but the steps left, (steps, batch, neurons), what forward leaves for the way back where
+            coefficients train: their values before each step.
     """
 
     start: tuple[int, ...]
     end: tuple[int, ...]
     shared: bool = False
     kept: tuple[int, ...] = ()
+    begun: tuple[int, ...] = ()
 
 
 def rows_forward(
@@ -177,10 +180,19 @@ def rows_call(
     Raises:
         RuntimeError: there is no implementation.
     """
-    return _call(False, scan, states, (coefficients, x, out, free, after))
+    return _call(False, scan, states, (coefficients, x, out, free, after, 0, 0))
 
 
-def rows_backward(scan: RowScan, coefficients: int, gradient: int, states: RowStates, out: int, free: int = 0) -> None:
+def rows_backward(
+    scan: RowScan,
+    coefficients: int,
+    gradient: int,
+    states: RowStates,
+    out: int,
+    free: int = 0,
+    x: int = 0,
+    by_coefficients: int = 0,
+) -> None:
     """The adjoint of :func:`rows_forward`, which lets gradients through the resets. Addresses, as there.
 
     Args:
@@ -190,6 +202,9 @@ def rows_backward(scan: RowScan, coefficients: int, gradient: int, states: RowSt
         states: dL/d(final states), where dL/d(initial states) goes (the steps left have none), and what was kept.
         out: takes dL/dx.
         free: what the forward call wrote there.
+        x: the forward call's, where coefficients train.
+        by_coefficients: (coefficients, batch, neurons), to which dL/d(coefficients) is added for each sample, and
+            ``states.begun`` is read; 0 where none train.
 
     Raises:
         RuntimeError: there is no implementation.
@@ -201,7 +216,9 @@ def rows_backward(scan: RowScan, coefficients: int, gradient: int, states: RowSt
     missing = len(states.kept) != len(program.kept) or 0 in states.kept or (free == 0 and program.held != NONE)
     if some and missing:
         raise ValueError("the way back through a reset needs what forward keeps")
-    _call(True, scan, states, (coefficients, gradient, out, free, 0))()
+    if some and by_coefficients and (x == 0 or len(states.begun) != program.states or 0 in states.begun):
+        raise ValueError("gradients by coefficients need the input and all states before each step")
+    _call(True, scan, states, (coefficients, gradient, out, free, 0, x, by_coefficients))()
 
 
 def _call(backward: bool, scan: RowScan, states: RowStates, arrays: tuple[int, ...]) -> Callable[[], None]:
@@ -209,7 +226,7 @@ def _call(backward: bool, scan: RowScan, states: RowStates, arrays: tuple[int, .
     for state, address in zip(program.kept, states.kept, strict=False):
         kept[state] = address
     sizes = (scan.steps, scan.batch, scan.neurons, int(scan.slope), float(scan.parameter))
-    addresses = (*states.start, *states.end, *kept)
+    addresses = (*states.start, *states.end, *kept, *(states.begun or (0,) * program.states))
     packed = struct.pack(f"{len(addresses)}Q", *addresses)
     given = (backward, scan.double, scan.threads, *sizes, states.shared, program.encoded, packed, *arrays)
     return partial(extension().rows, *given)

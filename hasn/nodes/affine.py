@@ -18,6 +18,7 @@ class LinearKind(NodeKind):
 
     type = nir.Linear
     parameters: tuple[Parameter, ...] = (finite("weight"),)
+    trained: tuple[str, ...] = ("weight",)
 
     def input_shape(self, node: nir.NIRNode) -> Shape | None:
         """The weight's, without its outputs."""
@@ -44,6 +45,7 @@ class AffineKind(LinearKind):
 
     type = nir.Affine
     parameters: tuple[Parameter, ...] = (finite("weight"), finite("bias"))
+    trained: tuple[str, ...] = ("weight", "bias")
 
     def meaning(self, node: nir.NIRNode, place: Place) -> Connection:
         """A dense map."""

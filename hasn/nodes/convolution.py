@@ -27,6 +27,7 @@ class Conv1dKind(NodeKind):
 
     type = nir.Conv1d
     parameters = (finite("weight"), finite("bias"))
+    trained = ("weight", "bias")
     dims = 1
 
     def input_shape(self, node: nir.NIRNode) -> Shape | None:

@@ -27,6 +27,7 @@ class ScaleKind(_Elementwise):
 
     type = nir.Scale
     parameters = (finite("scale"),)
+    trained = ("scale",)
 
     def meaning(self, node: nir.NIRNode, place: Place) -> Connection:
         """A diagonal map."""

@@ -90,22 +90,20 @@ class NodeKind(ABC):
         parameters: what it has in numbers.
         elementwise: whether every parameter has one value for each element, so that a single value may be broadcast.
         takes_edges: whether an edge may lead into it.
+        trained: parameters that are the ``weight``, ``bias`` or ``scale`` of its map as they stand, under that name:
+            training moves them, and whatever else a map has stays as it is.
     """
 
     type: ClassVar[type[nir.NIRNode]]
     parameters: tuple[Parameter, ...] = ()
     elementwise: bool = False
     takes_edges: bool = True
+    trained: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the kind."""
         return self.type.__name__
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Of the parameters those that torch's own modules have."""
-        return tuple(p.name for p in self.parameters if p.name in ("weight", "bias", "scale"))
 
     def values(self, node: nir.NIRNode) -> dict[str, Any]:
         """What the node computes with, in numbers, for a reader."""

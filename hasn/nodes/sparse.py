@@ -28,6 +28,7 @@ from hasn.nodes.sparse_findings import (
     weight_findings,
 )
 from hasn.nodes.values import numbers
+from hasn.program.describe import counted
 from hasn.program.maps import Sparse, decoded
 from hasn.program.model import Connection, Shape
 
@@ -195,11 +196,7 @@ class SparseLinearKind(NodeKind):
     """A matrix with few weights, each perhaps with a delay."""
 
     type = SparseLinear
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """The weights; a scale is how they are kept."""
-        return ("weight",)
+    trained = ("weight",)  # a scale is how they are kept
 
     def input_shape(self, node: nir.NIRNode) -> Shape | None:
         """Its columns."""
@@ -227,7 +224,7 @@ class SparseLinearKind(NodeKind):
         """How many synapses of how many, and how they are kept."""
         entries = max(int(np.prod(node.shape)), 1)
         kept = f"{node.data.dtype}{'' if node.scale is None else ' with a scale'}"
-        return f"{node.synapses:,} synapses ({100 * node.synapses / entries:.3g} %), {kept}"
+        return f"{counted(node.synapses, 'synapse')} ({100 * node.synapses / entries:.3g} %), {kept}"
 
     def arguments(self, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> dict[str, Any]:
         """The file has the parts of the matrix."""

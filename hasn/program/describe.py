@@ -57,8 +57,9 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """(1, "step") -> "1 step"; (3, "step") -> "3 steps"."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    """(1, "step") -> "1 step"; (3, "step") -> "3 steps"; (2, "process") -> "2 processes"."""
+    many = "es" if what.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{count:,} {what}{'' if count == 1 else many}"
 
 
 def span(values: Any) -> str:
@@ -95,7 +96,9 @@ def _map_kind(node: Connection) -> str:
         return "SparseLinear"
     if isinstance(shown, Scaling):
         return "Scale"
-    return "Delay" if node.delay is not None else "Reshape"
+    if isinstance(shown, Identity):
+        return "Delay" if node.delay is not None else "Reshape"
+    return type(shown).__name__
 
 
 def _neuron_kind(node: Neurons) -> str:

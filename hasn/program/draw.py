@@ -27,7 +27,7 @@ def program_text(program: Program, *, width: int = 118) -> str:
     head = f"dt {program.dt * 1e3:g} ms, {program.method}, {program.timing} timing"
     return "\n".join(
         [
-            f"Program: {len(program.nodes)} nodes in the order of evaluation ({head})",
+            f"Program: {counted(len(program.nodes), 'node')} in the order of evaluation ({head})",
             plain_text(_steps_table(program), width),
             f"Network: {populations}, {counted(len(network.projections), 'projection')}",
             plain_text(_projections_table(network, program.dt), width),

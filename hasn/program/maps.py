@@ -5,6 +5,7 @@ A matrix keeps the type of the weights (float64 or float32), and shares memory w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,20 +25,26 @@ Parts: TypeAlias = tuple[tuple[int, Matrix], ...]
 _BLOCK = 1 << 17
 
 
-class _Instant:
-    """A map that takes no time."""
+class Map(ABC):
+    """A linear map. The kinds of this file have modules of torch's own; one of another package runs by its matrix.
 
+    Attributes:
+        bias: what it adds, for each element of the result (a convolution: for each channel); None for nothing.
+    """
+
+    bias: Any
+
+    @abstractmethod
     def matrix(self, shape: Shape) -> Matrix:
-        """The whole map as a matrix, for an input of ``shape``."""
-        raise NotImplementedError
+        """The whole map as a matrix over flat elements, for an input of ``shape``."""
 
     def parts(self, shape: Shape) -> Parts:
-        """The map by delay: one part, without any."""
+        """The map by delay: one part, without any, unless synapses have delays of their own."""
         return ((0, self.matrix(shape)),)
 
 
 @dataclass(frozen=True)
-class Identity(_Instant):
+class Identity(Map):
     """``y = x``, perhaps in another shape (Flatten, Delay, a nested graph's Input and Output)."""
 
     bias: None = None
@@ -50,7 +57,7 @@ class Identity(_Instant):
 
 
 @dataclass(frozen=True)
-class Scaling(_Instant):
+class Scaling(Map):
     """``y = s * x``, elementwise."""
 
     scale: Floats
@@ -65,7 +72,7 @@ class Scaling(_Instant):
 
 
 @dataclass(frozen=True)
-class Dense(_Instant):
+class Dense(Map):
     """``y[..., o] = sum_i W[..., o, i] x[..., i] + b[..., o]``; leading dimensions are independent blocks."""
 
     weight: Floats
@@ -92,7 +99,7 @@ class Dense(_Instant):
 
 
 @dataclass(frozen=True)
-class Sparse(_Instant):
+class Sparse(Map):
     """``y[t, o] = sum over synapses w x[t - d, i]``, each synapse with a delay of its own.
 
     Synapse ``s`` of output ``o`` (``indptr[o] <= s < indptr[o + 1]``) comes from ``indices[s]``. Several may join the
@@ -174,7 +181,7 @@ def floating(values: Any) -> Floats:
 
 
 @dataclass(frozen=True)
-class Convolution(_Instant):
+class Convolution(Map):
     """Cross-correlation as torch does it, in one or two dimensions.
 
     Attributes:
@@ -198,7 +205,7 @@ class Convolution(_Instant):
 
 
 @dataclass(frozen=True)
-class Pooling(_Instant):
+class Pooling(Map):
     """Sum over windows, or their mean (padding counts in the mean)."""
 
     kernel: Shape
@@ -212,9 +219,6 @@ class Pooling(_Instant):
         value = 1.0 / float(np.prod(self.kernel)) if self.mean else 1.0
         weight = np.full((shape[0], 1, *self.kernel), value)
         return _window_matrix(weight, shape, self.stride, self.pads, (1,) * len(self.kernel), shape[0])
-
-
-LinearMap: TypeAlias = Identity | Scaling | Dense | Sparse | Convolution | Pooling
 
 
 def window_counts(size: Shape, kernel: Shape, stride: Shape, pads: Pads, dilation: Shape) -> Shape:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.drawn import Drawn
-from hasn.program.maps import LinearMap
+from hasn.program.maps import Map
 
 Shape = tuple[int, ...]
 Floats: TypeAlias = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Connection:
     """
 
     name: str
-    map: LinearMap
+    map: Map
     shape: Shape
     delay: NDArray[np.int64] | None = None
     given: Shape | None = None

@@ -1,21 +1,25 @@
-"""Images, what each backend makes of them, and the output spikes that say so."""
+"""Images, what each run makes of them, and the output spikes that say so."""
 
 from __future__ import annotations
 
+import base64
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hasn.report.figure import dress, figure_html, new_figure
+from hasn.program.describe import counted
+from hasn.report.facts import listed
 from hasn.report.section import Section, caption
-from hasn.report.style import DIFFERENT, INK, Look, looks
+from hasn.report.style import key, run_class
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_SHOWN, _COLUMNS = 8, 4
+_SHOWN = 8
+#: Pixels: of the bars' room, of the numbers on them, of the classes under them.
+_BARS, _ABOVE, _BELOW = 64.0, 14.0, 18.0
 
 
 def digits_section(
@@ -24,110 +28,179 @@ def digits_section(
     predictions: Mapping[str, ArrayLike],
     counts: Mapping[str, ArrayLike],
     *,
-    title: str = "What the network saw, and what each backend made of it",
+    title: str = "What the network saw, and what each run made of it",
 ) -> Section:
-    """Eight images with the output spikes of all backends over each other and their predictions.
+    """Eight images, each with its output spikes as one bar a class; bars of single runs only where counts differ.
 
-    Shown are first the images on which backends disagree, then those that are classified wrongly, then others.
+    Shown are first the images on which runs disagree, then true errors, then an error by a tie, then others.
 
     Args:
         images: (N, height, width) grey levels.
         labels: (N,) true classes.
-        predictions: backend label -> (N,) classes.
-        counts: backend label -> (N, classes) output spikes.
+        predictions: run label -> (N,) classes.
+        counts: run label -> (N, classes) output spikes.
         title: heading of the section.
     """
     pictures, truth = np.asarray(images), np.asarray(labels).astype(int)
     said = {label: np.asarray(values).astype(int) for label, values in predictions.items()}
     fired = {label: np.asarray(values) for label, values in counts.items()}
-    chosen = _choose(truth, said)
-    figure = _figure(pictures, truth, said, fired, chosen)
-    split = sum(int(len({int(values[n]) for values in said.values()}) > 1) for n in range(len(truth)))
-    agree = "All backends give the same prediction for every one" if not split else f"Backends disagree on {split}"
-    text = (
-        f"{len(chosen)} of {len(truth):,} images, with the spikes that each output neuron fired on each backend: bars "
-        f"of equal length are equal counts. {agree} of the {len(truth):,} images."
+    chosen = _choose(truth, said, fired)
+    cards = "".join(
+        _card(pictures[n], int(truth[n]), {k: int(v[n]) for k, v in said.items()}, {k: v[n] for k, v in fired.items()})
+        for n in chosen
     )
-    return Section(title, figure_html(figure, _alt(truth, said, chosen)) + caption(text))
+    stack = np.stack([values[chosen] for values in fired.values()]) if fired else np.zeros((1, 0))
+    colours = {label: run_class(place) for place, label in enumerate(fired)}
+    legend = key(colours, "Where counts differ, a bar for each run:") if (stack != stack[0]).any() else ""
+    return Section(title, f'{legend}<ul class="digits">{cards}</ul>{caption(_summary(truth, said, fired, chosen))}')
 
 
-def _choose(truth: NDArray[Any], said: Mapping[str, NDArray[Any]]) -> list[int]:
-    """Disagreements, up to two mistakes, then one image of each class in turn."""
-    stack = np.stack(list(said.values())) if said else truth[np.newaxis]
-    split = np.flatnonzero((stack != stack[0]).any(axis=0)).tolist()
-    wrong = np.flatnonzero((stack[0] != truth) & ~(stack != stack[0]).any(axis=0)).tolist()
+def _summary(
+    truth: NDArray[Any], said: Mapping[str, NDArray[Any]], fired: Mapping[str, NDArray[Any]], chosen: Sequence[int]
+) -> str:
+    """How many are shown, how many are right, how many errors are ties of counts, whether all runs say the same."""
+    total = len(truth)
+    words = [
+        f"{len(chosen)} of {counted(total, 'image')}; mistakes are picked first. A bar is an output neuron's spikes; "
+        "the image is read as the class with most, of equal ones as the lowest."
+    ]
+    split = int(_split(said, total).sum())
+    if len(said) > 1:
+        words.append(
+            f"The runs disagree on {split} of the {total:,}." if split else f"All runs read all {total:,} alike."
+        )
+    for label, values in list(said.items())[: None if split else 1]:
+        wrong = np.flatnonzero(values != truth)
+        ties = sum(_is_tie(fired[label][n], int(truth[n])) for n in wrong) if label in fired else 0
+        who = f"{label} reads" if split else "They read" if len(said) > 1 else f"{label} reads"
+        what = f"{who} {total - len(wrong):,} rightly and {len(wrong):,} wrongly"
+        tied = f", {ties:,} of these by a tie: the true class has as many spikes" if ties else ""
+        words.append(f"{what}{tied}.")
+    return " ".join(words)
+
+
+def _split(said: Mapping[str, NDArray[Any]], total: int) -> NDArray[np.bool_]:
+    """Images that not all runs read alike."""
+    stack = np.stack(list(said.values())) if said else np.zeros((1, total), dtype=int)
+    return np.asarray((stack != stack[0]).any(axis=0))
+
+
+def _is_tie(counts: NDArray[Any], truth: int) -> bool:
+    """Whether no class has more spikes than the true one."""
+    return bool(truth < len(counts) and counts[truth] == counts.max())
+
+
+def _choose(truth: NDArray[Any], said: Mapping[str, NDArray[Any]], fired: Mapping[str, NDArray[Any]]) -> list[int]:
+    """Disagreements, two true errors, one error by a tie, then one image of each class in turn."""
+    split = _split(said, len(truth))
+    first = next(iter(said.values()), truth)
+    counts = next(iter(fired.values()), np.zeros((len(truth), 0)))
+    wrong = np.flatnonzero((first != truth) & ~split).tolist()
+    ties = [n for n in wrong if _is_tie(counts[n], int(truth[n]))]
+    errors = [n for n in wrong if n not in ties]
     first_of_class = {int(label): n for n, label in reversed(list(enumerate(truth)))}
-    order = [*split[:4], *wrong[:2], *[first_of_class[label] for label in sorted(first_of_class)], *range(len(truth))]
+    rest = [first_of_class[label] for label in sorted(first_of_class)]
+    order = [*np.flatnonzero(split)[:4].tolist(), *errors[:2], *ties[:1], *rest, *range(len(truth))]
     return sorted(list(dict.fromkeys(order))[:_SHOWN], key=lambda n: (int(truth[n]), n))
 
 
-def _alt(truth: NDArray[Any], said: Mapping[str, NDArray[Any]], chosen: Sequence[int]) -> str:
-    words = [
-        f"a {truth[n]} read as {', '.join(f'{values[n]} by {label}' for label, values in said.items())}" for n in chosen
-    ]
-    return "Images and output spikes: " + "; ".join(words)
+# --- one image
 
 
-def _figure(
-    pictures: NDArray[Any],
-    truth: NDArray[Any],
-    said: Mapping[str, NDArray[Any]],
-    fired: Mapping[str, NDArray[Any]],
-    chosen: Sequence[int],
-) -> Figure:
-    rows = -(-len(chosen) // _COLUMNS)
-    width, cell = 10.4, 2.75
-    figure = new_figure(width, rows * cell + 0.35)
-    order = looks(list(fired))
-    for place, n in enumerate(chosen):
-        x = (place % _COLUMNS) / _COLUMNS
-        y = 1 - (0.35 + (place // _COLUMNS + 1) * cell) / (rows * cell + 0.35)
-        high = cell / (rows * cell + 0.35)
-        picture = figure.add_axes((x + 0.004, y + 0.34 * high, 0.085, 0.085 * width / (rows * cell + 0.35)))
-        picture.imshow(pictures[n], cmap="gray_r", interpolation="nearest")
-        picture.set_axis_off()
-        _words(picture, int(truth[n]), {label: int(values[n]) for label, values in said.items()})
-        bars = figure.add_axes((x + 0.118, y + 0.18 * high, 0.122, 0.74 * high))
-        _bars(bars, {label: values[n] for label, values in fired.items()}, order, int(truth[n]))
-    _legend(figure, order)
-    return figure
+def _card(picture: NDArray[Any], truth: int, said: Mapping[str, int], fired: Mapping[str, NDArray[Any]]) -> str:
+    name = f"{article(truth)} {truth}"
+    kind, words = _reading(truth, said, fired)
+    alt = f"The image of {name}"
+    return (
+        f'<li class="digit {kind}"><div class="seen"><img class="pixels" alt="{alt}" src="{png(picture)}">'
+        f"<p><b>{name}</b><br>{words}</p></div>{_bars(truth, said, fired)}</li>"
+    )
 
 
-def _words(axes: Any, truth: int, said: Mapping[str, int]) -> None:
-    """The class above the image, the predictions under it: one word if all say the same."""
-    axes.set_title(f"a {truth}", fontsize=10, color=INK, pad=3)
-    if len(set(said.values())) == 1:
-        value = next(iter(said.values()))
-        lines = [(f"read as {value}", INK if value == truth else DIFFERENT)]
-    else:
-        lines = [(f"{label}: {value}", INK if value == truth else DIFFERENT) for label, value in said.items()]
-    for place, (line, colour) in enumerate(lines):
-        axes.annotate(line, (0.5, 0), xytext=(0, -11 - 9 * place), xycoords="axes fraction", textcoords="offset points",
-                      ha="center", fontsize=8.5 if len(lines) == 1 else 7, color=colour)  # fmt: skip
+def article(number: int) -> str:
+    """ "an" before what begins with a vowel's sound: 8, 11, 18, 80, 800."""
+    return "an" if number in (11, 18) or str(number).startswith("8") else "a"
 
 
-def _bars(axes: Any, fired: Mapping[str, NDArray[Any]], order: Sequence[Look], truth: int) -> None:
-    """Bars inside each other, the reference's the thickest: equal counts end at one edge."""
-    classes = np.arange(max((len(values) for values in fired.values()), default=0))
-    for look in order:
-        axes.barh(classes, fired[look.label], height=0.86 * look.size, color=look.colour, linewidth=0)
-    counts = np.stack([fired[look.label] for look in order])
-    for number in np.flatnonzero((counts != counts[0]).any(axis=0)):
-        axes.annotate("≠", (counts[:, number].max(), number), xytext=(3, 0), textcoords="offset points", va="center",
-                      color=DIFFERENT, fontsize=11, fontweight="bold", annotation_clip=False)  # fmt: skip
-    dress(axes, xlabel="output spikes")
-    axes.set_yticks(classes, [str(c) for c in classes])
-    axes.set_ylim(len(classes) - 0.4, -0.6)
-    axes.set_xlim(0, max(1, float(counts.max(initial=1))) * 1.08)
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=4)
-    for text in axes.get_yticklabels():
-        if text.get_text() == str(truth):
-            text.set_fontweight("bold")
+def _reading(truth: int, said: Mapping[str, int], fired: Mapping[str, NDArray[Any]]) -> tuple[str, str]:
+    """A class for the page, and what the runs read, in one line if all read the same."""
+    read = set(said.values())
+    if len(read) > 1:
+        return "split", "<br>".join(
+            f'<span class="{"" if value == truth else "wrong"}">{escape(label)}: {value}</span>'
+            for label, value in said.items()
+        )
+    value = next(iter(read), truth)
+    if value == truth:
+        return "right", f"read as {value}"
+    if fired and all(_is_tie(counts, truth) for counts in fired.values()):
+        spikes = int(next(iter(fired.values()))[truth])
+        return "tie", f'<span class="wrong">read as {value}: a tie, {counted(spikes, "spike")} each</span>'
+    return "error", f'<span class="wrong">read as {value}: an error</span>'
 
 
-def _legend(figure: Figure, order: Sequence[Look]) -> None:
-    from matplotlib.patches import Patch
+def _bars(truth: int, said: Mapping[str, int], fired: Mapping[str, NDArray[Any]]) -> str:
+    """A bar a class in one ink where all runs count the same, else one for each run; the number on it."""
+    if not fired:
+        return ""
+    counts = np.stack(list(fired.values()))
+    classes, most = counts.shape[1], max(1, int(counts.max(initial=0)))
+    parts = []
+    for number in range(classes):
+        left, wide = 100 * number / classes, 100 / classes
+        column, same = counts[:, number], bool((counts[:, number] == counts[0, number]).all())
+        shown = column[:1] if same else column
+        for place, count in enumerate(shown):
+            height = _BARS * int(count) / most
+            across = 0.8 * wide / len(shown)
+            chosen = " read" if number in said.values() else ""
+            kind = f"all{chosen}" if same else run_class(place)
+            parts.append(
+                f'<rect class="bar {kind}" x="{left + 0.1 * wide + place * across:.2f}%" width="{across:.2f}%" '
+                f'y="{_ABOVE + _BARS - height:.1f}" height="{height:.1f}"/>'
+            )
+        middle, above = f"{left + wide / 2:.2f}%", _ABOVE + _BARS * (1 - int(column.max()) / most) - 3
+        if not same:
+            parts.append(f'<text class="differs across" x="{middle}" y="{above:.1f}">≠</text>')
+        elif column[0]:
+            parts.append(f'<text class="tick across" x="{middle}" y="{above:.1f}">{int(column[0])}</text>')
+        parts.append(
+            f'<text class="{"true" if number == truth else "tick"} across" x="{middle}" '
+            f'y="{_ABOVE + _BARS + _BELOW - 4:.0f}">{number}</text>'
+        )
+    base = f'<line class="base" x1="0" x2="100%" y1="{_ABOVE + _BARS}" y2="{_ABOVE + _BARS}"/>'
+    alt = escape(_alt(truth, said, fired), quote=True)
+    size = f'width="100%" height="{_ABOVE + _BARS + _BELOW:.0f}"'
+    return f'<svg class="bars" role="img" aria-label="{alt}" {size}>{"".join(parts)}{base}</svg>'
 
-    handles = [Patch(color=look.colour, label=look.label) for look in order]
-    figure.legend(handles=handles, loc="upper left", ncols=len(order), frameon=False, fontsize=9, labelcolor=INK,
-                  borderpad=0.2, handlelength=1.0, handleheight=0.9)  # fmt: skip
+
+def _alt(truth: int, said: Mapping[str, int], fired: Mapping[str, NDArray[Any]]) -> str:
+    """What was read, and all counts that are not 0."""
+    values = set(said.values())
+    read = (
+        f"read as {next(iter(values))}"
+        if len(values) == 1
+        else listed([f"{v} by {label}" for label, v in said.items()])
+    )
+    texts = {
+        label: ", ".join(f"{n}: {int(c)}" for n, c in enumerate(row) if c) or "none" for label, row in fired.items()
+    }
+    same = len(set(texts.values())) == 1
+    spikes = next(iter(texts.values())) if same else "; ".join(f"{label} {text}" for label, text in texts.items())
+    return f"{article(truth)} {truth}, {read}. Output spikes by class: {spikes}"
+
+
+def png(picture: NDArray[Any]) -> str:
+    """An image as a data URL: black, as opaque as a pixel is bright, so that the page's paper shows through.
+
+    PNG, ISO/IEC 15948: colour type 4 (grey and alpha), no filter.
+    """
+    grey = np.asarray(picture, dtype=np.float64)
+    low, high = float(grey.min(initial=0.0)), float(grey.max(initial=0.0))
+    alpha = np.round(255 * (grey - low) / ((high - low) or 1.0)).astype(np.uint8)
+    rows = np.zeros((alpha.shape[0], 1 + 2 * alpha.shape[1]), dtype=np.uint8)
+    rows[:, 2::2] = alpha
+    header = struct.pack(">IIBBBBB", alpha.shape[1], alpha.shape[0], 8, 4, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    chunks = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts)
+    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunks).decode("ascii")

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hasn.report.facts import divergence_line, extent, index_text, others
-from hasn.report.figure import figure_html
+from hasn.report.facts import divergence_line, extent, index_text, others, unit_of
 from hasn.report.section import Section, caption, html_table
 from hasn.report.select import Window, flat
-from hasn.report.traces import Trace, series, trace_figure
+from hasn.report.traces import Trace, series, trace_html
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison, Divergence
@@ -30,7 +29,10 @@ def divergence_section(comparison: Comparison) -> Section | None:
 
 def _one(comparison: Comparison, first: Divergence) -> str:
     place = f"node '{first.node}', neuron {index_text(first.index)}, sample {first.sample}, step {first.step}"
-    parts = [f"<h3>{escape(first.backend)}: {escape(place)}</h3>", f"<p>{escape(divergence_line(first))}</p>"]
+    parts = [
+        f"<h3>{escape(first.backend)}: {escape(place)}</h3>",
+        f"<p>{escape(divergence_line(first, unit_of(comparison)))}</p>",
+    ]
     if all(first.node in r.voltages for r in comparison.recordings.values()):
         parts.append(_figure(comparison, first, place))
     parts.append(_numbers(comparison, first))
@@ -49,12 +51,11 @@ def _around(comparison: Comparison, step: int, steps: int) -> Window:
 def _figure(comparison: Comparison, first: Divergence, place: str) -> str:
     trace = Trace(first.node, _neuron(comparison, first), first.sample)
     shown = _around(comparison, first.step, _AROUND)
-    figure = trace_figure(comparison, trace, shown)
     text = (
         f"Membrane potential of {place}, and {_AROUND} steps round it. A recorded voltage is the one after the reset, "
         "so a neuron that spikes shows where the reset put it."
     )
-    return figure_html(figure, text) + caption(text)
+    return trace_html(comparison, trace, text, shown) + caption(text)
 
 
 def _numbers(comparison: Comparison, first: Divergence) -> str:
@@ -69,7 +70,7 @@ def _numbers(comparison: Comparison, first: Divergence) -> str:
     if all(first.node in comparison.recordings[label].voltages for label in labels):
         trace = Trace(first.node, neuron, first.sample)
         volts = [series(comparison, label, trace, shown) for label in labels]
-        columns += [*[f"{label} (V)" for label in labels], "difference (V)"]
+        columns += [f"{what} ({unit_of(comparison)})" for what in (*labels, "difference")]
     rows = []
     for place, step in enumerate(shown.steps):
         row = [f"{step}{' ◂' if step == first.step else ''}", *["●" if fired[place] else "" for fired in spikes]]

@@ -49,8 +49,14 @@ def agreement_table(comparison: Comparison, extra: Extra | None = None) -> Table
 
 def _in_units(comparison: Comparison) -> tuple[str, ...]:
     """The columns behind the precision; the chip's integers have no volts."""
+    volts = unit_of(comparison) == "V"
+    return tuple(column if volts else column.replace("|ΔV| (V)", "|Δu|, |Δv| (units)") for column in COLUMNS[2:])
+
+
+def unit_of(comparison: Comparison) -> str:
+    """ "V", or "units" where a recording has the chip's integers."""
     integers = any(recording.precision == "loihi" for recording in comparison.recordings.values())
-    return tuple(column.replace("|ΔV| (V)", "|Δu|, |Δv| (units)") if integers else column for column in COLUMNS[2:])
+    return "units" if integers else "V"
 
 
 def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,7 +69,7 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         found = (
             f"{comparison.differing[label]:,}",
             _ties_text(comparison, label),
-            percent(comparison.agreement[label]),
+            _agreement_text(comparison, label),
             error_text(comparison.max_voltage_error[label]),
         )
     return (
@@ -76,6 +82,14 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
         f"{recording.counts.total_synaptic_operations:,}",
         seconds_text(recording.seconds),
     )
+
+
+def _agreement_text(comparison: Comparison, label: str) -> str:
+    """Common spikes of all in percent; a dash where neither run has a spike."""
+    runs = (comparison.recordings[comparison.reference], comparison.recordings[label])
+    share = comparison.agreement[label]
+    silent = not any(array.any() for run in runs for array in run.spikes.values())
+    return DASH if silent and share == 1 else percent(share)
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:
@@ -118,14 +132,14 @@ def neuron_text(divergence: Divergence) -> str:
     return f"{divergence.node}[{inside}]" if inside else divergence.node
 
 
-def divergence_line(divergence: Divergence) -> str:
+def divergence_line(divergence: Divergence, unit: str = "V") -> str:
     """The first divergence of a backend in one line: where, both sides, and why."""
-    sides = [_side(divergence, label) for label in (divergence.reference, divergence.backend)]
+    sides = [_side(divergence, label, unit) for label in (divergence.reference, divergence.backend)]
     tie = " (a tie)" if divergence.tie else ""
     return (
         f"{divergence.backend}: first differs{tie} at node '{divergence.node}', neuron {index_text(divergence.index)}, "
         f"sample {divergence.sample}, step {divergence.step}: {sides[0]}; {sides[1]}; "
-        f"threshold {divergence.threshold:.17g} V. {sentence(divergence.cause)}"
+        f"threshold {divergence.threshold:.17g} {unit}. {sentence(divergence.cause)}"
     )
 
 
@@ -139,10 +153,10 @@ def index_text(index: tuple[int, ...]) -> str:
     return str(index[0]) if len(index) == 1 else str(tuple(index))
 
 
-def _side(divergence: Divergence, label: str) -> str:
+def _side(divergence: Divergence, label: str, unit: str) -> str:
     fired = "spikes" if divergence.spiked.get(label) else "is silent"
     volts = divergence.voltages.get(label)
-    return f"{label} {fired}" if volts is None else f"{label} {fired}, then at {volts:.17g} V"
+    return f"{label} {fired}" if volts is None else f"{label} {fired}, then at {volts:.17g} {unit}"
 
 
 @dataclass(frozen=True)
@@ -151,32 +165,80 @@ class Verdict:
 
     Attributes:
         ok: what ``Comparison.ok`` says.
-        headline: "0 differing spikes" and the like.
-        sentence: who was compared, over what.
+        compared: what ``Comparison.compared`` says.
+        headline: "All four runs agree" and the like.
+        sentence: who was compared, over what, and how many spikes differ.
     """
 
     ok: bool
+    compared: bool
     headline: str
     sentence: str
 
 
 def verdict(comparison: Comparison) -> Verdict:
-    """The line on top of everything: differing spikes by precision, and over what they were counted."""
+    """The line on top of everything: who agrees, differing spikes by precision, and over what they were counted."""
     labels = others(comparison)
     if not labels:
         alone = f"Only {comparison.reference} ran, so there is no other to hold it against."
-        return Verdict(comparison.ok, "Nothing to compare", alone)
+        return Verdict(comparison.ok, comparison.compared, "Nothing to compare", alone)
+    if comparison.ok and not comparison.compared:
+        return Verdict(comparison.ok, False, "Nothing was compared", _silence(comparison))
     counts: dict[str, int] = {}
     for label in labels:
         precision = comparison.recordings[label].precision or "unknown precision"
         counts[precision] = counts.get(precision, 0) + comparison.differing[label]
-    headline = ", ".join(f"{counted(n, 'differing spike')} in {precision}" for precision, n in counts.items())
+    found = ", ".join(f"{counted(n, 'differing spike')} in {precision}" for precision, n in counts.items())
     spikes = comparison.recordings[comparison.reference].counts.total_spikes
-    who = _listed([backend_of(label) for label in labels])
+    who = listed([backend_of(label) for label in labels])
     ties = sum(comparison.ties[label] for label in labels)
     apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
     over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
-    return Verdict(comparison.ok, headline, over + apart)
+    silent = f" No spike of {listed(list(comparison.silent))} on any of them." if comparison.silent else ""
+    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), f"{found}: {over}{apart}{silent}")
+
+
+def _headline(comparison: Comparison, ties: int) -> str:
+    """ "All four runs agree", or who differs from the reference."""
+    labels = others(comparison)
+    if comparison.ok:
+        return f"{sentence(runs_text(len(labels) + 1), stop='')} agree{', ties apart' if ties else ''}"
+    wrong = [label for label in labels if comparison.differing[label]]
+    if not wrong:
+        return "No spike differs, but the chip's integers do"
+    return f"{listed(wrong)} {'differ' if len(wrong) > 1 else 'differs'} from {comparison.reference}"
+
+
+def runs_text(count: int) -> str:
+    """ "both runs", "all four runs"."""
+    return "both runs" if count == 2 else f"all {number_text(count)} runs"
+
+
+def number_text(count: int) -> str:
+    """A number up to nine in words."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count] if count < len(words) else f"{count:,}"
+
+
+def hardware_note(comparison: Comparison) -> str:
+    """Where Lava ran; nothing if it did not."""
+    ran = [label for label, recording in comparison.recordings.items() if recording.backend == "lava"]
+    if not ran:
+        return ""
+    integers = any(comparison.recordings[label].precision == "loihi" for label in ran)
+    arithmetic = "the chip's integers" if integers else "floating point"
+    return f"Lava is simulated on the CPU, in {arithmetic}: no chip took part."
+
+
+def _silence(comparison: Comparison) -> str:
+    """Why an agreement of zeros says nothing."""
+    who = listed([backend_of(label) for label in comparison.recordings])
+    if not comparison.silent:
+        return f"no spikes: nothing in the network spikes, on {who}, over {sized(comparison)}."
+    return (
+        f"no spikes on {who}, over {sized(comparison)}. Give stronger or longer inputs, and look at the thresholds and "
+        "at what hasn check says of the edges."
+    )
 
 
 def sized(comparison: Comparison) -> str:
@@ -194,7 +256,8 @@ def extent(comparison: Comparison) -> tuple[int, int]:
     return 0, 0
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """ "a, b and c", each once."""
     unique = list(dict.fromkeys(names))
     return unique[0] if len(unique) == 1 else f"{', '.join(unique[:-1])} and {unique[-1]}"
 
@@ -206,6 +269,8 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
     steps, batch = extent(comparison)
     return {
         "ok": bool(comparison.ok),
+        "compared": bool(comparison.compared),
+        "silent": list(comparison.silent),
         "reference": comparison.reference,
         "steps": steps,
         "samples": batch,

@@ -8,6 +8,7 @@ from itertools import pairwise
 from hasn.program.describe import NodeSummary, counted, shape_text, summaries
 from hasn.program.model import Program
 from hasn.report.layout import Layout, Point, layout
+from hasn.report.section import scroll
 
 _BOX = (126.0, 54.0)
 _STEP = (168.0, 82.0)
@@ -38,10 +39,8 @@ def graph_svg(program: Program) -> str:
     parts += [_box(plan, summary) for summary in shapes]
     alt = f"Graph of {len(shapes)} nodes and {len(program.edges)} edges, of which {len(plan.backward)} feed back"
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    return (
-        f'<div class="figure scroll"><svg class="graph" role="img" aria-label="{alt}" {size} '
-        f'style="max-width:max(100%,{0.75 * width:.0f}px)">{_TIP}{"".join(parts)}</svg></div>'
-    )
+    drawing = f'<svg class="graph" role="img" aria-label="{alt}" {size}>{_TIP}{"".join(parts)}</svg>'
+    return scroll(drawing, "The graph")
 
 
 def _at(place: Point) -> Point:

@@ -1,4 +1,4 @@
-"""Membrane potentials of single neurons: all backends over each other, the threshold, the spikes, the differences."""
+"""Membrane potentials of single neurons: the reference in ink, the others where they part from it, and how far."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.model import Neurons
-from hasn.report.facts import index_text, others
-from hasn.report.figure import dress, new_figure
+from hasn.report import svg
+from hasn.report.facts import error_text, index_text, listed, unit_of
 from hasn.report.select import Window, differing, flat, samples, window
-from hasn.report.style import DIFFERENT, INK, Look, draw_circles, draw_marks, in_order, looks
+from hasn.report.style import in_order, key, run_class
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hasn.agreement import Comparison
 
 #: Differences below this are drawn on the line that reads 0; it lies under any rounding of voltages that matter.
 _FLOOR = 1e-19
-_SIZE = 8.0
+#: Pixels: of the plot of voltages, of the plot of differences, of the row of spikes, of a spike.
+_VOLTS, _APART, _SPIKES, _MARK = 190.0, 110.0, 26.0, 12.0
+#: Share of the axis from which on a line beside another can be told from it.
+_SEEN = 0.004
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,59 @@ def neuron_name(comparison: Comparison, trace: Trace) -> str:
     return f"node '{trace.node}', neuron {index_text(tuple(int(i) for i in index))}"
 
 
-def trace_figure(comparison: Comparison, trace: Trace, shown: Window | None = None) -> Figure:
-    """Voltages with threshold and spikes above, the distance of each backend from the reference beneath (log axis)."""
+def trace_html(comparison: Comparison, trace: Trace, alt: str, shown: Window | None = None) -> str:
+    """Voltages with threshold and spikes above; beneath, on a log axis, how far each run lies from the reference."""
     part = shown or window(comparison, trace.sample)
-    figure = new_figure(10.4, 4.5)
-    above = figure.add_axes((0.085, 0.43, 0.89, 0.49))
-    beneath = figure.add_axes((0.085, 0.115, 0.89, 0.24))
-    order = looks(in_order(list(comparison.recordings), comparison.reference))
+    labels = in_order(list(comparison.recordings), comparison.reference)
+    curves = {label: series(comparison, label, trace, part) for label in labels}
+    low, high, scale, unit = _range(comparison, trace, part, curves)
+    top = svg.HEADING
+    body = [svg.heading(top - 9, f"membrane potential ({unit})", neuron_name(comparison, trace))]
+    if trace.node in comparison.recordings[comparison.reference].spikes:
+        body.append(_spikes(comparison, trace, part, labels, top))
+        top += _SPIKES
+    body.append(_voltages(comparison, trace, part, curves, (low, high, scale), top))
+    bottom = top + _VOLTS
+    apart = _distances(curves)
+    if apart:
+        bottom += 2 * svg.HEADING
+        body.append(_differences(comparison, part, curves, apart, bottom))
+        bottom += _APART
+    axis = svg.step_axis(part, svg.HEADING, bottom, comparison.program.dt)
+    drawing = svg.figure(axis + "".join(body), bottom + svg.AXIS, alt)
+    return _key(comparison, labels, apart) + _lanes(comparison, trace, part, labels) + drawing
+
+
+def _range(
+    comparison: Comparison, trace: Trace, part: Window, curves: dict[str, NDArray[np.float64]]
+) -> tuple[float, float, float, str]:
+    """Lower and upper end of the axis in volts, what a volt is on it, and its unit."""
     scale, unit = _unit(comparison, trace.node)
-    time = part.steps * comparison.program.dt * 1e3
-    _voltages(above, comparison, trace, part, time, order, scale)
-    _differences(beneath, comparison, trace, part, time, order)
-    dress(above, ylabel=f"membrane potential ({unit})")
-    dress(beneath, xlabel="time (ms)", ylabel="|difference| (V)")
-    above.tick_params(labelbottom=False)
-    for axes in (above, beneath):
-        axes.set_xlim(time[0] - 0.6 * comparison.program.dt * 1e3, time[-1] + 0.6 * comparison.program.dt * 1e3)
-        axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
-    return figure
+    finite = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    threshold = threshold_of(comparison, trace)
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
+    room = 0.08 * ((high - low) or 1.0)
+    return low - room, high + room, scale, unit
+
+
+def _distances(curves: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Of each run that is not at the reference's voltages throughout: |difference|; nan where only one is finite."""
+    reference, *rest = curves
+    found = {}
+    for label in rest:
+        one, other = curves[label], curves[reference]
+        if not np.array_equal(one, other, equal_nan=True):
+            with np.errstate(invalid="ignore"):
+                distance = np.where(one == other, 0.0, np.abs(one - other))
+            found[label] = np.where(np.isfinite(distance), distance, np.nan)
+    return found
 
 
 def _unit(comparison: Comparison, node: str) -> tuple[float, str]:
+    if unit_of(comparison) != "V":
+        return 1.0, unit_of(comparison)
     largest = max(_largest(r.voltages[node]) for r in comparison.recordings.values())
     return (1e3, "mV") if 0 < largest < 0.3 else (1.0, "V")
 
@@ -113,73 +146,112 @@ def threshold_of(comparison: Comparison, trace: Trace) -> float | None:
 
 
 def _voltages(
-    axes: Any, comparison: Comparison, trace: Trace, part: Window, time: Any, order: list[Look], scale: float
-) -> None:
-    curves = {look.label: series(comparison, look.label, trace, part) * scale for look in order}
-    for look in order:
-        axes.plot(time, curves[look.label], color=look.colour, linewidth=look.width, label=look.label,
-                  solid_capstyle="round", solid_joinstyle="round", gid=f"voltage {look.label}")  # fmt: skip
-    finite = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    comparison: Comparison, trace: Trace, part: Window, curves: dict[str, NDArray[np.float64]],
+    axis: tuple[float, float, float], top: float,
+) -> str:  # fmt: skip
+    """The reference's line, of each other run what can be told from it, the threshold, round numbers at the left."""
+    low, high, scale = axis
+
+    def down(volts: Any) -> Any:
+        return (high - volts) / (high - low) * _VOLTS
+
+    reference = curves[comparison.reference]
+    lines = [svg.path("voltage all", svg.line(down(reference), part), comparison.reference)]
+    for place, (label, curve) in enumerate(curves.items()):
+        seen = _seen(curve, reference, _SEEN * (high - low))
+        lines.append(
+            svg.path(f"voltage {run_class(place)}", svg.line(np.where(seen, down(curve), np.nan), part), label)
+        )
+    parts = []
+    for tick in round_ticks(low * scale, high * scale):
+        parts.append(svg.label("-8", top + down(tick / scale) + 4, f"{tick:g}", "tick row"))
     threshold = threshold_of(comparison, trace)
     if threshold is not None:
-        axes.axhline(threshold * scale, color=DIFFERENT, linewidth=1.0, linestyle=(0, (5, 3)))
-        axes.annotate("threshold", (1, threshold * scale), xycoords=("axes fraction", "data"), xytext=(0, 3),
-                      textcoords="offset points", ha="right", color=DIFFERENT, fontsize=8)  # fmt: skip
-        high = max(high, threshold * scale)
-    room = 0.08 * ((high - low) or 1.0)
-    axes.set_ylim(low - room, high + room)
-    ticks = [tick for tick in axes.get_yticks() if low - room <= tick <= high + room]
-    if trace.node in comparison.recordings[comparison.reference].spikes:
-        _spikes(axes, comparison, trace, part, time, order, high + 2.6 * room)
-        axes.annotate("spikes", (0, high + 2.6 * room), xycoords=("axes fraction", "data"), xytext=(-5, 0), color=INK,
-                      textcoords="offset points", ha="right", va="center", fontsize=8)  # fmt: skip
-        high += 3.2 * room
-    axes.set_ylim(low - room, high + room)
-    axes.set_yticks(ticks)
-    legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(order), frameon=False, fontsize=8.5,
-                         labelcolor=INK, borderpad=0, handlelength=1.6)  # fmt: skip
-    for handle, look in zip(legend.get_lines(), order, strict=True):
-        handle.set_linewidth(max(look.width, 2.0))
+        y = top + down(threshold)
+        parts += [svg.rule(y, "threshold"), svg.label("100%", y - 4, f"threshold {threshold * scale:g}", "tick end")]
+    return "".join(parts) + svg.plot(part, top, _VOLTS, "".join(lines))
 
 
-def _spikes(
-    axes: Any, comparison: Comparison, trace: Trace, part: Window, time: Any, order: list[Look], level: float
-) -> None:
-    for look in order:
-        fired = flat(comparison.recordings[look.label].spikes[trace.node])[
-            part.start : part.stop, trace.sample, trace.neuron
-        ]
-        draw_marks(axes, look, time[fired], np.full(int(fired.sum()), level), _SIZE)
-    wrong = differing(comparison, trace.node)[part.start : part.stop, trace.sample, trace.neuron]
-    if wrong.any():
-        draw_circles(axes, time[wrong], np.full(int(wrong.sum()), level), _SIZE, trace.node)
-
-
-def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _seen(curve: NDArray[np.float64], reference: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """Steps at which a line can be told from the reference's, and those next to them, whence it comes and goes."""
     with np.errstate(invalid="ignore"):
-        return np.abs(one - other)
+        off = ~(np.abs(curve - reference) <= least) & ~((curve == reference) | (np.isnan(curve) & np.isnan(reference)))
+    near = off.copy()
+    near[1:] |= off[:-1]
+    near[:-1] |= off[1:]
+    return np.asarray(near, dtype=np.bool_)
 
 
-def _differences(axes: Any, comparison: Comparison, trace: Trace, part: Window, time: Any, order: list[Look]) -> None:
-    reference = series(comparison, comparison.reference, trace, part)
-    largest = 1e-15
-    for look in order:
-        if look.label in others(comparison):
-            distance = _distance(series(comparison, look.label, trace, part), reference)
-            largest = max(largest, _largest(distance))
-            axes.plot(time, np.maximum(distance, _FLOOR), color=look.colour, linewidth=0.9, marker="o", markersize=3.2,
-                      markeredgewidth=0, clip_on=False, gid=f"difference {look.label}")  # fmt: skip
-    level = max(_largest(reference), 1e-30)
+def round_ticks(low: float, high: float) -> list[float]:
+    """Three to seven round numbers from ``low`` to ``high``."""
+    size = 10.0 ** np.floor(np.log10((high - low) / 2))
+    step = next(float(size * factor) for factor in (5, 2, 1, 0.5) if (high - low) / (size * factor) >= 3)
+    return [float(np.round(k * step, 12)) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
+
+
+def _spikes(comparison: Comparison, trace: Trace, part: Window, labels: list[str], top: float) -> str:
+    """The neuron's spikes in a row."""
+    steps = slice(part.start, part.stop)
+    place = (steps, trace.sample, slice(trace.neuron, trace.neuron + 1))
+    spikes = {label: flat(comparison.recordings[label].spikes[trace.node])[place] for label in labels}
+    wrong = differing(comparison, trace.node)[place]
+    agreed, apart = svg.split_spikes(spikes, wrong)
+    height = max(_SPIKES - 4, svg.room_for_lanes(len(labels)))
+    marks = svg.spike_marks(agreed, apart, wrong, part, [0.0], [height], _MARK, trace.node)
+    return svg.label("-8", top + height / 2 + 4, "spikes", "tick row") + svg.plot(part, top, height, marks)
+
+
+def _differences(
+    comparison: Comparison, part: Window, curves: dict[str, NDArray[np.float64]],
+    apart: dict[str, NDArray[np.float64]], bottom: float,
+) -> str:  # fmt: skip
+    """A log axis; what is exactly 0 lies on its lowest line."""
+    level = _largest(curves[comparison.reference]) or 1e-30
     precisions = {r.precision for r in comparison.recordings.values()}
-    for precision, epsilon in (("float64", 2.0**-52), ("float32", 2.0**-23)):
-        if precision in precisions:
-            axes.axhline(level * epsilon, color=INK, alpha=0.45, linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.annotate(f"{precision} rounding", (1, level * epsilon), xycoords=("axes fraction", "data"), alpha=0.7,
-                          xytext=(0, 2), textcoords="offset points", ha="right", fontsize=7.5, color=INK)  # fmt: skip
-            largest = max(largest, level * epsilon)
-    axes.set_yscale("log")
-    axes.set_ylim(_FLOOR, largest * 30)
-    decades = [d for d in (-16, -13, -10, -7, -4, -1, 2) if 10.0**d <= largest * 30]
-    axes.set_yticks([_FLOOR, *[10.0**d for d in decades]], ["0", *[f"1e{d}" for d in decades]])
-    axes.minorticks_off()
+    rounding = {p: level * e for p, e in (("float64", 2.0**-52), ("float32", 2.0**-23)) if p in precisions}
+    largest = 30 * max([1e-15, *rounding.values(), *map(_largest, apart.values())])
+
+    def down(volts: Any) -> Any:
+        return np.log(largest / np.maximum(volts, _FLOOR)) / np.log(largest / _FLOOR) * _APART
+
+    parts = [svg.heading(bottom - 9, f"distance from {comparison.reference} ({unit_of(comparison)})", "log axis")]
+    parts += [svg.rule(bottom + down(volts), "rounding") for volts in rounding.values()]
+    parts.append(svg.rule(bottom + _APART, "base") + svg.label("-8", bottom + _APART + 4, "0", "tick row"))
+    for power in (-16, -12, -8, -4, 0, 4, 8):
+        if 10.0**power <= largest:
+            parts.append(svg.label("-8", bottom + down(10.0**power) + 4, _power(power), "tick row"))
+    places = list(curves)
+    lines = [
+        svg.path(f"distance {run_class(places.index(label))}", svg.line(down(values), part), label)
+        for label, values in apart.items()
+    ]
+    named = [
+        svg.label("100%", bottom + down(volts) - 4, f"{precision} rounding", "tick end")
+        for precision, volts in rounding.items()
+    ]
+    return "".join(parts) + svg.plot(part, bottom, _APART, "".join(lines)) + "".join(named)
+
+
+def _power(power: int) -> str:
+    return "1" if power == 0 else f"1e{power}"
+
+
+def _lanes(comparison: Comparison, trace: Trace, part: Window, labels: list[str]) -> str:
+    """The colours of spikes, where some shown differ."""
+    if trace.node not in comparison.recordings[comparison.reference].spikes:
+        return ""
+    wrong = differing(comparison, trace.node)[part.start : part.stop, trace.sample, trace.neuron]
+    entries = {label: run_class(place) for place, label in enumerate(labels)}
+    return key(entries, "Spikes where they differ, lanes from the top:") if wrong.any() else ""
+
+
+def _key(comparison: Comparison, labels: list[str], apart: dict[str, NDArray[np.float64]]) -> str:
+    """The runs with what tells them from the reference: a colour only for those whose voltages differ."""
+    same = [label for label in labels[1:] if label not in apart]
+    entries = {f"{listed([labels[0], *same])}{', to the last bit' if same else ''}": "line"}
+    for label, values in apart.items():
+        away = f"up to {error_text(_largest(values))} {unit_of(comparison)} away"
+        entries[f"{label}: {away if np.isfinite(values).all() else 'not finite'}"] = (
+            f"line {run_class(labels.index(label))}"
+        )
+    return key(entries)

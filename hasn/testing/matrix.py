@@ -16,6 +16,9 @@ from hasn.testing.judge import without_batch
 from hasn.testing.reference import Reference
 from hasn.testing.runners import PRECISIONS, everyone, make, precisions
 
+#: hasn's own backends, which take turns.
+OWN = ("brian2", "lava", "snntorch")
+
 
 class Cell(NamedTuple):
     """One judgement: who, in which arithmetic, what about (run, stream, random), and on which case."""
@@ -44,6 +47,33 @@ def chosen(config: pytest.Config) -> tuple[str, ...]:
     """The runners of this session: those of ``--backend``, or everyone."""
     given: list[str] | None = config.getoption("hasn_backends", None)
     return tuple(given) if given else everyone()
+
+
+def in_turn(config: pytest.Config) -> Callable[[str], tuple[str, ...]]:
+    """runner -> the cases that it runs as whole sequences: all, where ``--backend`` asks for a backend.
+
+    Where hasn's own backends are judged together, a case that only repeats another with another method, reset or batch
+    (Case.grid) runs on one of them: what these change is the lowering, and the interpreters, like backends of other
+    packages, run every case.
+    """
+    if config.getoption("hasn_backends", None):
+        return lambda runner: tuple(CASES)
+    given = turns()
+    return lambda runner: tuple(name for name in CASES if runner not in OWN or given.get(name, runner) == runner)
+
+
+@cache
+def turns() -> dict[str, str]:
+    """Case that repeats another -> who runs it. Repeats of one case go round, and each case begins with another."""
+    families: dict[str, list[str]] = {}
+    for name, case in CASES.items():
+        if case.grid:
+            families.setdefault(name.split("-")[0], []).append(name)
+    return {
+        name: OWN[(first + place) % len(OWN)]
+        for first, family in enumerate(families.values())
+        for place, name in enumerate(family)
+    }
 
 
 def parametrise(

@@ -129,7 +129,8 @@ def make_node(name: str, node: Any, dt: float) -> Cell:
         return Synapses(node)
     if isinstance(node, nir.Threshold):
         return lambda x, log: fire(x, node.threshold, log)
-    return lambda x, log: STATELESS[type(node)](node, x)
+    function = (STATELESS | dict(added().stateless))[type(node)]
+    return lambda x, log: function(node, x)
 
 
 def fire(x: Array, threshold: Array, log: dict[str, list[Array]], free: Array | None = None) -> Array:

@@ -26,10 +26,12 @@ class Suite:
         cases: name -> case.
         neurons: node type -> (node, (batch, *shape), dt, method, reset) to a behaviour: a function of what arrives and
             of a log, as :class:`hasn.testing.reference.Neurons` is one. It owes hasn's lowering nothing.
+        stateless: node type -> what it makes of an array: a function (node, (batch, *shape)) -> (batch, *shape).
     """
 
     cases: Mapping[str, Case]
     neurons: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
+    stateless: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
 
 
 @cache
@@ -41,6 +43,7 @@ def added() -> Suite:
     """
     cases: dict[str, Case] = {}
     neurons: dict[type, Callable[..., Any]] = {}
+    stateless: dict[type, Callable[..., Any]] = {}
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
         suite: Suite = point.load()
         twice = cases.keys() & suite.cases.keys()
@@ -48,4 +51,5 @@ def added() -> Suite:
             raise KeyError(f"{point.value}: two cases are called {sorted(twice)[0]}")
         cases |= suite.cases
         neurons |= suite.neurons
-    return Suite(cases, neurons)
+        stateless |= suite.stateless
+    return Suite(cases, neurons, stateless)

@@ -28,7 +28,9 @@ HEAD = """# What runs where
 Written by `make support` from what passed in the conformance suite (`hasn/testing`); CI fails where this page is stale.
 A case is a network and an input: its spikes must be exactly those of the reference, its voltages and outputs must
 be equal to rounding (1e-9 of a node's largest in float64, 5e-7 for each step in float32). A cell counts the cases that
-contain the primitive, or have the feature, and passed. What a backend cannot do stands in `hasn/testing/gaps.py`.
+contain the primitive, or have the feature, and passed. A case that only repeats another with another method, reset or
+batch is run by one of hasn's backends, in turn; `pytest --pyargs hasn.testing --backend NAME` runs them all. What a
+backend cannot do stands in `hasn/testing/gaps.py`.
 """
 
 KINDS = {

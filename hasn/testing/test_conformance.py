@@ -1,4 +1,7 @@
-"""Every backend runs every case: the same spikes as the reference, and voltages equal to rounding."""
+"""Every backend runs every case: the same spikes as the reference, and voltages equal to rounding.
+
+Cases that only repeat another take turns (:func:`hasn.testing.matrix.in_turn`).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import pytest
 
 from hasn.testing.cases import CASES
 from hasn.testing.judge import TOLERANCE, assert_same, tolerance
-from hasn.testing.matrix import Cell, expected, parametrise
+from hasn.testing.matrix import Cell, expected, in_turn, parametrise
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
-        parametrise(metafunc, "run", lambda runner: CASES)
+        parametrise(metafunc, "run", in_turn(metafunc.config))
 
 
 def test_spikes_and_voltages_are_those_of_the_reference(cell: Cell) -> None:

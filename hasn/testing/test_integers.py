@@ -29,7 +29,8 @@ STEPS, BATCH = 20, 2
 #: Random graphs for each backend, by what one costs: a Lava run starts a thread a process, Brian2 generates code.
 GRAPHS = {"snntorch": 30, "brian2": 6, "lava": 2}
 GRAPHS_OF_OTHERS = 12
-#: Lava refuses streams in this precision by name: its integers run on the chip's time, where outputs come later.
+#: Lava refuses streams in this precision by name: its integers run on the chip's time, where outputs come later. Runs
+#: from a state it does.
 STREAMS = {"snntorch": 10, "brian2": 2, "lava": 0}
 #: Cases that are streams too: all, but on Brian2, where code is generated for each.
 STREAMED = {
@@ -37,6 +38,8 @@ STREAMED = {
     "brian2": ("biases_at_the_ends", "loops_with_delays-hardware"),
     "lava": (),
 }
+#: Cases that Lava runs in parts, each part a network of its own: shifts, delays, constant inputs, kinds of neuron.
+IN_PARTS = ("loops_with_delays", "weights_of_every_form")
 #: Seeds that come first: with spikes and with signed integers in turn, currents wrap (with the latter by more than the
 #: one turn that Lava takes, so that they stay beyond 24 bits) and voltages clip.
 LARGE = (2, 8, 29, 11)
@@ -86,6 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if runner not in INTERPRETERS and PRECISION in get_backend(runner).precisions
         for name in [
             *(STREAMED.get(runner, CHIP_CASES) if streamed else CHIP_CASES),
+            *(IN_PARTS if runner == "lava" and metafunc.function is test_a_run_in_parts_is_the_run else ()),
             *_seeds(counts.get(runner, GRAPHS_OF_OTHERS)),
         ]
     ]
@@ -140,7 +144,7 @@ def test_a_stream_equals_the_run(trial: Trial) -> None:
 
 
 def test_a_run_in_parts_is_the_run(trial: Trial) -> None:
-    """Each part from the end of the one before, in an executable of its own; a stock Lava process has no such start."""
+    """Each part from the end of the one before, in an executable of its own."""
     inputs = graph_of(trial.name)[1]
     steps = len(next(iter(inputs.values())))
     parts, state = [], None

@@ -35,8 +35,9 @@ class Job:
     Args:
         bundle: the mapped network.
         request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``graded`` (Inputs whose data is not 0
-            or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}});
-            in a stream also ``folder`` and ``batch``.
+            or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}}),
+            ``length`` (canonical steps; a file of fewer holds the last ones), ``late`` (steps that all begins late),
+            ``leads`` ({cell: {Var: .npy file}}, as in :class:`Variable`); in a stream also ``folder`` and ``batch``.
     """
 
     def __init__(self, bundle: Bundle, request: dict[str, Any]) -> None:
@@ -46,6 +47,7 @@ class Job:
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
         self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
+        self.late = int(request["late"])
         self.states = {
             var: {name: _open(path, "r+") for name, path in of.items()} for var, of in request["states"].items()
         }
@@ -82,7 +84,7 @@ class Job:
     def _feeds(self) -> list[tuple[str, Feed]]:
         entries = self.bundle.manifest["inputs"]
         return [
-            (name, Feed(_open(path, "r"), int(entries[name]["shift"]), (*self.lead, int(entries[name]["size"]))))
+            (name, Feed(_open(path, "r"), entries[name]["shift"] + self.late, (*self.lead, int(entries[name]["size"]))))
             for name, path in self.request["inputs"].items()
         ]
 
@@ -94,29 +96,36 @@ class Job:
             array = _open(path, "r+")
             for cell in place["cells"]:
                 shape = (*self.lead, int(self.bundle.cells[cell]["size_out"]))
-                found.append((cell, Tape(array, int(place["shift"]), shape, self._members(cell))))
+                found.append((cell, self._tape(array, place["shift"], shape, cell)))
         return found
+
+    def _tape(self, array: Any, shift: int, shape: tuple[int, ...], cell: str) -> Tape:
+        """Of the last steps, as many as the array has."""
+        first = int(self.request["length"]) - len(array)
+        return Tape(array, shift + self.late + first, shape, self._members(cell))
 
     def _members(self, cell: str) -> Any:
         """Which of the population's neurons a cell holds; all where nothing is said."""
         return self.bundle.arrays[cell].get("members", slice(None))
 
     def _variables(self, cells: dict[str, Cell]) -> list[Variable]:
-        """Vars of stock processes that the host reads or sets back."""
+        """Vars of stock processes that the host reads or sets."""
         several = int(self.request["samples"]) > 1
         found = []
         for name, cell in cells.items():
             for var in CARRIES.get(cell["kind"], ()):
                 array = self.states.get(var, {}).get(cell["node"])
                 clear = several and not (var == "u" and cell["du"] == NO_MEMORY[self.bundle.tag])
-                if not clear and array is None:
+                lead = self.request["leads"].get(name, {}).get(var)
+                if not clear and array is None and lead is None:
                     continue
                 size = int(cell["size_out"])
                 shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
                 arrays = self.bundle.arrays[name]
                 initial = arrays.get(var, np.zeros(shape)) if var == "v" else np.zeros(shape)
-                tape = None if array is None else Tape(array, int(cell["onset"]), shape, self._members(name))
-                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial))
+                tape = None if array is None else self._tape(array, cell["onset"], shape, name)
+                lead = None if lead is None else _open(lead, "r")
+                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial, lead))
         return found
 
     def _port(self, built: dict[str, Any], name: str, ports: dict[str, str]) -> Any:

@@ -39,6 +39,7 @@ class Variable:
         offset: what is taken off the value before.
         clear: whether it is set back at the end of a sample.
         initial: to what.
+        lead: (k, samples, ...): what it is set to at the end of each of a sample's first k steps, or None.
     """
 
     cell: str
@@ -47,6 +48,7 @@ class Variable:
     offset: Any
     clear: bool
     initial: Any
+    lead: Any = None
 
 
 class HostEngine:
@@ -65,8 +67,6 @@ class HostEngine:
         self.tapes = tapes
         self.vars = variables
         self.silence = [np.zeros(feed.shape) for feed in feeds]
-        self.probing = any(var.tape is not None for var in variables)
-        self.clearing = any(var.clear for var in variables)
 
     def feed(self, i: int) -> Any:
         """The value of Input ``i`` in this step; 0 outside its data."""
@@ -80,7 +80,7 @@ class HostEngine:
     @property
     def reads_vars(self) -> bool:
         """Whether this step touches Vars."""
-        return self.probing or (self.clearing and self.clock.last)
+        return any(self.probes(var) or self.setting(var) is not None for var in self.vars)
 
     def probes(self, var: Variable) -> bool:
         """Whether this Var is read in this step."""
@@ -91,9 +91,11 @@ class HostEngine:
         if var.tape is not None:
             self._write(var.tape, value - var.offset)
 
-    def clears(self, var: Variable) -> bool:
-        """Whether this Var is set back in this step."""
-        return var.clear and self.clock.last
+    def setting(self, var: Variable) -> Any:
+        """What this Var is set to at the end of this step; None: it stays as it is."""
+        if var.lead is not None and self.clock.t < len(var.lead):
+            return var.lead[self.clock.t, self.clock.sample]
+        return var.initial if var.clear and self.clock.last else None
 
     def _write(self, tape: Tape, value: Any) -> None:
         place = self.clock.place(tape.array, tape.shift)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hasn.backends.snntorch.training.options import Options, learned
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
+from hasn.ir.outputs import ready_folder, ready_to_write
 from hasn.program.model import Program, Sink
 
 if TYPE_CHECKING:
@@ -165,19 +167,34 @@ def _train(
 
     _seed(options.seed)
     network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
+    before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn)
-    start = {"graph": print_, "graph's parameters": digest_of(network.parameters)} if workers.count > 1 else {}
+    start = {"graph": print_, "graph's parameters": before} if workers.count > 1 else {}
     workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
     parts = [
         _data(given, network, loss, options, what, workers)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
+    if parts[1] is not None:
+        parts[1].look()
     with _board(options) as board:
         scorer = Scorer(network, loss, options)
         made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
     dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
-    return TrainResult(network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped)
+    moved = digest_of(network.parameters) != before
+    result = TrainResult(
+        network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped, moved
+    )
+    if not result.learned and not workers.rank:
+        warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
+    return result
+
+
+def _why_nothing(result: TrainResult) -> str:
+    if not result.moved:
+        return "no trained parameter moved"
+    return "no population spiked in the last epoch; give stronger inputs, or start from larger weights"
 
 
 def _check(graph: Any, options: Options, validation: Any) -> None:
@@ -193,16 +210,18 @@ def _check(graph: Any, options: Options, validation: Any) -> None:
 
 
 def _check_files(options: Options) -> None:
+    """Try what will be written, before there is anything to lose."""
+    if isinstance(options.log, str | Path):
+        ready_folder(options.log)
     if options.checkpoint is None:
         return
+    ready_to_write(options.checkpoint, force=True)
     if options.checkpoint.exists() and not options.resume:
         raise FileError(
             "the checkpoint exists and is kept",
             parameter=str(options.checkpoint),
             way_out="Pass resume=True to continue from it, or another path.",
         )
-    if not options.checkpoint.parent.is_dir():
-        raise FileError("there is no such folder", parameter=str(options.checkpoint.parent), way_out="Make it first.")
 
 
 def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:

@@ -19,13 +19,15 @@ class ProgressBar:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        shown = console or Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
-            console=console or Console(stderr=True, highlight=False),
+            console=shown,
+            disable=not shown.is_terminal,  # a log takes no bar
         )
         self._task: Any = None
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from hasn.backends.snntorch.training.finite import check_finite
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError
 
@@ -93,7 +94,7 @@ class Data:
         if callable(given) and not isinstance(given, Iterable):
             given = given(number)
         if isinstance(given, tuple):
-            return self._arrays(given)
+            return self._arrays(given, new=number == 0 or given is not self.given)
         if isinstance(given, Iterator) and given is self.given and number > 0:
             raise InputError(
                 "an iterator is used up after one epoch",
@@ -106,23 +107,33 @@ class Data:
         length = len(given) if isinstance(given, Sized) else None
         return self._checked(given), length
 
+    def look(self) -> None:
+        """Refuse arrays that are wrong, before anything has been trained; nothing is drawn.
+
+        Raises:
+            InputError: as for :meth:`epoch`.
+        """
+        if isinstance(self.given, tuple):
+            replace(self, shuffle=False)._arrays(self.given, new=True)
+
     def _checked(self, batches: Iterable[Any]) -> Iterator[Batch]:
         empty = True
-        for item in batches:
+        for number, item in enumerate(batches):
             if not isinstance(item, list | tuple) or len(item) != 2:
                 got = f"{type(item).__name__}" + (f" of {len(item)}" if hasattr(item, "__len__") else "")
                 raise InputError("a batch is no pair", parameter=self.what, got=got, wanted="(inputs, labels)")
             empty = False
             columns = self._columns(item[0], sequences=False)
-            yield self._batch(columns, _tensor(item[1], f"{self.what} labels"))
+            yield self._batch(columns, _tensor(item[1], f"{self.what} labels"), number)
         if empty:
             raise _empty(self.what)
 
-    def _batch(self, columns: dict[str, Any], labels: Tensor) -> Batch:
+    def _batch(self, columns: dict[str, Any], labels: Tensor, number: int) -> Batch:
         check_shapes(columns, self.shapes, labels, self.what)
         if not len(labels):
             raise _empty(self.what)
         self.check(labels)
+        check_finite(columns, labels, self.what, f"batch {number}, ")
         part = self.workers.share(len(labels))
         return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
 
@@ -144,17 +155,25 @@ class Data:
 
     # --- arrays: one block, or a list of sequences of several lengths
 
-    def _arrays(self, given: tuple[Any, ...]) -> tuple[Iterator[Batch], int]:
+    def _arrays(self, given: tuple[Any, ...], new: bool) -> tuple[Iterator[Batch], int]:
         import torch
 
         if len(given) != 2:
             raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
         columns, labels = self._columns(given[0], sequences=True), _tensor(given[1], f"{self.what} labels")
-        if not labels.ndim or not len(labels):
+        if not labels.ndim:
+            got = f"the number {labels.item()}"
+            raise InputError(
+                "one label for all samples", parameter=f"{self.what} labels", got=got, wanted="(N,), one each"
+            )
+        if not len(labels):
             raise _empty(self.what)
         self.check(labels)
+        lengths = _by_length(columns, self.shapes, labels, self.what)
+        if new:
+            check_finite(columns, labels, self.what)
         chosen: list[Tensor] = []
-        for steps, members in _by_length(columns, self.shapes, labels, self.what).items():
+        for steps, members in lengths.items():
             size = max(1, self.budget // steps) if self.budget else self.batch_size
             order = members[torch.randperm(len(members))] if self.shuffle else members
             chosen += torch.split(order, size)

@@ -32,6 +32,7 @@ from hasn.backends.snntorch.training.update import Update, added
 from hasn.backends.snntorch.training.waiting import Waiting
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, TrainingError
+from hasn.program.describe import counted
 
 
 class Trainer:
@@ -67,14 +68,19 @@ class Trainer:
         self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
+        self._saved: int | None = None  # updates that the checkpoint holds
 
     def run(self) -> Progress:
         """Train until the last epoch, or until it stops improving."""
         path = self.options.checkpoint
         if path is not None and self.options.resume:
             self._load(path)
-        while self.now.epoch < self.options.epochs and not self.now.stopped:
-            self._run_epoch()
+        try:
+            while self.now.epoch < self.options.epochs and not self.now.stopped:
+                self._run_epoch()
+        except KeyboardInterrupt as stop:
+            stop.add_note(self._kept())
+            raise
         self.now.stopped = self.now.stopped or "the last epoch is done"
         if self.options.keep_best and self.now.best_parameters:
             self.moving.load_parameters(self.now.best_parameters)
@@ -133,7 +139,7 @@ class Trainer:
         if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
             self.now.best_parameters = self.moving.parameters()
         if self.options.patience is not None and self.now.waited >= self.options.patience:
-            self.now.stopped = f"{self.options.monitor} has not improved for {self.now.waited} epochs"
+            self.now.stopped = f"{self.options.monitor} has not improved for {counted(self.now.waited, 'epoch')}"
         self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
         self._epoch_start = {}
         if self.options.checkpoint is not None:
@@ -195,6 +201,19 @@ class Trainer:
         if self.options.progress:
             self.options.progress(step)
 
+    def _kept(self) -> str:
+        """What is left of a training that is stopped, and how to go on."""
+        path = self.options.checkpoint
+        if path is None:
+            return (
+                f"Nothing was kept of {counted(self.now.step, 'update')}: with checkpoint=PATH a training can be "
+                "taken up again."
+            )
+        if self._saved is None:
+            return f"Nothing was kept yet: the first checkpoint, {path}, comes at the end of an epoch."
+        again = "the same call" if self.options.resume else "the same call with resume=True"
+        return f"Kept: {path}, after {counted(self._saved, 'update')} of {self.now.step}. Go on with {again}."
+
     def _save(self) -> None:
         if self.options.checkpoint is None or self.workers.rank:
             return
@@ -209,6 +228,7 @@ class Trainer:
             "epoch_start": self._epoch_start,
         }
         write_checkpoint(self.options.checkpoint, state)
+        self._saved = self.now.step
 
     def _load(self, path: Path) -> None:
         content = self.workers.first("checkpoint", None if self.workers.rank else bytes_of(path))
@@ -220,6 +240,7 @@ class Trainer:
         self.now = Progress.of_state(state["progress"])
         self.room.limit = state["room"]
         self._epoch_start = state["epoch_start"]
+        self._saved = self.now.step
         set_random_states(state["random"], [self.data.given])
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hasn.backends.snntorch.training.batches import Batch
-from hasn.errors import TrainingError
+from hasn.backends.snntorch.training.finite import first_wrong
+from hasn.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.network import TrainedNetwork
@@ -41,6 +42,8 @@ def _at_node(network: TrainedNetwork, batches: Sequence[Batch], step: int, what:
         found = first_non_finite(network, batch)
         if found is not None:
             node, t = found
+            if node in batch.inputs:
+                raise _at_input(network, batch, node, step)
             raise TrainingError(
                 f"the {what} is not finite at step {step}: this node's state is the first that is not, "
                 f"at time step {t}",
@@ -49,6 +52,21 @@ def _at_node(network: TrainedNetwork, batches: Sequence[Batch], step: int, what:
                 got=got,
                 way_out="Look at the inputs and the learning rate; clip=1.0 bounds a step.",
             )
+
+
+def _at_input(network: TrainedNetwork, batch: Batch, node: str, step: int) -> InputError:
+    """An Input's value that is not finite in the precision of training: the data are to blame, not the gradient."""
+    dtype = next(iter(network.parameters.values())).dtype
+    inner = str(dtype).removeprefix("torch.")
+    place = first_wrong(batch.inputs[node].to(dtype))
+    return InputError(
+        f"the data of update {step} have a value that {inner} does not hold",
+        node=node,
+        parameter="data",
+        got=None if place is None else f"{float(batch.inputs[node][place])} at step {place[0]}, sample {place[1]}",
+        wanted="finite numbers",
+        way_out="Clean or scale the data first, or drop the sample.",
+    )
 
 
 def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] | None:

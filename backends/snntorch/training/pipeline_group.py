@@ -55,6 +55,7 @@ class Workers:
         import torch.distributed as dist
 
         from hasn.backends.snntorch.devices import usable_device
+        from hasn.backends.snntorch.training.process_group import make_group
 
         place = usable_device(device)
         on_gpu = place.type == "cuda"
@@ -62,8 +63,7 @@ class Workers:
         if on_gpu and place.index is not None:
             torch.cuda.set_device(place)  # nccl takes the present device
         if not dist.is_initialized():
-            dist.init_process_group(kind, timeout=patience)
-            # Not when a pipeline is closed: a second one's groups would find the first one's addresses in the store.
+            make_group(kind, timeout=patience)
             atexit.register(_end)
         self.rank = dist.get_rank()
         self.values: Any = dist.new_group(backend=kind, timeout=patience)

@@ -219,13 +219,16 @@ def joined(device: Any) -> Iterator[Group]:
 
 
 def _join(device: Any) -> None:
-    """Meet the others at the address that torchrun gives."""
-    torchs: Any = dist  # it does not export PrefixStore for type checkers
-    store, rank, workers = next(iter(rendezvous("env://")))
-    store = torchs.PrefixStore(met(store, rank, workers), store)
     nccl = str(device).startswith("cuda") and torch.cuda.is_available() and dist.is_nccl_available()
-    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=workers)
+    make_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
+
+
+def make_group(backend: str, **timeout: Any) -> None:
+    """Put torchrun's processes into torch's default group, under a name that no start and no group before has used."""
+    torchs: Any = dist  # it does not export PrefixStore for type checkers
+    store, rank, workers = next(iter(rendezvous("env://", **timeout)))
+    store = torchs.PrefixStore(met(store, rank, workers), store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=workers, **timeout)
 
 
 def _worst(failed: Sequence[Failed]) -> Failed:

@@ -77,6 +77,7 @@ class TrainResult:
         stopped: why it ended.
         steps: updates of the parameters.
         dropped: log entries that were not written, because the writer was slower than training.
+        moved: whether any trained parameter is another than at the start.
     """
 
     graph: nir.NIRGraph
@@ -85,3 +86,10 @@ class TrainResult:
     stopped: str
     steps: int
     dropped: int
+    moved: bool = True
+
+    @property
+    def learned(self) -> bool:
+        """Whether anything was learned: parameters moved and, where populations spike, one did in the last epoch."""
+        rates = self.history[-1].rates if self.history else {}
+        return self.moved and (not rates or any(rate > 0 for rate in rates.values()))

@@ -92,6 +92,11 @@ class Placement:
         return int(self.between.sum())
 
     @property
+    def counted(self) -> bool:
+        """Whether a neuron spiked on the calibration: without spikes every placement has no traffic."""
+        return any(sent.messages or sent.local for sent in self.populations.values())
+
+    @property
     def message_hops(self) -> int:
         """Messages times hops, summed over all pairs of cores."""
         return int((self.between * self.hops).sum())

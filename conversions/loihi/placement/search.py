@@ -14,6 +14,7 @@ from hasn.conversions.loihi.placement.partition import STARS, needs, partition
 from hasn.conversions.loihi.placement.problem import COMPARTMENTS, MEMORY, Problem
 from hasn.conversions.loihi.placement.state import State
 from hasn.errors import OptionError, PlacementError
+from hasn.program.describe import counted
 from hasn.program.integers.model import Integers
 
 Progress: TypeAlias = Callable[[str], None]
@@ -90,7 +91,7 @@ def _partitions(
     most = last = min(available, problem.neurons)
     for count in _counts(min(lowest, most), most):
         for star in STARS:
-            say(f"Partitioning over {count} cores")
+            say(f"Partitioning over {counted(count, 'core')}")
             state = State(problem, spikes, count)
             state.load(partition(problem, spikes, count, star, seed))
             if repair(state):

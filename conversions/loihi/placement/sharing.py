@@ -63,5 +63,5 @@ def _frame(program: Program, source: str, chain: tuple[Connection, ...]) -> tupl
     """(shape given, shape made, stride) of a chain of windows as one window."""
     windows = [step for step in chain if isinstance(step.map, Convolution | Pooling)]
     given = program.node(source).shape if windows[0].given is None else windows[0].given
-    stride = np.prod([step.map.stride for step in windows], axis=0)  # type: ignore[union-attr]
+    stride = np.prod([step.map.stride for step in windows], axis=0)  # type: ignore[attr-defined]
     return tuple(given), tuple(windows[-1].shape), tuple(int(s) for s in stride)

@@ -56,7 +56,7 @@ def baseline_text(placement: Placement) -> str:
     if base is None:
         return "Filling cores greedily in node order finds no assignment."
     if not base.fits:
-        return f"Filling cores greedily in node order would need {base.cores} cores: it does not fit."
+        return f"Filling cores greedily in node order would need {counted(base.cores, 'core')}: it does not fit."
     greedy = f"Filling cores greedily in node order: {base.traffic:,} on {counted(base.cores, 'core')}"
     return f"{greedy}, so {100 * saving:.1f} % fewer." if saving is not None else f"{greedy}."
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hasn.errors import UnsupportedError
-from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sparse
+from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling
 from hasn.program.model import Connection, Floats, Program
 
 #: Paths into one population; branching stateless nodes multiply them.
@@ -85,7 +85,7 @@ def has_weights(step: Connection) -> bool:
     """Whether the node brings weights that differ from synapse to synapse."""
     if isinstance(step.map, Scaling):
         return not uniform(step.map.scale)
-    return isinstance(step.map, Dense | Convolution | Sparse)
+    return not isinstance(step.map, Identity | Pooling)
 
 
 def cone_into(
@@ -157,7 +157,7 @@ def _why_composed(paths: list[Path], gain: Floats, input_scales: dict[str, float
     ends: dict[str, set[bool]] = {}
     for path in paths:
         weighted = path.weighted
-        if any(isinstance(step.map, Sparse) for step in weighted):
+        if not all(isinstance(step.map, Dense | Convolution | Scaling) for step in weighted):
             return f"the chip's nodes are dense: {', '.join(step.name for step in weighted)}"
         if len(weighted) > 1:
             return f"weights are multiplied with weights: {', '.join(step.name for step in weighted)}"

@@ -91,6 +91,16 @@ class QuantisationReport:
     weights: tuple[WeightReport, ...]
     input_scales: dict[str, float]
 
+    @property
+    def compared(self) -> bool:
+        """Whether the drift says anything: there was a spike; where nothing can spike, a voltage that is not 0."""
+        spiking = [p for p in self.populations if p.threshold_bits]
+        return (
+            any(p.float_spikes or p.integer_spikes for p in spiking)
+            if spiking
+            else any(p.voltage_use for p in self.populations)
+        )
+
     def table(self) -> str:
         """Two tables as text."""
         populations = [

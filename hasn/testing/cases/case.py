@@ -30,7 +30,8 @@ class Case:
         steps: T.
         seed: of the parameters and the input.
         float32: whether every voltage stays so far from its threshold that float32 must give the same spikes.
-        grid: whether it only repeats another case with another method, reset or batch.
+        grid: whether it only repeats another case with another method, reset or batch; hasn's own backends then take
+            turns (:func:`hasn.testing.matrix.in_turn`).
     """
 
     name: str

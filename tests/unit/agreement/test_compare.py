@@ -268,3 +268,11 @@ def test_a_quantised_network_brings_dt_and_timing(stands: Stands, monkeypatch: p
     found = compare("other", graph=quantised, dt=None, precision=None)
     assert (found.program.dt, found.program.timing) == (2 * DT, "hardware")
     assert stands["plain"].log[0][2:4] == ("hardware", 2 * DT)
+
+
+@pytest.mark.parametrize("label", ["plain:float64", "plain"])
+def test_two_labels_of_one_run_are_no_comparison(label: str, stands: Stands) -> None:
+    """A label that means the reference's own run could only agree with itself."""
+    with pytest.raises(OptionError, match="only the reference could run") as caught:
+        compare(label)
+    assert "Name another than the reference, e.g. snntorch" in str(caught.value)

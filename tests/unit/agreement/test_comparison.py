@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
@@ -114,3 +116,26 @@ def test_the_report_is_written_over_only_if_forced(tmp_path: Path, force: bool) 
     with mock.patch("hasn.report.html.write_report") as write:
         found.to_html(page)
     assert write.mock_calls == [mock.call(page, found, force=False)]
+
+
+@pytest.mark.parametrize(
+    ("spikes", "there", "silent"),
+    [
+        ({"a": (0, 0), "b": (0, 0)}, False, ("n2", "n4")),
+        ({"a": (1, 0), "b": (1, 0)}, True, ("n4",)),
+        ({"a": (0, 0), "b": (0, 1)}, True, ("n2",)),
+        ({"a": (1, 1)}, False, ()),
+    ],
+)
+def test_what_was_compared(spikes: dict[str, tuple[int, int]], there: bool, silent: tuple[str, ...]) -> None:
+    """``compared`` needs two backends and a spike; ``ok`` asks for differences alone."""
+    ran = {
+        label: dataclasses.replace(
+            recording(),
+            spikes={name: np.full((2, 1, 3), some, dtype=bool) for name, some in zip(("n2", "n4"), both, strict=True)},
+        )
+        for label, both in spikes.items()
+    }
+    verdicts = dict.fromkeys(spikes, verdict())
+    found = Comparison(KNOWN.program, KNOWN.network, KNOWN.inputs, "a", ran, {}, verdicts)
+    assert (found.compared, found.silent, found.ok) == (there, silent, len(spikes) > 1)

@@ -112,11 +112,12 @@ def test_short_help_and_no_locals_in_a_traceback(hasn: Hasn) -> None:
 
 def test_the_script_and_the_module_run_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[int] = []
-    monkeypatch.setattr("hasn.cli.app.app", lambda: called.append(1))
-    cli.main()
+    monkeypatch.setattr("hasn.cli.app.app", lambda **_: called.append(1))
+    assert cli.main() == 0
     assert len(called) == 1
     module = str(Path(cli.__file__).with_name("__main__.py"))
-    runpy.run_path(module, run_name="__main__")
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(module, run_name="__main__")
     assert len(called) == 2
     runpy.run_path(module, run_name="imported")
     assert len(called) == 2

@@ -18,7 +18,14 @@ HEARD: list[str] = []
 
 def _exported(**spikes: int) -> Any:
     resources = {"neurons": 1234, "synapses": 56789, "connections": 3, "weight_bits": 454312}
-    return SimpleNamespace(resources=resources, spikes=spikes, shifts={"a": 1}, judged_by="someone", graded=("x",))
+    return SimpleNamespace(
+        resources=resources,
+        spikes=spikes,
+        shifts={"a": 1},
+        judged_by="someone",
+        graded=("x",),
+        tested=any(spikes.values()),
+    )
 
 
 @pytest.mark.parametrize("target", ["loihi2", "loihi1"])
@@ -31,7 +38,7 @@ def test_a_folder(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found, lines = TARGETS[target]("network", Path("out"), "data", True)  # type: ignore[arg-type]
     assert calls == [(("network", Path("out")), {"inputs": "data", "force": True})]
     assert found == {"shifts": {"a": 1}, "resources": made.resources, "self_test_spikes": made.spikes,
-                     "judged_by": "someone", "graded_inputs": ["x"]}  # fmt: skip
+                     "tested": True, "judged_by": "someone", "graded_inputs": ["x"]}  # fmt: skip
     assert lines == [
         "1,234 neurons, 56,789 synapses in 3 connections, 454,312 bits of weights",
         "Spikes in the self-test: a 1,000, b 0, c 0",

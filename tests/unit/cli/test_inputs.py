@@ -45,7 +45,7 @@ def test_random_spikes_are_drawn_in_the_order_of_names() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "batch", "count", "samples", "said"),
-    [(None, None, 100, 1, "100 steps, seed 4"), (1, 1, 1, 1, "1 steps, 1 samples, seed 4"), (9, 3, 9, 3, "3 samples")],
+    [(None, None, 100, 1, "100 steps, seed 4"), (1, 1, 1, 1, "1 step, 1 sample, seed 4"), (9, 3, 9, 3, "3 samples")],
 )
 def test_random_input_says_what_it_is(
     two: Program, steps: int | None, batch: int | None, count: int, samples: int, said: str
@@ -116,8 +116,11 @@ def test_one_array_serves_no_two_inputs(two: Program, tmp_path: Path) -> None:
 def test_errors_of_a_file_name_it_what_was_wanted_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(FileError) as raised:
         arrays_in(tmp_path)  # a folder
-    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path))
-    assert raised.value.way_out == "Check the path given to --input."
+    assert (raised.value.message, raised.value.parameter) == ("is a folder", str(tmp_path))
+    with pytest.raises(FileError) as raised:
+        arrays_in(tmp_path / "none", "--calibrate")
+    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path / "none"))
+    assert raised.value.way_out == "Check the path given to --calibrate."
     path = tmp_path / "x.npy"
     for content, message in ((None, "holds Python objects, which are not read"), (b"x", "not a .npy or .npz file")):
         if content is None:
@@ -224,8 +227,8 @@ def test_tables_are_as_wide_as_the_terminal_or_140(
     console.show("[b]text[/b]")
     console.show(3)
     assert made.printed == [
-        ("[b]text[/b]", {"soft_wrap": True, "markup": False}, columns),
-        (3, {"soft_wrap": False, "markup": False}, columns),
+        ("[b]text[/b]", {"soft_wrap": True, "markup": False, "style": None}, columns),
+        (3, {"soft_wrap": False, "markup": False, "style": None}, columns),
     ]
 
 

@@ -131,7 +131,7 @@ def test_the_table_of_a_run(hasn: Hasn, listen: Listen, model: Path) -> None:
 
 
 def test_compare(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
-    spikes = {"n2": np.zeros((7, 1, 5), dtype=bool)}
+    spikes = {"n2": np.ones((7, 1, 5), dtype=bool)}
     compared = listen("hasn.agreement.compare", by_hand({"brian2": spikes, "lava": spikes}))
     asked = listen("hasn.cli.inputs.given_inputs", GIVEN)
     written = listen("hasn.report.html.write_report", True)
@@ -207,11 +207,11 @@ def test_of_many_workers_the_first_one_writes(
     np.savez(tmp_path / "data.npz", input=np.zeros((3, 4, 6)), labels=np.arange(4))
     listen(
         "hasn.backends.snntorch.training.api.train",
-        SimpleNamespace(graph="graph", stopped="", steps=1, dropped=0, history=[]),
+        SimpleNamespace(graph="graph", stopped="", steps=1, dropped=0, history=[], learned=True),
     )
     saved = listen("hasn.ir.save.save", True)
     arguments = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "out.nir", "--json"]
-    for rank, data in ((1, ""), (0, {"stopped": "", "steps": 1, "dropped": 0, "history": [],
+    for rank, data in ((1, ""), (0, {"stopped": "", "learned": True, "steps": 1, "dropped": 0, "history": [],
                                       "out": str(tmp_path / "out.nir")})):  # fmt: skip
         monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda rank=rank: rank)
         answer = hasn(*arguments)
@@ -237,12 +237,12 @@ def test_samples_without_labels_or_inputs(
 def test_quantise(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 6)))
     saved: list[Any] = []
-    report = SimpleNamespace(to_dict=lambda: {"a": 1}, table=lambda: "the table")
+    report = SimpleNamespace(to_dict=lambda: {"a": 1}, table=lambda: "the table", compared=True)
     made = SimpleNamespace(save=lambda *args, **kwargs: saved.append((args, kwargs)), report=lambda: report)
     heard = listen("hasn.conversions.loihi.quantising.quantise.quantise", made)
     out = tmp_path / "out.nir"
     arguments = ["quantise", model, "--calibrate", tmp_path / "x.npy", "--out", out]
-    assert hasn(*arguments, "--json").data == {"a": 1, "out": str(out)}
+    assert hasn(*arguments, "--json").data == {"a": 1, "compared": True, "out": str(out)}
     args, options = heard[0]
     assert args[1:] == ("loihi2",)
     assert options.pop("calibrate").shape == (3, 6)
@@ -296,11 +296,12 @@ def test_place(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     read = listen("hasn.cli.quantised.chip_network", SimpleNamespace(network=inner, data={"kind": "c"}, text="a chip"))
     asked = listen("hasn.cli.inputs.given_inputs", GIVEN)
     pages: list[Any] = []
-    placement = SimpleNamespace(to_dict=lambda: {"traffic": 1}, table=lambda width: f"table of {width}",
+    placement = SimpleNamespace(to_dict=lambda: {"traffic": 1}, counted=True, table=lambda width: f"table of {width}",
                                 to_html=lambda *args, **kwargs: pages.append((args, kwargs)))  # fmt: skip
     placed = listen("hasn.conversions.loihi.placement.place", placement)
     answer = hasn("place", model, "--json")
-    assert answer.data == {"traffic": 1, "network": {"kind": "c"}, "input": {"kind": "made"}, "report": None}
+    assert answer.data == {"traffic": 1, "counted": True, "network": {"kind": "c"}, "input": {"kind": "made"},
+                           "report": None}  # fmt: skip
     args, options = read[0]
     assert (args[0], args[1], args[2], options) == (model, None, None, {"dt": None, "typical": None})
     assert asked[0] == (("program", None, None, 0.2, 0, None), {})

@@ -153,21 +153,6 @@ def test_layers(name: str) -> None:
         from_snntorch(nn.Sequential(make(), hidden(snn.Leaky, 0.9)), input_shape=shape, dt=DT)
 
 
-class Loop(nn.Module):
-    """Loops over time in forward, as tutorials do."""
-
-    def __init__(self, steps: int | None) -> None:
-        super().__init__()
-        self.fc, self.lif, self.steps = excited(6, 4), snn.Leaky(0.9), steps
-
-    def forward(self, x: Any) -> Any:
-        mem, kept = self.lif.reset_mem(), []
-        for t in range(x.shape[0] if self.steps is None else self.steps):
-            spk, mem = self.lif(self.fc(x[t] if self.steps is None else x), mem)
-            kept.append(spk)
-        return torch.stack(kept)
-
-
 class Does(nn.Module):
     """fc, a neuron, and something with what comes out."""
 
@@ -180,8 +165,7 @@ class Does(nn.Module):
 
 
 FORWARDS = {
-    "loop over time": ("body of the loop", Loop(None)),
-    "loop over steps": ("'lif' forward: the neuron is called more than once", Loop(3)),
+    "called twice": ("not those of the converted node", Does(lambda net, x: net.lif(net.fc(net.lif(x)[0]))[0])),
     "product": ("mul is no NIR node", Does(lambda net, x: net.lif(x * 2.0)[0])),
     "decision": ("torch.fx cannot follow", Does(lambda net, x: net.lif(x)[0] if x.sum() > 0 else x)),
     "own state": ("'lif' mem: the state is computed in forward", Does(lambda net, x: net.lif(x, net.fc(x))[0])),
@@ -194,7 +178,7 @@ FORWARDS = {
 def test_forwards(name: str) -> None:
     words, net = FORWARDS[name]
     with pytest.raises(UnsupportedError, match=words):
-        from_snntorch(net, input_shape={"x": (6 if isinstance(net, Loop) else 4,)}, dt=DT)
+        from_snntorch(net, input_shape={"x": (4,)}, dt=DT)
 
 
 class Wired(nn.Module):

@@ -8,14 +8,14 @@ import nir
 import numpy as np
 import pytest
 
-from hasn.errors import FileError, ParameterError
+from hasn.errors import FileError, GraphError, ParameterError
 from hasn.finding import Finding
 from hasn.ir.build import build
 
 
 def plain(kind: str, **fields: Any) -> dict[str, Any]:
     """A node's fields as a file has them, in a graph of their own."""
-    return {"type": "NIRGraph", "nodes": {"n": {"type": kind, **fields}}}
+    return {"type": "NIRGraph", "edges": [], "nodes": {"n": {"type": kind, **fields}}}
 
 
 def built(kind: str, changes: list[Finding] | None = None, **fields: Any) -> nir.NIRNode:
@@ -133,3 +133,14 @@ def test_metadata_is_a_copy_and_an_older_files_mark_is_added_to_it() -> None:
     assert given == {"reset": "subtract"}
     with pytest.raises(FileError, match=r"^net\.nir: the file holds a single LIF, not a graph\. Wrap it"):
         build({"type": "LIF"}, "", "net.nir")
+
+
+@pytest.mark.parametrize("part", ["edges", "nodes"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_graph_that_lost_a_part_is_refused_not_taken_for_an_empty_one(part: str, nested: bool) -> None:
+    graph = {key: value for key, value in {"type": "NIRGraph", "edges": [], "nodes": {}}.items() if key != part}
+    fields = {"type": "NIRGraph", "edges": [], "nodes": {"inner": graph}} if nested else graph
+    with pytest.raises(GraphError, match=f"the graph lacks its '{part}'") as caught:
+        build(fields, "", "file.nir")
+    assert (caught.value.node, caught.value.parameter) == (("inner", None) if nested else (None, "file.nir"))
+    assert "export it again" in str(caught.value)

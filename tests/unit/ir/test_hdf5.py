@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from hasn.errors import FileError
-from hasn.ir.hdf5 import _Reader, first_line, read_fields
-from hasn.ir.heap import broken_heap
+from hasn.ir.hdf5 import _Reader, broken_heap, first_line, read_fields
 
 SIGNED = b"GCOL\x01\0\0\0"
 

@@ -93,7 +93,7 @@ def test_saving_changes_nothing_in_the_graph(tmp_path: Path) -> None:
 
 def test_an_existing_file_is_kept_unless_forced(nir_file: Path, net: nir.NIRGraph) -> None:
     before = nir_file.read_bytes()
-    with pytest.raises(FileError, match=r"the file exists and is kept.*--force"):
+    with pytest.raises(FileError, match=r"the file exists and is kept.*force=True"):
         hasn.save(net, nir_file)
     assert nir_file.read_bytes() == before
     other = chain(Draw(5).lif(4), given=(4,), result=(4,))

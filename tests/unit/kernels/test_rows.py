@@ -109,27 +109,34 @@ def at(arrays: Any) -> tuple[int, ...]:
     return tuple(array.data_ptr() for array in arrays)
 
 
-def forward(given: dict[str, Any], scan: RowScan) -> dict[str, Any]:
+def forward(given: dict[str, Any], scan: RowScan, learns: bool = False) -> dict[str, Any]:
+    """All that it leaves; what the way back by the coefficients needs if it ``learns``."""
     program, x = scan.program, given["x"]
-    fenced = Fenced(x, x, *given["states"], *(x for _ in program.kept))
+    fenced = Fenced(x, x, *given["states"], *(x for _ in program.kept), *(x for _ in range(learns * program.states)))
     out, after, *more = fenced.arrays
-    ends, kept = more[: program.arrays], more[program.arrays :]
+    ends, more = more[: program.arrays], more[program.arrays :]
+    kept, begun = more[: len(program.kept)], more[len(program.kept) :]
     free = torch.full((x.numel() + 8,), 77, dtype=torch.uint8)
-    states = RowStates(at(given["states"]), at(ends), kept=at(kept))
+    states = RowStates(at(given["states"]), at(ends), kept=at(kept), begun=at(begun))
     rows_forward(scan, given["k"].data_ptr(), x.data_ptr(), states, out.data_ptr(), free.data_ptr(), after.data_ptr())
     fenced.check()
     assert (free[x.numel() :] == 77).all()
-    return {"out": out, "after": after, "ends": ends, "kept": kept, "free": free[: x.numel()]}
+    return {"out": out, "after": after, "ends": ends, "kept": kept, "free": free[: x.numel()], "begun": begun}
 
 
 def backward(given: dict[str, Any], scan: RowScan, found: dict[str, Any]) -> list[Any]:
-    """Gradients by x and the states."""
-    states = given["states"][: scan.program.states]
-    fenced = Fenced(given["x"], *states)
-    none = (0,) * (scan.program.arrays - len(states))
-    ends = RowStates((*at(given["to_states"]), *none), (*at(fenced.arrays[1:]), *none), kept=at(found["kept"]))
-    to_out, free = given["to_out"].data_ptr(), found["free"].data_ptr()
-    rows_backward(scan, given["k"].data_ptr(), to_out, ends, fenced.arrays[0].data_ptr(), free)
+    """Gradients by x and the states; where it learns also by every sample's coefficients, which are added to 1."""
+    states, x, k = given["states"][: scan.program.states], given["x"], given["k"]
+    learns = bool(found["begun"])
+    by_k = [k.new_empty(len(k), *x.shape[1:])] if learns else []
+    fenced = Fenced(x, *states, *by_k)
+    none, last = (0,) * (scan.program.arrays - len(states)), 1 + len(states)
+    starts = (*at(fenced.arrays[1:last]), *none)
+    ends = RowStates((*at(given["to_states"]), *none), starts, kept=at(found["kept"]), begun=at(found["begun"]))
+    for sums in fenced.arrays[last:]:
+        sums.fill_(1.0)
+    to_out, free, more = given["to_out"].data_ptr(), found["free"].data_ptr(), at([x, *fenced.arrays[last:]])
+    rows_backward(scan, k.data_ptr(), to_out, ends, fenced.arrays[0].data_ptr(), free, *(more if learns else ()))
     fenced.check()
     return list(fenced.arrays)
 
@@ -171,14 +178,39 @@ def test_backwards_gradients_are_autograds(name: str, dtype: str, tolerance: flo
             assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max(), (neurons, slope)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-13)])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_gradients_by_coefficients_are_autograds(name: str, dtype: str, tolerance: float) -> None:
+    """Of those that several lines share too; and nothing else changes by a bit."""
+    program = PROGRAMS[name]
+    trained = [number for number in range(program.coefficients) if number != program.held]
+    for i, (steps, batch, neurons) in enumerate(SIZES[1:]):
+        given = case(program, steps, batch, neurons, getattr(torch, dtype))
+        slope = list(Slope)[(i + len(name)) % 5] if i else Slope.ATAN
+        k, x = given["k"].clone().requires_grad_(), given["x"]
+        out, _, ends = plain_rows(x, given["states"], k, program, slope, P[slope])
+        pairs = zip([out, *ends[: program.states]], [given["to_out"], *given["to_states"]], strict=True)
+        (wanted,) = torch.autograd.grad(sum((made * by).sum() for made, by in pairs), [k])
+        scan = job(given, program, slope)
+        plain, learning = (forward(given, scan, learns) for learns in (False, True))
+        *same, by_k = backward(given, scan, learning)
+        for ours, theirs in zip((learning["out"], *same), (plain["out"], *backward(given, scan, plain)), strict=True):
+            assert torch.equal(ours, theirs)
+        found = (by_k - 1.0).sum(1, dtype=torch.float64)
+        assert wanted[trained].abs().max() > 1e-3
+        # 1 is added to and taken off again: an ulp of it for each of the sums, beside what autograd's order makes.
+        error = (found - wanted)[trained].abs().max()
+        assert error <= tolerance * (wanted[trained].abs().max() + batch), (neurons, slope)
+
+
 @pytest.mark.parametrize("size", [(2, 1, 40000), (2, 3, 17000), (2, 50, 700)])
 def test_threads_change_no_bit(size: tuple[int, int, int]) -> None:
     program = PROGRAMS["moved threshold, held"]
     given = case(program, *size, torch.float32)
-    found = forward(given, job(given, program))
+    found = forward(given, job(given, program), learns=True)
     back = backward(given, job(given, program), found)
     for threads in (0, 2, 3, 8):  # none: one
-        again = forward(given, job(given, program, threads=threads))
+        again = forward(given, job(given, program, threads=threads), learns=True)
         assert torch.equal(again["out"], found["out"])
         assert all(torch.equal(*pair) for pair in zip(again["ends"], found["ends"], strict=True)), threads
         made = backward(given, job(given, program, threads=threads), found)
@@ -278,6 +310,10 @@ def test_the_way_back_wants_what_it_needs() -> None:
     ):
         with pytest.raises(ValueError, match="needs what forward keeps"):
             rows_backward(scan, 1, 1, states, 1, free)
+    for begun, x in (((), 1), ((1, 1), 1), ((1, 0, 1), 1), ((1, 1, 1), 0)):
+        states = RowStates(nothing, nothing, kept=(1, 1), begun=begun)
+        with pytest.raises(ValueError, match="need the input and all states before each step"):
+            rows_backward(scan, 1, 1, states, 1, 1, x, 1)
     with pytest.raises(ValueError, match="every sample has final states of its own"):
         rows_backward(scan, 1, 1, RowStates(nothing, nothing, True, (1, 1)), 1, 1)
 

@@ -111,7 +111,7 @@ def test_every_file_of_the_house_is_in_one_room() -> None:
     }
     tests = {file for file in there if Path(file).name.startswith(("test_", "conftest"))}
     data = {file for file in there if file.startswith("hasn/testing/cases/")}
-    apart = {"backends/__init__.py", "hasn/__init__.py", "backends/snntorch/scan_triton.py"}
+    apart = {"backends/__init__.py", "hasn/__init__.py", "backends/snntorch/triton_kernels.py"}
     assert there - set(every) == tests | data | apart
 
 

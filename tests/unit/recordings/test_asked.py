@@ -21,11 +21,14 @@ X = spikes((6,), 50, 3)
 PIECE = 7 * 3 * 22  # seven steps of three samples and all nodes of small_net
 
 
-@pytest.fixture(params=["whole", "pieces", "steps"])
+@pytest.fixture(params=["whole", "states", "pieces", "steps"])
 def executable(request: pytest.FixtureRequest) -> Any:
-    """Who runs it: a backend that runs all at once, and one that runs in pieces, by kernels and step by step."""
-    if request.param == "whole":
-        return ProgramInterpreter(hasn.lower(small_net(), dt=DT))
+    """Who runs it: a backend that runs all at once, one that runs each piece from the state that the last one left, and
+    one that runs in pieces of its own, by kernels and step by step."""
+    if request.param in ("whole", "states"):
+        plain: Any = ProgramInterpreter(hasn.lower(small_net(), dt=DT))
+        plain._piece = None if request.param == "whole" else PIECE
+        return plain
     made: Any = hasn.compile(small_net(), dt=DT, engine="steps" if request.param == "steps" else "fused")
     made._piece = PIECE
     return made

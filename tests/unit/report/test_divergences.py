@@ -12,7 +12,6 @@ import pytest
 from hasn.agreement import Comparison
 from hasn.agreement.comparison import Verdict
 from hasn.report.divergences import _numbers, divergence_section
-from hasn.report.figure import new_figure
 from hasn.report.select import Window
 from hasn.report.traces import Trace
 from tests import graphs
@@ -81,11 +80,11 @@ def test_voltages_of_both_sides_are_enough_for_the_numbers_and_those_of_all_for_
 def test_the_figure_has_20_steps_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def draw(_: Comparison, trace: Trace, shown: Window) -> Any:
+    def draw(_: Comparison, trace: Trace, alt: str, shown: Window) -> str:
         asked.append((trace, shown))
-        return new_figure(1, 1)
+        return alt
 
-    monkeypatch.setattr("hasn.report.divergences.trace_figure", draw)
+    monkeypatch.setattr("hasn.report.divergences.trace_html", draw)
     for step, steps in ((30, 60), (9, 60), (55, 60), (39, 60), (40, 60)):
         divergence_section(_parted(step, steps=steps))
     windows = [Window(10, 51), Window(0, 30), Window(35, 60), Window(19, 60), Window(20, 60)]
@@ -125,3 +124,14 @@ def test_a_neuron_of_several_dimensions_is_found_in_its_node() -> None:
         {"brian2": {"n2": spikes}, "lava": {"n2": differs}}, graph=graph, lava=Verdict(1, 0, 0, 0.0, 0.0, first)
     )
     assert [row[1:] for row in _rows(found)[1:]] == [["", ""], ["", ""], ["", "●"], ["", ""]]
+
+
+def test_the_chips_integers_are_not_called_volts() -> None:
+    found = _parted()
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    section = divergence_section(dataclasses.replace(found, recordings=integers))
+    assert section is not None
+    for words in ("then at 0.25 units", "threshold 0.5 units.", "lava (units)", "difference (units)"):
+        assert words in section.html
+    assert " V" not in section.html
+    assert "(V)" not in section.html

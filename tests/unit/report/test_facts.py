@@ -19,6 +19,7 @@ from hasn.report.facts import (
     divergence_line,
     error_text,
     extent,
+    hardware_note,
     index_text,
     neuron_text,
     percent,
@@ -65,12 +66,30 @@ def test_a_narrow_table_keeps_within_its_width() -> None:
     assert max(len(line) for line in comparison_table(comparison(), width=70).splitlines()[:5]) <= 70
 
 
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [(140, []), (120, ["steps shifted"]), (100, ["steps shifted", "synaptic operations", "seconds"])],
+)
+def test_a_narrow_terminal_has_fewer_columns_not_broken_words(width: int, gone: list[str]) -> None:
+    lines = comparison_table(_judged(), width=width).splitlines()
+    box = [line for line in lines if line[0] in "╭│├╰"]
+    assert max(map(len, box)) <= width
+    cells = [{cell.strip() for cell in line.strip("│").split("│")} for line in box if line[0] == "│"]
+    words = set().union(*cells)
+    assert {"differing", "precision", "reference", "float32", "snntorch", "5,678 (+9,012 after)"} <= words
+    assert ("shifted" in words) == ("steps shifted" not in gone)
+    told = [line for line in lines if line.startswith("Left out")]
+    assert told == ([f"Left out in {width} columns: {', '.join(gone)}."] if gone else [])
+
+
 def test_verdict_counts_by_precision() -> None:
     good, bad = verdict(comparison()), verdict(comparison(flips=FLIPS[:1]))
     assert good.ok
-    assert good.headline == "0 differing spikes in float64, 0 differing spikes in float32"
+    assert good.headline == "All four runs agree"
+    assert good.sentence.startswith("0 differing spikes in float64, 0 differing spikes in float32: ")
     assert not bad.ok
-    assert bad.headline == "1 differing spike in float64, 0 differing spikes in float32"
+    assert bad.headline == "lava differs from brian2"
+    assert bad.sentence.startswith("1 differing spike in float64, 0 differing spikes in float32: ")
     assert "3 samples of 30 steps" in bad.sentence
 
 
@@ -118,7 +137,7 @@ def test_the_line_of_a_divergence_ends_with_its_cause() -> None:
 
 def _judged(**changes: dict[str, Any]) -> Comparison:
     """Three backends with a figure of its own in every place; ``changes`` (label -> fields) are of the recordings."""
-    spikes = {"n2": np.zeros((7, 2, 4), dtype=bool)}
+    spikes = {"n2": np.ones((7, 2, 4), dtype=bool)}
     found = by_hand(
         {"brian2": spikes, "snntorch:float32": spikes, "lava": spikes},
         skipped={"nest": "not\n  installed"},
@@ -154,12 +173,13 @@ def test_every_cell_of_the_agreement_table() -> None:
 
 
 def test_an_unknown_precision_is_a_dash_in_the_table_and_named_in_the_verdict() -> None:
-    found = by_hand({"a": {}, "b": {}})
+    spikes = {"n2": np.ones((7, 2, 4), dtype=bool)}
+    found = by_hand({"a": spikes, "b": spikes})
     found = dataclasses.replace(
         found, recordings={k: dataclasses.replace(r, precision="") for k, r in found.recordings.items()}
     )
     assert agreement_table(found).rows["b"][1] == "–"
-    assert verdict(found).headline == "0 differing spikes in unknown precision"
+    assert verdict(found).sentence.startswith("0 differing spikes in unknown precision: ")
 
 
 @pytest.mark.parametrize(
@@ -211,8 +231,9 @@ def test_the_line_of_a_divergence_word_by_word() -> None:
 
 def test_the_verdict_word_by_word() -> None:
     found = _judged()
-    assert verdict(found).headline == "0 differing spikes in float32, 1,234 differing spikes in float64"
+    assert verdict(found).headline == "lava differs from brian2"
     assert verdict(found).sentence == (
+        "0 differing spikes in float32, 1,234 differing spikes in float64: "
         "snntorch and lava against the 4,321 spikes of brian2, over 2 samples of 7 steps. "
         "5,679 ties (a voltage within rounding of the threshold) counted apart."
     )
@@ -220,12 +241,81 @@ def test_the_verdict_word_by_word() -> None:
 
 
 def test_the_verdict_names_each_backend_once_and_adds_up_a_precisions_differences() -> None:
-    spikes = {"n2": np.zeros((1, 1, 4), dtype=bool)}
+    spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
     one = Verdict(1, 0, 0, 1.0, 0.0, None)
     found = by_hand(dict.fromkeys(("r", "a", "a:float64", "b", "c"), spikes), **{"a": one, "a:float64": one, "c": one})
-    assert verdict(found).headline == "3 differing spikes in float64"
-    assert verdict(found).sentence == "a, b and c against the 0 spikes of r, over 1 sample of 1 step."
-    assert verdict(by_hand({"r": spikes, "a": spikes})).sentence.startswith("a against the 0 spikes of r,")
+    assert verdict(found).headline == "a, a:float64 and c differ from r"
+    assert verdict(found).sentence == (
+        "3 differing spikes in float64: a, b and c against the 0 spikes of r, over 1 sample of 1 step."
+    )
+    two = verdict(by_hand({"r": spikes, "a": spikes}))
+    assert two.sentence.startswith("0 differing spikes in float64: a against the 0 spikes of r,")
+
+
+@pytest.mark.parametrize(
+    ("runs", "ties", "headline"),
+    [
+        (2, 0, "Both runs agree"),
+        (3, 0, "All three runs agree"),
+        (4, 0, "All four runs agree"),
+        (4, 2, "All four runs agree, ties apart"),
+        (10, 0, "All 10 runs agree"),
+    ],
+)
+def test_the_headline_says_first_who_agrees(runs: int, ties: int, headline: str) -> None:
+    spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
+    labels = [f"r{place}" for place in range(runs)]
+    found = by_hand(dict.fromkeys(labels, spikes), r1=Verdict(0, ties, 0, 1.0, 0.0, None))
+    assert verdict(found).headline == headline
+    assert verdict(found).ok
+
+
+def test_integers_that_differ_where_no_spike_does_are_the_headline() -> None:
+    spikes = {"n2": np.ones((1, 1, 4), dtype=bool)}
+    found = by_hand({"r": spikes, "a": spikes}, a=Verdict(0, 0, 0, 1.0, 3.0, None))
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    said = verdict(dataclasses.replace(found, recordings=integers))
+    assert (said.ok, said.headline) == (False, "No spike differs, but the chip's integers do")
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "note"),
+    [
+        ("lava", "float64", "Lava is simulated on the CPU, in floating point: no chip took part."),
+        ("lava", "loihi", "Lava is simulated on the CPU, in the chip's integers: no chip took part."),
+        ("brian2", "float64", ""),
+    ],
+)
+def test_where_lava_ran_is_said_where_it_did(backend: str, precision: str, note: str) -> None:
+    found = by_hand({"r": {}, "a": {}})
+    changed = dataclasses.replace(found.recordings["a"], backend=backend, precision=precision)
+    assert hardware_note(dataclasses.replace(found, recordings={**found.recordings, "a": changed})) == note
+
+
+def test_two_silent_runs_have_no_agreement_but_a_silent_one_beside_another_has() -> None:
+    silent, active = np.zeros((7, 2, 4), dtype=bool), np.ones((7, 2, 4), dtype=bool)
+    column = agreement_table(by_hand({"r": {"n2": silent}})).columns.index("agreement")
+    for other, verdict_of, text in ((silent, 1.0, "–"), (active, 0.0, "0.00 %")):
+        found = by_hand({"r": {"n2": silent}, "a": {"n2": other}}, a=Verdict(0, 0, 0, verdict_of, 0.0, None))
+        assert agreement_table(found).rows["a"][column] == text
+
+
+def both(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {"r": arrays, "a": arrays}
+
+
+def test_an_agreement_of_zeros_is_none() -> None:
+    """Spikes of no node, of one node of two, and of a network in which nothing can spike."""
+    silent, active = np.zeros((7, 2, 4), dtype=bool), np.ones((7, 2, 4), dtype=bool)
+    found = verdict(by_hand(both({"n2": silent})))
+    assert (found.ok, found.compared, found.headline) == (True, False, "Nothing was compared")
+    assert found.sentence.startswith("no spikes on r and a, over 2 samples of 7 steps. Give stronger or longer inputs")
+    some = verdict(by_hand(both({"n2": active, "n4": silent})))
+    assert (some.ok, some.compared, some.headline) == (True, True, "Both runs agree")
+    assert some.sentence.endswith(" No spike of n4 on any of them.")
+    none = verdict(by_hand(both({}), both({"n2": 1.0 * active})))
+    assert (none.compared, none.headline) == (False, "Nothing was compared")
+    assert none.sentence == "no spikes: nothing in the network spikes, on r and a, over 2 samples of 7 steps."
 
 
 def test_one_backend_alone_has_nothing_to_compare_with() -> None:
@@ -247,8 +337,8 @@ def test_all_of_the_data() -> None:
     data = json.loads(json.dumps(comparison_data(_judged())))
     divergence = data["first_divergences"].pop("lava")
     assert data == {
-        "ok": False, "reference": "brian2", "steps": 7, "samples": 2, "dt": 1e-3, "method": "euler",
-        "timing": "synchronous",
+        "ok": False, "compared": True, "silent": [], "reference": "brian2", "steps": 7, "samples": 2, "dt": 1e-3,
+        "method": "euler", "timing": "synchronous",
         "backends": {
             "brian2": {"precision": "float64", "spikes": 4321, "synaptic_operations": 70654, "shifts": {},
                        "seconds": 0.1234},

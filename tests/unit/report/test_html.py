@@ -1,4 +1,4 @@
-"""The page: parsed, self-contained, escaped, and with as many red circles as spikes differ."""
+"""The page: parsed, self-contained, escaped, and true to the comparison."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 import re
 from collections import Counter
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -15,52 +15,12 @@ import pytest
 
 from hasn.agreement.comparison import Verdict
 from hasn.errors import FileError
-from hasn.report.digits import digits_section
-from hasn.report.figure import figure_html, new_figure
-from hasn.report.html import _agreement, _graph, _legend, _rasters, _traces, report_html, write_report
+from hasn.report.html import _agreement, _graph, _rasters, _traces, report_html, write_report
 from hasn.report.section import Section
 from hasn.report.select import MOST_NEURONS
-from hasn.report.style import COLOURS
 from tests import graphs
-from tests.unit.report.made import FLIPS, LABELS, by_hand, comparison, sparse
-
-_VOID = {"meta", "br", "img", "link", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """Tags that close in order, attributes, text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None], tuple[str, ...]]] = []
-        self.words: list[str] = []
-        self.groups: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append((tag, given, tuple(self.groups)))
-        if tag not in _VOID:
-            self.open.append(tag)
-            self.groups.append(given.get("class") or "")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs), tuple(self.groups)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self.groups.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
+from tests.unit.report.drawn import Page, starts
+from tests.unit.report.made import FLIPS, by_hand, comparison, sparse
 
 
 @cache
@@ -76,7 +36,7 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "<script" not in text
     assert "@import" not in text
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
-    for tag, given, _ in page.tags:
+    for tag, given in page.tags:
         assert (given.get("href") or "#").startswith("#")
         assert (given.get("src") or "data:").startswith("data:"), tag
 
@@ -84,34 +44,98 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 def test_ids_are_unique_and_every_reference_finds_its_target() -> None:
     text = _page(5)
     page = Page(text)
-    ids = Counter(given["id"] for _, given, _ in page.tags if "id" in given)
+    ids = Counter(given["id"] for _, given in page.tags if "id" in given)
     assert max(ids.values()) == 1
-    wanted = {(given["href"] or "")[1:] for _, given, _ in page.tags if "href" in given}
+    wanted = {(given["href"] or "")[1:] for _, given in page.tags if "href" in given}
     wanted |= set(re.findall(r"url\(#([^)]*)\)", text))
     assert wanted <= set(ids)
 
 
-def test_red_circles_in_the_rasters_are_the_differing_spikes() -> None:
+def test_tinted_places_in_the_rasters_are_the_differing_spikes() -> None:
     for number in (0, 2, 5):
-        section = _between(_page(number), "Spikes, all backends", "Membrane potentials")
-        assert len(_uses(Page(section), "differing")) == number
+        section = Page(_between(_page(number), "Spikes", "Membrane potentials"))
+        assert len(starts(section.paths("differing"))) == number
         assert comparison(flips=FLIPS[:number]).differing["lava"] == number
         assert ("Where they first part" in _page(number)) == (number > 0)
 
 
-def test_verdict_and_table_say_what_the_comparison_says() -> None:
-    bad, good = _page(5), _page(0)
-    assert 'class="verdict bad"' in bad
-    assert "5 differing spikes in float64, 0 differing spikes in float32" in bad
-    assert 'class="number some">5<' in bad
-    assert 'class="verdict good"' in good
-    assert 'class="number some"' not in good
-    assert "not run: not installed" in good
+def test_a_page_on_which_all_agree_has_no_mark_of_a_single_run() -> None:
+    """One ink: neither marks over each other nor a key of colours, nor red anywhere."""
+    page = Page(_page(0))
+    kinds = {kind for _, given in page.tags for kind in (given.get("class") or "").split()}
+    assert not {kind for kind in kinds if kind.startswith("run-")} | (kinds & {"differing", "differs", "bad", "some"})
+    assert len(page.all("path", "voltage all")) == len(page.all("path", "voltage")) > 0
+    assert len(page.all("path", "spikes all")) == len(page.all("path", "spikes")) > 0
+
+
+def test_the_verdict_leads_then_the_figures_then_the_network_then_lava() -> None:
+    page = Page(report_html(comparison(), title="Same?", subtitle="a file"))
+    (head,) = page.all("h1")
+    assert head["class"] == "good"
+    order = [
+        "Same?",
+        "All four runs agree",
+        "a file",
+        "Lava is simulated on the CPU, in floating point: no chip took part.",
+    ]
+    words = page.words[page.words.index("Same?", 1) :]
+    assert [words.index(word) for word in order] == [0, 1, 3, 4]
+    assert words[2].startswith(
+        "0 differing spikes in float64, 0 differing spikes in float32: snntorch and lava against"
+    )
+    assert page.words[1] == "All four runs agree: Same?"  # of the window
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "headline"),
+    [
+        (comparison(flips=FLIPS), "bad", "lava differs from brian2"),
+        (comparison(), "good", "All four runs agree"),
+        (comparison(inputs=np.zeros((30, 3, 6))), "none", "Nothing was compared"),
+        (comparison(labels=["brian2"]), "none", "Nothing to compare"),
+    ],
+    ids=["differ", "agree", "silent", "alone"],
+)
+def test_the_headline_and_its_colour(found: Any, kind: str, headline: str) -> None:
+    page = Page(report_html(found))
+    (head,) = page.all("h1")
+    assert head["class"] == kind
+    assert headline in page.words
+    other = {"All four runs agree", "lava differs from brian2", "Nothing was compared", "Nothing to compare"} - {
+        headline
+    }
+    assert not other & set(page.words)
+
+
+def test_where_nothing_was_compared_nothing_reads_as_agreement() -> None:
+    text = Page(report_html(comparison(inputs=np.zeros((30, 3, 6))))).text
+    assert "100 %" not in text
+    assert "agree" not in text.lower().replace("agreement", "")
+    assert "stands for all" not in text
+    assert "Nothing in the network spikes." in text
+
+
+def test_integers_that_differ_are_red_though_no_neuron_spikes() -> None:
+    silent = {"n2": np.zeros((7, 2, 5), dtype=bool)}
+    found = by_hand({"a": silent, "b": silent}, b=Verdict(0, 0, 0, 1.0, 3.0, None))
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    page = Page(report_html(dataclasses.replace(found, recordings=integers)))
+    assert page.all("h1")[0]["class"] == "bad"
+    assert "No spike differs, but the chip's integers do" in page.words
+
+
+def test_ties_are_named_on_top_and_do_not_turn_the_page_red() -> None:
+    spikes = {"n2": np.ones((7, 2, 5), dtype=bool)}
+    page = Page(report_html(by_hand({"a": spikes, "b": spikes}, b=Verdict(0, 2, 3, 0.9, 1e-7, None))))
+    assert page.all("h1")[0]["class"] == "good"
+    assert "Both runs agree, ties apart" in page.words
+    assert "2 ties (a voltage within rounding of the threshold) counted apart" in page.text
+    assert "2 (+3 after)" in page.words
 
 
 def test_the_divergence_names_its_place_and_shows_the_numbers_round_it() -> None:
     found = comparison(flips=FLIPS)
-    section = _between(_page(5), "Where they first part", "Spikes, all backends")
+    section = _between(_page(5), "Where they first part", "Spikes")
     text = Page(section).text
     assert "lava: node 'n2', neuron 3, sample 1, step 9" in text
     for step in range(6, 13):
@@ -130,14 +154,25 @@ def test_names_are_escaped_everywhere() -> None:
     page = Page(text)
     assert name in page.text
     assert "a <i>title</i>" in page.text
-    assert any(name in (given.get("aria-label") or "") for tag, given, _ in page.tags if tag == "svg")
+    assert any(name in (given.get("aria-label") or "") for tag, given in page.tags if tag == "svg")
 
 
 def test_every_figure_says_what_it_shows() -> None:
     page = Page(_page(5))
-    figures = [given for tag, given, _ in page.tags if tag == "svg" and given.get("aria-hidden") != "true"]
-    assert len(figures) >= 6
-    assert all(len(given.get("aria-label") or "") > 20 for given in figures)
+    outer = [given for kind in ("chart", "graph") for given in page.all("svg", kind)]
+    assert len(outer) >= 6
+    assert all(given["role"] == "img" and len(given["aria-label"] or "") > 20 for given in outer)
+    rest = [given for given in page.all("svg") if given not in outer]
+    assert all(given["class"] == "plot" for given in rest)  # parts of those
+
+
+def test_figures_keep_their_type_at_every_width() -> None:
+    """Charts are as wide as the page and not scaled; what must be wide scrolls by itself, by keyboard too."""
+    page = Page(_page(5))
+    assert all(given["width"] == "100%" and "viewbox" not in given for given in page.all("svg", "chart"))
+    scrolled = page.all("div", "scroll")
+    assert scrolled
+    assert all(given["tabindex"] == "0" and given["aria-label"] for given in scrolled)
 
 
 def test_provenance_names_software_settings_and_runs() -> None:
@@ -150,7 +185,7 @@ def test_extra_sections_and_columns_stand_where_they_are_given() -> None:
     extra = {"lava": {"accuracy": "93.2 %"}}
     text = report_html(comparison(), extra_sections=[Section("Digits & co", "<p>here</p>")], extra=extra)
     assert (
-        text.index("Agreement") < text.index("Digits &amp; co") < text.index("<p>here</p>") < text.index("Spikes, all")
+        text.index("Run by run") < text.index("Digits &amp; co") < text.index("<p>here</p>") < text.index("<h2>Spikes")
     )
     assert "93.2 %" in text
 
@@ -179,8 +214,7 @@ def test_a_large_and_busy_recording_stays_under_3_megabytes() -> None:
     text = report_html(dataclasses.replace(found, recordings=recordings))
     assert len(text.encode()) < 3_000_000
     assert f"up to {MOST_NEURONS} neurons" in text
-    assert "data:image/png" in text  # so many marks are drawn as a picture
-    places = re.search(r"([\d,]+) places in red circles", text)
+    places = re.search(r"differ in ([\d,]+) places, tinted red", text)
     assert places is not None
     assert int(places[1].replace(",", "")) > 1000
 
@@ -204,50 +238,14 @@ def test_voltages_that_run_away_are_drawn_as_far_as_they_are_finite() -> None:
     assert "Membrane potentials" in Page(report_html(dataclasses.replace(found, recordings=recordings))).text
 
 
-def test_a_figure_takes_the_pages_ink_and_brings_no_namespace() -> None:
-    figure = new_figure(2, 1)
-    figure.add_axes((0.2, 0.2, 0.7, 0.7)).plot([0, 1], [0, 1], color="black")
-    text = figure_html(figure, 'a "line" < b')
-    page = Page(text)
-    given = next(given for tag, given, _ in page.tags if tag == "svg")
-    assert given["aria-label"] == 'a "line" < b'
-    assert "currentColor" in text
-    assert "xmlns" not in text
-    assert "#000000" not in text
-
-
-def test_digits_show_disagreements_first_and_name_them() -> None:
-    rng = np.random.default_rng(0)
-    truth = np.arange(40) % 10
-    counts = {label: rng.integers(0, 9, (40, 10)) for label in LABELS[:1]}
-    counts["brian2"][np.arange(40), truth] = 12
-    for label in LABELS[1:]:
-        counts[label] = counts["brian2"].copy()
-    counts["lava"][37] = np.eye(10, dtype=int)[2] * 15
-    said = {label: values.argmax(axis=1) for label, values in counts.items()}
-    section = digits_section(rng.random((40, 28, 28)), truth, said, counts)
-    page = Page(section.html)
-    alt = next(given["aria-label"] or "" for tag, given, _ in page.tags if tag == "svg")
-    assert "a 7 read as 7 by brian2, 7 by snntorch, 7 by snntorch:float32, 2 by lava" in alt
-    assert "8 of 40 images" in page.text
-    assert "Backends disagree on 1 of the 40 images" in page.text
-    assert page.text.count("≠") == int((counts["lava"][37] != counts["brian2"][37]).sum())
-    assert "lava: 2" in page.text
-
-
 def _between(text: str, first: str, last: str) -> str:
     start = text.index(f"<h2>{first}")
     return text[start : text.rindex("<section>", start, text.index(f"<h2>{last}", start))].removesuffix("</section>")
 
 
-def _uses(page: Page, group: str) -> list[str]:
-    """Marks inside the SVG groups of this class."""
-    return [tag for tag, _, groups in page.tags if tag == "use" and any(group in name.split() for name in groups)]
-
-
-def test_the_agreement_tables_cells_by_what_they_are() -> None:
-    """Words left, numbers right; green zeros and red counts in the differing column alone."""
-    spikes = {"n2": np.zeros((7, 2, 5), dtype=bool)}
+def test_the_agreement_table_by_what_its_cells_are() -> None:
+    """What was asked stands first, behind the run; red counts in the differing column alone."""
+    spikes = {"n2": np.ones((7, 2, 5), dtype=bool)}
     found = by_hand(
         {"a": spikes, "b": spikes, "c": spikes},
         skipped={"nest": "not\n <installed>"},
@@ -255,45 +253,29 @@ def test_the_agreement_tables_cells_by_what_they_are() -> None:
         c=Verdict(1234, 3, 0, 0.5, 0.25, None),
     )
     text = _agreement(found, {"c": {"accuracy": "9"}})
-    rows = [re.findall(r"<td( colspan=\"\d+\")?(?: class=\"(.*?)\")?>(.*?)</td>", row) for row in text.split("<tr")[2:]]
-    classes = {row[0][2]: [mark for _, mark, _ in row] for row in rows}
-    plain = ["", "", *["number"] * 9]
-    assert classes["a"] == plain
-    assert classes["b"] == [*plain[:5], "number zero", *plain[6:]]
-    assert classes["c"] == [*plain[:5], "number some", *plain[6:]]
-    assert [cell for _, _, cell in rows[2]][:8] == ["c", "float64", "9", "0", "0", "1,234", "3", "50.00 %"]
-    assert rows[3] == [("", "", "nest"), (' colspan="10"', "", "not run: not &lt;installed&gt;")]
+    heads = re.findall(r'<th scope="col"(?: class="(\w+)")?>(.*?)</th>', text)
+    assert [name for _, name in heads] == [
+        "run", "differing", "ties", "agreement", "max |ΔV| (V)", "accuracy", "steps shifted", "spikes",
+        "synaptic operations", "seconds",
+    ]  # fmt: skip
+    assert [mark for mark, _ in heads] == ["", *["number"] * 9]
+    rows = text.split("<tr")[2:]
+    cells = [re.findall(r'<td( colspan="\d+")?(?: class="(.*?)")?>(.*?)</td>', row) for row in rows]
+    runs = [re.findall(r'<th scope="row">(.*?)</th>', row) for row in rows]
+    assert runs == [[f"{label} <small>float64</small>"] for label in "abc"] + [["nest"]]
+    marks = [[mark for _, mark, _ in row] for row in cells[:3]]
+    assert marks == [["number", *["number"] * 8], ["number zero", *["number"] * 8], ["number some", *["number"] * 8]]
+    assert [cell for _, _, cell in cells[2]][:6] == ["1,234", "3", "50.00 %", "2.5e-01", "9", "0"]
+    assert cells[3] == [(' colspan="9"', "", "not run: not &lt;installed&gt;")]
     assert '<tr class="skipped">' in text
-    heads = re.findall(r"<th( [^>]*)?>(.*?)</th>", text)
-    assert [mark for mark, _ in heads] == ["", "", *[" class=number"] * 9]
-    assert heads[5][1] == "differing"
-
-
-def test_the_legend_has_a_target_of_all_a_disc_of_each_and_one_that_lacks_the_last() -> None:
-    found = by_hand({label: {} for label in ("a", "b<", "c")})
-    spans = re.findall(r"<span>(.*?)</span>", _legend(found))
-    discs = [re.findall(r'r="([\d.]+)" fill="(#\w+)"', span) for span in spans]
-    first, second, third = COLOURS[:3]
-    assert discs == [
-        [("8.50", first), ("5.95", second), ("3.40", third)],
-        [("8.50", first)], [("5.95", second)], [("3.40", third)],
-        [("8.50", first), ("5.95", second)],
-    ]  # fmt: skip
-    assert [span.split("</svg>")[1] for span in spans] == [
-        "all spike", "a", "b&lt;", "c", "c is missing: a difference",
-    ]  # fmt: skip
-    assert ['fill="none" stroke' in span for span in spans] == [False] * 4 + [True]
-    assert "missing" not in _legend(by_hand({"a": {}}))
-    two = _legend(by_hand({"a": {}, "b": {}}))
-    assert "b is missing: a difference" in two
 
 
 def test_one_sample_is_open_and_the_others_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hasn.report.html.raster_figure", lambda _, sample: (new_figure(1, 1), f"text {sample}"))
-    monkeypatch.setattr("hasn.report.html.figure_html", lambda _, alt: f"[{alt}]")
+    monkeypatch.setattr("hasn.report.html.raster_html", lambda _, sample: (f"[{sample}]", f"text {sample}"))
+    monkeypatch.setattr("hasn.report.html.raster_key", lambda _: "key")
     text = _rasters(comparison(flips=FLIPS))
-    parts = text.split("</div>", 1)[1].split("<details>")
-    assert parts[0].endswith('[Spike raster of all backends. text 1]<p class="caption">text 1</p>')
+    parts = text.split("<details>")
+    assert parts[0] == 'key[1]<p class="caption">text 1</p>'
     assert [part.split("</summary>")[0] for part in parts[1:]] == ["<summary>Sample 0", "<summary>Sample 2"]
     assert all(part.endswith("</details>") for part in parts[1:])
 
@@ -302,18 +284,17 @@ def test_inputs_that_spike_are_drawn_where_no_node_does() -> None:
     graph = graphs.chain(graphs.Draw(1).linear(3, 6), given=(6,), result=(3,))
     text = report_html(comparison(graph, graphs.spikes((6,), 10, 1)))
     assert "Nothing in the network spikes." not in text
-    assert "events input" in text
+    assert 'class="events" data-of="input"' in text
 
 
 def test_traces_say_whose_potential_and_against_what(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hasn.report.html.figure_html", lambda _, alt: "")
-    monkeypatch.setattr("hasn.report.html.trace_figure", lambda *_: None)
+    monkeypatch.setattr("hasn.report.html.trace_html", lambda *_: "")
     lines = re.findall(r"<p.*?</p>", _traces(comparison(flips=FLIPS)).replace("&#x27;", "'"))
-    assert [line.split(" Above:")[0] for line in lines] == [
-        '<p class="caption">Node \'n4\', neuron 0, sample 1.', '<p class="caption">Node \'n2\', neuron 0, sample 1.',
+    assert [line.split(":")[0] for line in lines] == [
+        "<p class=\"caption\">Node 'n4', neuron 0, sample 1", "<p class=\"caption\">Node 'n2', neuron 0, sample 1",
     ]  # fmt: skip
-    assert "axis: each backend's distance from brian2." in lines[0]
-    assert "axis: nothing to compare with." in _traces(comparison(labels=["brian2"]))
+    assert "In ink the run of brian2; another has a colour where" in lines[0]
+    assert "There is no other run to compare with." in _traces(comparison(labels=["brian2"]))
 
 
 def test_the_nodes_are_listed_in_the_order_of_evaluation_and_late_edges_explained() -> None:
@@ -332,15 +313,14 @@ def test_the_nodes_are_listed_in_the_order_of_evaluation_and_late_edges_explaine
     assert "class=number" not in plain
 
 
-def test_the_page_has_its_title_and_subtitle_where_they_belong() -> None:
+def test_the_page_has_its_parts_in_order() -> None:
     text = report_html(comparison(), title="T & t", subtitle="")
-    assert "<title>T &amp; t</title>" in text
-    assert "<h1>T &amp; t</h1><div class=" in text
+    assert "<title>All four runs agree: T &amp; t</title>" in text
+    assert '<p class="asked">T &amp; t</p><h1 class="good">All four runs agree</h1>' in text
+    assert 'class="subtitle"' not in text
     heads = re.findall("<h2>(.*?)</h2>", text)
-    assert heads == [
-        "Agreement", "Spikes, all backends over each other", "Membrane potentials", "The network", "How it was run",
-    ]  # fmt: skip
-    assert '<h1>a</h1><p class="subtitle">b &lt;</p>' in report_html(comparison(), title="a", subtitle="b <")
+    assert heads == ["Run by run", "Spikes", "Membrane potentials", "The network", "How it was run"]
+    assert '<p class="subtitle">b &lt;</p>' in report_html(comparison(), title="a", subtitle="b <")
 
 
 def test_all_that_is_given_reaches_the_file_which_appears_whole(

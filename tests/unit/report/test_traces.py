@@ -1,61 +1,111 @@
-"""What is drawn of the voltages, read back from the figure's artists."""
+"""What is drawn of the voltages, read back from the SVG."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hasn.report.select import Window
-from hasn.report.traces import Trace, neuron_name, pick, threshold_of, trace_figure
+from hasn.report.traces import Trace, neuron_name, pick, round_ticks, threshold_of, trace_html
 from tests import graphs
-from tests.unit.report.made import FLIPS, LABELS, by_hand, comparison
+from tests.unit.report.drawn import Page, points, starts
+from tests.unit.report.made import FLIPS, by_hand, comparison
 
 
-def _line(figure: Any, gid: str) -> Any:
-    return next(line for axes in figure.axes for line in axes.lines if line.get_gid() == gid)
+def _drawn(found: Any, trace: Trace, shown: Window | None = None) -> Page:
+    return Page(trace_html(found, trace, "alt", shown))
 
 
-def test_lines_are_the_recorded_voltages() -> None:
+def _numbers(page: Page) -> list[tuple[float, str]]:
+    """(pixel down, text) of the numbers at the left, those of an axis from the top."""
+    return [(float(given["y"] or 0) - 4, text) for given, text in page.texts if given["class"] == "tick row"]
+
+
+def _volts(page: Page, line: str) -> list[tuple[float, float]]:
+    """(step, volts) of a line, read against the two outermost numbers of its axis."""
+    top = next(float(plot["y"] or 0) for plot in page.all("svg", "plot") if plot["height"] == "190")
+    ticks = [(y - top, float(text)) for y, text in _numbers(page) if text != "spikes" and top <= y <= top + 190]
+    (y0, v0), (y1, v1) = min(ticks), max(ticks)
+    return [(x, v0 + (y - y0) * (v1 - v0) / (y1 - y0)) for x, y in points(line)]
+
+
+def test_the_line_in_ink_is_the_references_recorded_voltages() -> None:
     found = comparison(flips=FLIPS)
-    figure = trace_figure(found, Trace("n2", 3, 1))
-    for label in LABELS:
-        assert np.array_equal(
-            _line(figure, f"voltage {label}").get_ydata(), found.recordings[label].voltages["n2"][:, 1, 3]
-        )
-    assert figure.axes[0].get_ylabel() == "membrane potential (V)"
-    assert figure.axes[1].get_xlabel() == "time (ms)"
+    (line,) = _drawn(found, Trace("n2", 3, 1)).paths("voltage all", "brian2")
+    drawn = _volts(_drawn(found, Trace("n2", 3, 1)), line)
+    assert [x for x, _ in drawn] == list(range(30))
+    # a tenth of a pixel of 190 that stand for less than 1.5 V
+    assert [v for _, v in drawn] == pytest.approx(found.recordings["brian2"].voltages["n2"][:, 1, 3], abs=1e-3)
 
 
-def test_the_lower_axis_has_the_distance_from_the_reference() -> None:
-    found = comparison(flips=FLIPS)
-    figure = trace_figure(found, Trace("n2", 3, 1))
-    drawn = _line(figure, "difference lava").get_ydata()
-    volts = [found.recordings[label].voltages["n2"][:, 1, 3] for label in ("lava", "brian2")]
-    distance = np.abs(volts[0] - volts[1])
-    assert distance[9:].max() > 1e-3  # the recording is off by 1 % from step 9 on
-    assert np.array_equal(drawn[distance > 1e-18], distance[distance > 1e-18])
-    assert np.all(drawn[:9] == drawn.min())
-    assert figure.axes[1].get_yticklabels()[0].get_text() == "0"
+def test_runs_that_agree_have_one_line_between_them() -> None:
+    page = _drawn(comparison(), Trace("n2", 3, 1))
+    assert len(page.all("path", "voltage")) == 1
+    assert page.all("path", "distance") == []
+    assert "run-" not in trace_html(comparison(), Trace("n2", 3, 1), "")
+    assert page.words[0] == "brian2, snntorch, snntorch:float32 and lava, to the last bit"
+
+
+def test_a_run_has_its_colour_where_its_line_can_be_told_from_the_reference() -> None:
+    """0.5 V off at step 10 of an axis of some 2 V; 1e-5 V off at step 15, which no eye sees."""
+    spikes = {"n2": np.zeros((20, 2, 5), dtype=bool)}
+    plain = {"n2": np.tile(np.linspace(0, 1, 20)[:, None, None], (1, 2, 5))}
+    off = {"n2": plain["n2"].copy()}
+    off["n2"][10, 1, 3] += 0.5
+    off["n2"][15, 1, 3] += 1e-5
+    found = by_hand({"a": spikes, "b": spikes, "c": spikes}, {"a": plain, "b": plain, "c": off})
+    page = _drawn(found, Trace("n2", 3, 1))
+    (line,) = page.paths("voltage run-2", "c")
+    assert [x for x, _ in points(line)] == [9, 10, 11]  # it comes from its neighbours and goes to them
+    assert page.paths("voltage run-1") == []
+    assert len(page.paths("voltage all")) == 1
+    (distance,) = page.paths("distance")
+    down = dict(points(distance))
+    assert down[10] < down[15] < down[0] == down[19]  # the log axis shows both; 0 lies lowest
+    assert page.words[:2] == ["a and b, to the last bit", "c: up to 5.0e-01 V away"]
+    assert [given["class"] for given in page.all("i")] == ["swatch line", "swatch line run-2"]
+
+
+def test_the_log_axis_has_equal_steps_for_equal_factors_and_its_lowest_line_is_0() -> None:
+    spikes = {"n2": np.zeros((4, 2, 5), dtype=bool)}
+    plain = {"n2": np.ones((4, 2, 5))}
+    off = {"n2": plain["n2"].copy()}
+    off["n2"][:, 1, 3] += [0.0, 2.0**-40, 2.0**-30, 2.0**-20]
+    page = _drawn(by_hand({"a": spikes, "b": spikes}, {"a": plain, "b": off}), Trace("n2", 3, 1))
+    (distance,) = page.paths("distance run-1", "b")
+    (_, zero), (_, small), (_, middle), (_, large) = points(distance)
+    assert zero == 110.0
+    assert small - middle == pytest.approx(middle - large, abs=0.21)
+    assert {"0", "1e-16", "1e-12", "1e-8"} <= {text for _, text in _numbers(page)}
+    assert "float64 rounding" in page.text
+    assert "float32 rounding" not in page.text
 
 
 def test_the_threshold_is_the_neurons_own() -> None:
     found = comparison()
     theta = found.program.node("n4").threshold[1]  # type: ignore[union-attr]
-    figure = trace_figure(found, Trace("n4", 1, 0))
-    flat = [line.get_ydata() for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1]
-    assert any(data[0] == theta for data in flat)
+    page = _drawn(found, Trace("n4", 1, 0))
+    (rule,) = page.all("line", "threshold")
+    top = next(float(plot["y"] or 0) for plot in page.all("svg", "plot") if plot["height"] == "190")
+    y = float(rule["y1"] or 0) - top
+    assert [v for _, v in _volts(page, f"M0 {y}")] == pytest.approx([theta], abs=1e-3)
+    assert f"threshold {theta:g}" in page.text
 
 
 def test_small_voltages_are_in_millivolts() -> None:
     draw = graphs.Draw(4)
     graph = graphs.chain(draw.linear(3, 6), draw.neuron("LI", (3,), v_leak=0.0, r=0.01), given=(6,), result=(3,))
     found = comparison(graph)
-    figure = trace_figure(found, Trace("n2", 0, 0))
-    assert figure.axes[0].get_ylabel() == "membrane potential (mV)"
-    drawn = _line(figure, "voltage brian2").get_ydata()
-    assert np.array_equal(drawn, 1e3 * found.recordings["brian2"].voltages["n2"][:, 0, 0])
+    page = _drawn(found, Trace("n2", 0, 0))
+    assert "membrane potential (mV)" in page.text
+    drawn = [v for _, v in _volts(page, page.paths("voltage all")[0])]
+    volts = found.recordings["brian2"].voltages["n2"][:, 0, 0]
+    assert drawn == pytest.approx(1e3 * volts, abs=2e-3 * np.ptp(1e3 * volts))
+    assert page.all("line", "threshold") == []
+    assert "spikes" not in page.text  # it has none
 
 
 def test_neurons_that_differ_are_picked() -> None:
@@ -115,106 +165,80 @@ def test_a_neuron_by_its_place_in_its_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "unit", "factor"),
-    [(0.0, "V", 1.0), (1e-6, "mV", 1e3), (0.29, "mV", 1e3), (0.3, "V", 1.0), (-0.31, "V", 1.0)],
+    ("largest", "unit"),
+    [(0.0, "V"), (1e-6, "mV"), (0.29, "mV"), (0.3, "V"), (-0.31, "V")],
 )
-def test_voltages_under_300_millivolts_are_in_millivolts_on_whichever_backend(
-    largest: float, unit: str, factor: float
-) -> None:
+def test_voltages_under_300_millivolts_are_in_millivolts_on_whichever_run(largest: float, unit: str) -> None:
     volts = np.zeros((20, 2, 4))
     volts[4, 1, 2] = largest
     spikes = _lively(n2=[])
-    figure = trace_figure(by_hand({"a": spikes, "b": spikes}, {"a": {"n2": 0 * volts}, "b": {"n2": volts}}),
-                          Trace("n2", 2, 1))  # fmt: skip
-    assert figure.axes[0].get_ylabel() == f"membrane potential ({unit})"
-    assert _line(figure, "voltage b").get_ydata()[4] == pytest.approx(factor * largest)
+    found = by_hand({"a": spikes, "b": spikes}, {"a": {"n2": 0 * volts}, "b": {"n2": volts}})
+    assert f"membrane potential ({unit})" in _drawn(found, Trace("n2", 2, 1)).text
 
 
-def test_a_window_of_steps_at_their_times_with_the_spikes_of_each_backend_above() -> None:
+def test_the_chips_integers_have_no_volts() -> None:
+    volts = {"n2": np.full((20, 2, 4), 0.25)}
+    off = {"n2": volts["n2"] + 64.0}
+    spikes = _lively(n2=[])
+    found = by_hand({"a": spikes, "b": spikes}, {"a": volts, "b": off})
+    integers = {label: dataclasses.replace(r, precision="loihi") for label, r in found.recordings.items()}
+    page = _drawn(dataclasses.replace(found, recordings=integers), Trace("n2", 2, 1))
+    assert "membrane potential (units)" in page.text
+    assert "distance from a (units)" in page.text
+    assert "b: up to 6.4e+01 units away" in page.words
+
+
+def test_a_window_of_steps_with_spikes_in_ink_or_in_their_runs_lane() -> None:
     first, second = _lively(n2=[(6, 1, 2), (8, 1, 2), (9, 0, 2)]), _lively(n2=[(6, 1, 2), (9, 1, 2), (15, 1, 2)])
     volts = {"n2": np.arange(160.0).reshape(20, 2, 4)}
-    found = by_hand({"a": first, "b": second}, {"a": volts, "b": volts}, dt=2e-3)
-    figure = trace_figure(found, Trace("n2", 2, 1), Window(5, 12))
-    assert _line(figure, "voltage a").get_xdata().tolist() == pytest.approx(list(range(10, 24, 2)))
-    assert _line(figure, "voltage a").get_ydata().tolist() == [8.0 * step + 6 for step in range(5, 12)]
-    assert _line(figure, "spikes a").get_xdata().tolist() == pytest.approx([12, 16])
-    assert _line(figure, "spikes b").get_xdata().tolist() == pytest.approx([12, 18])
-    assert _line(figure, "differing n2").get_xdata().tolist() == pytest.approx([16, 18])
-    levels = {value for gid in ("spikes a", "spikes b", "differing n2") for value in _line(figure, gid).get_ydata()}
-    assert len(levels) == 1
-    low, high = figure.axes[0].get_ylim()
-    assert low < 46 < 94 < levels.pop() < high  # all curves, and the spikes above them, are within
-    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim() == pytest.approx((8.8, 23.2))
-    assert max(figure.axes[0].get_yticks()) <= 94 + 0.08 * 48  # no tick where the spikes are
-    assert min(figure.axes[0].get_yticks()) >= 46 - 0.08 * 48
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
-
-
-def test_a_threshold_above_all_voltages_is_within_the_axis() -> None:
-    found = comparison()
-    theta = float(found.program.node("n2").threshold[3])  # type: ignore[union-attr]
-    recordings = {"n2": np.zeros((20, 2, 5))}
-    spikes = {"n2": np.zeros((20, 2, 5), dtype=bool)}
-    figure = trace_figure(by_hand({"a": spikes}, {"a": recordings}), Trace("n2", 3, 1))
-    axes = figure.axes[0]
-    # the spikes stand 2.6 times 8 % of the height above the threshold, and 1.6 times above them is room
-    assert axes.get_ylim() == pytest.approx((-0.08 * theta, theta * (1 + 4.2 * 0.08)))
-    assert [t.get_text() for t in axes.texts] == ["threshold", "spikes"]
+    page = _drawn(by_hand({"a": first, "b": second}, {"a": volts, "b": volts}), Trace("n2", 2, 1), Window(5, 12))
+    assert [x for x, _ in points(page.paths("voltage all")[0])] == list(range(5, 12))
+    assert [x for x, _ in starts(page.paths("spikes all", "n2"))] == [6]
+    assert [x for x, _ in starts(page.paths("spikes run-0", "a"))] == [pytest.approx(7.7)]
+    assert [x for x, _ in starts(page.paths("spikes run-1", "b"))] == [pytest.approx(8.7)]
+    assert [x for x, _ in starts(page.paths("differing", "n2"))] == [7.5, 8.5]
+    assert {plot["viewbox"] for plot in page.all("svg", "plot") if (plot["viewbox"] or "").startswith("4.5 0 7 ")}
+    assert page.words[:4] == ["a and b, to the last bit", "Spikes where they differ, lanes from the top:", "a", "b"]
+    assert [given["class"] for given in page.all("i")] == ["swatch line", "swatch run-0", "swatch run-1"]
+    calm = _drawn(by_hand({"a": first, "b": second}, {"a": volts, "b": volts}), Trace("n2", 2, 1), Window(0, 8))
+    assert "lanes" not in calm.text
 
 
 def test_voltages_none_of_which_is_finite_have_an_axis_from_0_to_1() -> None:
     draw = graphs.Draw(4)
     graph = graphs.chain(draw.linear(3, 6), draw.neuron("LI", (3,)), given=(6,), result=(3,))
     volts = {"n2": np.full((20, 2, 3), np.nan)}
-    figure = trace_figure(by_hand({"a": {}}, {"a": volts}, graph=graph), Trace("n2", 0, 0))
-    assert figure.axes[0].get_ylim() == pytest.approx((-0.08, 1.08))
+    page = _drawn(by_hand({"a": {}, "b": {}}, {"a": volts, "b": volts}, graph=graph), Trace("n2", 0, 0))
+    assert [text for _, text in _numbers(page)] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert page.all("path", "voltage") == []
+    assert page.words[0] == "a and b, to the last bit"
 
 
-def test_a_constant_voltage_has_room_of_8_percent_of_a_volt() -> None:
-    draw = graphs.Draw(4)
-    graph = graphs.chain(draw.linear(3, 6), draw.neuron("LI", (3,)), given=(6,), result=(3,))
-    volts = {"n2": np.full((20, 2, 3), 2.0)}
-    figure = trace_figure(by_hand({"a": {}}, {"a": volts}, graph=graph), Trace("n2", 0, 0))
-    assert figure.axes[0].get_ylim() == pytest.approx((1.92, 2.08))
-
-
-def test_a_population_that_does_not_spike_has_no_row_of_spikes() -> None:
-    draw = graphs.Draw(4)
-    graph = graphs.chain(draw.linear(3, 6), draw.neuron("LI", (3,)), given=(6,), result=(3,))
-    volts = {"n2": np.linspace(1.0, 2.0, 20)[:, None, None] * np.ones((1, 2, 3))}
-    figure = trace_figure(by_hand({"a": {}}, {"a": volts}, graph=graph), Trace("n2", 0, 0))
-    assert figure.axes[0].get_ylim() == pytest.approx((0.92, 2.08))
-    assert len(figure.axes[0].texts) == 0
-
-
-def test_lines_of_rounding_lie_at_the_epsilon_of_each_precision_times_the_largest_voltage() -> None:
-    found = comparison()
-    figure = trace_figure(found, Trace("n2", 3, 1))
-    beneath = figure.axes[1]
-    level = np.abs(found.recordings["brian2"].voltages["n2"][:, 1, 3]).max()
-    flat = [line.get_ydata()[0] for line in beneath.lines if not line.get_gid()]
-    assert sorted(flat) == pytest.approx([level * np.finfo(np.float64).eps, level * np.finfo(np.float32).eps])
-    assert [text.get_text() for text in beneath.texts] == ["float64 rounding", "float32 rounding"]
-    ticks = dict(zip(beneath.get_yticks(), [t.get_text() for t in beneath.get_yticklabels()], strict=True))
-    assert ticks[1e-19] == "0"
-    assert ticks[1e-16] == "1e-16"
-    assert beneath.get_ylim() == pytest.approx((1e-19, 30 * level * np.finfo(np.float32).eps))
-    assert list(ticks.values()) == ["0", "1e-16", "1e-13", "1e-10", "1e-7"]
-    assert beneath.get_yscale() == "log"
-
-
-def test_the_difference_axis_reaches_the_largest_difference_and_1e_15_at_least() -> None:
+def test_a_run_that_leaves_the_finite_is_named_and_its_line_ends_there() -> None:
     spikes = _lively(n2=[])
-    volts = np.zeros((20, 2, 4))
-    off = volts.copy()
-    off[3, 1, 2], off[4, 1, 2] = -2.0, np.inf
-    found = by_hand({"a": spikes, "b": spikes, "c": spikes}, {"a": {"n2": volts}, "b": {"n2": off}, "c": {"n2": volts}})
-    figure = trace_figure(found, Trace("n2", 2, 1))
-    assert figure.axes[1].get_ylim() == pytest.approx((1e-19, 60.0))
-    assert [line.get_gid() for line in figure.axes[1].lines][:2] == ["difference b", "difference c"]
-    assert _line(figure, "difference b").get_ydata()[:4].tolist() == [1e-19, 1e-19, 1e-19, 2.0]
-    labels = [text.get_text() for text in figure.axes[1].get_yticklabels()]
-    assert labels == ["0", "1e-16", "1e-13", "1e-10", "1e-7", "1e-4", "1e-1"]
-    assert figure.axes[1].get_yticks()[1:].tolist() == [float(label) for label in labels[1:]]
-    alone = trace_figure(by_hand({"a": spikes}, {"a": {"n2": volts}}), Trace("n2", 2, 1))
-    assert alone.axes[1].get_ylim() == pytest.approx((1e-19, 3e-14))
+    volts = {"n2": np.tile(np.linspace(0, 1, 20)[:, None, None], (1, 2, 4))}
+    gone = {"n2": volts["n2"].copy()}
+    gone["n2"][8:, 1, 2] = np.inf
+    page = _drawn(by_hand({"a": spikes, "b": spikes}, {"a": volts, "b": gone}), Trace("n2", 2, 1))
+    assert "b: not finite" in page.words
+    (line,) = page.paths("distance run-1", "b")
+    assert [x for x, _ in points(line)] == list(range(8))
+    assert [x for x, _ in points(page.paths("voltage run-1", "b")[0])] == [7]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (-0.08, 1.08, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (1.92, 2.08, [1.95, 2.0, 2.05]),
+        (-13.0, 250.0, [0, 50, 100, 150, 200, 250]),
+        (-3.0, -0.5, [-3.0, -2.5, -2.0, -1.5, -1.0, -0.5]),
+    ],
+)
+def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
+    assert round_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_the_drawing_has_the_words_for_those_who_cannot_see_it() -> None:
+    (chart,) = _drawn(comparison(), Trace("n2", 3, 1)).all("svg", "chart")
+    assert (chart["role"], chart["aria-label"]) == ("img", "alt")

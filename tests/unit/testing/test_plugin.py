@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import hasn
+from tests.packages import install, python
 
 #: Three backends of another project: the interpreter as it is, one that never resets, and one that says so.
 MODULE = """
@@ -72,26 +71,15 @@ absent = third_party:ABSENT
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with another project's package in it, as pip would install it."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "third_party.py").write_text(MODULE)
-    info = folder / "third_party-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    """A folder with another project's package in it."""
+    folder = install(tmp_path_factory.mktemp("site"), "third_party", {"third_party": MODULE}, ENTRY_POINTS)
     (folder / "test_own.py").write_text("def test_own():\n    pass\n")
     return folder
 
 
 def session(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """pytest in that folder, with nothing of this session's own settings but the hasn that it tests."""
-    here = str(Path(hasn.__file__).parents[1])
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "HASN_SUPPORT", "COV"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=200, check=False,
-        env={**kept, "PYTHONPATH": os.pathsep.join((str(folder), here)), **environment},
-    )  # fmt: skip
+    """pytest in that folder."""
+    return python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, **environment)
 
 
 def test_the_plugin_imports_nothing_heavy() -> None:
@@ -117,46 +105,67 @@ def test_an_unknown_backend_is_named_with_those_there_are(elsewhere: Path) -> No
     assert "Traceback" not in text
 
 
-def judged(folder: Path, name: str, *more: str) -> tuple[int, dict[str, str]]:
-    """The exit status, and outcome by case, of a dozen cases on a backend."""
-    record = folder / f"{name}.json"
+Judged = tuple[int, dict[str, dict[str, str]]]
+
+
+def judged(folder: Path, record: str, *more: str) -> Judged:
+    """The exit status, and backend -> case -> outcome of a dozen cases."""
     chosen = ("-k", "LIF-euler and not stream and not Adaptive and not refractory", *more)
-    done = session(folder, "--pyargs", "hasn.testing", "--backend", name, *chosen, HASN_SUPPORT=str(record))
-    rows = json.loads(record.read_text())
-    assert {row[0] for row in rows} == {name}, done.stdout
-    return done.returncode, {row[3]: row[4] for row in rows if row[2] == "run"}
+    done = session(folder, "--pyargs", "hasn.testing", *chosen, HASN_SUPPORT=str(folder / record))
+    found: dict[str, dict[str, str]] = {}
+    for backend, _, kind, case, outcome, _ in json.loads((folder / record).read_text()):
+        if kind == "run":
+            found.setdefault(backend, {})[case] = outcome
+    assert found, done.stdout
+    return done.returncode, found
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "2")])
-def test_a_right_backend_passes(elsewhere: Path, more: tuple[str, ...]) -> None:
-    """Also where xdist spreads the tests: the option and the record cross to and from its processes."""
-    status, found = judged(elsewhere, "right", *more)
-    assert status == 0
+def of(*names: str) -> tuple[str, ...]:
+    return tuple(part for name in names for part in ("--backend", name))
+
+
+@pytest.fixture(scope="module")
+def together(elsewhere: Path) -> Judged:
+    """All four in one session, which takes seconds to start."""
+    return judged(elsewhere, "together.json", *of("right", "wrong", "frank", "absent"))
+
+
+def test_a_right_backend_passes(together: Judged) -> None:
+    found = together[1]["right"]
     assert len(found) == 8
     assert set(found.values()) == {"passed"}
 
 
-def test_a_wrong_backend_is_caught(elsewhere: Path) -> None:
-    status, found = judged(elsewhere, "wrong")
+def test_a_wrong_backend_is_caught(together: Judged) -> None:
+    status, found = together
     assert status == pytest.ExitCode.TESTS_FAILED
-    assert found["LIF-euler-subtract"] == found["CubaLIF-euler-subtract-batch"] == "failed"
-    assert found["LIF-euler-zero"] == "passed"
+    assert found["wrong"] == {case: "failed" if "subtract" in case else "passed" for case in found["right"]}
 
 
-def test_a_gap_is_an_expected_failure_with_its_reason(elsewhere: Path) -> None:
-    status, found = judged(elsewhere, "frank", "-k", "LIF-euler and not batch and not stream and not Adaptive")
-    assert status == 0
+def test_a_gap_is_an_expected_failure_with_its_reason(elsewhere: Path, together: Judged) -> None:
+    found = together[1]["frank"]
     assert found == {
+        case: "xfailed" if case.endswith("-subtract") else wanted for case, wanted in together[1]["wrong"].items()
+    }
+    assert set(found.values()) == {"passed", "failed", "xfailed"}
+    assert "it cannot subtract" in (elsewhere / "together.json").read_text()
+
+
+def test_what_cannot_run_here_is_skipped_with_the_reason(elsewhere: Path, together: Judged) -> None:
+    assert set(together[1]["absent"].values()) == {"skipped"}
+    assert "its simulator is not there" in (elsewhere / "together.json").read_text()
+
+
+def test_expected_failures_and_skips_end_well_and_xdist_may_spread_the_tests(elsewhere: Path) -> None:
+    """The options and the record cross to and from xdist's processes."""
+    few = ("-k", "LIF-euler and not stream and not batch and not Adaptive and not refractory")
+    status, found = judged(elsewhere, "spread.json", *few, "-n", "2", *of("right", "frank", "absent"))
+    assert status == 0
+    assert {case: found["frank"][case] for case in found["right"]} == {
         "LIF-euler-zero": "passed",
         "LIF-euler-subtract": "xfailed",
         "CubaLIF-euler-zero": "passed",
         "CubaLIF-euler-subtract": "xfailed",
     }
-    assert "it cannot subtract" in (elsewhere / "frank.json").read_text()
-
-
-def test_what_cannot_run_here_is_skipped_with_the_reason(elsewhere: Path) -> None:
-    status, found = judged(elsewhere, "absent")
-    assert status == 0
-    assert set(found.values()) == {"skipped"}
-    assert "its simulator is not there" in (elsewhere / "absent.json").read_text()
+    assert set(found["right"].values()) == {"passed"}
+    assert set(found["absent"].values()) == {"skipped"}

@@ -1,4 +1,4 @@
-"""All that is not the network, in one process: feeds the Inputs, records, and clears stock processes between samples.
+"""All that is not the network, in one process: feeds the Inputs, records, and sets stock processes where samples begin.
 
 Lava declares ports in the class body and looks for process models in the module's names: so a pair of classes is made,
 and put there, for each number of ports that is asked for.
@@ -62,14 +62,15 @@ class _PyHostModel(PyLoihiProcessModel):  # type: ignore[misc]
         return bool(self.engine.reads_vars)
 
     def run_post_mgmt(self) -> None:
-        """Read membrane potentials; clear Vars at the end of a sample."""
+        """Read membrane potentials; set Vars at the start of a sample that goes on from a state, and at its end."""
         try:
             for i, var in enumerate(self.engine.vars):
                 port = getattr(self, f"ref{i}")
                 if self.engine.probes(var):
                     self.engine.probe(var, port.read())
-                if self.engine.clears(var):
-                    port.write(var.initial)
+                value = self.engine.setting(var)
+                if value is not None:
+                    port.write(value)
                     port.wait()
         except Exception:
             traceback.print_exc(file=sys.stderr)

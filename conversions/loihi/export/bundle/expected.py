@@ -33,6 +33,11 @@ class Expected:
     spikes: dict[str, int]
     judged_by: str
 
+    @property
+    def tested(self) -> bool:
+        """Whether there is more than zeros to answer."""
+        return any(array.any() for key, array in self.arrays.items() if not key.startswith("inputs/"))
+
 
 def largest(values: NDArray[Any]) -> int:
     """The largest absolute value."""

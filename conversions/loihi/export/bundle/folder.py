@@ -24,12 +24,9 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
     Raises:
         FileError: something is there that is not to be replaced, the parent is missing, or it cannot be written.
     """
-    target = Path(path)
-    _refuse(target, force, mark)
-    try:
+    target = ready_bundle(path, force=force, mark=mark)
+    with told(target):
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent))
-    except OSError as error:
-        raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
     try:
         with told(target):
             yield temporary
@@ -48,6 +45,25 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def ready_bundle(path: str | Path, *, force: bool, mark: str) -> Path:
+    """``path``, once it is sure that a folder may and can be made of it; to be asked before the work.
+
+    Raises:
+        FileError: as for :func:`whole_folder`.
+    """
+    target = Path(path)
+    try:
+        _refuse(target, force, mark)
+        trial = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent)
+        Path(trial).rmdir()
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"cannot write here: {reason}", parameter=str(target.parent)) from error
+    return target
+
+
 def _refuse(target: Path, force: bool, mark: str) -> None:
     if not target.absolute().parent.is_dir():
         raise FileError("there is no such folder", parameter=str(target.parent), way_out="Make it first.")
@@ -63,5 +79,5 @@ def _refuse(target: Path, force: bool, mark: str) -> None:
         )
     if not force:
         raise FileError(
-            "the folder exists and is kept", parameter=str(target), way_out="Pass force=True (--force) to replace it."
+            "the folder exists and is kept", parameter=str(target), way_out="Pass force=True to replace it."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hasn.conversions.loihi.export.bundle.expected import Expected
+from hasn.program.describe import counted
 
 _TEXT = """\
 # A spiking network for {chip}
@@ -23,9 +24,7 @@ Written by hasn {hasn}: a network in the chip's integers, as processes of Lava (
     python -m pip install lava-nc==0.10.0                     # in a Python 3.10
     python run.py --self-test                                 # bit for bit, or exit status 1
     python run.py --simulate INPUT.npz --out FILE.npz
-    python run.py --hardware INPUT.npz --out FILE.npz         # with Intel's lava-loihi and a Loihi 2 board
-    python run.py --self-test --hardware
-
+{board}
 INPUT.npz holds one array of integers for each Input, (T, *shape) or (T, samples, *shape):
 
 {inputs}
@@ -43,17 +42,33 @@ A step is {dt:g} s. A weight is `mantissa << weight_exp`; 64 units of voltage ar
 
 {populations}
 
-{neurons:,} neurons, {synapses:,} synapses ({bits:,} bits of weights), {processes} processes.
+{neurons}, {synapses} ({bits} of weights), {processes}.
 
 ## Simulated, and hardware
 
 `--simulate` and `--self-test` run Lava's bit-accurate models (`fixed_pt`) on this computer's CPU. That is a simulation,
-however exact; its times and energies say nothing about a chip. `--hardware` hands the same processes to
+however exact; its times and energies say nothing about a chip. {hardware}
+"""
+#: How it is run on a board, and what is to be said of that; Lava's spike adapters are Loihi 2's.
+_BOARD = {
+    "loihi1": "",
+    "loihi2": """\
+    python run.py --hardware INPUT.npz --out FILE.npz         # with Intel's lava-loihi and a Loihi 2 board
+    python run.py --self-test --hardware
+""",
+}
+_HARDWARE = {
+    "loihi1": """\
+There is no `--hardware` for this folder: Lava's spike
+adapters are Loihi 2's, and nothing that is published reaches a Loihi 1 board from Lava. What is here are the chip's
+integers and the proof of what they must give; `hasn export --target loihi2` writes a folder for a Loihi 2 board.""",
+    "loihi2": """\
+`--hardware` hands the same processes to
 `Loihi2HwCfg` behind `PyToNxAdapter` and `NxToPyAdapter`. It was written from Lava's published interfaces and has not
 been run on a chip by hasn's tests. Voltages are not read there. If the adapters take steps of their own, pass
 them as `--lag N`; where a population has a bias, an initial voltage or a constant input, an input that comes late is
-another input, and the self-test says so.
-"""
+another input, and the self-test says so.""",
+}
 
 
 def readme(manifest: dict[str, Any], expected: Expected) -> str:
@@ -69,14 +84,16 @@ def readme(manifest: dict[str, Any], expected: Expected) -> str:
         hasn=manifest["versions"]["hasn"],
         lava=manifest["versions"]["lava-nc"],
         judge=expected.judged_by,
+        board=_BOARD[manifest["target"]],
+        hardware=_HARDWARE[manifest["target"]],
         inputs="\n".join(inputs),
         dt=manifest["dt"],
         known="(one for each neuron)" if manifest["scales"] else "(none here: the graph came in the chip's units)",
         populations="\n".join(populations),
-        neurons=resources["neurons"],
-        synapses=resources["synapses"],
-        bits=resources["weight_bits"],
-        processes=resources["processes"],
+        neurons=counted(resources["neurons"], "neuron"),
+        synapses=counted(resources["synapses"], "synapse"),
+        bits=counted(resources["weight_bits"], "bit"),
+        processes=counted(resources["processes"], "process"),
     )
 
 

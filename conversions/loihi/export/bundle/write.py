@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.conversions.loihi.export.bundle.expected import Expected, expected_of, largest
-from hasn.conversions.loihi.export.bundle.folder import whole_folder
+from hasn.conversions.loihi.export.bundle.folder import ready_bundle, whole_folder
 from hasn.conversions.loihi.export.bundle.readme import readme
 from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.errors import HasnError, UnsupportedError
@@ -48,6 +48,7 @@ class Exported:
         spikes: population -> spikes in expected.npz.
         judged_by: who computed expected.npz.
         graded: Inputs with other values than 0 and 1.
+        tested: whether expected.npz holds a spike, or a voltage that is not 0: a test of zeros shows nothing.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Exported:
     spikes: dict[str, int]
     judged_by: str
     graded: tuple[str, ...]
+    tested: bool
 
 
 def export_bundle(
@@ -82,6 +84,7 @@ def export_bundle(
     from hasn.backends.lava.integers import map_integers
     from hasn.backends.lava.worker.lava_network import Bundle
 
+    ready_bundle(out, force=force, mark=MANIFEST)
     integers = network.integers
     mapping = map_integers(integers)
     limit = largest_value(integers, mapping)
@@ -99,7 +102,9 @@ def export_bundle(
         np.savez_compressed(folder / "expected.npz", **wanted)
         content["files"] = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
         (folder / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return Exported(Path(out), mapping.shifts, content["resources"], expected.spikes, expected.judged_by, graded)
+    return Exported(
+        Path(out), mapping.shifts, content["resources"], expected.spikes, expected.judged_by, graded, expected.tested
+    )
 
 
 def _graded(network: QuantisedNetwork, expected: Expected) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ import numpy as np
 
 from hasn.conversions.loihi.export.netx.layers import Layer, layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
+from hasn.ir.outputs import ready_to_write
 from hasn.ir.whole import whole_file
 
 #: Bits of a graded spike, as NetX is told that its input has values.
@@ -101,6 +102,7 @@ def export_netx(network: QuantisedNetwork, path: str | Path, *, force: bool = Fa
             currents; names the node.
         FileError: the file exists and ``force`` is False, or cannot be written.
     """
+    ready_to_write(path, force=force)
     first, layers = layers_of(network.integers)
     source = network.integers.inputs[first]
     made = NetxFile(

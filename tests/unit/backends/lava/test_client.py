@@ -289,11 +289,17 @@ def test_a_run_from_a_state_leaves_a_running_stream_alone(workers: Workers) -> N
 
 
 @pytest.mark.usefixtures("workers")
-def test_integers_start_at_their_initial_state_alone() -> None:
+def test_integers_go_on_in_runs_and_not_in_steps() -> None:
+    """The state is there; a step's outputs are not."""
     made = compiled(chip(), precision="loihi")
-    with pytest.raises(UnsupportedError, match="initial state alone") as error:
-        made.run(np.ones((3, 1)), keep_state=True)
-    assert error.value.parameter == "keep_state"
+    made.run(np.ones((3, 1)), keep_state=True)
+    state = made.state()
+    assert state.step == 3
+    with pytest.raises(UnsupportedError, match="a step's outputs steps later") as error:
+        made.step(np.ones(1))
+    assert error.value.parameter == "step"
+    with pytest.raises(UnsupportedError, match=r"Use run\(\), from a state"):
+        made.load_state(state)
 
 
 def test_the_end_of_a_stream_stops_it_and_removes_its_files(workers: Workers) -> None:
@@ -343,9 +349,11 @@ def exchange(folder: Path, **values: Any) -> Exchange:
 def test_inputs_go_as_bytes_where_they_are_spikes_and_are_named_where_not(tmp_path: Path) -> None:
     spikes = (np.arange(32).reshape(4, 2, 2, 2) % 3 == 0) * 1.0
     with exchange(tmp_path, x=spikes, y=spikes * 2, z=-spikes) as files:
-        request = files.request((), {})
+        request = files.request({}, {}, {"c0": {"a_buff": np.full((2, 2, 3), 7)}})
         assert request["graded"] == ["y", "z"]
-        assert request["samples"] == 2
+        assert (request["samples"], request["length"]) == (2, 4)
+        lead = np.load(request["leads"]["c0"]["a_buff"])
+        assert (lead.shape, lead.dtype, lead.min()) == ((2, 2, 3), np.int32, 7)
         stored = {name: np.load(path) for name, path in request["inputs"].items()}
     assert {name: array.dtype for name, array in stored.items()} == {
         "x": np.dtype(np.uint8), "y": np.dtype(np.int32), "z": np.dtype(np.int32),
@@ -357,7 +365,7 @@ def test_inputs_go_as_bytes_where_they_are_spikes_and_are_named_where_not(tmp_pa
 
 def test_recordings_have_a_file_each_and_all_are_removed(tmp_path: Path) -> None:
     with exchange(tmp_path) as files:
-        request = files.request(["t", "r"], {"v": ["r", "t"], "u": ["r"]})
+        request = files.request({"t": 4, "r": 4}, {"v": {"r": 4, "t": 3}, "u": {"r": 1}}, {})
         for i, path in enumerate([*request["tapes"].values(), *request["states"]["v"].values(),
                                   *request["states"]["u"].values()]):  # fmt: skip
             np.load(path, mmap_mode="r+")[...] = i
@@ -365,9 +373,9 @@ def test_recordings_have_a_file_each_and_all_are_removed(tmp_path: Path) -> None
         shapes = {name: (array.shape, array.dtype, array.flat[0]) for name, array in values.items()}
         assert shapes == {"r": ((4, 2, 1), np.dtype(np.int32), 0), "t": ((4, 2, 3), np.dtype(np.uint8), 1)}
         assert {name: (array.shape, array.flat[0]) for name, array in states["v"].items()} == {
-            "r": ((4, 2, 1), 2), "t": ((4, 2, 3), 3),
+            "r": ((4, 2, 1), 2), "t": ((3, 2, 3), 3),
         }  # fmt: skip
-        assert states["u"]["r"].flat[0] == 4
+        assert (states["u"]["r"].shape, states["u"]["r"].flat[0]) == ((1, 2, 1), 4)
         assert states["v"]["t"].dtype == np.int32
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ZeroDivisionError), exchange(tmp_path):

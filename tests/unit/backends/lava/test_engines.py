@@ -112,11 +112,25 @@ def test_a_part_of_a_population_is_joined_and_freed_of_what_is_not_its_own():
     seen = []
     for step in range(4):
         host.clock.tick(step)
-        seen.append((host.probes(var), host.clears(var)))
+        seen.append((host.probes(var), host.setting(var), host.reads_vars))
         if host.probes(var):
             host.probe(var, np.array([100 + step, 7]))
-    assert seen == [(False, False), (True, False), (True, False), (False, True)]
+    assert seen == [(False, None, False), (True, None, True), (True, None, True), (False, var.initial, True)]
     np.testing.assert_array_equal(tape[:, 0], [[7, 0, 37], [7, 0, 38]])
+
+
+def test_a_var_that_goes_on_from_a_state_is_set_at_the_end_of_each_samples_first_steps():
+    lead = np.arange(1, 9).reshape(2, 2, 2)
+    held, set_back = (Variable("p", "v", None, 0, clear, np.zeros(2), lead) for clear in (False, True))
+    for var, last in ((held, None), (set_back, [0, 0])):
+        host = HostEngine(Clock(4), [], [], [var])
+        seen = []
+        for step in range(8):
+            host.clock.tick(step)
+            value = host.setting(var)
+            assert host.reads_vars == (value is not None)
+            seen.append(None if value is None else value.tolist())
+        assert seen == [[1, 2], [5, 6], None, last, [3, 4], [7, 8], None, last]
 
 
 def test_a_stream_keeps_its_state_in_files_that_the_caller_can_change(tmp_path):

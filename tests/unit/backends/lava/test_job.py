@@ -30,12 +30,13 @@ def lava() -> Iterator[None]:
         yield
 
 
-def variables(mapping: Any, folder: Path, samples: int, **states: Any) -> list[Any]:
-    """The host's."""
+def variables(mapping: Any, folder: Path, samples: int, leads: Any = None, late: int = 0, **states: Any) -> list[Any]:
+    """The host's, in a run of four steps."""
     from hasn.backends.lava.worker.build import Job  # on the double
 
     write_bundle(mapping, folder)
     request = {"samples": samples, "period": 9, "graded": [], "inputs": {}, "tapes": {}, "states": states}
+    request |= {"length": 4, "late": late, "leads": leads or {}}
     job = Job(Bundle(folder), request)
     return list(job._variables(job.bundle.cells))
 
@@ -86,3 +87,20 @@ def test_a_state_that_is_recorded_is_read_from_its_onset_on(tmp_path: Path) -> N
     (var,) = variables(mapping, tmp_path / "bundle", 1, v={"b": str(tmp_path / "v.npy")})
     assert (var.cell, var.name, var.clear, var.offset) == ("p1", "v", False, 0)
     assert (var.tape.shift, var.tape.shape, var.tape.members) == (2, (5,), slice(None))
+
+
+def test_of_a_state_that_is_kept_the_last_steps_are_read(tmp_path: Path) -> None:
+    """Three steps after the onset of a run of four, and one later where all begins a step late."""
+    np.save(tmp_path / "v.npy", np.zeros((1, 1, 5)))
+    mapping = map_network(fuse(lower(feed_forward("CubaLIF"), dt=DT)))
+    for late in (0, 1):
+        (var,) = variables(mapping, tmp_path / "bundle", 1, late=late, v={"b": str(tmp_path / "v.npy")})
+        assert var.tape.shift == 2 + 3 + late
+
+
+def test_a_var_that_starts_elsewhere_is_set_though_nothing_is_read_or_set_back(tmp_path: Path) -> None:
+    np.save(tmp_path / "lead.npy", np.full((2, 1, 5), 3.0))
+    mapping = map_network(fuse(lower(feed_forward("CubaLIF"), dt=DT)))
+    (var,) = variables(mapping, tmp_path / "bundle", 1, {"p1": {"u": str(tmp_path / "lead.npy")}}, 1)
+    assert (var.cell, var.name, var.clear, var.tape) == ("p1", "u", False, None)
+    np.testing.assert_array_equal(var.lead, np.full((2, 1, 5), 3.0))

@@ -105,6 +105,30 @@ def test_the_self_test_says_what_it_compared(chip: Path, run: Run) -> None:
 
 
 @pytest.mark.usefixtures("lava")
+def test_a_test_of_zeros_is_none(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs of zeros, answers of zeros: identical, which shows nothing."""
+    monkeypatch.setattr("hasn.conversions.loihi.export.bundle.expected._torch_runs", lambda: False)
+    made = export_bundle(network(graph=_silent()), tmp_path / "chip", inputs=0 * X)
+    assert not made.tested
+    answer = run(tmp_path / "chip", "--self-test")
+    assert answer.code == 3
+    assert "self-test: nothing was compared in Lava's bit-accurate simulation" in answer.out
+    assert "passed" not in answer.out
+
+
+def _silent() -> nir.NIRGraph:
+    """The chip's graph without biases and initial voltages."""
+    graph = chip_graph()
+    for node in graph.nodes.values():
+        if hasattr(node, "bias"):
+            node.bias[:] = 0
+        if hasattr(node, "v_leak"):
+            node.v_leak[:] = 0
+        node.metadata.pop("v_init", None)
+    return graph
+
+
+@pytest.mark.usefixtures("lava")
 def test_the_first_difference_is_named(chip: Path, run: Run) -> None:
     with np.load(chip / "expected.npz") as stored:
         spikes, voltages = stored["spikes/hidden"].copy(), stored["voltages/readout"].copy()

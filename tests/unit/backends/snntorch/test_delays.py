@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
-from hasn.backends.snntorch.engine_time import delayed, shifted  # noqa: E402
-from hasn.backends.snntorch.lines import DelayLine  # noqa: E402
+
+from hasn.backends.snntorch.lines import DelayLine, delayed, shifted  # noqa: E402
 
 #: x[t] of three neurons with delays 0, 1 and 3; and what is due.
 X = [[1, 10, 100], [2, 20, 200], [3, 30, 300], [4, 40, 400], [5, 50, 500], [6, 60, 600]]

@@ -15,8 +15,8 @@ from tests.graphs import DT, Draw, chain
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 snntorch = pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
+from hasn.backends.snntorch.equations import equations, slope_of  # noqa: E402
 from hasn.backends.snntorch.neurons import Population  # noqa: E402
-from hasn.backends.snntorch.scan_coefficients import equations, slope_of  # noqa: E402
 
 
 def population(kind: str, options: dict[str, Any] | None = None, **fixed: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import warnings
 from typing import Any
 
 import pytest
@@ -15,16 +13,11 @@ from tests.unit.kernels.test_rows import PROGRAMS, case, job
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 triton = pytest.importorskip("triton", reason="pip install triton (Linux)")
-from hasn.backends.snntorch import scan_places  # noqa: E402
+from hasn.backends.snntorch.triton_trial import triton_kernels  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import assert_close, compiled, given, gradients, outputs  # noqa: E402
-from tests.unit.backends.snntorch.test_scan_triton import DEVICE, GPU, triton_scan  # noqa: E402, F401  a fixture
+from tests.unit.backends.snntorch.test_scan_triton import DEVICE, GPU  # noqa: E402
 from tests.unit.kernels.plain import plain_rows  # noqa: E402
 from tests.unit.kernels.test_scan import P  # noqa: E402
-
-
-@pytest.fixture
-def run(triton_scan: Any) -> Any:  # noqa: F811
-    return scan_places.triton_rows()
 
 
 def on_device(name: str, dtype: str, steps: int = 4) -> dict[str, Any]:
@@ -42,7 +35,7 @@ def nan_like(*likes: Any) -> list[Any]:
 # As in tests/unit/kernels/test_rows.py; a GPU's exp and division add some units in the last place of float32.
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-13)])
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "as large as can be"])
-def test_bits_and_gradients_are_plain_torchs(run: Any, name: str, dtype: str, tolerance: float) -> None:
+def test_bits_and_gradients_are_plain_torchs(kernels: Any, name: str, dtype: str, tolerance: float) -> None:
     program, drawn = PROGRAMS[name], on_device(name, dtype)
     scan, size = job(drawn, program, Slope.SIGMOID), program.states
     x, *states = (part.clone().requires_grad_() for part in (drawn["x"], *drawn["states"][:size]))
@@ -52,8 +45,8 @@ def test_bits_and_gradients_are_plain_torchs(run: Any, name: str, dtype: str, to
     out, after, *ends = nan_like(x, x, *drawn["states"])
     kept, free = nan_like(*(x for _ in program.kept)), torch.full(x.shape, 7, dtype=torch.uint8, device=DEVICE)
     free = free if program.held >= 0 else None
-    at = run.RowTensors(drawn["states"], ends, False, kept)
-    run.rows_forward(scan, drawn["k"], drawn["x"], at, out, free, after)
+    at = kernels.RowTensors(drawn["states"], ends, False, kept)
+    kernels.rows_forward(scan, drawn["k"], drawn["x"], at, out, free, after)
     for ours, theirs in zip((out, after, *ends), (*wanted[:2], *wanted[2]), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -62,40 +55,42 @@ def test_bits_and_gradients_are_plain_torchs(run: Any, name: str, dtype: str, to
     by_hand = torch.autograd.grad(loss, [x, *states], allow_unused=True, materialize_grads=True)
     by_x, *by_states = nan_like(x, *states)
     none = [None] * (program.arrays - size)
-    at = run.RowTensors([*drawn["to_states"], *none], [*by_states, *none], kept=kept)
-    run.rows_backward(scan, drawn["k"], drawn["to_out"], at, by_x, free)
+    at = kernels.RowTensors([*drawn["to_states"], *none], [*by_states, *none], kept=kept)
+    kernels.rows_backward(scan, drawn["k"], drawn["to_out"], at, by_x, free)
     for ours, theirs in zip((by_x, *by_states), by_hand, strict=True):
         assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
-def test_what_is_not_given_is_zero_and_a_state_may_be_every_samples(run: Any) -> None:
+def test_what_is_not_given_is_zero_and_a_state_may_be_every_samples(kernels: Any) -> None:
     name = "both of before, both jump"
     program, drawn = PROGRAMS[name], on_device(name, "float32")
     scan, one = job(drawn, program), [state[0].contiguous() for state in drawn["states"]]
     every = [state.expand(2, -1) for state in one]
     wanted, _, _ = plain_rows(drawn["x"], every, drawn["k"], program, Slope.ATAN, 2.0)
     x = drawn["x"].clone()
-    run.rows_forward(scan, drawn["k"], x, run.RowTensors(one, (None, None), True), x)
+    kernels.rows_forward(scan, drawn["k"], x, kernels.RowTensors(one, (None, None), True), x)
     assert torch.equal(x, wanted)
     x, (kept, out) = drawn["x"].clone(), nan_like(x, x)
-    run.rows_forward(scan, drawn["k"], x, run.RowTensors(one, (None, None), True, (x, kept)), out)
+    kernels.rows_forward(scan, drawn["k"], x, kernels.RowTensors(one, (None, None), True, (x, kept)), out)
     assert torch.equal(out, wanted)
     short, full = nan_like(x, x)
     start, zeros = drawn["to_states"][0], torch.zeros_like(drawn["to_states"][0])
-    run.rows_backward(scan, drawn["k"], None, run.RowTensors((start, None), (None, None), kept=(x, kept)), short)
-    at = run.RowTensors((start, zeros), (None, None), kept=(x, kept))
-    run.rows_backward(scan, drawn["k"], torch.zeros_like(x), at, full)
+    kernels.rows_backward(
+        scan, drawn["k"], None, kernels.RowTensors((start, None), (None, None), kept=(x, kept)), short
+    )
+    at = kernels.RowTensors((start, zeros), (None, None), kept=(x, kept))
+    kernels.rows_backward(scan, drawn["k"], torch.zeros_like(x), at, full)
     assert torch.equal(short, full)
     assert short.abs().max() > 0.01
 
 
 @pytest.mark.skipif(GPU, reason="this test's networks are on the CPU")
 @pytest.mark.parametrize("name", ["moving thresholds", "resonators, exact", "held"])
-def test_a_network_runs_by_it(run: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_runs_by_it(kernels: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for way in ("rows_forward", "rows_backward"):
-        call = getattr(run, way)
-        monkeypatch.setattr(run, way, lambda *a, _way=way, _call=call: (calls.append(_way), _call(*a)))
+        call = getattr(kernels, way)
+        monkeypatch.setattr(kernels, way, lambda *a, _way=way, _call=call: (calls.append(_way), _call(*a)))
     steps, fused, x = compiled(name, "steps"), compiled(name, "fused"), given(name, steps=8, batch=2)
     with torch.no_grad():
         expected = outputs(steps, x)
@@ -104,55 +99,12 @@ def test_a_network_runs_by_it(run: Any, name: str, monkeypatch: pytest.MonkeyPat
     assert {*calls} == {"rows_forward", "rows_backward"}
 
 
-def test_a_trial_passes_with_the_rows_as_they_are(run: Any) -> None:
-    scan_places._passed.cache_clear()
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("error")
-        assert scan_places.triton_runs_on(DEVICE, rows=True)
-
-
-def test_the_trial_is_of_neurons_that_spike_and_are_held() -> None:
-    x, v, w, k = scan_places._numbers(torch.device("cpu"))
-    k[5], k[7] = -k[5], (3 * k[7]).floor()
-    out, _, _, left = scan_places._rows_by_torch(k, x, v, w)
-    assert 0.1 < out.mean() < 0.9
-    assert {float(n) for n in left.unique()} == {0.0, 1.0, 2.0}
-
-
-@pytest.mark.parametrize(
-    ("way", "said"),
-    [("rows_forward", "other numbers than torch's own"), ("rows_backward", "other gradients"), ("rows_call", "ptxas")],
-)
-def test_rows_that_fail_their_trial_are_named_and_not_used(
-    run: Any, way: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor are they asked again; what has loops of its own goes on by them."""
-
-    def other(scan: Any, k: Any, x: Any, states: Any, out: Any, *more: Any) -> None:
-        if said == "ptxas":
-            raise RuntimeError("ptxas is not here")
-        call(scan, k, x, states, out, *more)
-        out[1, 1, 70] += 2**-10
-
-    name = way if way != "rows_call" else "rows_backward"
-    call = getattr(run, name)
-    monkeypatch.setattr(run, name, other)
-    scan_places._passed.cache_clear()
-    with pytest.warns(RuntimeWarning, match=f"Triton's scan does not work on {DEVICE}.*{said}"):
-        assert not scan_places.triton_runs_on(DEVICE, rows=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert not scan_places.triton_runs_on(DEVICE, rows=True)
-        assert scan_places.triton_runs_on(DEVICE)
-    scan_places._passed.cache_clear()
-
-
 @pytest.mark.parametrize("bits", [32, 64])
 def test_compiled_for_a_gpu_nothing_is_contracted(bits: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """The same source without the option does contract."""
     compiler = pytest.importorskip("triton.backends.compiler", reason="another Triton")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    module = importlib.import_module("hasn.backends.snntorch.rows_triton")
+    module = triton_kernels()
     made = module.functions(PROGRAMS["moved threshold, held"])
     for function, choice in zip(made, ({"SHARED": True}, {"SLOPE": 1}), strict=True):
         constants = {**choice, "BLOCK": module.BLOCK}

@@ -18,10 +18,10 @@ from tests.graphs import DT, Draw, chain
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
 from hasn.backends.snntorch import scan  # noqa: E402
+from hasn.backends.snntorch.equations import RowEquations, equations  # noqa: E402
 from hasn.backends.snntorch.neurons import Population  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner, looped  # noqa: E402
-from hasn.backends.snntorch.scan_coefficients import RowEquations, equations  # noqa: E402
-from tests.unit.backends.snntorch.test_engine import SLOPES, assert_close, compiled, given, gradients  # noqa: E402
+from tests.unit.backends.snntorch.test_engine import SLOPES, assert_close, compiled, given, gradients, outputs  # noqa: E402
 from tests.unit.backends.snntorch.test_equations import CHANGES  # noqa: E402
 from tests.unit.kernels.plain import Spike  # noqa: E402
 
@@ -183,14 +183,64 @@ def test_what_the_kernel_cannot_be_told(change: str) -> None:
     assert equations(module) is None
 
 
-def test_where_coefficients_train_the_loop_runs(loops: list[Any]) -> None:
+def opened(module: Any) -> dict[str, Any]:
+    """Its coefficients by name, made to train; for how many steps a neuron is held has no gradient."""
+    return {name: value.requires_grad_() for name, value in module.neuron.named_buffers() if name != "held"}
+
+
+# One sample's neurons in a row of their own, and laid out with the batch.
+@pytest.mark.parametrize("neurons", [30, 130])
+@pytest.mark.parametrize("surrogate", ["atan", "triangular"])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_by_coefficients_are_the_step_loops(
+    kind: str, reset: str, surrogate: str, neurons: int, loops: list[Any]
+) -> None:
+    """Every coefficient trains; the step loop's spikes are float64, as above. The bits forwards are the loop's."""
+    found, sent = [], []
+    for precise in (surrogate, None):
+        module = population(kind, neurons, precise, reset=reset, **({} if precise else {"surrogate": surrogate}))
+        wanted = opened(module)
+        torch.manual_seed(3)
+        x = torch.randn(9, 4, neurons, dtype=torch.float64, requires_grad=True)
+        made = looped(module, x, module.initial(4)) if precise else Scanner(module)(x, module.initial(4))
+        ends = made.states[: len(module.neuron.spec.states)]
+        loss = sum((torch.rand_like(y) * y).sum() for y in (made.output, *ends))
+        by = torch.autograd.grad(loss, [x, *wanted.values()], allow_unused=True)
+        found.append({name: one for name, one in zip(("x", *wanted), by, strict=True) if one is not None})
+        sent.append(made.output)
+    assert {"x", "threshold", "r0" if kind != "ResonateFire" else "r1"} < set(found[0])
+    assert_close(found[1], found[0], 1e-10)
+    assert torch.equal(*sent)
+    assert not loops
+
+
+def test_coefficients_that_train_go_by_the_kernel_in_chunks_and_not_in_one_step(loops: list[Any]) -> None:
+    made = []
+    for recompute in (None, 5):
+        executable = compiled("moving thresholds", "fused", recompute=recompute)
+        wanted = opened(executable.module.node("n2"))
+        out = outputs(executable, given("moving thresholds", steps=17, dtype=torch.float64))
+        by = torch.autograd.grad(sum(y.square().sum() for y in out.values()), list(wanted.values()), allow_unused=True)
+        made.append({name: one for name, one in zip(wanted, by, strict=True) if one is not None})
+    assert made[0]["threshold"].abs().max() > 1e-6
+    assert_close(made[1], made[0], 1e-10)
+    assert not loops
+    module = population("AdaptiveLIF", 3)
+    opened(module)
+    Scanner(module)(torch.rand(1, 2, 3, dtype=torch.float64), module.initial(2))
+    assert loops == [module]
+
+
+def test_only_what_trains_gets_a_gradient() -> None:
     module = population("AdaptiveLIF", 3)
     module.neuron.a0_w.requires_grad_()
-    x = torch.rand(4, 2, 3, dtype=torch.float64)
-    output, states, _ = Scanner(module)(x, module.initial(2))
-    (made,) = torch.autograd.grad(output.sum() + states[2].sum(), [module.neuron.a0_w])
-    assert loops == [module]
-    assert made.abs().max() > 0
+    output, states, _ = Scanner(module)(torch.rand(4, 2, 3, dtype=torch.float64), module.initial(2))
+    (output.sum() + states[2].sum()).backward()
+    assert module.neuron.a0_w.grad.abs().max() > 0
+    assert module.neuron.threshold.grad is None
+    with torch.no_grad():
+        assert not Scanner(module)(torch.rand(4, 2, 3, dtype=torch.float64), module.initial(2)).output.requires_grad
 
 
 def general(states: int, **more: Any) -> Neurons:

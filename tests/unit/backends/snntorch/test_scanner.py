@@ -15,10 +15,10 @@ from tests.graphs import DT, Draw, graph, inp, out, spikes
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
-from hasn.backends.snntorch import scan_places  # noqa: E402
+from hasn.backends.snntorch import kernel_calls  # noqa: E402
+from hasn.backends.snntorch.equations import Equations  # noqa: E402
+from hasn.backends.snntorch.kernel_calls import forward  # noqa: E402
 from hasn.backends.snntorch.scan import Scanner  # noqa: E402
-from hasn.backends.snntorch.scan_calls import forward  # noqa: E402
-from hasn.backends.snntorch.scan_coefficients import Equations  # noqa: E402
 from tests.unit.backends.snntorch.test_engine import compiled, given, outputs  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not available(), reason=f"no kernels here: {available().why}")
@@ -159,18 +159,18 @@ def test_voltages_states_and_outputs_are_the_loops(name: str, steps: int, monkey
 
 def test_which_tensors_a_kernel_reads() -> None:
     x = torch.zeros(2)
-    assert scan_places.possible()
-    assert scan_places.reads(x, x)
-    assert not scan_places.reads(x, torch.nn.Parameter(x))
-    assert not scan_places.reads(torch.nn.Parameter(x), x)
-    assert not scan_places.reads(x, torch.zeros(2, device="meta"))
-    assert not scan_places.reads(torch.zeros(2, device="meta"))
+    assert kernel_calls.possible()
+    assert kernel_calls.reads(x, x)
+    assert not kernel_calls.reads(x, torch.nn.Parameter(x))
+    assert not kernel_calls.reads(torch.nn.Parameter(x), x)
+    assert not kernel_calls.reads(x, torch.zeros(2, device="meta"))
+    assert not kernel_calls.reads(torch.zeros(2, device="meta"))
 
 
 def test_switched_off_nothing_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASN_KERNELS", "0")
-    assert not scan_places.possible()
-    assert not scan_places.reads(torch.zeros(2))
+    assert not kernel_calls.possible()
+    assert not kernel_calls.reads(torch.zeros(2))
     module = compiled("two states", "fused").module.node("n2")
     assert Scanner(module)._found is None
 

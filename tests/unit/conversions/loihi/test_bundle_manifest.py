@@ -104,8 +104,12 @@ def test_the_readme_of_a_network_without_scales_for_loihi_1(tmp_path: Path) -> N
         f"{r['processes']} processes." in readme
     )
     assert "A step is 0.001 s." in readme
+    assert "--self-test --hardware" not in readme  # run.py refuses it: the adapters are Loihi 2's
+    assert "with Intel's lava-loihi" not in readme
+    assert "There is no `--hardware` for this folder" in readme
     _, _, other = exported(tmp_path / "two", network(), inputs=3 * x)
     assert other.startswith("# A spiking network for Loihi 2\n")
+    assert "python run.py --self-test --hardware" in other
     line = next(line for line in other.splitlines() if line.startswith("- `input`"))
     assert line.startswith("- `input` (2, 3): integers within +-")  # its data are integers: no scale to tell
     assert "real values" not in line

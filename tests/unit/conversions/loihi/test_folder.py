@@ -54,7 +54,7 @@ def test_force_replaces_what_was_ours_with_all_that_was_in_it(tmp_path: Path) ->
     there = old(tmp_path / "a")
     with pytest.raises(FileError, match="the folder exists and is kept") as error:
         written(there)
-    assert (error.value.parameter, error.value.way_out) == (str(there), "Pass force=True (--force) to replace it.")
+    assert (error.value.parameter, error.value.way_out) == (str(there), "Pass force=True to replace it.")
     assert (there / "mark.json").read_text() == "old"
     written(there, force=True)
     assert names(there) == ["mark.json"]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hasn.conversions.loihi import Placement, place
-from hasn.conversions.loihi.placement.page import mesh_figure
+from hasn.conversions.loihi.placement.drawing import DARKEST, centres, fill_map, talk_map
 from hasn.errors import FileError
 from tests.unit.conversions.loihi import placing
+from tests.unit.report.drawn import Page
 
 pytest.importorskip("pymetis")
 
@@ -51,44 +52,37 @@ def test_the_data_is_json_and_adds_up(placement: Placement) -> None:
     assert data["limits"]["compartments"] == 12
 
 
-def test_the_map_has_every_core_of_the_chip_and_colours_by_share(placement: Placement) -> None:
-    figure = mesh_figure(placement)
-    above, below = figure.axes[:2]
-    for axes in (above, below):
-        kinds = [patch.get_gid() for patch in axes.patches]
-        assert kinds.count("core used") == placement.cores
-        assert kinds.count("core free") == placing.SMALL.cores - placement.cores
+def test_the_map_has_every_core_of_the_chip_and_tints_by_share(placement: Placement) -> None:
+    page = Page(fill_map(placement, "alt"))
+    used, free = page.all("rect", "used"), page.all("rect", "free")
+    assert len(used) == placement.cores
+    assert len(free) == placing.SMALL.cores - placement.cores
     shares = np.max(list(placement.shares.values()), axis=0)
-    labels = {text.get_text().split("\n")[0]: text for text in above.texts}
-    for core, share in enumerate(shares):
-        assert labels[str(core)].get_text().endswith(f"{100 * share:.0f}%")
-    # The square under each label is darker the fuller the core.
-    light = []
-    for core in np.argsort(shares):
-        x, y = labels[str(core)].get_position()
-        square = next(p for p in above.patches if p.get_gid() == "core used" and p.get_bbox().contains(x, y))
-        light.append(sum(square.get_facecolor()[:3]))
-    assert light == sorted(light, reverse=True)
+    order = np.argsort(placement.slots)  # as the squares stand
+    tints = [float(square["fill-opacity"] or 0) for square in used]
+    assert tints == pytest.approx(DARKEST * shares[order], abs=5e-4)
+    labels = [text for _, text in page.texts]
+    assert labels == [text for core in order for text in (str(core), f"{100 * shares[core]:.0f} %")]
 
 
 def test_the_widest_line_joins_the_cores_that_talk_most(placement: Placement) -> None:
-    below = mesh_figure(placement).axes[1]
+    page = Page(talk_map(placement, "alt"))
     both = np.triu(placement.between + placement.between.T, 1)
-    lines = {line.get_gid(): line for line in below.lines}
+    lines = page.all("line", "messages")
     assert len(lines) == np.count_nonzero(both)
     a, b = np.unravel_index(int(both.argmax()), both.shape)
-    widest = max(lines.values(), key=lambda line: line.get_linewidth())
-    assert widest.get_gid() == f"messages {a} {b}"
-    places = {text.get_text(): text.get_position() for text in below.texts}
-    assert [tuple(point) for point in widest.get_xydata()] == [places[str(a)], places[str(b)]]
+    widest = max(lines, key=lambda line: float(line["stroke-width"] or 0))
+    assert widest["data-cores"] == f"{a} {b}"
+    at = centres(placement)[placement.slots[[a, b]]]
+    assert [[float(widest[f"{axis}{end}"] or 0) for axis in "xy"] for end in (1, 2)] == at.tolist()
 
 
 def test_the_page_holds_the_map_the_cores_and_the_sources(placement: Placement, tmp_path: Path) -> None:
     path = tmp_path / "placement.html"
     placement.to_html(path)
     page = path.read_text(encoding="utf8")
-    assert page.count('class="core used"') == 2 * placement.cores
-    assert "How full: share of the fullest resource" in page
+    assert len(Page(page).all("rect", "used")) == 2 * placement.cores
+    assert "how much of its fullest resource is in use" in page
     assert f"{placement.traffic:,}" in page
     assert "NengoLoihi, MAX_IN_AXONS" in page
     assert "nothing was measured on a chip" in page

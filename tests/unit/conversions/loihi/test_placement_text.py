@@ -10,11 +10,13 @@ import pytest
 
 from hasn.conversions.loihi import Placement
 from hasn.conversions.loihi.placement import Baseline, Sent, text
+from hasn.conversions.loihi.placement.drawing import fill_map, talk_map
 from hasn.conversions.loihi.placement.mesh import arranged, distances, slots
-from hasn.conversions.loihi.placement.page import mesh_figure, page_html, placement_sections
+from hasn.conversions.loihi.placement.page import page_html, placement_sections
 from hasn.conversions.loihi.placement.problem import RESOURCES
 from hasn.conversions.loihi.profiles import LOIHI2
 from tests.unit.conversions.loihi.placing import SMALL
+from tests.unit.report.drawn import Attributes, Page
 
 KIB = 8 * 1024
 #: Messages from row to column; the diagonal stays on its core.
@@ -168,47 +170,69 @@ def test_plain_data() -> None:
 # --- the page
 
 
+def _numbers(page: Page) -> dict[str, tuple[float, float]]:
+    """Number of a core -> where it is written."""
+    named = [(given, text) for given, text in page.texts if given.get("class") == "name"]
+    return {text: (float(given["x"] or 0), float(given["y"] or 0)) for given, text in named}
+
+
 def test_the_map_places_cores_by_router_and_slot() -> None:
-    """Two cores a router side by side; routers a block and a gap apart; the first row on top."""
-    above, below = mesh_figure(made()).axes[:2]
-    places = {t.get_text().split("\n")[0]: t.get_position() for t in above.texts}
-    assert places == {"0": (0.0, 0.0), "1": (1.0, pytest.approx(1.35)), "2": (pytest.approx(1 + 2.35), 0.0)}
-    assert [t.get_text() for t in above.texts] == ["0\n25%", "1\n50%", "2\n95%"]
-    assert [t.get_text() for t in below.texts] == ["0", "1", "2"]
-    top, bottom = above.get_ylim()[1], above.get_ylim()[0]
-    assert top < 0 < 1.35 < bottom
-    assert above.get_xlim()[0] < 0
-    assert above.get_xlim()[1] > 3.35
+    """Two cores a router side by side, 50 pixels; routers a block and a gap of 16 apart; the first row on top."""
+    page = Page(fill_map(made(), "alt"))
+    found = _numbers(page)
+    x, y = found["0"]
+    assert {name: (a - x, b - y) for name, (a, b) in found.items()} == {"0": (0, 0), "1": (50, 66), "2": (166, 0)}
+    assert [text for _, text in page.texts] == ["0", "25 %", "2", "95 %", "1", "50 %"]  # slot by slot
+    assert [text for _, text in Page(talk_map(made(), "alt")).texts][::2] == ["0", "2", "1"]
+    (drawing,) = page.all("svg")
+    assert (drawing["width"], drawing["height"]) == ("232", "132")  # 2 x (2 x 50 + 16) by 2 x (50 + 16)
+    assert drawing["viewbox"] == "0 0 232 132"
     four = made(profile=replace(SMALL, cores=16, cores_per_router=4, memory_bits=4 * KIB), slots=np.array([0, 1, 2]))
-    found = [t.get_position() for t in mesh_figure(four).axes[0].texts]
-    assert found == [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]  # a block of 2 x 2
+    places = _numbers(Page(fill_map(four, "alt")))
+    assert [(a - x, b - y) for a, b in places.values()] == [(0, 0), (50, 0), (0, 50)]  # a block of 2 x 2
 
 
 def test_a_router_is_a_box_around_its_cores() -> None:
-    above = mesh_figure(made()).axes[0]
-    boxes = [p.get_window_extent() for p in above.patches if p.get_gid() is None]
-    cores = [p.get_window_extent() for p in above.patches if p.get_gid() is not None]
+    page = Page(fill_map(made(), "alt"))
+    boxes, cores = page.all("rect", "router"), [*page.all("rect", "used"), *page.all("rect", "free")]
     assert (len(boxes), len(cores)) == (4, 8)
 
-    def inside(core: Any, box: Any) -> bool:
-        return bool(box.x0 < core.x0 < core.x1 < box.x1 and box.y0 < core.y0 < core.y1 < box.y1)
+    def edges(rect: Attributes) -> tuple[float, ...]:
+        x, y, width, height = (float(rect[key] or 0) for key in ("x", "y", "width", "height"))
+        return x, y, x + width, y + height
+
+    def inside(core: Attributes, box: Attributes) -> bool:
+        (a, b, c, d), (e, f, g, h) = edges(core), edges(box)
+        return e < a < c < g and f < b < d < h
 
     assert [[inside(core, box) for box in boxes].count(True) for core in cores] == [1] * 8
     assert [[inside(core, box) for core in cores].count(True) for box in boxes] == [2] * 4
 
 
 def test_lines_join_the_pairs_with_most_messages_of_both_directions() -> None:
-    below = mesh_figure(made()).axes[1]
-    lines = {line.get_gid(): line for line in below.lines}
-    assert set(lines) == {"messages 0 1", "messages 0 2", "messages 1 2"}
-    width = {gid: line.get_linewidth() for gid, line in lines.items()}
-    assert width["messages 0 1"] == pytest.approx(4.5)  # all of the most there is
-    assert width["messages 0 2"] == pytest.approx(0.3 + 4.2 * 60 / 4500)
-    assert [line.get_gid() for line in below.lines][-1] == "messages 0 1"  # on top
-    assert not mesh_figure(made(traffic_matrix=np.diag([5, 5, 5]))).axes[1].lines
-    # inks that can be read: white on a full core
-    inks = [t.get_color() for t in mesh_figure(made()).axes[0].texts]
-    assert inks == ["#1c2126", "#1c2126", "#ffffff"]
+    lines = Page(talk_map(made(), "alt")).all("line", "messages")
+    width = {line["data-cores"]: float(line["stroke-width"] or 0) for line in lines}
+    assert set(width) == {"0 1", "0 2", "1 2"}
+    assert width["0 1"] == pytest.approx(4.5)  # all of the most there is
+    assert width["0 2"] == pytest.approx(0.5 + 4 * 60 / 4500, abs=0.005)
+    assert lines[-1]["data-cores"] == "0 1"  # on top
+
+
+def test_the_scale_names_its_end_and_is_not_there_without_messages() -> None:
+    """Core 0 sends 4,000 messages and gets 500 and 60."""
+    page = Page(talk_map(made(), "alt"))
+    assert page.words[:2] == ["0", "4,560 messages"]
+    assert [given["class"] for given in page.all("i")] == ["swatch scale"]
+    assert Page(fill_map(made(), "alt")).words[:2] == ["0", "100 %"]
+    alone = made(traffic_matrix=np.diag([5, 5, 5]))
+    assert talk_map(alone, "alt") == "<p>No message travels between cores.</p>"
+
+
+def test_the_map_says_what_it_shows_and_scrolls_by_itself() -> None:
+    page = Page(fill_map(made(), "a < b"))
+    (drawing,), (around,) = page.all("svg"), page.all("div")
+    assert (drawing["role"], drawing["aria-label"]) == ("img", "a < b")
+    assert (around["class"], around["tabindex"]) == ("scroll", "0")
 
 
 def test_only_the_80_strongest_pairs_are_drawn() -> None:
@@ -220,22 +244,25 @@ def test_only_the_80_strongest_pairs_are_drawn() -> None:
         profile=wide, slots=where, positions=slots(wide)[where], hops=distances(slots(wide)[where]),
         traffic_matrix=flow, resources={name: np.ones(n, dtype=int) for name in RESOURCES}, neurons={"a": where},
     )  # fmt: skip
-    drawn = {line.get_gid() for line in mesh_figure(many).axes[1].lines}
+    drawn = {line["data-cores"] for line in Page(talk_map(many, "alt")).all("line", "messages")}
     order = sorted(((flow[a, b], a, b) for a in range(n) for b in range(a + 1, n)), reverse=True)
-    assert drawn == {f"messages {a} {b}" for _, a, b in order[:80]}
+    assert drawn == {f"{a} {b}" for _, a, b in order[:80]}
 
 
 def test_the_page_says_what_the_table_says() -> None:
     placement = made()
     page = page_html(placement)
-    assert "<title>Placement on a small chip</title>" in page
-    assert "<strong>3 of 8 cores</strong>" in page
+    assert "<title>3 of 8 cores: Placement on a small chip</title>" in page
+    assert '<p class="asked">Placement on a small chip</p><h1>3 of 8 cores</h1>' in page
+    assert "nothing was measured on a chip" in page
     assert text.fullest_text(placement) in page
     assert text.traffic_text(placement) in page
     assert [section.title for section in placement_sections(placement)] == [
-        "The mesh", "Who sends", "Cores", "The chip's limits, and where they are from"]  # fmt: skip
-    mesh, who, cores, limits = (section.html for section in placement_sections(placement))
-    for part in ("All 8 cores on 2 x 2 routers, 2 cores each", text.hops_text(placement), text.inputs_text(placement),
+        "How full the cores are", "Which cores talk", "Who sends", "Cores",
+        "The chip's limits, and where they are from"]  # fmt: skip
+    full, mesh, who, cores, limits = (section.html for section in placement_sections(placement))
+    assert "All 8 cores on 2 x 2 routers, 2 cores each" in full
+    for part in (text.hops_text(placement), text.inputs_text(placement),
                  text.baseline_text(placement)):  # fmt: skip
         assert part in mesh
     assert "4,061" in who

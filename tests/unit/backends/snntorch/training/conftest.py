@@ -1,9 +1,10 @@
-"""One launch of torchrun for all tests of many workers: it costs seconds."""
+"""One launch of torchrun for all tests of two processes: it costs seconds."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,22 +40,39 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def started(processes: int, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """What torchrun and its processes did and said."""
+    command = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    where = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **settings}
+    run = subprocess.Popen(
+        [*command, *arguments], env=where, cwd=ROOT, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        text = run.communicate(timeout=PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGTERM)  # torchrun then ends its own processes, which have sessions of theirs
+        pytest.fail(f"it hangs: {run.communicate(timeout=60)[0]}")
+    return subprocess.CompletedProcess(command, run.returncode, text)
+
+
 def launch(folder: Path) -> str:
-    """Do all jobs of two workers, in two goes: worker 1 is killed in the first. What went wrong, if it did."""
+    """Do all jobs of two workers and all checks of two stages. What went wrong, if it did.
+
+    Worker 1 is killed in the first job, and torchrun starts both again; it dies in the last check for good.
+    """
     from tests.unit.backends.snntorch.training.calls import EQUAL, recurrent
+    from tests.unit.backends.snntorch.training.pipeline_nets import TWO
 
     hasn.train(recurrent(), **{**EQUAL["threshold"], "epochs": 1}, checkpoint=folder / "one.pt")
     spikes, labels = samples(24)
     save(net(), folder / "net.nir")
     np.savez(folder / "data.npz", spikes=spikes, labels=labels)
-    command = "-m torch.distributed.run --standalone --nproc-per-node 2 --max-restarts 1"
-    command += " -m tests.unit.backends.snntorch.training.jobs"
-    settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KILLED_AT_START": "0"}
-    run = subprocess.run(
-        [sys.executable, *command.split(), str(folder)],
-        env={**os.environ, **settings}, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, check=False,
-    )  # fmt: skip
-    return f"status {run.returncode}: {run.stderr}" if run.returncode else ""
+    jobs = ("--max-restarts", "1", "-m", "tests.unit.backends.snntorch.training.jobs")
+    run = started(2, *jobs, str(folder), KILLED_AT_START="0")
+    done = [folder / f"{check} {rank}.npz" for check in TWO for rank in (0, 1) if (check, rank) != ("death", 1)]
+    missing = [path.name for path in done if not path.exists()]
+    return f"status {run.returncode}, without {missing}: {run.stdout}" if missing or not run.returncode else ""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the tests of many workers have torchrun do: ``torchrun ... -m (this module) FOLDER NAME...``.
+"""What the tests of two processes have torchrun do: ``torchrun ... -m (this module) FOLDER``.
 
 Every worker writes ``FOLDER/NAME.RANK.json``: losses, history and the trained arrays, or the error.
 """
@@ -19,6 +19,7 @@ import torch
 
 import hasn
 from hasn.errors import HasnError
+from tests.unit.backends.snntorch.training import pipeline_worker
 from tests.unit.backends.snntorch.training.calls import (
     BASE,
     EQUAL,
@@ -32,6 +33,7 @@ from tests.unit.backends.snntorch.training.calls import (
     silent_batches,
     silent_net,
 )
+from tests.unit.backends.snntorch.training.pipeline_nets import TWO
 from tests.unit.backends.snntorch.training.task import net, samples, weights
 
 #: How often torchrun has started the workers again.
@@ -240,6 +242,7 @@ JOBS: dict[str, Callable[[Path], Any]] = {
 if __name__ == "__main__":
     torch.set_num_threads(1)
     where = Path(sys.argv[1])
-    for job in sys.argv[2:] or JOBS:
+    for job in JOBS:
         answer = JOBS[job](where)
         (where / f"{job}.{RANK}.json").write_text(json.dumps(answer))
+    pipeline_worker.run(where, TWO)  # in the same launch; the last of them ends it

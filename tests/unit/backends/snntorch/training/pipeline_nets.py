@@ -95,3 +95,7 @@ def weights(graph: nir.NIRGraph) -> dict[str, Any]:
         for parameter in ("weight", "bias", "tau", "v_threshold", "delay")
         if hasattr(node, parameter)
     }
+
+
+#: The checks of two processes, in their order: one of them dies in the last.
+TWO = (*CASES, "errors", "options", "death")

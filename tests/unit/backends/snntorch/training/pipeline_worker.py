@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,15 @@ def death(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 CHECKS = {"errors": errors, "options": options, "death": death, **dict.fromkeys([*CASES, *OF_THREE], case)}
 
 
-def main() -> None:
+def run(folder: Path, names: Iterable[str]) -> None:
     """Run the checks that are named."""
-    folder, *names = sys.argv[1:]
-    torch.set_num_threads(1)
     for name in names:
         facts, arrays = CHECKS[name](name)
-        at = Path(folder, f"{name} {os.environ['RANK']}")
+        at = folder / f"{name} {os.environ['RANK']}"
         at.with_suffix(".json").write_text(json.dumps(facts))
         np.savez(at.with_suffix(".npz"), **arrays)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(Path(sys.argv[1]), sys.argv[2:])

@@ -162,7 +162,6 @@ def test_what_is_no_data(given: Any, got: str, wanted: str) -> None:
     [
         (block(3, 0, 2), np.zeros(0, int)),
         ([], []),
-        (block(3, 1, 2), 5),
         [],
         iter(()),
         [(block(3, 2, 2), [0, 0]), (block(3, 0, 2), np.zeros(0, int))],

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +15,8 @@ from hasn.backends.snntorch.training import pipelined, rate
 from hasn.errors import BackendUnavailable, OptionError
 from hasn.ir.lower import lower
 from hasn.program.stages import cut
-from tests.unit.backends.snntorch.training.pipeline_nets import CASES, OF_THREE, batches, net, weights
+from tests.unit.backends.snntorch.training.conftest import started
+from tests.unit.backends.snntorch.training.pipeline_nets import CASES, OF_THREE, TWO, batches, net, weights
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.pipeline_stage import StageModule
@@ -27,33 +24,12 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("torch.distributed.pipelining", reason="needs a newer torch")
 
-ROOT = Path(__file__).parents[5]
 WORKER = "tests/unit/backends/snntorch/training/pipeline_worker.py"
-WHERE = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-#: Seconds after which a launch counts as hanging; one takes some 20.
-PATIENCE = 200
 
 EVERY = {**CASES, **OF_THREE}
+#: It dies in the check, and writes nothing.
+GONE = ("death", 1)
 Found = dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any]]]
-
-
-def launched(folder: Path, processes: int, *checks: str) -> Found:
-    """(check, rank) -> (figures, arrays) of one launch."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    run = subprocess.Popen(
-        [*command, WORKER, str(folder), *checks], env=WHERE, cwd=ROOT, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        text = run.communicate(timeout=PATIENCE)[0]
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGTERM)  # torchrun then ends its own processes, which have sessions of theirs
-        pytest.fail(f"it hangs: {run.communicate(timeout=60)[0]}")
-    died = "death" in checks
-    assert (run.returncode != 0) is died, text
-    keys = [(check, rank) for check in checks for rank in range(processes) if (check, rank) != ("death", 1)]
-    assert all(Path(folder, f"{check} {rank}.npz").exists() for check, rank in keys), text
-    return {(check, rank): read(folder, check, rank) for check, rank in keys}
 
 
 def read(folder: Path, check: str, rank: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,15 +39,18 @@ def read(folder: Path, check: str, rank: int) -> tuple[dict[str, Any], dict[str,
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """All checks in one launch of two processes."""
-    return launched(tmp_path_factory.mktemp("two"), 2, *CASES, "errors", "options", "death")
+def two(launched: Path) -> Found:
+    """(check, rank) -> (figures, arrays) of two processes."""
+    return {(check, rank): read(launched, check, rank) for check in TWO for rank in (0, 1) if (check, rank) != GONE}
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Three processes: what the first stage gives to the last passes through the second."""
-    return launched(tmp_path_factory.mktemp("three"), 3, *OF_THREE)
+    folder = tmp_path_factory.mktemp("three")
+    done = started(3, WORKER, str(folder), *OF_THREE)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return {(check, rank): read(folder, check, rank) for check in OF_THREE for rank in range(3)}
 
 
 # --- the same updates as in one process
@@ -193,12 +172,12 @@ def test_options_that_do_not_fit_are_refused_in_every_process(name: str, two: Fo
         assert REFUSED[name] in text
 
 
-def test_a_process_that_dies_does_not_keep_the_other_waiting(two: Found) -> None:
+def test_a_process_that_dies_does_not_keep_the_other_waiting(two: Found, launched: Path) -> None:
     kind, text, seconds = two["death", 0][0]["errors"]["death"]
     assert kind == "TrainingError"
     assert "stage 0 cannot go on" in text
     assert seconds < 20  # and not 300
-    assert ("death", 1) not in two
+    assert not (launched / "death 1.npz").exists()
 
 
 # --- in one process

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hasn.backends.snntorch import devices
-from hasn.backends.snntorch.training import pipeline_group
+from hasn.backends.snntorch.training import pipeline_group, process_group
 from hasn.errors import InputError, OptionError, TrainingError
 from tests.unit.backends.snntorch.training.threads import run as run
 
@@ -152,7 +152,9 @@ def test_what_values_go_through_and_which_gpu_is_the_present_one(
     monkeypatch.setattr(devices, "usable_device", lambda device: place if device == "asked" else pytest.fail("other"))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(dist, "is_initialized", lambda: there)
-    monkeypatch.setattr(dist, "init_process_group", lambda kind, timeout: begun.append((kind, timeout.total_seconds())))
+    monkeypatch.setattr(
+        process_group, "make_group", lambda kind, timeout: begun.append((kind, timeout.total_seconds()))
+    )
     monkeypatch.setattr(dist, "new_group", new_group)
     monkeypatch.setattr(dist, "get_rank", lambda: 3)
     monkeypatch.setattr(pipeline_group.atexit, "register", ends.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import hasn
 from hasn.backends.snntorch.training import Step
 from hasn.backends.snntorch.training.memory import is_out_of_memory
 from hasn.backends.snntorch.training.network import TrainedNetwork
-from hasn.errors import TrainingError
+from hasn.errors import InputError, TrainingError
 from tests.unit.backends.snntorch.training.task import net, readout, samples, weights
 
 
@@ -102,20 +103,61 @@ def test_other_errors_are_not_taken_for_memory() -> None:
         hasn.train(net(), samples(4), epochs=1, loss=broken)
 
 
-@pytest.mark.parametrize("place", ["inputs", "w1", "w2"])
+@pytest.mark.parametrize("place", ["w1", "w2"])
 @pytest.mark.parametrize("learn", [(), ("tau",)])
 def test_a_loss_that_is_not_a_number_names_the_first_node_and_the_step(place: str, learn: Any) -> None:
-    """A NaN in the third batch's input at time step 4, which no spike shows, or weights whose sum overflows."""
-    inputs, labels = samples(24)
-    graph, inputs = net(last=readout(3)), inputs.copy()
-    if place == "inputs":
-        inputs[4, 17, 2] = np.nan
-        words = "node 'in' gradient: the gradient is not finite at step 3: .*first that is not, at time step 4"
-    else:
-        graph.nodes[place].weight[0] = 3e38  # float32 ends at 3.4e38
-        words = rf"node '{place}' \w+: the \w+ is not finite at step 1: .*first that is not, at time step"
+    """Weights whose sum overflows."""
+    graph = net(last=readout(3))
+    graph.nodes[place].weight[0] = 3e38  # float32 ends at 3.4e38
+    words = rf"node '{place}' \w+: the \w+ is not finite at step 1: .*first that is not, at time step"
     with pytest.raises(TrainingError, match=words):
-        hasn.train(graph, (inputs, labels), epochs=1, batch_size=8, loss="membrane", shuffle=False, learn=learn)
+        hasn.train(graph, samples(24), epochs=1, batch_size=8, loss="membrane", shuffle=False, learn=learn)
+
+
+def _forms(inputs: Any, labels: Any, form: str) -> Any:
+    """The samples as one block, as sequences, as a DataLoader's batches, or as what a function of the epoch gives."""
+    if form == "sequences":
+        return [inputs[:, n] for n in range(24)], labels
+    if form == "batches":
+        return [(inputs[:, n : n + 8], labels[n : n + 8]) for n in (0, 8, 16)]
+    return (lambda epoch: (inputs, labels)) if form == "function" else (inputs, labels)
+
+
+@pytest.mark.parametrize("what", ["data", "validation"])
+@pytest.mark.parametrize("form", ["block", "sequences", "batches", "function"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_data_that_are_not_numbers_are_named_not_the_gradient(value: float, form: str, what: str) -> None:
+    """No spike shows a NaN of an input, and the loss stays finite: the data are looked at themselves."""
+    inputs, labels = samples(24)
+    wrong = inputs.astype(np.float32)
+    wrong[4, 17, 2] = value
+    given = {"data": (inputs, labels), "validation": (inputs, labels)} | {what: _forms(wrong, labels, form)}
+    heard: list[Any] = []
+    with pytest.raises(InputError) as caught:
+        hasn.train(net(last=readout(3)), given["data"], validation=given["validation"], epochs=1, batch_size=8,
+                   loss="membrane", progress=heard.append)  # fmt: skip
+    place = "batch 2, sample 1" if form == "batches" else "sample 17"
+    assert (caught.value.node, caught.value.parameter) == ("in", what)
+    assert caught.value.got == f"{value} at {place}, step 4, element (2,)"
+    assert "np.nan_to_num" in str(caught.value.way_out)
+    if form in ("block", "sequences"):
+        assert not heard  # before the first update
+
+
+def test_labels_that_are_not_numbers_are_named() -> None:
+    inputs, _ = samples(8)
+    targets = np.zeros((8, 3), dtype=np.float32)
+    targets[5, 1] = np.nan
+    with pytest.raises(InputError, match=r"data labels: a label is not finite; got nan at sample 5"):
+        hasn.train(net(), (inputs, targets), epochs=1, loss="count")
+
+
+def test_a_value_that_float32_does_not_hold_is_the_datas() -> None:
+    inputs, labels = samples(8)
+    wrong = inputs.astype(np.float64)
+    wrong[3, 5, 1] = 1e300
+    with pytest.raises(InputError, match=r"node 'in' data: .*float32 does not hold; got 1e\+300 at step 3, sample 5"):
+        hasn.train(net(last=readout(3)), (wrong, labels), epochs=1, loss="membrane", shuffle=False)
 
 
 def test_weights_that_run_away_are_found() -> None:
@@ -143,3 +185,28 @@ def test_a_gradient_that_is_not_finite_names_its_parameters() -> None:
 
     with pytest.raises(TrainingError, match=r"w1.*the gradient is not finite at step 1, though the loss and every"):
         hasn.train(net(), samples(8), epochs=1, loss=steep)
+
+
+def test_nothing_learned_is_said() -> None:
+    """Inputs of zeros: no population spikes; a step size of 0 moves nothing; a sound training says nothing."""
+    inputs, labels = samples(8)
+    with pytest.warns(RuntimeWarning, match="nothing was learned: no population spiked in the last epoch"):
+        result = hasn.train(net(), (0 * inputs, labels), epochs=1, learn="tau", optimizer=_always)
+    assert not result.learned
+    with pytest.warns(RuntimeWarning, match="nothing was learned: no trained parameter moved"):
+        result = hasn.train(net(), (inputs, labels), epochs=1, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0))
+    assert (result.learned, result.moved) == (False, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hasn.train(net(), (inputs, labels), epochs=1).learned
+
+
+def _always(groups: Any) -> torch.optim.Optimizer:
+    """Moves parameters whatever their gradient: weights decay."""
+    return torch.optim.SGD(groups, lr=0.1, weight_decay=0.1)
+
+
+def test_one_label_for_all_samples_is_not_called_an_empty_set() -> None:
+    inputs, _ = samples(8)
+    with pytest.raises(InputError, match=r"data labels: one label for all samples; got the number 3; wanted \(N,\)"):
+        hasn.train(net(), (inputs, np.int64(3)), epochs=1)

@@ -1,8 +1,8 @@
-"""Which kernel reads a population's tensors: C those of the CPU, Triton those of a GPU.
+"""Whether Triton's kernels may be used on a device.
 
-Triton is taken at its word only after a trial on the device: a short scan has to give torch's own bits there, and the
-gradients of torch's autograd. Where it does not compile, or computes something else, a warning says so once and
-populations go by the step loop.
+Triton is taken at its word only after a trial there: a short scan has to give torch's own bits, and the gradients of
+torch's autograd. Where it does not compile, or computes something else, a warning says so once and populations go by
+the step loop.
 """
 
 from __future__ import annotations
@@ -17,40 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hasn.kernels import Line, Reset, RowProgram, Rows, RowScan, Scan, Slope, available
+from hasn.kernels import Line, Reset, RowProgram, Rows, RowScan, Scan, Slope
 from hasn.kernels.implementation import switched_off
 from hasn.kernels.rows import NONE
 
-#: torch's name for the devices that are Triton's; ROCm has the same.
-_GPU = "cuda"
 
-
-def possible() -> bool:
-    """Whether some kernel may be of use here."""
-    return bool(available()) or (torch.cuda.is_available() and not switched_off())
-
-
-def reads(*parts: Tensor, rows: bool = False) -> bool:
-    """Whether a kernel can read these tensors; ``rows``: that of populations that say their rows."""
-    device = parts[0].device
-    if any(type(part) is not Tensor or part.device != device for part in parts):
-        return False
-    return triton_runs_on(device, rows) if on_gpu(parts[0]) else device.type == "cpu" and bool(available())
-
-
-def on_gpu(x: Tensor) -> bool:
-    """Whether Triton's kernel is the one for this tensor."""
-    return x.device.type == _GPU
-
-
-def triton_scan() -> Any:
-    """The module :mod:`hasn.backends.snntorch.scan_triton`, which imports Triton."""
-    return importlib.import_module("hasn.backends.snntorch.scan_triton")
-
-
-def triton_rows() -> Any:
-    """The module :mod:`hasn.backends.snntorch.rows_triton`, which imports Triton."""
-    return importlib.import_module("hasn.backends.snntorch.rows_triton")
+def triton_kernels() -> Any:
+    """The module :mod:`hasn.backends.snntorch.triton_kernels`, which imports Triton."""
+    return importlib.import_module("hasn.backends.snntorch.triton_kernels")
 
 
 def triton_runs_on(device: torch.device, rows: bool = False) -> bool:
@@ -74,7 +48,7 @@ def _passed(device: torch.device, rows: bool) -> bool:
 
 def _trial(device: torch.device) -> str:
     """What is wrong with Triton's scan on this device; "" if nothing."""
-    (x, v, c, k), run = _numbers(device), triton_scan()
+    (x, v, c, k), run = _numbers(device), triton_kernels()
     scan, wanted = Scan(4, 2, 200, Rows.VOLTAGE_FIRST, Reset.ZERO), _by_torch(Reset.ZERO, k, x, v, c)
     made = [torch.empty_like(part) for part in (x, x, v, c)]
     run.scan_forward(scan, k, x, run.States(v, c, *made[2:]), *made[:2])
@@ -91,7 +65,7 @@ def _trial(device: torch.device) -> str:
 
 def _rows_trial(device: torch.device) -> str:
     """The same for rows: two states that read each other, a jump, a move, and a hold."""
-    (x, v, w, k), run = _numbers(device), triton_rows()
+    (x, v, w, k), run = _numbers(device), triton_kernels()
     v_row, w_row = Line(0, ((0, 0), (1, 1)), gain=2, before=True), Line(1, ((1, 3), (0, 4)))
     condition, resets = Line(0, ((0, NONE), (1, 1)), bias=5), (Line(0, bias=6), Line(1, bias=4, moves=True))
     program = RowProgram(2, 0, (w_row, v_row), condition, resets, held=7)

@@ -1,4 +1,7 @@
-"""A scan of tensors (T, batch, *shape): laid out for the kernel that reads them, and called."""
+"""A scan of tensors (T, batch, *shape): the kernel that reads them, what it is given, and the call.
+
+C reads the tensors of the CPU, Triton those of a GPU.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,33 @@ import torch
 from torch import Tensor
 
 from hasn import kernels
-from hasn.backends.snntorch import scan_places
-from hasn.backends.snntorch.scan_coefficients import Equations, RowEquations
-from hasn.kernels import RowScan, RowStates, Scan
+from hasn.backends.snntorch.equations import Equations, RowEquations
+from hasn.backends.snntorch.triton_trial import triton_kernels, triton_runs_on
+from hasn.kernels import RowScan, RowStates, Scan, available
+from hasn.kernels.implementation import switched_off
 
+#: torch's name for the devices that are Triton's; ROCm has the same.
+_GPU = "cuda"
 #: A sample's neurons fewer than this are laid out with the batch as one row, so that the inner loops are long.
 _SHORT = 128
+
+
+def possible() -> bool:
+    """Whether some kernel may be of use here."""
+    return bool(available()) or (torch.cuda.is_available() and not switched_off())
+
+
+def reads(*parts: Tensor, rows: bool = False) -> bool:
+    """Whether a kernel can read these tensors; ``rows``: that of populations that say their rows."""
+    device = parts[0].device
+    if any(type(part) is not Tensor or part.device != device for part in parts):
+        return False
+    return triton_runs_on(device, rows) if on_gpu(parts[0]) else device.type == "cpu" and bool(available())
+
+
+def on_gpu(x: Tensor) -> bool:
+    """Whether Triton's kernel is the one for this tensor."""
+    return x.device.type == _GPU
 
 
 class Ends(NamedTuple):
@@ -75,8 +99,8 @@ def forward(
     if not shared:
         v, c = v.contiguous(), None if c is None else c.contiguous()
     v_end, c_end = x.new_empty(x.shape[1:]), None if c is None else x.new_empty(x.shape[1:])
-    if scan_places.on_gpu(x):
-        gpu = scan_places.triton_scan()
+    if on_gpu(x):
+        gpu = triton_kernels()
         gpu.scan_forward(job, values, x, gpu.States(v, c, v_end, c_end, shared), out, before, after)
         return out, v_end, c_end
     states = kernels.States(_address(v), _address(c), _address(v_end), _address(c_end), shared)
@@ -95,8 +119,8 @@ def backward(
     job, values = scan_job(made, found)
     gradient, to_v, to_c = (None if g is None else g.contiguous() for g in ends)
     v, c = (made.new_empty(like[1:]) if want else None for want in wanted)
-    if scan_places.on_gpu(made):
-        gpu = scan_places.triton_scan()
+    if on_gpu(made):
+        gpu = triton_kernels()
         gpu.scan_backward(job, values, gradient, gpu.States(to_v, to_c, v, c), made, before)
         return made, v, c
     states = kernels.States(_address(to_v), _address(to_c), _address(v), _address(c))
@@ -110,18 +134,20 @@ class RowsKept(NamedTuple):
     Attributes:
         free: who was not held, bytes, (T, batch, *shape); None where nobody is.
         values: states between update and reset, each (T, batch, *shape).
+        begun: states before each step, where coefficients train; else empty.
     """
 
     free: Tensor | None
     values: tuple[Tensor, ...]
+    begun: tuple[Tensor, ...] = ()
 
 
-def rows_kept(x: Tensor, found: RowEquations, owned: bool = False) -> RowsKept:
-    """Memory for it; the input's own where that may be overwritten."""
-    program = found.program
+def rows_kept(x: Tensor, found: RowEquations, owned: bool = False, trains: bool = False) -> RowsKept:
+    """Memory for it; the input's own where that may be overwritten, and coefficients do not train."""
+    program, owned = found.program, owned and not trains
     free = None if program.arrays == program.states else x.new_empty(x.shape, dtype=torch.uint8)
     memory = (x.detach() if owned and i == 0 else torch.empty_like(x) for i in range(len(program.kept)))
-    return RowsKept(free, tuple(memory))
+    return RowsKept(free, tuple(memory), tuple(torch.empty_like(x) for _ in range(program.states if trains else 0)))
 
 
 def rows_forward(
@@ -138,12 +164,12 @@ def rows_forward(
     if not shared:
         states = [state.contiguous() for state in states]
     ends = tuple(x.new_empty(x.shape[1:]) for _ in states)
-    free, between = kept or (None, ())
-    if scan_places.on_gpu(x):
-        gpu = scan_places.triton_rows()
+    free, between, begun = kept or (None, (), ())
+    if on_gpu(x):
+        gpu = triton_kernels()
         gpu.rows_forward(job, values, x, gpu.RowTensors(states, ends, shared, between), out, free, after)
         return ends
-    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between))
+    at = RowStates(_addresses(states), _addresses(ends), shared, _addresses(between), _addresses(begun))
     kernels.rows_forward(job, _address(values), _address(x), at, *_addresses((out, free, after)))
     return ends
 
@@ -155,8 +181,9 @@ def rows_backward(
     ends: Sequence[Tensor | None],
     kept: RowsKept,
     wanted: Sequence[bool],
-) -> tuple[Tensor, list[Tensor | None]]:
-    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial states.
+    x: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor | None], Tensor | None]:
+    """Gradients by the input (its shape is ``like``) and, where wanted, by the initial states and the coefficients.
 
     Args:
         found: the equations.
@@ -164,16 +191,18 @@ def rows_backward(
         output, ends: gradients by what the forward call gave, None for zeros.
         kept: what it kept.
         wanted: which initial states' gradients are wanted.
+        x: the input, where the coefficients' are wanted.
     """
     made = found.values.new_empty(like)
     job, values = rows_job(made, found)
     output = None if output is None else output.contiguous()
     given = [None if end is None else end.contiguous() for end in ends]
     starts = [made.new_empty(like[1:]) if want else None for want in wanted]
-    if scan_places.on_gpu(made):
-        gpu = scan_places.triton_rows()
+    if on_gpu(made):
+        gpu = triton_kernels()
         gpu.rows_backward(job, values, output, gpu.RowTensors(given, starts, kept=kept.values), made, kept.free)
-        return made, starts
-    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values))
-    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free)))
-    return made, starts
+        return made, starts, None
+    at = RowStates(_addresses(given), _addresses(starts), kept=_addresses(kept.values), begun=_addresses(kept.begun))
+    sums = None if x is None else made.new_zeros((len(found.values), like[1], found.values.shape[1]))
+    kernels.rows_backward(job, _address(values), _address(output), at, *_addresses((made, kept.free, x, sums)))
+    return made, starts, None if sums is None else sums.sum(1, dtype=torch.float64).to(made.dtype)

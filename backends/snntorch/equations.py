@@ -103,10 +103,9 @@ def equations(population: Population) -> Equations | RowEquations | None:
 
 
 def _general(population: Population, neuron: LinearNeuron) -> RowEquations | None:
-    """Any other neuron, unless coefficients train: those gradients are the step loop's alone."""
+    """Any other neuron."""
     slope = slope_of(neuron.spike_grad) if neuron.spec.spiking else None
-    holds = neuron.held is not None
-    if _trains(population) or (slope is None and (neuron.spec.spiking or holds)):
+    if slope is None and (neuron.spec.spiking or neuron.held is not None):
         return None
     program, parts = row_program(neuron)
     if not parts:  # nothing moves

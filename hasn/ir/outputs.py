@@ -1,0 +1,80 @@
+"""Outputs, tried before the work whose results they will take: a training must not end where it cannot be written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hasn.errors import FileError
+from hasn.ir.whole import refuse_existing
+
+
+def ready_to_write(path: str | Path, *, force: bool) -> Path:
+    """``path``, once a file beside it could be made, as writing it will do; nothing is left there.
+
+    Raises:
+        FileError: it exists and ``force`` is False, it is no plain file, or its folder is missing or takes no file.
+    """
+    target = Path(path)
+    try:
+        refuse_existing(target, force=force)
+        if target.exists() and not target.is_file():
+            raise FileError("is no plain file", parameter=str(target), wanted="the name of a file")
+        _try(target.parent, target.name)
+    except (OSError, ValueError) as error:
+        raise _refusal(error, target) from error
+    return target
+
+
+def ready_folder(path: str | Path) -> Path:
+    """``path``, a folder that is made if it is not there, once a file could be made in it.
+
+    Raises:
+        FileError: it is a file, cannot be made, or takes no file.
+    """
+    folder = Path(path)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise FileError("is no folder", parameter=str(folder), wanted="the name of a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        _try(folder, "hasn")
+    except (OSError, ValueError) as error:
+        raise _refusal(error, folder) from error
+    return folder
+
+
+def apart(**outputs: str | Path | None) -> None:
+    """Refuse two outputs of one name, of which the second would replace the first.
+
+    Raises:
+        FileError: naming both.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        place = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links, which a rename does not
+        if place in seen:
+            raise FileError(
+                f"is the file of {seen[place]} too",
+                parameter=name,
+                got=str(path),
+                way_out="Give each a name of its own.",
+            )
+        seen[place] = name
+
+
+def _try(folder: Path, name: str) -> None:
+    """Make and remove what :func:`hasn.ir.whole.whole_file` makes."""
+    handle, made = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+    os.close(handle)
+    Path(made).unlink()
+
+
+def _refusal(error: Exception, target: Path) -> FileError:
+    if isinstance(error, FileError):
+        return error
+    reason = getattr(error, "strerror", None) or str(error)
+    way_out = "Nothing was begun: name a place that can be written."
+    return FileError(f"cannot be written: {reason}", parameter=str(target), way_out=way_out)

@@ -1,0 +1,72 @@
+"""What of a graph nothing reaches: it runs, gives zeros, and two backends agree on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import nir
+import numpy as np
+
+from hasn.finding import Finding
+from hasn.ir.structure import Edge, FlatGraph
+from hasn.nodes.lookup import kind_of
+
+#: Parameters and metadata that move a node without any input, where they are not zero.
+_DRIVES = ("bias", "v_leak", "v_init")
+#: Thresholds that the silent value 0 already exceeds, where they are below zero.
+_THRESHOLDS = ("v_threshold", "threshold")
+
+
+def reach_findings(flat: FlatGraph) -> Iterator[Finding]:
+    """Warnings: nodes that nothing reaches, Inputs that lead nowhere."""
+    sources = [name for name, node in flat.nodes.items() if name in flat.inputs or acts_alone(node)]
+    there = reached(flat.edges, sources)
+    for name in flat.nodes:
+        if name not in there:
+            what = "it gives zeros" if name in flat.outputs else "it stays silent"
+            yield Finding(
+                "warning",
+                name,
+                "",
+                f"nothing reaches it, so {what}",
+                "Add the edge that leads to it, or remove it.",
+                wanted="a path from an Input, from a drawn input, or from a node with a bias or a leak of its own",
+            )
+    left = {source for source, _ in flat.edges}
+    for name in flat.inputs:
+        if name not in left:
+            repair = "Add the edge that leads out of it, or remove it."
+            yield Finding("warning", name, "", "no edge leads out of this Input, so its values go nowhere", repair)
+
+
+def reached(edges: Iterable[Edge], sources: Iterable[str]) -> set[str]:
+    """The sources and all nodes that a path leads to from one of them."""
+    after: dict[str, list[str]] = {}
+    for source, target in edges:
+        after.setdefault(source, []).append(target)
+    found, waiting = set(sources), list(sources)
+    while waiting:
+        new = [target for target in after.get(waiting.pop(), ()) if target not in found]
+        found.update(new)
+        waiting += new
+    return found
+
+
+def acts_alone(node: nir.NIRNode) -> bool:
+    """Whether a node may give more than zeros though nothing arrives: it is drawn, or has a drive of its own."""
+    if not kind_of(node).takes_edges:
+        return True
+    said = node.metadata if isinstance(node.metadata, dict) else {}
+    values = {**{name: said.get(name) for name in _DRIVES}, **vars(node)}
+    drives = [_numbers(values.get(name)) for name in _DRIVES]
+    thresholds = [_numbers(values.get(name)) for name in _THRESHOLDS]
+    return any(bool((array != 0).any()) for array in drives) or any(bool((array < 0).any()) for array in thresholds)
+
+
+def _numbers(value: object) -> np.ndarray[Any, Any]:
+    """As an array; an empty one where there are none: what metadata a kind does not read may be anything."""
+    try:
+        return np.asarray([] if value is None else value, dtype=float)
+    except (TypeError, ValueError):
+        return np.zeros(0)

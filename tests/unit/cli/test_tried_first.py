@@ -1,0 +1,65 @@
+"""Every output of every command is tried before the work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from tests.unit.cli.conftest import Hasn
+
+#: command -> (arguments, the option of each output, what does the work)
+OUTPUTS: dict[str, tuple[list[str], tuple[str, ...], str]] = {
+    "run": (["MODEL"], ("--out",), "hasn.compiler.compile"),
+    "compare": (["MODEL"], ("--report",), "hasn.agreement.compare"),
+    "train": (
+        ["MODEL", "--data", "DATA", "--out", "NEW"],
+        ("--out", "--checkpoint", "--log"),
+        "hasn.backends.snntorch.training.api._train",
+    ),
+    "quantise": (
+        ["MODEL", "--calibrate", "X", "--out", "NEW"],
+        ("--out",),
+        "hasn.conversions.loihi.quantising.quantise.quantise",
+    ),
+    "export": (["MODEL", "--out", "NEW"], ("--out",), "hasn.cli.quantised.chip_network"),
+    "export --target netx": (
+        ["MODEL", "--target", "netx", "--out", "NEW"],
+        ("--out",),
+        "hasn.cli.quantised.chip_network",
+    ),
+    "place": (["MODEL"], ("--report",), "hasn.cli.quantised.chip_network"),
+    "set": (["MODEL", "--dt", "0.002"], ("--out",), "hasn.ir.load.load"),
+    "demo": ([], ("--out",), "hasn.demo.job.load_digits"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name, (_, options, _) in OUTPUTS.items() for option in options]
+)
+def test_an_output_that_cannot_be_written_ends_the_command_before_its_work(
+    name: str, option: str, hasn: Hasn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, _, work = OUTPUTS[name]
+    np.savez(tmp_path / "data.npz", input=graphs.spikes((6,), 5, 4), labels=np.arange(4) % 3)
+    files = {"MODEL": model, "DATA": tmp_path / "data.npz", "X": tmp_path / "x.npy", "NEW": tmp_path / "new"}
+
+    def begun(*_: Any, **__: Any) -> None:
+        raise AssertionError("the work was begun")
+
+    monkeypatch.setattr(work, begun)
+    filled = [files.get(text, text) for text in arguments]
+    answer = hasn(name.split()[0], *filled, option, "/proc/none", "--json", status=1)
+    assert answer.data["error"]["type"] == "FileError"
+    assert "/proc" in answer.data["error"]["text"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_checkpoint_under_the_name_of_the_result_is_refused_first(hasn: Hasn, model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", input=graphs.spikes((6,), 5, 4), labels=np.arange(4) % 3)
+    same = tmp_path / "x.nir"
+    answer = hasn("train", model, "--data", tmp_path / "data.npz", "--out", same, "--checkpoint", same, status=1)
+    assert "--checkpoint: is the file of --out too" in answer.err
