@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from hasn.conversions.layers import check_features, flatten, fused
+from hasn.conversions.layers import FUNCTIONS, check_features, flatten, fused
+from hasn.conversions.lost import lost
 from hasn.conversions.refuse import refusal
-from hasn.conversions.signals import Signal, Size, State, leaves, reframed
+from hasn.conversions.signals import Lost, Signal, Size, State, Unfollowed, leaves, reframed
 from hasn.conversions.tool import Frame, Tool, frame_text
 from hasn.conversions.unroll import TURNS
 from hasn.conversions.verify import Place
-from hasn.errors import OptionError, ShapeError, UnsupportedError
+from hasn.errors import HasnError, OptionError, ShapeError, UnsupportedError
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Shape
 
@@ -37,6 +38,7 @@ class Flow:
         places: node -> the module whose values it has.
         returned: Output -> (which of the values that forward returns, its frame).
         written: "time" or "batch" -> the number that forward is written for, where it is.
+        refused: what cannot be converted.
         tool: whose modules they are.
         frame: of the inputs.
     """
@@ -50,6 +52,7 @@ class Flow:
         self.places: dict[str, Place] = {}
         self.returned: dict[str, tuple[int, Frame]] = {}
         self.written: dict[str, int] = {}
+        self.refused: list[HasnError] = []
         self._modules = dict(root.named_modules())
         self._root = root
         self.tool = tool
@@ -69,8 +72,14 @@ class Flow:
         }
 
     def take(self, node: fx.Node) -> None:
-        """Add what this call does."""
-        self._values[node] = self._take[node.op](node)
+        """Add what this call does, or note why it cannot be added."""
+        try:
+            self._values[node] = self._take[node.op](node)
+        except Unfollowed:
+            self._values[node] = Lost()
+        except UnsupportedError as error:
+            self.refused.append(error)
+            self._values[node] = self._lost(node, error)
 
     @property
     def unused_shapes(self) -> list[str]:
@@ -134,6 +143,8 @@ class Flow:
 
     def _module(self, node: fx.Node) -> Any:
         path, module = str(node.target), self._modules[str(node.target)]
+        if not self.tool.knows(module):
+            raise self.tool.refused(module, path)
         if self.tool.is_neuron(module):
             return self._neuron(node, path, module)
         signal = self._signal(node.args[0] if node.args else None, path)
@@ -210,7 +221,7 @@ class Flow:
 
     def _check_state(self, path: str, name: str, given: Any) -> None:
         value = self._values.get(given) if isinstance(given, fx.Node) else given
-        if value is not None and not (isinstance(value, State) and not value.path):
+        if value is not None and not isinstance(value, Lost) and not (isinstance(value, State) and not value.path):
             raise refusal(
                 path,
                 name,
@@ -221,6 +232,8 @@ class Flow:
 
     def _norm(self, node: fx.Node, path: str, module: Any, signal: Signal) -> Signal:
         check_features(module, signal.shape, path)
+        if not signal.sources:
+            raise Unfollowed
         if len(signal.sources) != 1 or not self._is_alone(node):
             raise refusal(
                 path,
@@ -252,6 +265,8 @@ class Flow:
         first = self._values.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
         if node.target is operator.getitem and isinstance(first, tuple) and isinstance(node.args[1], int):
             return first[node.args[1]]
+        if node.target is operator.getitem and isinstance(first, Lost):
+            return first
         if node.target is operator.getitem and isinstance(first, State) and not first.path:
             return first  # one of several states that forward takes
         if node.target is reframed:
@@ -262,9 +277,17 @@ class Flow:
             return self._sum(node)
         if node.target is torch.flatten:
             return self._flatten(node)
+        name = getattr(node.target, "__name__", str(node.target))
+        if "dropout" in name and self._idle(node):
+            return first
         raise refusal(
-            "", "forward", f"{getattr(node.target, '__name__', node.target)} is no NIR node", wanted=self._known
+            "", "forward", f"{name} is no NIR node", wanted=self._known, way_out=FUNCTIONS.get(name.strip("_"), "")
         )
+
+    def _idle(self, node: fx.Node) -> bool:
+        """Whether a dropout that is called as a function does nothing."""
+        training = node.args[2] if len(node.args) > 2 else node.kwargs.get("training", True)
+        return training is False
 
     def _method(self, node: fx.Node) -> Any:
         if node.target in _KEEPING and isinstance(node.args[0], fx.Node):
@@ -277,7 +300,8 @@ class Flow:
             return self._view(node)
         if node.target in ("add", "add_") and len(node.args) == 2 and not node.kwargs:
             return self._sum(node)
-        raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=self._known)
+        way_out = FUNCTIONS.get(str(node.target).strip("_"), "")
+        raise refusal("", "forward", f".{node.target}() is no NIR node", wanted=self._known, way_out=way_out)
 
     def _reframed(self, node: fx.Node) -> Signal:
         arguments: Any = node.args
@@ -313,10 +337,14 @@ class Flow:
         signal = self._signal(node.args[0], "")
         given: Any = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
         *ahead, last = given or (None,)
-        if last != -1 or len(ahead) != len(signal.frame) or not all(map(self._is_size, ahead, signal.frame)):
+        size = int(np.prod(signal.shape))
+        all_of_it = len(ahead) == 1 and ahead[0] == -1 and last == size
+        same = len(ahead) == len(signal.frame) and all(map(self._is_size, ahead, signal.frame))
+        if not (all_of_it and len(signal.frame) == 1) and not (same and last in (-1, size)):
             wanted = f"({', '.join(signal.frame)}, -1), or flatten"
             raise refusal("", "forward", f".{node.target}() is no NIR node", got=given, wanted=wanted)
-        self.written |= {axis: n for axis, n in zip(signal.frame, ahead, strict=True) if type(n) is int and n != TURNS}
+        numbers = [(axis, n) for axis, n in zip(signal.frame, ahead, strict=True) if type(n) is int]
+        self.written |= {axis: n for axis, n in numbers if n not in (-1, TURNS)}
         if len(signal.shape) == 1:
             return signal
         made = flatten(len(signal.frame), -1, "", signal.shape, len(signal.frame))
@@ -333,6 +361,8 @@ class Flow:
     def _output(self, node: fx.Node) -> None:
         found = [self._values[given] for given in leaves(node.args[0])]
         flat = [value for item in found for value in (item if isinstance(item, tuple) else (item,))]
+        if any(isinstance(value, Lost) for value in flat):
+            raise Unfollowed
         signals = [(i, value) for i, value in enumerate(flat) if isinstance(value, Signal)]
         if not signals:  # no spikes: perhaps the membrane of a neuron that never resets
             signals = [(i, v.signal) for i, v in enumerate(flat) if isinstance(v, State) and v.signal is not None]
@@ -355,6 +385,9 @@ class Flow:
         value = self._values.get(argument) if isinstance(argument, fx.Node) else argument
         if isinstance(value, State) and value.signal is not None:
             return value.signal
+        if isinstance(value, Lost) and value.signal is None:
+            raise Unfollowed
+        value = value.signal if isinstance(value, Lost) else value
         if isinstance(value, Signal):
             return value
         raise refusal(
@@ -362,8 +395,18 @@ class Flow:
             None,
             "takes a neuron's states, not its spikes" if isinstance(value, tuple | State) else "takes no signal",
             got=repr(value) if not isinstance(value, tuple | State) else None,
-            way_out="Take the spikes out of what the neuron gives, or set init_hidden=True and output=False.",
+            way_out="Take the spikes out of what it gives.",
         )
+
+    def _lost(self, node: fx.Node, error: UnsupportedError) -> Lost:
+        """What stands for the value of a call that was refused."""
+        given = self._values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
+        signal = given if isinstance(given, Signal) else getattr(given, "signal", None)
+        if not isinstance(signal, Signal) or error.got in (signal.shape, frame_text((signal.frame,))):
+            return Lost()  # what does not fit gives rise to more that does not fit
+        module = self._modules[str(node.target)] if node.op == "call_module" else None
+        alike = module is not None and self.tool.is_neuron(module)
+        return lost(node, module, signal, Lost(replace(signal, sources=()) if alike else None))
 
     def _add(self, name: str, node: nir.NIRNode, signal: Signal) -> Signal:
         self.nodes[name] = node
@@ -372,7 +415,7 @@ class Flow:
 
     def _seen(self, signal: Signal) -> str:
         """How the caller's sample is read, where the layer gets it as it is."""
-        fed = all(isinstance(self.nodes[source], nir.Input) for source in signal.sources)
+        fed = bool(signal.sources) and all(isinstance(self.nodes[source], nir.Input) for source in signal.sources)
         shape = f"({', '.join((*signal.frame, *map(str, signal.shape)))})"
         return f"The network's input is read as {shape}. {self.tool.reframe}" if fed and self.tool.reframe else ""
 

@@ -128,6 +128,25 @@ WAYS_OUT = {
     "LayerNorm": "It divides by what the values are at the moment, which no NIR node does.",
 }
 
+_OF_STEPS = "It orders, repeats or sums the steps: do that before and after a run, and convert the part between."
+#: Functions and methods with a way out, by name.
+FUNCTIONS = {
+    "avg_pool2d": "Use the module torch.nn.AvgPool2d.",
+    "linear": "Use the module torch.nn.Linear.",
+    "conv1d": "Use the module torch.nn.Conv1d.",
+    "conv2d": "Use the module torch.nn.Conv2d.",
+    "batch_norm": "Use the module torch.nn.BatchNorm1d or BatchNorm2d, behind a Linear or a convolution.",
+    "dropout": "Use the module torch.nn.Dropout, and call eval() first; or pass training=self.training.",
+    "matmul": "Use the module torch.nn.Linear.",
+    **dict.fromkeys(("max_pool2d", "adaptive_max_pool2d", "boolean_dispatch"), WAYS_OUT["MaxPool2d"]),
+    "max_pool1d": WAYS_OUT["MaxPool1d"],
+    **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "softmax", "log_softmax"), WAYS_OUT["ReLU"]),
+    **dict.fromkeys(("mul", "imul", "truediv", "div", "neg"), "Put the factor into the weights before or after it."),
+    **dict.fromkeys(("sub", "isub"), "Put the sign into the weights, and add."),
+    **dict.fromkeys(("unsqueeze", "squeeze", "repeat", "expand", "mean", "sum", "cat", "stack"), _OF_STEPS),
+    **dict.fromkeys(("permute", "transpose"), _OF_STEPS),
+}
+
 
 def check_features(norm: Any, shape: Shape, path: str) -> None:
     """Refuse a batch normalisation of another number of channels, or of dimensions, than arrive."""

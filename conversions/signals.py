@@ -29,6 +29,17 @@ class State:
     signal: Signal | None = None  # where NIR has it as a signal
 
 
+@dataclass(frozen=True)
+class Lost:
+    """What a refused call gives: no node's values, and their shape where it can be told, so that the walk goes on."""
+
+    signal: Signal | None = None
+
+
+class Unfollowed(Exception):
+    """Nothing can be said of a call, as something before it was refused."""
+
+
 class Size:
     """Something of a tensor's shape or kind: only ``x.view(x.size(0), -1)`` and ``.to(x.device)`` ask for it."""
 

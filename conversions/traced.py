@@ -9,13 +9,14 @@ import nir
 from torch import Tensor, fx, nn
 
 from hasn.conversions.flow import Flow
+from hasn.conversions.lost import joined
 from hasn.conversions.refuse import refusal
 from hasn.conversions.running import looped
 from hasn.conversions.signals import reframed
 from hasn.conversions.tool import BATCH, Frame, Tool, frame_text
 from hasn.conversions.unroll import MOVING, Given, Loop, first_turn
 from hasn.conversions.verify import Source, copied, require_plain, settled, verified
-from hasn.errors import InputError, OptionError
+from hasn.errors import HasnError, InputError, OptionError
 from hasn.finding import raise_errors
 from hasn.ir.check import check
 from hasn.ir.timestep import check_dt
@@ -55,15 +56,15 @@ def from_traced(
     whole = _whole(module, tool)
     root = settled(copied(whole))
     every = _trace(root, tool, ranks)
-    _refuse_unknown(root, every, tool)
-    calls, loop = first_turn(every, dict(root.named_modules()), tool.is_neuron, tool.form)
-    frame, why = _frame(root, calls, tool)
-    if loop is not None:
-        why = _looping(frame, tool, verify)
-    taken = frame if loop is None else _LYING[next(iter(loop.lies.values()))]
-    flow = Flow(root, tool, step, shapes(taken, why), frame)
-    for node in calls.nodes:
-        flow.take(node)
+    unknown = _unknown(root, every, tool)
+    try:
+        flow, loop = _followed(root, every, tool, step, shapes, verify)
+    except HasnError as error:
+        if not unknown:
+            raise
+        raise joined(unknown) from error  # whatever else: it can never be converted
+    if flow.refused:
+        raise joined(flow.refused) from flow.refused[0]
     flow.drop_unread_thresholds()
     for name in flow.unused_shapes:
         raise OptionError(
@@ -92,6 +93,21 @@ def from_sample(module: nn.Module, tool: Tool, dt: float, sample: Any, verify: b
 
     rank = len(getattr(sample, "shape", ()))
     return from_traced(module, tool, dt, shapes, (rank, rank + 1), verify)
+
+
+def _followed(
+    root: nn.Module, every: fx.Graph, tool: Tool, dt: float, shapes: Shapes, verify: bool
+) -> tuple[Flow, Loop | None]:
+    """The walk over all calls of one step, and the loop over time around them."""
+    calls, loop = first_turn(every, dict(root.named_modules()), tool.is_neuron, tool.form)
+    frame, why = _frame(root, calls, tool)
+    if loop is not None:
+        why = _looping(frame, tool, verify)
+    taken = frame if loop is None else _LYING[next(iter(loop.lies.values()))]
+    flow = Flow(root, tool, dt, shapes(taken, why), frame)
+    for node in calls.nodes:
+        flow.take(node)
+    return flow, loop
 
 
 def _looping(frame: Frame, tool: Tool, verify: bool) -> str:
@@ -225,18 +241,11 @@ def _trace(root: nn.Module, tool: Tool, ranks: tuple[int, int]) -> fx.Graph:
         ) from error
 
 
-def _refuse_unknown(root: nn.Module, calls: fx.Graph, tool: Tool) -> None:
-    """Refuse the modules that are in no table: the first one by its own words, with the names of the others."""
+def _unknown(root: nn.Module, calls: fx.Graph, tool: Tool) -> list[HasnError]:
+    """The refusals of the modules that are in no table."""
     modules = dict(root.named_modules())
     paths = dict.fromkeys(str(node.target) for node in calls.nodes if node.op == "call_module")
-    unknown = [path for path in paths if not tool.knows(modules[path])]
-    if not unknown:
-        return
-    first = tool.refused(modules[unknown[0]], unknown[0])
-    others = ", ".join(f"'{path}' ({type(modules[path]).__name__})" for path in unknown[1:])
-    also = f"The same goes for {others}." if others else ""
-    way_out = " ".join(filter(None, (first.way_out, also)))
-    raise refusal(unknown[0], first.parameter, first.message, got=first.got, wanted=first.wanted, way_out=way_out)
+    return [tool.refused(modules[path], path) for path in paths if not tool.knows(modules[path])]
 
 
 def _frame(root: nn.Module, calls: fx.Graph, tool: Tool) -> tuple[Frame, str]:

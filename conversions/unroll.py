@@ -216,13 +216,21 @@ class _Cut:
             return [node for item in value for node in self._chosen(item)]
         if not isinstance(value, fx.Node):
             return []
-        stacked = value.args[0] if value.target is torch.stack and value.args else None
+        axis: Any = value.args[1] if len(value.args) > 1 else value.kwargs.get("dim", 0)
+        stacked = self._stacked(value, axis)
         if isinstance(stacked, list | tuple) and len(stacked) == self._loop.steps:
-            axis: Any = value.args[1] if len(value.args) > 1 else value.kwargs.get("dim", 0)
             self._loop.gives.append(("stack", int(axis)))
             return [self._one(stacked[0])]
         self._loop.gives.append(("last", 0))
         return [self._first_of(value)]
+
+    def _stacked(self, node: fx.Node, axis: Any) -> Any:
+        """The values that are stacked along an axis, by stack or by cat of what has that axis already."""
+        parts = node.args[0] if node.args else None
+        if node.target in (torch.cat, torch.concat) and isinstance(parts, list | tuple):
+            made = [part.args for part in parts if isinstance(part, fx.Node) and part.target == "unsqueeze"]
+            return [args[0] for args in made if args[1:] == (axis,)]
+        return parts if node.target is torch.stack else None
 
     def _one(self, value: Any) -> fx.Node:
         if isinstance(value, fx.Node):
@@ -240,6 +248,14 @@ class _Cut:
             found = [user for user in first.users if user.target is operator.getitem and user.args[1] == node.args[1]]
             if found:
                 return found[0]
+        if str(node.target).startswith("_tensor_constant"):  # fx follows no writing into a tensor
+            raise refusal(
+                "",
+                "forward",
+                "writes the steps into a tensor",
+                wanted="a list that they are appended to, and torch.stack",
+                way_out=f"Or: {self._form}",
+            )
         raise refusal(
             "",
             "forward",

@@ -30,6 +30,8 @@ STEPS = 24
 SAMPLES = 4
 #: Sizes of the numbers in each sample, in turn; the first sample's are 0 and 1, as spikes are.
 SIZES = (1.0, 4.0, 16.0)
+#: Where some population never spikes, everything again with numbers that are so many times as large.
+LOUDER = (1.0, 64.0, 4096.0)
 #: Numbers that are held at most; a large network runs for fewer steps, down to 4.
 _HELD = 1 << 26
 
@@ -65,17 +67,31 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
         UnsupportedError: a node differs from its module, by the module's path; the first one from Input to Output.
     """
     program = lower(graph)
+    around_it = around(source.module), recomputing(source.module)
+    for louder in LOUDER:
+        values, ties = _compared(program, source, louder, around_it)
+        silent = [name for name in _spiking(program) if name in values and not values[name].any()]
+        if not silent:
+            break
+    graph.metadata["verified"] = _said(source.tool, program, values, ties, silent)
+    return graph
+
+
+def _compared(
+    program: Program, source: Source, louder: float, around_it: tuple[Mapping[str, str], Mapping[str, str]]
+) -> tuple[dict[str, Tensor], int]:
+    """(node -> what its module gave, (T, batch, *shape); ties), where every node agrees."""
     batch = source.batch or SAMPLES
     steps = source.steps or _steps(program, batch)
     shapes = {node.name: node.shape for node in program.nodes}
     places = {name: place for name, place in source.places.items() if name in shapes}
-    draw = _Draw(steps, batch)
+    draw = _Draw(steps, batch, louder)
     inputs = {node.name: draw(node.shape) for node in program.inputs}
     inputs |= {name: inputs[name][:1].expand(inputs[name].shape) for name in source.constant}
     forced = {name: draw(shapes[name]) for name in _open(program) if name in places}
-    outside, weights = around(source.module), recomputing(source.module)
     heard = Heard(source.module, places, forced, shapes, steps, batch)
     outputs = _run(source, inputs)
+    heard.remove()
     values = heard.values()
     replay = Replay(program, inputs, values, forced)
     for node in program.nodes:
@@ -87,15 +103,15 @@ def verified(graph: nir.NIRGraph, source: Source) -> nir.NIRGraph:
             continue
         if difference is not None:
             path = places[node.name].path if node.name in places else node.name
-            raise _differs(source.tool, path, difference, outside, weights)
-    graph.metadata["verified"] = _said(source.tool, program, values, replay.ties)
-    return graph
+            raise _differs(source.tool, path, difference, *around_it)
+    return values, replay.ties
 
 
 class _Draw:
     """Random numbers of a generator of their own: the user's is left alone."""
 
-    def __init__(self, steps: int, batch: int) -> None:
+    def __init__(self, steps: int, batch: int, louder: float) -> None:
+        self._louder = louder
         self._steps, self._batch, self._generator = steps, batch, torch.Generator().manual_seed(20261128)
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
@@ -103,7 +119,7 @@ class _Draw:
         drawn = torch.rand(self._steps, self._batch, *shape, generator=self._generator)
         spikes = (drawn[:, :1] < 0.5).float()
         sizes = torch.tensor([SIZES[i % len(SIZES)] for i in range(self._batch - 1)]).view(-1, *(1,) * len(shape))
-        return torch.cat([spikes, (1.5 * drawn[:, 1:] - 0.5) * sizes], dim=1)
+        return self._louder * torch.cat([spikes, (1.5 * drawn[:, 1:] - 0.5) * sizes], dim=1)
 
 
 def _steps(program: Program, batch: int) -> int:
@@ -117,8 +133,11 @@ def _open(program: Program) -> list[str]:
     groups = cycles(names, [(edge.source, edge.target) for edge in program.edges])
     looped = {name for group in groups if len(group) > 1 for name in group}
     looped |= {edge.source for edge in program.edges if edge.source == edge.target}
-    spiking = [node.name for node in program.of(Neurons, Threshold) if isinstance(node, Threshold) or node.spiking]
-    return [name for name in spiking if name not in looped]
+    return [name for name in _spiking(program) if name not in looped]
+
+
+def _spiking(program: Program) -> list[str]:
+    return [node.name for node in program.of(Neurons, Threshold) if isinstance(node, Threshold) or node.spiking]
 
 
 def _run(source: Source, inputs: dict[str, Tensor]) -> Mapping[str, Tensor]:
@@ -170,7 +189,7 @@ def _quoted(path: str) -> str:
     return f"'{path}'" if path else "the module"
 
 
-def _said(tool: str, program: Program, values: Mapping[str, Tensor], ties: int) -> str:
+def _said(tool: str, program: Program, values: Mapping[str, Tensor], ties: int, silent: list[str]) -> str:
     """What was compared, in a line."""
     spiking = [node.name for node in program.of(Neurons, Threshold) if node.name in values]
     spikes = sum(int((values[name] > 0).sum()) for name in spiking)
@@ -178,7 +197,8 @@ def _said(tool: str, program: Program, values: Mapping[str, Tensor], ties: int) 
     others = len(values) - len(spiking)
     steps, samples = next(iter(values.values())).shape[:2] if values else (0, 0)
     tied = f", {ties} ties left out" if ties else ""
+    never = f"; never spiked: {', '.join(silent)}" if silent else ""
     return (
         f"as converted: {tool} and hasn agree in {len(spiking)} populations ({spikes} spikes in {total} chances{tied}) "
-        f"and {others} layers, on {steps} steps of {samples} random samples"
+        f"and {others} layers, on {steps} steps of {samples} random samples{never}"
     )

@@ -60,8 +60,12 @@ class Heard:
         for name, place in places.items():
             self._nodes.setdefault(place.path, []).append(name)
         modules = dict(module.named_modules())
-        for path in self._nodes:
-            modules[path].register_forward_hook(self._hook(path))
+        self._hooks = [modules[path].register_forward_hook(self._hook(path)) for path in self._nodes]
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
 
     def values(self) -> dict[str, Tensor]:
         """Node -> (T, batch, *shape) in float64, for the nodes whose module was called.
