@@ -94,7 +94,7 @@ class Tool:
 
     def is_leaf(self, module: nn.Module) -> bool:
         """Whether the module becomes nodes as a whole, or is refused as a whole."""
-        return self.knows(module) or self.is_neuron(module) or self.is_own(module)
+        return self.knows(module) or self.is_neuron(module) or self.is_own(module) or self._base(module) is not None
 
     def knows(self, module: nn.Module) -> bool:
         """Whether the module is in one of the tables."""
@@ -102,10 +102,23 @@ class Tool:
             return type(module) in self.neurons
         return type(module) in self.layers or type(module) in self.norms
 
+    def _base(self, module: nn.Module) -> type | None:
+        """The layer in a table that the module's type is derived from."""
+        return next((kind for kind in (*self.layers, *self.norms) if isinstance(module, kind)), None)
+
     def refused(self, module: nn.Module, path: str) -> HasnError:
         """The refusal of a module that is in no table."""
         if self.is_neuron(module) or self.is_own(module):
             return self.unknown(module, path)
+        base = self._base(module)
+        if base is not None:
+            return refusal(
+                path,
+                None,
+                f"{type(module).__name__} cannot be said in NIR: a subclass of {base.__name__} may compute anything",
+                wanted=base.__name__,
+                way_out=f"Use {base.__name__} itself, or write what is around it as layers.",
+            )
         return refusal(
             path,
             None,

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import nir
 from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
 from hasn.conversions.flow import Flow
 from hasn.conversions.lost import joined
@@ -52,7 +53,7 @@ def from_traced(
         raise OptionError("not a torch module", parameter="module", got=type(module).__name__, wanted="torch.nn.Module")
     step = check_dt(dt)
     require_plain(module, verify)
-    _refuse_short(module)
+    _refuse_weights(module)
     whole = _whole(module, tool)
     root = settled(copied(whole))
     every = _trace(root, tool, ranks)
@@ -201,10 +202,18 @@ class _Outside(nn.Module):
         return self.module(input)
 
 
-def _refuse_short(module: nn.Module) -> None:
-    """Refuse what computes in half precision: no backend rounds as it does, so its spikes are its own."""
+def _refuse_weights(module: nn.Module) -> None:
+    """Refuse weights that are not there yet, and half precision: no backend rounds as it does."""
     for path, part in module.named_modules():
         for name, values in part.named_parameters(recurse=False):
+            if is_lazy(values):
+                raise refusal(
+                    path,
+                    name,
+                    f"{type(part).__name__} has no weights yet",
+                    wanted="a module that has run once",
+                    way_out="Call the network on a sample first.",
+                )
             if values.is_floating_point() and values.element_size() < 4:
                 raise refusal(
                     path,

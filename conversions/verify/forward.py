@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
+from torch.nn.modules import module as every
 
 from hasn.backends.snntorch.copies import recomputes
 from hasn.conversions.refuse import refusal
@@ -11,9 +15,31 @@ from hasn.conversions.refuse import refusal
 _KEPT = {"_forward_pre_hooks": "a forward pre-hook", "_forward_hooks": "a forward hook"}
 
 
+#: The same for hooks on all modules there are.
+_ON_ALL = {
+    "_global_forward_pre_hooks": "a forward pre-hook on all modules",
+    "_global_forward_hooks": "a forward hook on all modules",
+}
+
+
 def around(module: nn.Module) -> dict[str, str]:
     """Path -> what is there, for every part that has something."""
-    return {path: what for path, part in module.named_modules() if (what := _around(part))}
+    found = {path: what for path, part in module.named_modules() if (what := _around(part))}
+    on_all = [f"{name} ({_called(hook)})" for key, name in _ON_ALL.items() for hook in getattr(every, key).values()]
+    return {"": " and ".join([*filter(None, [found.pop("", "")]), *on_all]), **found} if on_all else found
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """torch without the hooks on all modules, which would change what hasn computes with modules of its own."""
+    kept = {key: dict(getattr(every, key)) for key in _ON_ALL}
+    try:
+        for key in kept:
+            getattr(every, key).clear()
+        yield
+    finally:
+        for key, hooks in kept.items():
+            getattr(every, key).update(hooks)
 
 
 def _around(part: nn.Module) -> str:

@@ -330,3 +330,22 @@ def test_rsynaptic_without_delay_fails_in_snntorch_itself() -> None:
     neuron = snn.RSynaptic(0.8, 0.9, linear_features=4, reset_delay=False, init_hidden=True)
     with pytest.raises((TypeError, RuntimeError)):
         neuron(torch.ones(1, 4))
+
+
+def test_weights_that_are_not_there_yet_are_refused_by_path() -> None:
+    net = nn.Sequential(nn.LazyLinear(3), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match=r"'0' weight: LazyLinear has no weights yet.*on a sample first"):
+        from_snntorch(net, input_shape=(4,), dt=DT)
+    net(torch.ones(1, 4))
+    assert from_snntorch(net, dt=DT).nodes["0"].weight.shape == (3, 4)
+
+
+class Twice(nn.Linear):
+    def forward(self, x: Any) -> Any:
+        return 2 * super().forward(x)
+
+
+def test_a_subclass_of_a_layer_is_refused_by_path() -> None:
+    with pytest.raises(UnsupportedError, match="'0': Twice cannot be said in NIR: a subclass of Linear may") as error:
+        from_snntorch(nn.Sequential(Twice(4, 3), hidden(snn.Leaky, 0.9)).eval(), dt=DT)
+    assert "Use Linear itself" in str(error.value)

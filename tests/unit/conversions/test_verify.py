@@ -15,6 +15,7 @@ from tests.unit.conversions.snntorch_nets import DT, excited, hidden, snn, torch
 from hasn.conversions.snntorch import from_snntorch  # isort: skip
 from hasn.conversions.verify import Place, Source, copied, verified  # isort: skip
 from torch import nn  # isort: skip
+from torch.nn.modules import module as module_hooks  # isort: skip
 
 
 def net(scale: float = 1.0) -> Any:
@@ -230,3 +231,57 @@ def test_the_graph_is_the_same_with_and_without() -> None:
     one, other = (hasn.compile(graph).run(x).outputs["output"] for graph in (compared, plain))
     assert 0.02 < one.mean() < 0.98
     np.testing.assert_array_equal(one, other)
+
+
+def test_a_population_that_hardly_fires_is_driven_until_it_does() -> None:
+    net = nn.Sequential(nn.Linear(6, 4), snn.Leaky(0.999, threshold=50.0, init_hidden=True)).eval()
+    said = from_snntorch(net, dt=DT).metadata["verified"]
+    spikes = int(said.split("(")[1].split(" spikes")[0])
+    assert spikes > 10
+    assert "never spiked" not in said
+
+
+def test_a_population_that_never_fires_is_named() -> None:
+    net = nn.Sequential(nn.Linear(6, 4), snn.Leaky(0.9, threshold=1e9, init_hidden=True)).eval()
+    assert from_snntorch(net, dt=DT).metadata["verified"].endswith("; never spiked: 1")
+
+
+def test_a_hook_on_all_modules_is_heard() -> None:
+    """hasn's own side is computed without it."""
+    looked: list[str] = []
+    net = nn.Sequential(excited(6, 4), snn.Leaky(0.9, init_hidden=True)).eval()
+    look = module_hooks.register_module_forward_hook(lambda module, given, output: looked.append("seen"))
+    try:
+        assert "agree" in from_snntorch(net, dt=DT).metadata["verified"]
+        with pytest.raises(UnsupportedError, match="verify=False and a forward hook on all modules"):
+            from_snntorch(net, dt=DT, verify=False)
+    finally:
+        look.remove()
+    assert looked
+    for register in (
+        lambda: module_hooks.register_module_forward_hook(
+            lambda module, given, output: 2 * output if isinstance(module, nn.Linear) else None
+        ),
+        lambda: module_hooks.register_module_forward_pre_hook(
+            lambda module, given: (2 * given[0],) if isinstance(module, nn.Linear) else None
+        ),
+    ):
+        hook = register()
+        try:
+            with pytest.raises(UnsupportedError, match="hook on all modules"):
+                from_snntorch(net, dt=DT)
+        finally:
+            hook.remove()
+
+
+def test_a_hook_on_all_modules_is_still_there_afterwards() -> None:
+    seen: list[Any] = []
+    hook = module_hooks.register_module_forward_pre_hook(lambda module, given: seen.append(module))
+    net = nn.Sequential(excited(6, 4), snn.Leaky(0.9, init_hidden=True)).eval()
+    try:
+        from_snntorch(net, dt=DT)
+        seen.clear()
+        net[0](torch.ones(1, 6))
+        assert seen == [net[0]]
+    finally:
+        hook.remove()
