@@ -230,7 +230,8 @@ class Neurons:
         if hasattr(node, "v_threshold"):
             y = fire(self.v - self.theta, node.v_threshold, log, free)
             jumped = node.v_reset if self.reset == "zero" else self.v - (node.v_threshold - node.v_reset)
-            self.v = np.where(y > 0, jumped, self.v)
+            # What is added is 0, but for a spike that is NaN, which tests plant to see whom it reaches.
+            self.v = np.where(y > 0, jumped, self.v) + 0.0 * y
             self.x = np.where(y > 0, 0.0, self.x)
             self.since = np.where(y > 0, 0, self.since)
         if isinstance(node, AdaptiveLIF):
