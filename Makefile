@@ -44,11 +44,10 @@ TOOLS := build/peers/.installed
 $(TOOLS): $(DONE)
 	rm -rf build/peers
 	mkdir -p build/peers
-	for tool in norse 'spikingjelly loguru' 'sinabs pbr'; do \
+	missing=; for tool in norse 'spikingjelly loguru' 'sinabs pbr'; do \
 	  $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps --target build/peers $$tool || \
-	    echo "$$tool does not install: its tests are skipped" >&2; \
-	done
-	@touch $@
+	    { missing=1; echo "$$tool does not install: its tests are skipped" >&2; }; \
+	done; test -n "$$missing" || touch $@
 
 peers: $(TOOLS)
 	PYTHONPATH=build/peers $(PYTEST) -rs tests/unit/conversions --ignore tests/unit/conversions/loihi
