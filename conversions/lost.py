@@ -48,6 +48,7 @@ def joined(refused: Sequence[HasnError]) -> UnsupportedError:
         where = " ".join(filter(None, (f"{error.node!r}", error.parameter)))
         lines.append(f"{where}: {error.message}" + (f". {error.way_out}" if error.way_out not in {*said, None} else ""))
         said.add(error.way_out)
+    lines = list(dict.fromkeys(lines))  # a layer that is called twice
     way_out = " ".join(filter(None, (first.way_out, "Refused as well:" if lines else "")))
     return refusal(
         first.node or "",

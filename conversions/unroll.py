@@ -118,7 +118,33 @@ def first_turn(
     if len(set(turns.values())) > 1:
         counts = ", ".join(f"'{path}' {n} times" for path, n in turns.items())
         raise refusal("", "forward", "its neurons are not called equally often", got=counts, way_out=form)
+    calls = [n for n in traced.nodes if n.op == "call_module" and str(n.target) in turns]
+    fed: dict[str, set[str]] = {}
+    for call in calls:
+        if fed.setdefault(str(call.target), _fed_by(call)) != _fed_by(call):
+            raise refusal(
+                str(call.target),
+                "forward",
+                "the neuron is called more than once, and not with what the same layers give",
+                wanted="a loop over time, or one call",
+                way_out="Give every call a neuron of its own: each has its own membrane.",
+            )
     return _Cut(traced, modules, is_neuron, form, next(iter(turns.values()))).made()
+
+
+def _fed_by(call: fx.Node) -> set[str]:
+    """The modules and arguments of forward that a neuron's input is made of, the nearest ones."""
+    found: set[str] = set()
+    left = [call.args[0]] if call.args else []
+    while left:
+        node = left.pop()
+        if not isinstance(node, fx.Node):
+            continue
+        if node.op in ("call_module", "placeholder"):
+            found.add(str(node.target))
+        else:
+            left += node.all_input_nodes
+    return found
 
 
 class _Cut:
@@ -147,6 +173,17 @@ class _Cut:
         for node in reversed(self._traced.nodes):
             if node in needed:
                 needed.update(node.all_input_nodes)
+        late = [path for path, calls in self._calls.items() if self._is_neuron(self._modules[path])
+                and needed.intersection(calls[1:])]  # fmt: skip
+        if late:
+            raise refusal(
+                "",
+                "forward",
+                "what it returns for the first step needs later steps too",
+                got=", ".join(f"a later call of '{path}'" for path in late),
+                wanted="the steps in order",
+                way_out=self._form,
+            )
         graph = fx.Graph()
         copies: dict[fx.Node, fx.Node] = {}
         for node in self._traced.nodes:

@@ -26,6 +26,7 @@ class Net(nn.Module):
         torch.manual_seed(8)
         self.fc1, self.lif1 = excited(6, 9), snn.Leaky(0.9)
         self.fc2, self.lif2 = excited(9, 4), snn.Synaptic(0.6, 0.8)
+        self.fc3 = nn.Linear(9, 9)
         self.steps = T
         self.does = does
 
@@ -213,7 +214,18 @@ def backwards(net: Any, x: Any) -> Any:
 
 
 def other_way_round(net: Any, x: Any) -> Any:
-    return torch.stack(list(reversed(tutorial(net, x)[0])))
+    """The steps are right, and lie the wrong way round in what is returned."""
+    states, rec = begun(net), []
+    for t in range(x.size(0)):
+        spk, states = step(net, x[t], states)
+        rec.insert(0, spk)
+    return torch.stack(rec)
+
+
+def again(net: Any, x: Any) -> Any:
+    """The same layer and neuron twice in a row: no loop, though it looks like one of two turns."""
+    spk, mem = net.lif1(net.fc3(x), net.lif1.init_leaky())
+    return net.lif1(net.fc3(spk), mem)[0]
 
 
 def second_half(net: Any, x: Any) -> Any:
@@ -249,12 +261,21 @@ def until(net: Any, x: Any) -> Any:
     return torch.stack(rec)
 
 
+def shared(net: Any, x: Any) -> Any:
+    """One neuron behind two layers: no loop."""
+    spk, mem = net.lif1(net.fc1(x), net.lif1.init_leaky())
+    return net.lif1(net.fc3(spk), mem)[0]
+
+
 WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "forgetful": (forgetful, "are not those of the converted node"),
     "backwards": (backwards, "are not those of the converted node"),
+    "other way round": (other_way_round, "first step needs later steps too"),
+    "again": (again, "'fc3' verify"),
     "counted": (counted, r"\.sum|sum over all steps"),
     "unequal": (unequal, "not called equally often"),
     "until": (until, "cannot follow"),
+    "shared": (shared, "'lif1' forward: the neuron is called more than once"),
     "second half": (second_half, "is no NIR node|not those of the converted node|takes no signal"),
 }
 
@@ -263,7 +284,7 @@ WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 def test_a_loop_that_is_no_step_repeated_is_refused(name: str) -> None:
     does, words = WRONG[name]
     with pytest.raises(UnsupportedError, match=words) as error:
-        from_snntorch(Net(does).eval(), dt=DT)
+        from_snntorch(Net(does).eval(), input_shape=(9,) if name == "again" else (6,), dt=DT)
     if name in ("counted", "unequal", "until"):
         assert "class Step(nn.Module)" in str(error.value)
 
