@@ -42,13 +42,13 @@ def lost(node: fx.Node, module: nn.Module | None, signal: Signal, instead: Lost)
 
 def joined(refused: Sequence[HasnError]) -> UnsupportedError:
     """The first refusal, with the others behind its way out, a line each; a way out is said once."""
-    first, *others = refused
-    said, lines = {first.way_out}, []
+    each = {(error.node, error.parameter, error.message): error for error in reversed(refused)}  # a layer called twice
+    first, *others = reversed(each.values())
+    said, lines = {first.way_out, None}, []
     for error in others:
         where = " ".join(filter(None, (f"{error.node!r}", error.parameter)))
-        lines.append(f"{where}: {error.message}" + (f". {error.way_out}" if error.way_out not in {*said, None} else ""))
+        lines.append(f"{where}: {error.message}" + ("" if error.way_out in said else f". {error.way_out}"))
         said.add(error.way_out)
-    lines = list(dict.fromkeys(lines))  # a layer that is called twice
     way_out = " ".join(filter(None, (first.way_out, "Refused as well:" if lines else "")))
     return refusal(
         first.node or "",

@@ -123,3 +123,11 @@ def test_another_view_is_refused(name: str) -> None:
     net.conv = nn.Conv2d(1, 2, 3)
     with pytest.raises(UnsupportedError, match=r"\.view\(\) is no NIR node.*wanted \(batch, -1\)"):
         from_snntorch(net.eval(), input_shape=(1, 4, 4), dt=DT)
+
+
+def test_what_is_called_twice_is_refused_once() -> None:
+    net = Calls(lambda net, x: net.lif(net.pool(net.conv(net.pool(x)))))
+    net.conv, net.pool = nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)
+    with pytest.raises(UnsupportedError, match="'pool': MaxPool2d cannot be said") as error:
+        from_snntorch(net.eval(), input_shape=(1, 12, 12), dt=DT)
+    assert "Refused as well" not in str(error.value)
