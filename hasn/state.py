@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,12 +30,15 @@ class Snapshot:
         past: source -> what it sent in the last D steps, oldest first, (D, batch, *shape), 0 before the start. D is the
             longest delay with which anything reads it: all values under way are there, whatever lines, rings or queues
             a backend keeps them in.
+        learned: connection that learns -> "w" and its traces' names -> (batch, ...): a weight for each (output, input)
+            or each synapse of a SparseLinear; a trace for each source, target or synapse.
     """
 
     step: int
     states: dict[str, dict[str, Array]]
     held: dict[str, Array]
     past: dict[str, Array]
+    learned: dict[str, dict[str, Array]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class NetworkState(Snapshot):
         Raises:
             FileError: it cannot be written, or is there and ``force`` is False.
         """
-        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}}
+        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}, "learned": self.learned}
         places = [
             (group, outer, inner, array)
             for group, parts in arrays.items()
@@ -105,13 +108,16 @@ def joined_samples(parts: Sequence[Snapshot], batch: int) -> Snapshot:
 def _each(parts: Sequence[Snapshot], made: Callable[[Sequence[Array], int], Array]) -> Snapshot:
     """A state whose arrays are made of all parts' arrays of the same name, and the place of their batch axis."""
     first = parts[0]
-    states = {
-        node: {name: made([part.states[node][name] for part in parts], 0) for name in kept}
-        for node, kept in first.states.items()
-    }
+    states, learned = (
+        {
+            node: {name: made([getattr(part, group)[node][name] for part in parts], 0) for name in kept}
+            for node, kept in getattr(first, group).items()
+        }
+        for group in ("states", "learned")
+    )
     held = {node: made([part.held[node] for part in parts], 0) for node in first.held}
     past = {node: made([part.past[node] for part in parts], 1) for node in first.past}
-    return Snapshot(first.step, states, held, past)
+    return Snapshot(first.step, states, held, past, learned=learned)
 
 
 def load_state(path: str | Path) -> NetworkState:
@@ -129,13 +135,14 @@ def load_state(path: str | Path) -> NetworkState:
             if meta["hasn_state"] > _FORMAT:
                 got, wanted = f"format {meta['hasn_state']}", f"format {_FORMAT}"
                 raise FileError("written by a newer hasn", parameter=str(place), got=got, wanted=wanted)
-            groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
+            groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}, "learned": {}}
             for i, (group, outer, inner) in enumerate(meta["arrays"]):
                 groups[group].setdefault(outer, {})[inner] = file[f"a{i}"]
         return NetworkState(
             states=groups["states"],
             held=groups["held"].get("", {}),
             past=groups["past"].get("", {}),
+            learned=groups["learned"],
             **{name: meta[name] for name in _META},
         )
     except FileError:

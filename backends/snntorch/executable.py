@@ -19,13 +19,13 @@ from hasn.backends.snntorch.engine import Pass, given_shape
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
 from hasn.backends.snntorch.neurons import Population
 from hasn.backends.snntorch.plain import altered, is_plain
+from hasn.backends.snntorch.plastic import Plastic
 from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.backends.snntorch.surrogates import spike_gradient
-from hasn.errors import OptionError, UnsupportedError
+from hasn.errors import UnsupportedError
 from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
@@ -58,7 +58,9 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
-        self._graph = graph
+        self.graph = graph
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
         nodes = {} if graph is None else flatten(graph).nodes
@@ -111,12 +113,17 @@ class SnnTorchExecutable(Executable):
             )
             for key, value in (found or self._stepped(now, state, record, tuple(past))).items():
                 kept.setdefault(key, []).append(value)
-        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "past": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
         sent = groups.pop("past")
         shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
-        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts)
+        learned = {
+            name: kept.weight.expand(given.batch, *kept.weight.shape[1:]).cpu().numpy().copy()
+            for name, kept in state.learned.items()
+        }
+        courses = groups["weights"]
+        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts, weights=courses, learned=learned)
         if not given.keep:
             return raw, past
         past = latest(past, sent)
@@ -139,8 +146,11 @@ class SnnTorchExecutable(Executable):
         """{(group, name): (steps, batch, *shape)} of the next steps, all at once."""
         spiking = self.program.recorded_spikes if "spikes" in record else ()
         membranes = self.program.recorded_voltages if "voltages" in record else ()
-        done = Pass(self.module, state, steps, batch, {*self._sinks, *spiking, *past}, membranes).run(inputs)
+        courses = tuple(self.program.learning) if "weights" in record else ()
+        wanted = {*self._sinks, *spiking, *past}
+        done = Pass(self.module, state, steps, batch, wanted, membranes, courses).run(inputs)
         return {
+            **{("weights", name): _of_all(done.weights[name], 1, batch) for name in courses},
             **{("outputs", name): done.values[name] for name in self._sinks},
             **{("spikes", name): done.values[name] > 0 for name in spiking},
             **{("voltages", name): done.voltages[name] for name in membranes},
@@ -161,6 +171,9 @@ class SnnTorchExecutable(Executable):
                 ("voltages", name): self.module.population(name).voltage(state.states[name])
                 for name in self.program.recorded_voltages
             }
+        if "weights" in record:
+            batch = len(next(iter(values.values())))
+            found |= {("weights", name): _of_all(kept.weight, 0, batch) for name, kept in state.learned.items()}
         return {key: value.unsqueeze(0) for key, value in found.items()}
 
     @property
@@ -208,39 +221,17 @@ class SnnTorchExecutable(Executable):
 
     # --- back to NIR
 
-    def to_nir(self) -> nir.NIRGraph:
-        """The graph with the module's present weights, biases and scales; dt and the reset are kept as metadata.
-
-        Weights that a forward pass computes anew (pruning masks, norms, parametrizations) are those of the next one.
-
-        Returns:
-            A new graph; it compiles to the same network on every backend.
-
-        Raises:
-            UnsupportedError: a hook, or a forward of an instance's own, changes what a node gives.
-        """
-        if self._graph is None:
-            raise OptionError(
-                "it was compiled from a Program, which holds no graph to put weights into",
-                parameter="to_nir",
-                way_out="Compile the graph itself.",
-            )
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+        """Weights that a forward pass computes anew (pruning masks, norms ...) are those of the next one."""
         self._refuse_altered()
-        graph = copy_graph(self._graph)
-        graph.metadata["dt"] = self.program.dt
-        nodes = flatten(graph).nodes
-        for step in self.program.nodes:
-            node = nodes[step.name]
-            if isinstance(step, Neurons) and step.reset == "subtract":
-                node.metadata["reset"] = step.reset
-            names = kind_of(node).trained if isinstance(step, Connection) else ()
+        for step in self.program.of(Connection):
+            names = kind_of(nodes[step.name]).trained if step.learning is None else ()
             module = self.module.node(step.name) if names else None
             if module is not None and is_recomputed(module):
                 module = settled(copied(module))
             for parameter in names:
                 trained = getattr(module, parameter)
-                setattr(node, parameter, trained.detach().cpu().numpy().copy())
-        return with_types(graph)
+                setattr(nodes[step.name], parameter, trained.detach().cpu().numpy().copy())
 
     def _refuse_altered(self) -> None:
         """Raise UnsupportedError where more than weights makes a node's values: a graph cannot say it."""
@@ -254,7 +245,7 @@ class SnnTorchExecutable(Executable):
             return (sizes * (1.5 * torch.rand(4, *shape, generator=generator) - 0.5)).to(like)
 
         for step, _, module in self.module.layers.nodes.values():
-            if module is not None:
+            if module is not None and not isinstance(module, Plastic):  # whose steps are no calls
                 x = draw(*given_shape(step))
                 states = (module.initial(4),) if isinstance(module, Population) else ()
                 _refuse(step.name, altered(module, x, *states))
@@ -264,6 +255,11 @@ class SnnTorchExecutable(Executable):
                 self.module, {n.name: torch.stack([draw(*n.shape) for _ in range(8)]) for n in self.program.inputs}
             ),
         )
+
+
+def _of_all(weights: torch.Tensor, axis: int, batch: int) -> torch.Tensor:
+    """Weights of every sample, where they may be shared."""
+    return weights.expand(*weights.shape[:axis], batch, *weights.shape[axis + 1 :])
 
 
 def _refuse(name: str, what: str | None) -> None:

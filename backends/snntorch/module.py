@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, g
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
 from hasn.backends.snntorch.plain import is_plain
+from hasn.backends.snntorch.plastic import Learned, Plastic
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.errors import InputError, OptionError
@@ -33,11 +34,13 @@ class StreamState:
         states: population -> its states, each (batch, *shape).
         previous: source of a delayed edge -> its value of the last step.
         lines: node with delays -> values under way.
+        learned: connection that learns -> its weights and traces.
     """
 
     states: dict[str, States]
     previous: dict[str, Tensor]
     lines: dict[str, Line]
+    learned: dict[str, Learned]
 
 
 class SpikingNetwork(nn.Module):
@@ -170,8 +173,9 @@ class SpikingNetwork(nn.Module):
             for name, shape in self._delayed.items()
         }
         lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in self._late.items()}
-        lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses) and m.longest}
-        return StreamState(states, previous, lines)
+        lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses | Plastic) and m.longest}
+        learned = {s.name: m.start(batch) for s, _, m in self._order if isinstance(m, Plastic)}
+        return StreamState(states, previous, lines, learned)
 
     def advance(self, inputs: Mapping[str, Tensor], state: StreamState) -> dict[str, Tensor]:
         """One time step: every step's value; ``state`` moves on."""
@@ -183,9 +187,19 @@ class SpikingNetwork(nn.Module):
                 continue
             total = self.arriving(step, sources, values, state, batch)
             values[step.name] = self.mapped(step, module, total, state)
+        self.learn(self.program.learning, values, state)
         for name in self._delayed:
             state.previous[name] = values[name]
         return values
+
+    def learn(self, names: Iterable[str], values: Mapping[str, Tensor], state: StreamState) -> None:
+        """Let some connections learn from a step's values."""
+        for name in names:
+            module: Any = self.node(name)
+            target = module.rule.target
+            v = self.population(target).voltage(state.states[target])
+            sent = {modulator: values[node] for modulator, node in module.rule.modulators}
+            state.learned[name] = module.learn(state.learned[name], values[target], v, sent)
 
     def arriving(
         self,
@@ -215,6 +229,9 @@ class SpikingNetwork(nn.Module):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
         line = state.lines.get(step.name)
+        if isinstance(module, Plastic):
+            made, state.learned[step.name] = module.arrive(total, state.learned[step.name], line)
+            return made
         if isinstance(module, Synapses) and line is not None:
             return module.step(total, line)
         mapped = total if module is None else self.multiplied(module, total)
@@ -310,4 +327,6 @@ def _module_of(
         return population(step, spike_grad)
     if isinstance(step, Threshold):
         return Comparator(step.threshold, spike_grad)
+    if isinstance(step, Connection) and step.learning is not None:
+        return Plastic(step, dtype)
     return connection_module(step, dtype) if isinstance(step, Connection) else None

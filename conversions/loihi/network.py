@@ -22,6 +22,7 @@ from hasn.nodes.values import text
 from hasn.program.fuse import fuse
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import IntegerNetwork
+from hasn.signals import real_array
 
 if TYPE_CHECKING:
     from hasn.conversions.loihi.quantising.report import QuantisationReport
@@ -116,7 +117,7 @@ class QuantisedNetwork:
             data: as for ``Executable.run``: an array, or {Input: array}.
 
         Raises:
-            InputError: an Input of another name.
+            InputError: an Input of another name, or no real numbers.
         """
         if not isinstance(data, Mapping):
             names = list(self.integers.inputs)
@@ -128,7 +129,8 @@ class QuantisedNetwork:
     def _scaled(self, name: str, value: Any) -> NDArray[np.float64]:
         if name not in self.integers.inputs:
             raise InputError("there is no such Input", node=name, wanted=", ".join(self.integers.inputs))
-        return np.asarray(np.rint(np.asarray(value, dtype=np.float64) * self.input_scales.get(name, 1.0)))
+        values = np.asarray(real_array(name, value), dtype=np.float64)
+        return np.asarray(np.rint(values * self.input_scales.get(name, 1.0)))
 
     def volts(self, population: str, chip: Any) -> NDArray[np.float64]:
         """A population's voltage in volts, from what precision "loihi" records (..., *shape).

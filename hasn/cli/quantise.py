@@ -52,8 +52,9 @@ def quantise(
     from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
     from hasn.ir.load import load
     from hasn.ir.lower import lower
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
+    apart({"--calibrate": calibrate}, **{"--out": out})
     ready_to_write(out, force=force)
     graph = load(file)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)

@@ -61,11 +61,12 @@ def run(
     from hasn.cli.inputs import given_inputs
     from hasn.compiler import compile as compile_graph
     from hasn.ir.load import load
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
+        apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
     graph = load(file)
     with working(f"Compiling for {backend}") as say:
@@ -94,8 +95,9 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
 
     from hasn.ir.whole import whole_file
 
-    groups = ("outputs", "spikes", "voltages", "currents")
-    arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()
+    }
     with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)
 

@@ -10,6 +10,7 @@ import nir
 
 from hasn.errors import HasnError, OptionError, TimeStepError
 from hasn.finding import Finding, finding_of, raise_errors
+from hasn.ir.learning import learning_findings
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.reach import reach_findings
 from hasn.ir.shapes import infer_shapes
@@ -103,6 +104,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, dt: float | None, method: str) 
     found.add(reach_findings(found.flat))
     found.shapes, wrong = infer_shapes(found.flat)
     found.add(wrong)
+    found.add(learning_findings(found.flat))
     found.dt = dt_of(found.flat.metadata, dt)
     found.add(dt_findings(found.flat, found.dt, method))
     if found.dt is not None:

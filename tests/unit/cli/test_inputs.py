@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from hasn.cli import console
 from hasn.cli.errors import error_data, report
@@ -194,7 +196,7 @@ def test_an_error_goes_to_one_place_and_its_traceback_where_it_is_asked_for(
     as_json: bool, rank: int, debug: str, out: bool, trace: bool,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda: rank)
+    monkeypatch.setattr("hasn.cli.errors.rank", lambda: rank)
     monkeypatch.setenv("HASN_DEBUG", debug)
     error = FileError("[bold]gone[/bold]")
     error.add_note("and a note")
@@ -246,8 +248,13 @@ def test_a_table_of_cells_as_they_are() -> None:
 
 def test_a_spinners_text_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    monkeypatch.setattr(console, "stderr", Console(file=io.StringIO(), force_terminal=True))
     with console.working("first") as say:
         status = next(c.cell_contents for c in (say.__closure__ or ()))
         monkeypatch.setattr(status, "update", said.append)
         say("second")
+    assert said == ["second"]
+    monkeypatch.setattr(console, "stderr", Console(file=io.StringIO()))
+    with console.working("first") as say:
+        say("second")  # of no terminal: nobody hears it
     assert said == ["second"]
