@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hasn
+import hasn.plasticity
 from hasn.errors import InputError, UnsupportedError
 from tests.graphs import Draw, graph, inp, out
 
@@ -257,3 +258,16 @@ def test_hooks_that_look_are_no_reason_to_refuse() -> None:
         made.to_nir()
     assert error.value.node == "(the module)"
     assert isinstance(made.module, nn.Module)
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_a_copy_has_the_weights_that_were_learned(way: Any) -> None:
+    draw = Draw(7)
+    nodes = {"in": inp(4), "w": draw.linear(6, 4, mean=0.6), "a": draw.neuron("LIF", (6,)), "out": out(6)}
+    learning = hasn.plasticity.attach(graph(nodes, "in > w > a > out", dt=DT), "w", hasn.plasticity.STDP())
+    made = hasn.compile(learning)
+    made.run((np.random.default_rng(2).random((40, 1, 4)) < 0.5).astype(np.float32))
+    learned = made.weights("w")
+    assert not np.array_equal(learned[0], nodes["w"].weight)
+    np.testing.assert_array_equal(way(made).weights("w"), learned)
+    np.testing.assert_array_equal(way(made).to_nir().nodes["w"].weight, learned[0])
