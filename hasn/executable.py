@@ -394,6 +394,16 @@ class Executable(ABC):
     def _end_stream(self) -> None:
         """Let go of what the stream held."""
 
+    def _at_rest(self) -> dict[str, Any]:
+        """Attributes of an executable without a stream, where they hold what cannot be copied."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: the stream as its state, from which the copy goes on by itself."""
+        pending = self.state() if self._pending is not None or self._batch is not None else None
+        stream = {"_batch": None, "_batched": False, "_now": 0, "_pending": pending}
+        return {**vars(self), **stream, **self._at_rest()}
+
     @abstractmethod
     def _state(self) -> Snapshot:
         """A copy of the stream's state."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
 from hasn.backends.snntorch.lines import DelayLine, delayed, shifted
 from hasn.backends.snntorch.neurons import Comparator, Population
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.cycles import Group, cycles
@@ -149,7 +150,7 @@ class Pass:
         if isinstance(line, DelayLine):
             value, owned = delayed(value, line), True
         elif module is not None and not isinstance(module, Reshape):
-            owned = type(module) in _FRESH and not module._forward_hooks
+            owned = type(module) in _FRESH and is_plain(module)
         self.values[name] = value
         if owned and self._layers.readers[name] == 1 and name not in self._wanted | self._state.previous.keys():
             self._owned.add(name)

@@ -23,8 +23,9 @@ from hasn.backends.snntorch.engine import Node, given_shape
 from hasn.backends.snntorch.equations import Equations, RowEquations, equations
 from hasn.backends.snntorch.kernel_calls import rows_job, scan_job
 from hasn.backends.snntorch.neurons import Comparator, Population
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.synapses import Events, Synapses
-from hasn.backends.snntorch.watch import Watch, hooks
+from hasn.backends.snntorch.watch import Watch
 from hasn.executable import Array
 from hasn.kernels import Rows, available
 from hasn.kernels.events import EventProduct, event_product, events_available
@@ -250,7 +251,7 @@ class Plan:
     def _product(self, node: Node, total: Tensor) -> bool:
         """A dense connection as an event-driven product, for few samples."""
         module: Any = node.module
-        plain = type(module) is nn.Linear and not any(hooks(module)) and node.step.name not in self._state.lines
+        plain = type(module) is nn.Linear and is_plain(module) and node.step.name not in self._state.lines
         few = self._batch <= _FEW and self._chosen[1] == "float32" and events_available()
         if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
             return False
@@ -268,7 +269,7 @@ class Plan:
     def _synapses(self, node: Node, total: Tensor) -> bool:
         """A sparse connection, for few samples: the synapses of active inputs alone."""
         module, name = node.module, node.step.name
-        if not isinstance(module, Synapses) or any(hooks(module)) or self._batch > _FEW:
+        if not isinstance(module, Synapses) or not is_plain(module) or self._batch > _FEW:
             return False
         if module.weight.dtype != total.dtype:
             return False
