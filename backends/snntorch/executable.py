@@ -23,7 +23,7 @@ from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
@@ -225,7 +225,7 @@ class SnnTorchExecutable(Executable):
             for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
                 trained = getattr(self.module.node(step.name), parameter)
                 setattr(node, parameter, trained.detach().cpu().numpy().copy())
-        return with_types(graph)
+        return set_types(graph)
 
 
 def spike_gradient(surrogate: Any) -> Surrogate:

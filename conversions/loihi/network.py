@@ -94,7 +94,7 @@ class QuantisedNetwork:
             for name, entry in kept.get("scales", {}).items()
         }
         inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
-        return cls(graph, target or kept.get("target", "loihi2"), program.dt, chosen, scales, inputs)
+        return cls(copy_graph(graph), target or kept.get("target", "loihi2"), program.dt, chosen, scales, inputs)
 
     @cached_property
     def integers(self) -> IntegerNetwork:

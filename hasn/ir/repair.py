@@ -13,7 +13,7 @@ from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, flatten
 from hasn.ir.timestep import dt_of, propose_dt
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.kind import Mending, shape_of
 from hasn.nodes.lookup import kind_of
 from hasn.nodes.values import text
@@ -50,7 +50,7 @@ def repair(graph: nir.NIRGraph, *, dt: float | None = None) -> Repaired:
         _fit_shapes(flat, changes)
         _note_open_types(flat, changes)
     _set_dt(mended, flat, dt, changes)
-    return Repaired(with_types(mended), changes)
+    return Repaired(set_types(mended), changes)
 
 
 def _change(changes: list[Finding], node: str, parameter: str, message: str, got: object = None) -> None:
@@ -116,7 +116,7 @@ def _mend(node: nir.NIRNode, name: str, mendings: list[Mending], changes: list[F
 
 
 def _note_open_types(flat: FlatGraph, changes: list[Finding]) -> None:
-    """Say which recorded types are filled in or corrected by :func:`hasn.ir.typed.with_types`."""
+    """Say which recorded types are filled in or corrected by :func:`hasn.ir.typed.set_types`."""
     for name, (given, result) in infer_shapes(flat)[0].items():
         node = flat.nodes[name]
         for field, wanted in (("input_type", given), ("output_type", result)):

@@ -13,7 +13,7 @@ from hasn.errors import FileError, OptionError, ShapeError
 from hasn.finding import raise_errors
 from hasn.ir.plain import plain as in_primitives
 from hasn.ir.structure import flatten, structure_findings
-from hasn.ir.typed import with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.ir.whole import whole_file
 
 
@@ -38,7 +38,7 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: b
     if not isinstance(graph, nir.NIRGraph):
         raise OptionError("not a NIR graph", parameter="graph", got=type(graph).__name__, wanted="nir.NIRGraph")
     raise_errors(structure_findings(graph))
-    typed = with_types(in_primitives(graph) if plain else graph)
+    typed = set_types(in_primitives(graph) if plain else copy_graph(graph, fresh=False))
     for name, node in flatten(typed).nodes.items():
         if isinstance(node, nir.Conv1d | nir.Conv2d | nir.Flatten) and node.input_type["input"] is None:
             raise ShapeError(

@@ -15,7 +15,7 @@ from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.backends.snntorch.training.pipeline_part import Part
 from hasn.errors import GraphError, InputError, OptionError, TrainingError
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.program.model import Neurons, Program, Sink
 from hasn.program.stages import Stage
 
@@ -207,7 +207,7 @@ class Pipeline:
             for name, values in stage.items():
                 for parameter, value in values.items():
                     setattr(flat[name], parameter, value)
-        return with_types(graph)
+        return set_types(graph)
 
     # --- the end
 
