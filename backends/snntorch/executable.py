@@ -22,6 +22,7 @@ from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
+from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.lookup import kind_of
@@ -204,7 +205,7 @@ class SnnTorchExecutable(Executable):
     # --- back to NIR
 
     def to_nir(self) -> nir.NIRGraph:
-        """The graph with the module's present weights, biases and scales; dt and the reset are kept as metadata.
+        """The graph with the module's present weights, biases and scales, and what it means as metadata.
 
         Returns:
             A new graph; it compiles to the same network on every backend.
@@ -216,7 +217,7 @@ class SnnTorchExecutable(Executable):
                 way_out="Compile the graph itself.",
             )
         graph = copy_graph(self._graph)
-        graph.metadata["dt"] = self.program.dt
+        keep(graph, dt=self.program.dt, method=self.program.method, timing=self.program.timing)
         nodes = flatten(graph).nodes
         for step in self.program.nodes:
             node = nodes[step.name]

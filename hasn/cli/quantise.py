@@ -29,9 +29,9 @@ def quantise(
     out: Out,
     target: Target = "loihi2",
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     rounding: Rounding = "nearest",
     weight_bits: Bits = 8,
     headroom: Headroom = 2.0,
@@ -70,8 +70,7 @@ def quantise(
         show_json({**report.to_dict(), "compared": report.compared, "out": str(out)})
     else:
         show(report.table())
-        way = "" if timing == "synchronous" else f" --timing {timing}"
-        show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi{way}")
+        show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi")
         if not report.compared:
             show("Nothing was compared: no spikes on the calibration data, so scales and drift say nothing. "
                  "Pass inputs that make the network spike.", "yellow")  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 from hasn.conversions.loihi.quantising.cone import Cone
 from hasn.conversions.loihi.quantising.connect import Synapses, Weights
 from hasn.conversions.loihi.quantising.plan import UNIT, Registers
+from hasn.ir.meaning import keep
 from hasn.ir.typed import copy_node
 from hasn.program.integers.encode import chip_neuron, steps_of
 from hasn.program.integers.model import DECAY_BITS
@@ -84,7 +85,9 @@ def build(
             _composed(draft, synapses[name], program.dt, chip)
         else:
             _in_place(draft, program, originals, cone, synapses[name], chip)
-    return nir.NIRGraph(draft.nodes, draft.edges, metadata={"dt": program.dt}, type_check=False), draft.weights
+    graph = nir.NIRGraph(draft.nodes, draft.edges, type_check=False)
+    keep(graph, dt=program.dt, timing=program.timing)  # decays of the chip are Euler's, whatever the method was
+    return graph, draft.weights
 
 
 # --- populations
