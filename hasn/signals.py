@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError
+from hasn.nodes.values import numbers, unusable
 from hasn.program.model import Program
 from hasn.state import Snapshot
 
@@ -148,14 +149,9 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
 
 def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
     """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
-    if hasattr(value, "detach"):  # a torch tensor, wherever it lives
-        value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"dtype {array.dtype}")
-    except (TypeError, ValueError) as error:
-        raise InputError("not an array of real numbers", node=name, parameter="inputs", got=str(error)) from None
+    array = numbers(value)
+    if array is None:
+        raise InputError("not an array of real numbers", node=name, parameter="inputs", got=unusable(value))
     array = array if time else array[np.newaxis]
     lead = array.ndim - len(shape)
     if lead not in (1, 2) or array.shape[lead:] != shape:

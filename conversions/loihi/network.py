@@ -19,7 +19,7 @@ from hasn.executable import Executable
 from hasn.ir.lower import lower
 from hasn.ir.meaning import keep
 from hasn.ir.typed import copy_graph
-from hasn.nodes.values import text
+from hasn.nodes.values import numbers, text, unusable
 from hasn.program.fuse import fuse
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import IntegerNetwork
@@ -130,7 +130,10 @@ class QuantisedNetwork:
     def _scaled(self, name: str, value: Any) -> NDArray[np.float64]:
         if name not in self.integers.inputs:
             raise InputError("there is no such Input", node=name, wanted=", ".join(self.integers.inputs))
-        return np.asarray(np.rint(np.asarray(value, dtype=np.float64) * self.input_scales.get(name, 1.0)))
+        found = numbers(value)
+        if found is None:
+            raise InputError("not an array of real numbers", node=name, parameter="data", got=unusable(value))
+        return np.asarray(np.rint(np.asarray(found, dtype=np.float64) * self.input_scales.get(name, 1.0)))
 
     def volts(self, population: str, chip: Any) -> NDArray[np.float64]:
         """A population's voltage in volts, from what precision "loihi" records (..., *shape).

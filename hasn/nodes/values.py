@@ -15,7 +15,7 @@ from hasn.errors import ParameterError
 
 
 def array_of(value: Any) -> NDArray[Any] | None:
-    """``value`` as an array in the machine's byte order; None where numpy makes none of it.
+    """``value`` as an array; None where numpy makes none of it.
 
     torch tensors are known by their methods: gradients are left behind, what numpy has no type for (bf16, float8)
     becomes float32, and what is sparse or quantised is written out. A masked value is no number.
@@ -28,6 +28,11 @@ def array_of(value: Any) -> NDArray[Any] | None:
         return None
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         return None
+    return array
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """The same in the machine's byte order."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -71,10 +76,10 @@ def in_numpy(value: Any, *, fresh: bool = False) -> Any:
         return made if fresh or any(made[key] is not inner for key, inner in value.items()) else value
     if _is_foreign(value) or (isinstance(value, list | tuple) and any(map(_is_foreign, value))):
         array = array_of(value)
-        return value if array is None else array.copy() if fresh else array
+        return value if array is None else native(array).copy() if fresh else native(array)
     if isinstance(value, np.ndarray):
         if not value.dtype.isnative:
-            return value.astype(value.dtype.newbyteorder("="))
+            return native(value)
         # A pattern of synapses is read-only and its own: it may take gigabytes, and nobody can write to it.
         return value.copy() if fresh and (value.flags.writeable or value.base is not None) else value
     if type(value) in (list, tuple):
@@ -95,6 +100,12 @@ def numbers(value: Any) -> NDArray[Any] | None:
     """``value`` as an array of real numbers; None where it is none."""
     array = array_of(value)
     return array if array is not None and array.dtype.kind in "biuf" else None
+
+
+def unusable(value: Any) -> str:
+    """What a value is that is no array of numbers, in words."""
+    array = array_of(value)
+    return f"a {type(value).__name__}" if array is None else f"dtype {array.dtype}"
 
 
 def text(value: Any) -> str | None:
