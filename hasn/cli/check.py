@@ -27,7 +27,7 @@ def check(file: File, dt: Dt = None, method: Method = None, as_json: Json = Fals
     findings = _findings(file, dt, method)
     wrong = any(finding.severity == "error" for finding in findings)
     if as_json:
-        show_json({"ok": not wrong, "findings": [_data(finding) for finding in findings]})
+        show_json({"ok": not wrong, "findings": [shown(finding) for finding in findings]})
     else:
         from rich.text import Text
 
@@ -59,7 +59,7 @@ def _findings(file: Any, dt: float | None, method: str | None) -> list[Finding]:
     return check_graph(graph, dt=dt, method=method)
 
 
-def _data(finding: Finding) -> dict[str, Any]:
+def shown(finding: Finding) -> dict[str, Any]:
     return {
         "severity": finding.severity,
         "node": finding.node,

@@ -29,6 +29,9 @@ Timing = Annotated[
 Precision = Annotated[
     str, typer.Option(help="float64 for comparing, float32 for speed, loihi for the chip's integers.")
 ]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Mend the file as hasn repair does, in memory, and list what changed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Input = Annotated[

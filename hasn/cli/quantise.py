@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hasn.cli.options import Dt, File, Force, Json, Method, Reset, Timing
+from hasn.cli.options import Dt, File, Force, Json, Method, Repair, Reset, Timing
 
 Calibrate = Annotated[
     Path,
@@ -37,6 +37,7 @@ def quantise(
     headroom: Headroom = 2.0,
     input_bits: InputBits = 8,
     seed: Seed = 0,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -49,13 +50,13 @@ def quantise(
     from hasn.cli.console import show, show_json, working
     from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import read_inputs
+    from hasn.cli.repair import loaded
     from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
-    from hasn.ir.load import load
     from hasn.ir.lower import lower
     from hasn.ir.outputs import ready_to_write
 
     ready_to_write(out, force=force)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     data = read_inputs(calibrate, program, "--calibrate")
     with working("Calibrating") as say:
@@ -67,7 +68,7 @@ def quantise(
     made.save(out, force=force)
     report = made.report()
     if as_json:
-        show_json({**report.to_dict(), "compared": report.compared, "out": str(out)})
+        show_json({**repairs, **report.to_dict(), "compared": report.compared, "out": str(out)})
     else:
         show(report.table())
         show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi")

@@ -18,6 +18,7 @@ from hasn.cli.options import (
     Method,
     Precision,
     Rate,
+    Repair,
     Reset,
     Seed,
     Steps,
@@ -50,6 +51,7 @@ def run(
     timing: Timing = None,
     precision: Precision = "float64",
     option: BackendOption = None,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -59,15 +61,15 @@ def run(
     """
     from hasn.cli.console import show, show_json, working
     from hasn.cli.inputs import given_inputs
+    from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
-    from hasn.ir.load import load
     from hasn.ir.outputs import ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
         ready_to_write(out, force=force)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
             graph, backend, dt=dt, method=method, reset=reset, timing=timing, precision=precision, **options
@@ -80,7 +82,7 @@ def run(
     if out is not None:
         _write(recording, out, force)
     if as_json:
-        show_json({"input": given.data, **_data(recording), "out": None if out is None else str(out)})
+        show_json({**repairs, "input": given.data, **_data(recording), "out": None if out is None else str(out)})
         return
     show(given.text)
     show(_table(recording))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Reset, Timing, backend_options
+from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Repair, Reset, Timing, backend_options
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.result import TrainResult
@@ -62,6 +62,7 @@ def train(
     reset: Reset = None,
     timing: Timing = None,
     option: BackendOption = None,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +77,7 @@ def train(
     from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show, show_json, stderr
     from hasn.cli.errors import NOTHING
-    from hasn.ir.load import load
+    from hasn.cli.repair import loaded
     from hasn.ir.outputs import apart, ready_to_write
     from hasn.ir.save import save
     from hasn.program.describe import counted
@@ -84,7 +85,7 @@ def train(
     apart(**{"--out": out, "--checkpoint": checkpoint, "--log": log})
     ready_to_write(out, force=force)
     options = backend_options(option)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     samples = _labelled(data, "--data")
     held_out = None if validation is None else _labelled(validation, "--validation")
     with nullcontext() if rank() else ProgressBar(stderr) as bar:
@@ -98,7 +99,7 @@ def train(
         return
     save(result.graph, out, force=force)
     if as_json:
-        show_json({**_data(result), "out": str(out)})
+        show_json({**repairs, **_data(result), "out": str(out)})
     else:
         show(_table(result))
         show(f"{result.stopped}: {counted(result.steps, 'update')}; wrote {out}")

@@ -15,8 +15,8 @@ from hasn.ir.parameters import parameter_findings
 from hasn.ir.reach import reach_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, laid_flat, structure_findings
-from hasn.ir.suspicion import suspicion_findings
-from hasn.ir.timestep import dt_findings, missing_dt_text
+from hasn.ir.suspicion import delay_findings, suspicion_findings
+from hasn.ir.timestep import dt_findings, missing_dt_text, propose_dt
 from hasn.program.model import Shape
 
 
@@ -104,6 +104,9 @@ def _look(found: _Examined, graph: nir.NIRGraph, given: dict[str, Any]) -> None:
     found.add(dt_findings(found.flat, dt, found.meaning.method))
     if dt is not None:
         found.add(suspicion_findings(found.flat, dt))
+    told = dt or propose_dt(found.flat)
+    if told is not None:
+        found.add(delay_findings(found.flat, told))
 
 
 def checked(graph: nir.NIRGraph, **given: Any) -> CheckedGraph:
