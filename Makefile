@@ -3,6 +3,7 @@
 # make support writes docs/support.md anew from what passes in the conformance suite
 # make bench  installs the tools that hasn is measured against and measures (minutes; a quiet machine)
 # make mutants ROOM=hasn/agreement [FILE=...]  puts slips into the code, one at a time, and says which no test notices
+# make fuzz   damages files of every kind for an hour (SECONDS=60 SEED=1) and keeps what breaks hasn in tests/fuzz/corpus
 # make check  ruff, strict mypy on the installed package, and the tests
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,7 @@ JOBS   ?= 2
 # One thread a process: the tests' matrices are small, and $(JOBS) processes share the cores already.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: setup demo test support bench mutants lint types check lava clean
+.PHONY: setup demo test support bench mutants fuzz lint types check lava clean
 
 setup: $(DONE) lava
 
@@ -64,6 +65,13 @@ MUTANTS ?=
 
 mutants: setup
 	$(BIN)/python -m tests.mutants $(ROOM) $(if $(FILE),--file $(FILE)) $(MUTANTS)
+
+# The same draws for the same SEED; without one, other draws each time.
+SECONDS ?= 3600
+SEED    ?=
+
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: $(DONE)
 	$(BIN)/ruff check .

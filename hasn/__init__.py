@@ -85,7 +85,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name in ("errors", "nodes", "training"):
+    if name in ("errors", "nodes", "plasticity", "training"):
         return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 

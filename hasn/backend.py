@@ -49,6 +49,8 @@ class Backend(ABC):
     latency: int = 0
     primitives: tuple[str, ...] = ()
     """Node kinds that it runs; empty: all that there are."""
+    learns: bool = False
+    """Whether connections learn on it (Program.learning); where they do not, a network that learns is refused."""
 
     @abstractmethod
     def why_not(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import nir
 
 from hasn.backend import Backend, require_backend
-from hasn.errors import OptionError
+from hasn.errors import OptionError, UnsupportedError
 from hasn.executable import Executable
 from hasn.ir.check import checked
 from hasn.ir.lower import lower_checked
@@ -91,7 +91,17 @@ def ready(network: Any, dt: float | None, method: str | None, reset: str | None,
 def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, Any]) -> Executable:
     """Make a lowered network ready to run on a backend; see :func:`compile`."""
     plugin = _usable(backend, precision, options)
-    return plugin.compile(made.program, made.graph, precision, **options)
+    for name, learning in made.program.learning.items():
+        if not plugin.learns:
+            raise UnsupportedError(
+                f"connections do not learn on {backend}",
+                node=name,
+                got=f"a rule that moves the weights onto '{learning.target}'",
+                way_out="Take the rule off with hasn.plasticity.detach, or name a backend that learns.",
+            )
+    executable = plugin.compile(made.program, made.graph, precision, **options)
+    executable.graph = made.graph
+    return executable
 
 
 def _usable(backend: str, precision: str, options: dict[str, Any]) -> Backend:

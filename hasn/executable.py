@@ -11,18 +11,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.errors import InputError
+from hasn.errors import InputError, OptionError
+from hasn.ir.meaning import keep
+from hasn.ir.structure import flatten
+from hasn.ir.typed import copy_graph, set_types
 from hasn.program.fuse import Network, fuse, stateless_loops
+from hasn.program.learning import sizes, weights_of
 from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Neurons, Node, Program, Source
 from hasn.program.past import needed
 from hasn.recording import Recording
 from hasn.recordings.asked import asked
 from hasn.recordings.keeper import Keeper
-from hasn.signals import Signals, parts, signals
+from hasn.signals import Signals, modulated, parts, signals
 from hasn.state import NetworkState, Snapshot
 
 Array: TypeAlias = NDArray[Any]
@@ -42,6 +47,8 @@ class Raw:
         shifts: node -> steps that it ran late (already taken out).
         currents: every name in ``program.recorded_voltages``, if asked for and recordable.
         end: the state after the last step, if asked for.
+        weights: every connection that learns, after each step, if asked for.
+        learned: every connection that learns -> its weights after the last step, (batch, ...).
     """
 
     outputs: dict[str, Array]
@@ -50,6 +57,8 @@ class Raw:
     shifts: dict[str, int] = field(default_factory=dict)
     currents: dict[str, Array] = field(default_factory=dict)
     end: Snapshot | None = None
+    weights: dict[str, Array] = field(default_factory=dict)
+    learned: dict[str, Array] = field(default_factory=dict)
 
 
 class StepResult(dict[str, Array]):
@@ -80,10 +89,12 @@ class Executable(ABC):
         program: the Program that was compiled.
         precision: "float64", "float32" ...
         recordable: what ``record`` may name.
+        graph: what the Program was lowered from; None: it was given as one.
     """
 
     backend: str
     recordable: tuple[str, ...] = ("spikes", "voltages")
+    graph: nir.NIRGraph | None = None
 
     def __init__(self, program: Program, precision: str) -> None:
         self.program = program
@@ -91,6 +102,7 @@ class Executable(ABC):
         self._batch: int | None = None
         self._batched = False
         self._now = 0  # number of the stream's next step
+        self._last: dict[str, Array] | None = None  # weights that the last run has learned; None: the stream's
         self._pending: NetworkState | None = None  # where the stream goes on, while no step has been taken from there
 
     # --- whole sequences
@@ -108,6 +120,7 @@ class Executable(ABC):
         rate_tau: float = 0.1,
         to: str | Path | None = None,
         force: bool = False,
+        modulators: Mapping[str, Any] | None = None,
     ) -> Recording:
         """Run whole sequences.
 
@@ -124,6 +137,7 @@ class Executable(ABC):
             rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
             to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
             force: whether ``to`` may replace a file.
+            modulators: name -> (T) or (T, batch), for the rules that read one (a reward; see :mod:`hasn.plasticity`).
 
         Returns:
             The recording in canonical time, with a batch axis only if the input had one. With ``to``, its arrays are
@@ -138,6 +152,7 @@ class Executable(ABC):
         wanted = wanted if to is None else replace(wanted, plain=False)
         begun = self._begun(state)
         size = None if wanted.plain else self._piece
+        inputs = modulated(self.program, inputs, modulators)
         pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
         end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
@@ -148,6 +163,8 @@ class Executable(ABC):
             recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
         if keep_state and end is not None:
             self._keep(*end)
+        if end is not None and self.program.learning:
+            self._last = end[1].learned if end[0].batched else {name: w[0] for name, w in end[1].learned.items()}
         return recording
 
     #: :data:`PIECE` where a run may go on from a state; None: the backend runs the whole at once.
@@ -196,11 +213,12 @@ class Executable(ABC):
 
     # --- streams
 
-    def step(self, inputs_t: Any = None) -> StepResult:
+    def step(self, inputs_t: Any = None, *, modulators: Mapping[str, Any] | None = None) -> StepResult:
         """One step of the stream, the state kept.
 
         Args:
             inputs_t: (*shape) or (batch, *shape), or {Input node: such an array}; the first step fixes the batch.
+            modulators: name -> a number, or (batch), for the rules that read one.
 
         Returns:
             {Output node: its value at this step, in canonical time}.
@@ -210,6 +228,7 @@ class Executable(ABC):
         """
         if self._pending is not None:
             self.load_state(self._pending)
+        inputs_t = modulated(self.program, inputs_t, modulators, time=False)
         given = signals(self.program, inputs_t, time=False, origin=self._now)
         if self._batch is None:
             self._start_stream(given.batch)  # first: if it raises, no stream is running
@@ -223,12 +242,12 @@ class Executable(ABC):
                 way_out="Call reset() first.",
             )
         values = self._step({name: array[0] for name, array in given.values.items()})
-        self._now += 1
+        self._now, self._last = self._now + 1, None
         return StepResult({name: np.asarray(value if self._batched else value[0]) for name, value in values.items()})
 
     def reset(self) -> None:
         """Back to the initial state: the next step is step 0, and may have another batch."""
-        self._batch, self._batched, self._now, self._pending = None, False, 0, None
+        self._batch, self._batched, self._now, self._pending, self._last = None, False, 0, None, None
         self._end_stream()
 
     def state(self) -> NetworkState:
@@ -253,7 +272,34 @@ class Executable(ABC):
             self._batch, self._batched, self._now = state.batch, state.batched, state.step
 
     def _named(self, at: Snapshot, batch: int | None, batched: bool) -> NetworkState:
-        return NetworkState(at.step, at.states, at.held, at.past, self.structure, self.precision, batch, batched)
+        own = (self.structure, self.precision, batch, batched)
+        return NetworkState(at.step, at.states, at.held, at.past, *own, learned=at.learned)
+
+    def weights(self, connection: str) -> Array:
+        """The present weights of a connection that learns: of the end of the last run, or of the stream after a step.
+
+        Returns:
+            (outputs, inputs), or one for each synapse of a SparseLinear in its order; with a batch axis first if the
+            inputs had one. A copy. Before anything has run: the weights of the start, without batch.
+
+        Raises:
+            OptionError: there is no such connection, or it does not learn.
+        """
+        if connection not in self.program.learning:
+            raise OptionError(
+                "no connection of that name learns",
+                parameter="connection",
+                got=repr(connection),
+                wanted=", ".join(self.program.learning) or "none does: see hasn.plasticity.attach",
+            )
+        if self._last is not None:
+            return self._last[connection].copy()
+        at = self._pending if self._pending is not None else self._state() if self._batch is not None else None
+        if at is None or not at.learned:
+            return np.array(weights_of(self.program.node(connection)))
+        batched = self._pending.batched if self._pending is not None else self._batched
+        found = at.learned[connection]["w"]
+        return (found if batched else found[0]).copy()
 
     def _check_state(self, state: Any) -> None:
         """Refuse a state that is not this network's."""
@@ -282,13 +328,19 @@ class Executable(ABC):
         """Refuse arrays of other names or shapes than this network's."""
         shapes = {node.name: node.shape for node in self.program.nodes}
         populations = self.program.of(Neurons)
-        wanted = {
-            f"states of '{p.name}'": dict.fromkeys(self._states_of(p), (batch, *p.shape)) for p in populations
-        } | {
-            "held": {p.name: (batch, *p.shape) for p in populations if p.held is not None},
-            "past": {name: (steps, batch, *shapes[name]) for name, steps in self.memory.items()},
-        }
+        wanted = (
+            {f"states of '{p.name}'": dict.fromkeys(self._states_of(p), (batch, *p.shape)) for p in populations}
+            | {
+                "held": {p.name: (batch, *p.shape) for p in populations if p.held is not None},
+                "past": {name: (steps, batch, *shapes[name]) for name, steps in self.memory.items()},
+            }
+            | {
+                f"what '{name}' has learned": {key: (batch, *size) for key, size in self._learned_sizes(name).items()}
+                for name in self.program.learning
+            }
+        )
         given: dict[str, Mapping[str, Array]] = {f"states of '{name}'": kept for name, kept in state.states.items()}
+        given |= {f"what '{name}' has learned": kept for name, kept in state.learned.items()}
         given |= {"held": state.held, "past": state.past}
         for what in sorted({*wanted, *given}):
             found = {name: np.shape(array) for name, array in given.get(what, {}).items()}
@@ -299,6 +351,12 @@ class Executable(ABC):
                     got=str(found),
                     wanted=str(wanted.get(what, {})),
                 )
+
+    def _learned_sizes(self, connection: str) -> dict[str, tuple[int, ...]]:
+        """Name of what a connection has learned -> its shape for a sample."""
+        found = sizes(self.program.by_name[connection].map)  # type: ignore[union-attr]
+        traces = self.program.learning[connection].traces
+        return {"w": found["synapse"], **{trace.name: found[trace.extent] for trace in traces}}
 
     def _states_of(self, population: Neurons) -> tuple[str, ...]:
         """Names of a population's states in a :class:`hasn.NetworkState`."""
@@ -323,6 +381,53 @@ class Executable(ABC):
     @abstractmethod
     def _load_state(self, state: Snapshot) -> None:
         """Go on from a state that fits; the stream has been started."""
+
+    # --- back to NIR
+
+    def to_nir(self) -> nir.NIRGraph:
+        """The graph with the present weights: those that its connections have learned, and on snnTorch those that the
+        module has been trained to. What it means (dt, method, resets, timing) is kept as metadata.
+
+        Returns:
+            A new graph; it compiles to the same network on every backend.
+
+        Raises:
+            OptionError: it was compiled from a Program; or every sample has learned weights of its own.
+        """
+        if self.graph is None:
+            raise OptionError(
+                "it was compiled from a Program, which holds no graph to put weights into",
+                parameter="to_nir",
+                way_out="Compile the graph itself.",
+            )
+        graph = copy_graph(self.graph)
+        keep(graph, dt=self.program.dt, method=self.program.method, timing=self.program.timing)
+        nodes = flatten(graph).nodes
+        for population in self.program.of(Neurons):
+            if population.reset == "subtract":
+                nodes[population.name].metadata["reset"] = population.reset
+        for name in self.program.learning:
+            nodes[name].weight = self._one_weight(name)
+        self._put_back(nodes)
+        return set_types(graph)
+
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:  # noqa: B027
+        """Put what a backend has trained into the nodes of a graph."""
+
+    def _one_weight(self, connection: str) -> Array:
+        """What a connection has learned, if that is one weight for each synapse."""
+        weights = self.weights(connection)
+        if weights.ndim > np.ndim(weights_of(self.program.node(connection))):
+            if len(weights) > 1 and np.any(weights != weights[:1]):
+                raise OptionError(
+                    f"each of {len(weights)} samples has learned weights of its own",
+                    node=connection,
+                    parameter="to_nir",
+                    wanted="one graph",
+                    way_out="Run one sample, or let the rule learn by batch_learning='mean'.",
+                )
+            weights = weights[0]
+        return weights
 
     # --- what it is
 
@@ -365,6 +470,10 @@ def _kept_of(node: Node) -> str:
     """What a node remembers or draws."""
     if isinstance(node, Neurons):
         return f"{node.states} {node.held is not None}"
+    if isinstance(node, Connection) and node.learning is not None:
+        rule = node.learning
+        traces = [(trace.name, trace.extent) for trace in rule.traces]
+        return f"learns {rule.target} {traces} {rule.modulators} {rule.every} {rule.shared}"
     return node.drawn.kind if isinstance(node, Source) and node.drawn is not None else ""
 
 

@@ -69,6 +69,44 @@ def signals(
     return found
 
 
+def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True) -> Any:
+    """What a user passes, with the modulators that learning reads among it, in the form of the inputs.
+
+    Those that stand among the inputs already, as in a file, count too.
+
+    Raises:
+        InputError: a modulator is missing, is not known, or is no number a step.
+    """
+    wanted = program.modulators
+    if not wanted and not modulators:
+        return inputs
+    given = {str(name): value for name, value in dict(modulators or {}).items()}
+    if isinstance(inputs, Mapping):
+        given = {name: inputs[name] for name in wanted if name in inputs} | given
+        inputs = {name: value for name, value in inputs.items() if name not in wanted} or None
+    for name in sorted(set(given) ^ set(wanted)):
+        what = "the rule's modulator is not supplied" if name in wanted else "no rule reads such a modulator"
+        way = "Pass modulators={...} with one number a step for each."
+        raise InputError(what, parameter="modulators", got=repr(name), wanted=", ".join(wanted) or "none", way_out=way)
+    own = {source.name: source.shape for source in program.inputs if not source.modulates}
+    shown = {} if inputs is None and not own else _by_name(inputs, own)
+    lead = next((np.shape(value)[: np.ndim(value) - len(own[name])] for name, value in shown.items()), None)
+    for name, value in given.items():
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        alone = 1 if time else 0
+        if lead is not None and len(lead) > array.ndim == alone:  # one number for all samples
+            array = np.broadcast_to(array[..., np.newaxis], (*array.shape, lead[-1]))
+        if array.ndim not in (alone, alone + 1) or (lead is not None and array.shape != tuple(lead)):
+            raise InputError(
+                "a modulator is one number a step, or one a step and sample",
+                parameter=f"modulators[{name!r}]",
+                got=array.shape,
+                wanted="(T) or (T, batch)" if lead is None else str(tuple(lead)),
+            )
+        shown[name] = array
+    return shown
+
+
 def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int, number: int) -> Signals:
     shapes = {source.name: source.shape for source in program.inputs}
     given = _by_name(inputs, shapes)
@@ -147,11 +185,21 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
     return pieces()
 
 
-def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
-    """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
+def real_array(name: str, value: Any) -> NDArray[Any]:
+    """What is given for an Input as an array of its own type.
+
+    Raises:
+        InputError: it holds no real numbers.
+    """
     array = numbers(value)
     if array is None:
         raise InputError("not an array of real numbers", node=name, parameter="inputs", got=unusable(value))
+    return array
+
+
+def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
+    """``value`` as an array (T, batch, *shape) or (T, *shape), of its own type."""
+    array = real_array(name, value)
     array = array if time else array[np.newaxis]
     lead = array.ndim - len(shape)
     if lead not in (1, 2) or array.shape[lead:] != shape:

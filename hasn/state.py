@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import FileError
-from hasn.ir.whole import whole_file
+from hasn.ir.arrays import Damaged, archive, write_arrays
 
 Array: TypeAlias = NDArray[Any]
-_FORMAT = 1
+_FORMAT = 2
+#: Since this format a state has a digest.
+_SEALED = 2
 _META = ("step", "structure", "precision", "batch", "batched")
 
 
@@ -30,12 +32,15 @@ class Snapshot:
         past: source -> what it sent in the last D steps, oldest first, (D, batch, *shape), 0 before the start. D is the
             longest delay with which anything reads it: all values under way are there, whatever lines, rings or queues
             a backend keeps them in.
+        learned: connection that learns -> "w" and its traces' names -> (batch, ...): a weight for each (output, input)
+            or each synapse of a SparseLinear; a trace for each source, target or synapse.
     """
 
     step: int
     states: dict[str, dict[str, Array]]
     held: dict[str, Array]
     past: dict[str, Array]
+    learned: dict[str, dict[str, Array]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,7 @@ class NetworkState(Snapshot):
         Raises:
             FileError: it cannot be written, or is there and ``force`` is False.
         """
-        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}}
+        arrays = {"states": self.states, "held": {"": self.held}, "past": {"": self.past}, "learned": self.learned}
         places = [
             (group, outer, inner, array)
             for group, parts in arrays.items()
@@ -77,8 +82,7 @@ class NetworkState(Snapshot):
         meta = {name: getattr(self, name) for name in _META}
         meta |= {"hasn_state": _FORMAT, "arrays": [place[:3] for place in places]}
         content: dict[str, Any] = {f"a{i}": array for i, (*_, array) in enumerate(places)}
-        with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
-            np.savez(file, meta=np.array(json.dumps(meta)), **content)
+        write_arrays(path, {"meta": np.array(json.dumps(meta)), **content}, force=force, compress=False)
 
 
 def some_samples(at: Snapshot, first: int, count: int) -> Snapshot:
@@ -105,13 +109,16 @@ def joined_samples(parts: Sequence[Snapshot], batch: int) -> Snapshot:
 def _each(parts: Sequence[Snapshot], made: Callable[[Sequence[Array], int], Array]) -> Snapshot:
     """A state whose arrays are made of all parts' arrays of the same name, and the place of their batch axis."""
     first = parts[0]
-    states = {
-        node: {name: made([part.states[node][name] for part in parts], 0) for name in kept}
-        for node, kept in first.states.items()
-    }
+    states, learned = (
+        {
+            node: {name: made([getattr(part, group)[node][name] for part in parts], 0) for name in kept}
+            for node, kept in getattr(first, group).items()
+        }
+        for group in ("states", "learned")
+    )
     held = {node: made([part.held[node] for part in parts], 0) for node in first.held}
     past = {node: made([part.past[node] for part in parts], 1) for node in first.past}
-    return Snapshot(first.step, states, held, past)
+    return Snapshot(first.step, states, held, past, learned=learned)
 
 
 def load_state(path: str | Path) -> NetworkState:
@@ -120,25 +127,45 @@ def load_state(path: str | Path) -> NetworkState:
     Raises:
         FileError: there is no such file, it is no state, it is damaged, or of a newer hasn.
     """
-    place = Path(path)
-    if not place.is_file():
-        raise FileError("there is no such file", parameter=str(place))
-    try:
-        with np.load(place, allow_pickle=False) as file:
-            meta: dict[str, Any] = json.loads(str(file["meta"][()]))
-            if meta["hasn_state"] > _FORMAT:
-                got, wanted = f"format {meta['hasn_state']}", f"format {_FORMAT}"
-                raise FileError("written by a newer hasn", parameter=str(place), got=got, wanted=wanted)
-            groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}}
-            for i, (group, outer, inner) in enumerate(meta["arrays"]):
-                groups[group].setdefault(outer, {})[inner] = file[f"a{i}"]
-        return NetworkState(
+    with archive(Path(path), "a state of hasn") as file:
+        file.fits()
+        meta: dict[str, Any] = json.loads(str(file.read("meta")[()]))
+        if meta["hasn_state"] > _FORMAT:
+            got, wanted = f"format {meta['hasn_state']}", f"format {_FORMAT}"
+            raise FileError(
+                "written by a newer hasn", parameter=str(path), got=got, wanted=wanted, way_out="Upgrade hasn."
+            )
+        if meta["hasn_state"] >= _SEALED and not file.sealed:
+            raise Damaged("the digest at its end is gone")
+        groups: dict[str, dict[str, dict[str, Array]]] = {"states": {}, "held": {}, "past": {}, "learned": {}}
+        for i, (group, outer, inner) in enumerate(meta["arrays"]):
+            array = file.read(f"a{i}")
+            groups[group].setdefault(str(outer), {})[str(inner)] = array.astype(array.dtype.newbyteorder("="))
+        found = NetworkState(
             states=groups["states"],
             held=groups["held"].get("", {}),
             past=groups["past"].get("", {}),
+            learned=groups["learned"],
             **{name: meta[name] for name in _META},
         )
-    except FileError:
-        raise
-    except Exception as error:  # zip, zlib and numpy raise nearly anything for damaged bytes
-        raise FileError(f"not a state of hasn, or a damaged one ({error})", parameter=str(place)) from error
+        _check_form(found)
+    return found
+
+
+def _check_form(state: NetworkState) -> None:
+    """Numbers where there should be numbers; whose they are is seen where the state is used.
+
+    Raises:
+        Damaged: names what is wrong.
+    """
+    wanted = {"step": int, "structure": str, "precision": str, "batched": bool, "batch": int | None}
+    for name, kind in wanted.items():
+        value: Any = getattr(state, name)
+        if not isinstance(value, kind) or (name in ("step", "batch") and (value is True or value is False)):
+            raise Damaged(f"{name} is {value!r}")
+    if state.step < 0 or (state.batch is not None and state.batch < 1):
+        raise Damaged(f"step is {state.step}, batch is {state.batch}")
+    arrays = [array for group in (state.states, state.learned) for kept in group.values() for array in kept.values()]
+    for array in [*arrays, *state.held.values(), *state.past.values()]:
+        if array.dtype.kind not in "biuf":
+            raise Damaged(f"an array of {array.dtype}")

@@ -27,6 +27,7 @@ class Brian2Backend(Backend):
     name = "brian2"
     precisions = ("float64", "float32", "loihi")
     latency = 0
+    learns = True
 
     def why_not(self) -> str:
         """Why Brian2 cannot run here, with the command that mends it; empty if it can."""

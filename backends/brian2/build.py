@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.code import GroupCode, quotient
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Link, Plan, size
-from hasn.backends.brian2.schedule import LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
-from hasn.program.fuse import Population
+from hasn.backends.brian2.plastic import code, variables
+from hasn.backends.brian2.schedule import LEARN, LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
+from hasn.program.fuse import Plastic, Population
+from hasn.program.learning import arriving, listed
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,24 @@ class Parts:
         groups: population -> NeuronGroup, sample after sample.
         lines: graded population -> NeuronGroup of its delay line.
         synapses: one for each pair of populations.
+        plastic: connection that learns -> its synapses.
     """
 
     clock: Any
     groups: dict[str, Any]
     lines: dict[str, Any]
     synapses: list[Any]
+    plastic: dict[str, Any]
 
     def network(self, depth: int, *more: Any) -> Any:
         """A Brian2 network of everything, with a schedule of ``depth`` levels."""
         network = brian2.Network(
-            *self.groups.values(), *self.lines.values(), *self.synapses, *more, name="hasn_network"
+            *self.groups.values(),
+            *self.lines.values(),
+            *self.synapses,
+            *self.plastic.values(),
+            *more,
+            name="hasn_network",
         )
         network.schedule = slots(depth)
         return network
@@ -68,7 +77,12 @@ def build(plan: Plan, copies: int) -> Parts:
         unit = quotient(codes[link.target].variables["summed"], codes[link.source].value_unit)
         value = "sent" if link.from_line else codes[link.source].value
         synapses.append(_synapses(link, source, groups[link.target], (value, unit), here))
-    return Parts(clock, groups, lines, synapses)
+    plastic = {}
+    for learner in plan.plastic:
+        name = f"hasn_{places[learner.target]}_learns_{places[learner.name]}"
+        here = _Place(name, plan.levels[learner.name], copies, clock, dtype)
+        plastic[learner.name] = _plastic(learner, lines.get(learner.name, groups[learner.name]), groups, here)
+    return Parts(clock, groups, lines, synapses, plastic)
 
 
 @dataclass(frozen=True)
@@ -158,6 +172,34 @@ def _synapses(link: Link, source: Any, target: Any, sends: tuple[str, str], here
     synapses.w_ = np.tile(link.weights, here.copies)
     if alike is None:
         synapses.delay_ = np.tile(link.steps, here.copies) * dt
+    return synapses
+
+
+def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -> Any:
+    """The synapses of a connection that learns; with delays they start at the source's delay line."""
+    found = listed(link.map)
+    width = arriving(link.map)[0]
+    synapses = brian2.Synapses(
+        source,
+        groups[link.target],
+        variables(link.learning),
+        on_pre="summed_post += w*sent_pre",
+        clock=here.clock,
+        dtype=here.dtype,
+        name=here.name,
+    )
+    synapses.pre.when = here.slot(SYNAPSES)
+    elements = found.pre + found.late * width
+    target = groups[link.target]
+    synapses.connect(
+        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
+    )
+    synapses.w_ = np.tile(found.weight, here.copies)
+    if link.learning.modulators:
+        synapses.sample = np.repeat(np.arange(here.copies), len(found.pre))
+    for i, (_, node) in enumerate(link.learning.modulators):
+        setattr(synapses, f"mod_{i}", brian2.linked_var(groups[node], "sent", index="sample"))
+    synapses.run_regularly(code(link.learning), when=LEARN, name=f"{here.name}_rule")
     return synapses
 
 

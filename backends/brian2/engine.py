@@ -69,13 +69,36 @@ class Engine:
         from hasn.backends.brian2.monitors import Recorded
 
         copies = self._copies(given, what)
+        self._check_learning(copies, given.batch)
         parts = [self._part(given, start, copies, what) for start in range(0, given.batch, copies)]
         spikes = {key: _joined([part.spikes[key] for part in parts], given.batch) for key in what.spikes}
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
         peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
         ends = [part.end for part in parts if part.end is not None]
         end = joined_samples(ends, given.batch) if len(ends) > 1 else next(iter(ends), None)
-        return Recorded(spikes, states, peaks, end)
+        weights = {key: _joined([part.weights[key] for part in parts], given.batch) for key in parts[0].weights}
+        learned = {key: np.concatenate([p.learned[key] for p in parts])[: given.batch] for key in parts[0].learned}
+        return Recorded(spikes, states, peaks, end, weights, learned)
+
+    def _check_learning(self, copies: int, batch: int) -> None:
+        """Refuse what a connection cannot learn from: some of its samples, or a program of its own."""
+        for link in self.plan.plastic:
+            if self.options.target == "cpp_standalone":
+                raise UnsupportedError(
+                    "a standalone program does not hand over what it has learned",
+                    node=link.name,
+                    parameter="target",
+                    got="'cpp_standalone'",
+                    way_out="Compile with target='numpy' or 'cython'.",
+                )
+            if link.learning.shared and copies < batch:
+                raise UnsupportedError(
+                    "all samples learn one weight, and do not fit into one network",
+                    node=link.name,
+                    parameter="max_synapses",
+                    got=f"{copies} of {batch} samples at once",
+                    way_out="Raise max_synapses, record less, or give fewer samples.",
+                )
 
     def _copies(self, given: Signals, what: Wanted) -> int:
         """Samples of one network: as few networks as the limits allow, all of one size, so that one is built."""

@@ -61,6 +61,8 @@ class _OnBrian2(Executable, ABC):
             states("voltages", "v"),
             currents=states("currents", CURRENT),
             end=found.end,
+            weights=found.weights,
+            learned=found.learned,
         )
 
     def _check(self, peaks: dict[str, float]) -> None:
@@ -107,6 +109,8 @@ class Brian2Executable(_OnBrian2):
 
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         self.result = np.dtype(precision)
         self._take(Engine(make_plan(self.network, codes(self.network), precision), options, self._kept()))
 

@@ -13,8 +13,10 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
 from hasn.backends.brian2.plan import Plan
+from hasn.backends.brian2.plastic import share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import has_spikes
+from hasn.program.learning import Extent, gathered, sizes, spread
 from hasn.program.model import Source
 from hasn.program.past import History
 from hasn.state import Snapshot
@@ -49,6 +51,7 @@ class Live:
         self._history: History | None = None
         self._end: Snapshot | None = None
         self._now = 0
+        self._courses: dict[str, list[NDArray[Any]]] = {}
 
     # --- whole sequences
 
@@ -64,12 +67,18 @@ class Live:
         if start is None or start is not self._end:
             self.resume(start, kept)
         self._monitors.clear()
+        self._courses.clear()
         first = self._now
         for t in range(steps):
             self.step({name: values[t] for name, values in feed.items()})
         found = recorded(self.plan, self.parts, self._monitors, steps, self.copies, first)
         self._end = None if kept is None else self.snapshot(kept)
-        return replace(found, end=self._end)
+        sizes_ = {link.name: sizes(link.map)["synapse"] for link in self.plan.plastic}
+        weights = {
+            name: np.stack(course).reshape(steps, self.copies, *sizes_[name]) for name, course in self._courses.items()
+        }
+        learned = {name: kept["w"] for name, kept in self.learned().items()}
+        return replace(found, end=self._end, weights=weights, learned=learned)
 
     # --- streams
 
@@ -82,6 +91,7 @@ class Live:
             self._sources[name][:] = values.reshape(-1)
         for obj in self._objects:
             obj.run()
+        self._learn()
         variables = self.parts.clock.variables
         timestep = variables["timestep"].get_value()
         timestep[0] += 1
@@ -89,6 +99,33 @@ class Live:
         self._now += 1
         if self._history is not None:
             self._history.push({name: self._sent(name, inputs) for name in self._history.names})
+
+    def _learn(self) -> None:
+        """What Brian2's code cannot do: the mean over samples, and a record of weights."""
+        for link in self.plan.plastic:
+            synapses = self.parts.plastic[link.name]
+            weight = synapses.variables["w"].get_value()
+            if link.learning.shared:
+                due = (self._now + 1) % link.learning.every == 0
+                share(weight, synapses.variables["change"].get_value(), link.learning, self.copies, due)
+            if self.wanted.weights:
+                self._courses.setdefault(link.name, []).append(np.array(weight))
+
+    def learned(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Connection that learns -> "w" and its traces -> (samples, ...), copies."""
+        found = {}
+        for link in self.plan.plastic:
+            values = self.parts.plastic[link.name].variables
+            read = {
+                name: np.array(values[variable].get_value()).reshape(self.copies, -1)
+                for name, variable in (
+                    ("w", "w"),
+                    *((t.name, f"trace_{i}") for i, t in enumerate(link.learning.traces)),
+                )
+            }
+            extents: dict[str, Extent] = {"w": "synapse", **{t.name: t.extent for t in link.learning.traces}}
+            found[link.name] = {name: gathered(link.map, extents[name], value) for name, value in read.items()}
+        return found
 
     def _sent(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """What a population sent in the last step: (samples, *shape)."""
@@ -122,7 +159,7 @@ class Live:
             return self.parts.groups[name].variables[variable].get_value()
 
         past = {} if self._history is None else self._history.past()
-        return snapshot(self.plan, read, kept, self._now, past, self.copies)
+        return replace(snapshot(self.plan, read, kept, self._now, past, self.copies), learned=self.learned())
 
     def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
         """Stand at ``at``, or where nothing has happened yet, and from there on remember what ``kept`` asks for."""
@@ -138,6 +175,11 @@ class Live:
             self.parts.groups[name].variables[variable].set_value(value)
         for name, group in self.parts.lines.items():
             group.variables["sent"].set_value(line(self.plan, name, at))
+        for learner in self.plan.plastic:
+            values, kept_ = self.parts.plastic[learner.name].variables, at.learned[learner.name]
+            values["w"].set_value(spread(learner.map, "synapse", kept_["w"]).reshape(-1))
+            for i, trace in enumerate(learner.learning.traces):
+                values[f"trace_{i}"].set_value(spread(learner.map, trace.extent, kept_[trace.name]).reshape(-1))
         for link, synapses in zip(self.plan.links, self.parts.synapses, strict=True):
             for events in fired(self.plan, link, at):
                 if events.size:
@@ -171,4 +213,9 @@ class Live:
     def _changing(self) -> list[tuple[Any, list[str]]]:
         """Groups and the variables that change in them."""
         groups = [(self.parts.groups[name], list(code.variables)) for name, code in self.plan.codes.items()]
-        return groups + [(group, ["sent", "copied"]) for group in self.parts.lines.values()]
+        lines = [(group, ["sent", "copied"]) for group in self.parts.lines.values()]
+        learners = [
+            (self.parts.plastic[p.name], ["w", *(f"trace_{i}" for i, _ in enumerate(p.learning.traces))])
+            for p in self.plan.plastic
+        ]
+        return groups + lines + learners

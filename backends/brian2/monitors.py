@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ class Wanted:
     Attributes:
         spikes: spiking populations.
         states: (population, variable).
+        weights: whether those of connections that learn, after every step.
     """
 
     spikes: tuple[str, ...]
     states: tuple[tuple[str, str], ...]
+    weights: bool = False
 
 
 def wanted(plan: Plan, record: frozenset[str]) -> Wanted:
@@ -46,7 +48,7 @@ def wanted(plan: Plan, record: frozenset[str]) -> Wanted:
             states.append((name, plan.codes[name].shown))
         if isinstance(population, Neurons) and "currents" in record:
             states.append((name, CURRENT))
-    return Wanted(tuple(spikes), tuple(states))
+    return Wanted(tuple(spikes), tuple(states), "weights" in record)
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,14 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
 @dataclass(frozen=True)
 class Recorded:
     """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, and the state at the end if it
-    was wanted."""
+    was wanted; of connections that learn the weights at every step, if they were, and at the end."""
 
     spikes: dict[str, NDArray[np.bool_]]
     states: dict[tuple[str, str], NDArray[Any]]
     peaks: dict[str, float]
     end: Snapshot | None = None
+    weights: dict[str, NDArray[Any]] = field(default_factory=dict)
+    learned: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int, first: int = 0) -> Recorded:

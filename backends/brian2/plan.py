@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
+from hasn.backends.brian2.plastic import with_fired
 from hasn.errors import UnsupportedError
-from hasn.program.fuse import Network, Population, Projection, has_spikes
+from hasn.program.fuse import Network, Plastic, Population, Projection, has_spikes
+from hasn.program.learning import listed, sizes
 from hasn.program.maps import Floats, Integers, Matrix
 from hasn.program.rings import refuse_long_delays
 
@@ -83,6 +85,7 @@ class Plan:
         levels: population -> topological level; each level has its own slots within a step.
         links: synapses, merged for each pair of populations.
         lines: graded population -> greatest age (in steps) that its delay line holds.
+        plastic: connections that learn; their sources are Relays of their names.
     """
 
     network: Network
@@ -91,6 +94,7 @@ class Plan:
     levels: dict[str, int]
     links: tuple[Link, ...]
     lines: dict[str, int]
+    plastic: tuple[Plastic, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -100,7 +104,9 @@ class Plan:
     @property
     def synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.synapses for link in self.links)
+        return sum(link.synapses for link in self.links) + sum(
+            int(np.prod(sizes(p.map)["synapse"])) for p in self.plastic
+        )
 
     @property
     def line_elements(self) -> int:
@@ -109,7 +115,7 @@ class Plan:
 
     def sends(self, name: str) -> bool:
         """Whether a population has synapses."""
-        return any(link.source == name for link in self.links)
+        return any(link.source == name for link in self.links) or any(p.name == name for p in self.plastic)
 
 
 def size(population: Population) -> int:
@@ -135,7 +141,12 @@ def make_plan(network: Network, codes: dict[str, GroupCode], dtype: str) -> Plan
         if source in graded and oldest > 0:
             lines[source] = max(oldest, lines.get(source, 0))
     links = tuple(_link(network, levels, lines, graded, group) for group in pairs.values())
-    return Plan(network, codes, dtype, levels, links, lines)
+    for plastic in network.plastic:
+        oldest = int(listed(plastic.map).late.max(initial=0))
+        if oldest:
+            lines[plastic.name] = oldest
+        codes = {**codes, plastic.target: with_fired(codes[plastic.target])}
+    return Plan(network, codes, dtype, levels, links, lines, network.plastic)
 
 
 def _late(levels: dict[str, int], source: str, target: str) -> int:

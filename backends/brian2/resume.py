@@ -17,6 +17,7 @@ from hasn.backends.brian2.code import GroupCode
 from hasn.backends.brian2.neurons import HELD
 from hasn.backends.brian2.plan import Link, Plan, size
 from hasn.program.fuse import has_spikes
+from hasn.program.past import arrived
 from hasn.state import Snapshot
 
 Array = NDArray[Any]
@@ -86,11 +87,18 @@ def _sent(plan: Plan, link: Link, at: Snapshot) -> Array:
 
 def line(plan: Plan, name: str, at: Snapshot) -> Array:
     """What a delay line holds: elements (sample, age, neuron), flat."""
-    past = at.past[name].reshape(*at.past[name].shape[:2], -1)
     ages = plan.lines[name] + 1
+    past = at.past[name] if name in at.past else _arrived(plan, name, at, min(ages, at.step))
+    past = past.reshape(*past.shape[:2], -1)
     recent = past[::-1][:ages]
     missing = np.zeros((ages - len(recent), *past.shape[1:]))
     return np.asarray(np.concatenate([recent, missing]).transpose(1, 0, 2).reshape(-1))
+
+
+def _arrived(plan: Plan, name: str, at: Snapshot, steps: int) -> Array:
+    """What a Relay before a connection that learns has summed, oldest first."""
+    found = [arrived(plan.network, name, at, age) for age in range(steps, 0, -1)]
+    return np.stack(found) if found else np.zeros((0, 1, size(plan.network.by_name[name])))
 
 
 def fired(plan: Plan, link: Link, at: Snapshot) -> Iterator[NDArray[np.int64]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 UPDATE, LINE, THRESHOLD, SYNAPSES, RESET = PHASES = ("update", "line", "threshold", "synapses", "reset")
 
+#: After all levels: what is learned from the step.
+LEARN = "learn"
+
 #: Brian2 asks that its own slots stay in the list; monitors sit in "end".
 DEFAULT = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
@@ -15,4 +18,4 @@ def slot(level: int, phase: str) -> str:
 
 def slots(depth: int) -> list[str]:
     """All slots, in order: levels one after the other, then Brian2's own."""
-    return [DEFAULT[0], *(slot(level, phase) for level in range(depth) for phase in PHASES), *DEFAULT[1:]]
+    return [DEFAULT[0], *(slot(level, phase) for level in range(depth) for phase in PHASES), LEARN, *DEFAULT[1:]]

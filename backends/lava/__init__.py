@@ -21,6 +21,7 @@ class LavaBackend(Backend):
     name = "lava"
     precisions = ("float64", "loihi")
     latency = 1
+    learns = True
 
     def why_not(self) -> str:
         """What is missing, with the command that installs it; reads one small file."""

@@ -35,6 +35,8 @@ class LavaExecutable(WorkerClient):
 
     def __init__(self, program: Program, precision: str, time_limit: float, delivery: str) -> None:
         super().__init__(program, precision)
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         self.time_limit = time_limit
         self.mapping = map_network(self.network, delivery)
         self._stream: Stream | None = None
@@ -51,7 +53,8 @@ class LavaExecutable(WorkerClient):
         stream: Stream | None = None
         try:
             for given in pieces:
-                if stream is None and given.start is None and not given.keep and not given.more:
+                plain = given.start is None and not given.keep and not given.more and not self.network.plastic
+                if stream is None and plain:
                     yield given, self._run_whole(given, record)
                 else:
                     stream = stream or self._opened(given, record)
@@ -90,18 +93,26 @@ class LavaExecutable(WorkerClient):
     def _run_in_step(self, stream: Stream, given: Signals, record: frozenset[str]) -> Raw:
         """The next steps of a run, one by one."""
         spikes, voltages = self._asked(record)
-        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}}
+        courses = self.network.plastic if "weights" in record else ()
         for t in range(given.steps):
             outputs = stream.step({name: x[t] for name, x in given.values.items()})
             seen = {name: stream.value(name) for name in spikes}
             membranes = {name: stream.voltage(name) for name in voltages}
-            for group, values in (("outputs", outputs), ("spikes", seen), ("voltages", membranes)):
+            weights = {plastic.name: stream.weights(plastic) for plastic in courses}
+            for group, values in (
+                ("outputs", outputs),
+                ("spikes", seen),
+                ("voltages", membranes),
+                ("weights", weights),
+            ):
                 for name, value in values.items():
                     if t == 0:
                         groups[group][name] = np.empty((given.steps, *value.shape), value.dtype)
                     groups[group][name][t] = value
         end = stream.snapshot() if given.keep else None
-        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end)
+        learned = {plastic.name: stream.weights(plastic).copy() for plastic in self.network.plastic}
+        return Raw(**groups, shifts=dict.fromkeys(self.network.by_name, 0), end=end, learned=learned)
 
     # --- streams
 

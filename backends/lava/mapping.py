@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.lava.connections import Link, links
 from hasn.backends.lava.neurons import PopulationCell, population_cell
+from hasn.backends.lava.plastic import WHY_NOT, Learner, learners, port_size, spec, widened
 from hasn.errors import RetimingError
 from hasn.program.fuse import Network
 from hasn.program.model import Source
@@ -114,13 +115,17 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True) ->
         UnsupportedError: a delay is so long that what is under way fills the memory.
     """
     refuse_long_delays(network)
+    found = learners(network)
+    if found:  # everything meets within the step
+        network, delivery = widened(network), "in-step"
     chosen, shifts, delays = _times(network, delivery)
     populations = [p for p in network.populations if not isinstance(p, Source)]
     chosen_cells = {
-        p.name: population_cell(p, network.drives.get(p.name, {}), shifts[p.name], stock) for p in populations
+        p.name: population_cell(p, network.drives.get(p.name, {}), shifts[p.name], stock and p.name not in found)
+        for p in populations
     }
     scales = {name: cell.input_scale for name, cell in chosen_cells.items()}
-    cells = [_population(f"p{i}", name, cell) for i, (name, cell) in enumerate(chosen_cells.items())]
+    cells = [_population(f"p{i}", name, cell, found) for i, (name, cell) in enumerate(chosen_cells.items())]
     names = {cell.node: cell.name for cell in cells}
     wires: list[tuple[str, str]] = []
     targets: dict[str, list[str]] = {p.name: [] for p in network.populations if isinstance(p, Source)}
@@ -151,8 +156,13 @@ def _times(network: Network, delivery: str) -> tuple[Delivery, dict[str, int], t
     return "in-step", dict.fromkeys(network.by_name, 0), tuple(p.delay for p in network.projections)
 
 
-def _population(name: str, node: str, cell: PopulationCell) -> Cell:
-    return Cell(name, node, cell.kind, cell.stock, cell.why_not, cell.size, cell.size, cell.settings, cell.arrays)
+def _population(name: str, node: str, cell: PopulationCell, found: dict[str, list[Learner]]) -> Cell:
+    if node not in found:
+        return Cell(name, node, cell.kind, cell.stock, cell.why_not, cell.size, cell.size, cell.settings, cell.arrays)
+    settings, arrays = spec(found[node])
+    size_in = port_size(node, cell.size, found)
+    more = {**cell.settings, "learners": settings}, {**cell.arrays, **arrays}
+    return Cell(name, node, cell.kind, False, WHY_NOT, size_in, cell.size, *more)
 
 
 def _connection(name: str, link: Link) -> Cell:

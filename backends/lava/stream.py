@@ -15,9 +15,10 @@ from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.mapping import Mapping
 from hasn.backends.lava.worker.memory import new_file
 from hasn.backends.lava.worker_process import WorkerProcess
-from hasn.program.fuse import Network
+from hasn.program.fuse import Network, Plastic
+from hasn.program.learning import gathered, spread
 from hasn.program.model import Neurons
-from hasn.program.past import History
+from hasn.program.past import History, arrived
 from hasn.state import Snapshot
 
 Array = NDArray[Any]
@@ -107,7 +108,41 @@ class Stream:
         neurons = [p for p in self.network.populations if isinstance(p, Neurons)]
         states = {p.name: {state: self._kept(p.name, state).copy() for state in p.states} for p in neurons}
         held = {p.name: self._kept(p.name, "held").astype(np.int64) for p in neurons if p.held is not None}
-        return Snapshot(self._clock, states, held, self._history.past())
+        return Snapshot(self._clock, states, held, self._history.past(), learned=self.learned())
+
+    def weights(self, plastic: Plastic) -> Array:
+        """Of a connection that learns, after the last step: (batch, *pattern)."""
+        return gathered(plastic.map, "synapse", self._of_learner(plastic, "weight"))
+
+    def learned(self) -> dict[str, dict[str, Array]]:
+        """Connection that learns -> "w" and its traces -> (batch, ...), copies."""
+        return {
+            plastic.name: {
+                "w": self.weights(plastic).copy(),
+                **{
+                    trace.name: gathered(plastic.map, trace.extent, self._of_learner(plastic, "trace", i)).copy()
+                    for i, trace in enumerate(plastic.learning.traces)
+                },
+            }
+            for plastic in self.network.plastic
+        }
+
+    def _of_learner(self, plastic: Plastic, what: str, trace: int | None = None) -> Array:
+        """An array of a connection's learner, in the population that it feeds: (batch, synapses)."""
+        number = [p for p in self.network.plastic if p.target == plastic.target].index(plastic)
+        (cell,) = self.mapping.populations[plastic.target].cells
+        return self._states[f"{cell}.{what}{number}" + ("" if trace is None else f"_{trace}")]
+
+    def _load_learned(self, at: Snapshot) -> None:
+        for plastic in self.network.plastic:
+            kept = at.learned[plastic.name]
+            self._of_learner(plastic, "weight")[...] = spread(plastic.map, "synapse", kept["w"])
+            for i, trace in enumerate(plastic.learning.traces):
+                values = spread(plastic.map, trace.extent, kept[trace.name])
+                self._of_learner(plastic, "trace", i)[...] = values
+            ring = self._of_learner(plastic, "arrived")
+            for age in range(1, min(len(ring), at.step + 1)):
+                ring[(at.step - age) % len(ring)] = arrived(self.network, plastic.name, at, age)
 
     def load(self, at: Snapshot) -> None:
         """Go on from a state."""
@@ -118,6 +153,7 @@ class Stream:
                 self._kept(name, state)[...] = value
         for name, left in at.held.items():
             self._kept(name, "held")[...] = left
+        self._load_learned(at)
         for cell in self.mapping.cells:
             if cell.kind == "delayed":
                 self._fill(self._states[f"{cell.name}.ring"], at.past[cell.settings["source"]], at.step)

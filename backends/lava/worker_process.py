@@ -208,19 +208,18 @@ def take_worker(python: Path, time_limit: float) -> tuple[WorkerProcess, bool]:
 def _clean(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     """End the group and remove the folder: on close, when the caller forgets the worker, and when Python exits.
 
-    A fork of the caller (``owner``) leaves them alone. First SIGTERM, which Python's resource tracker survives to free
-    the shared memory, then SIGKILL for what is left.
+    A fork of the caller (``owner``) leaves them alone. Python's resource tracker, which is in the group, frees the
+    shared memory once all others are gone: it ignores SIGTERM, and is killed last. Who was stopped goes on, or he
+    would neither hear of SIGTERM nor let the tracker do its work.
     """
     if os.getpid() != owner:
         return
     group = process.pid
-    for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
-        try:
-            os.killpg(group, number)
-        except (ProcessLookupError, PermissionError):
+    for end, seconds in ((_terminate, 2.0), (_kill_all_but_tracker, 2.0), (_kill, 2.0)):
+        if not end(group):
             break
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and _group_lives(process, group):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and _group_lives(process, group):
             time.sleep(0.01)
     process.poll()
     for pipe in (process.stdin, process.stdout):
@@ -228,6 +227,31 @@ def _clean(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
             with contextlib.suppress(OSError):
                 pipe.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _terminate(group: int) -> bool:
+    """Whether there is anybody to end."""
+    return _signal(group, signal.SIGTERM) and _signal(group, signal.SIGCONT)
+
+
+def _kill(group: int) -> bool:
+    return _signal(group, signal.SIGKILL)
+
+
+def _kill_all_but_tracker(group: int) -> bool:
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if _alive_in(entry, group) and b"resource_tracker" not in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+    return _signal(group, signal.SIGCONT)
+
+
+def _signal(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _group_lives(process: subprocess.Popen[bytes], group: int) -> bool:

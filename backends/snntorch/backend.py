@@ -29,6 +29,7 @@ class SnnTorchBackend(Backend):
     name = "snntorch"
     precisions = (*_FLOATS, "loihi")
     latency = 0
+    learns = True
 
     def why_not(self) -> str:
         """Which package is missing, and the command that installs it."""

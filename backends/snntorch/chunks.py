@@ -85,6 +85,6 @@ def _sum(values: Tensor) -> Tensor:
 def _copied(state: StreamState) -> StreamState:
     """A state that can move on without the one given: its tensors are shared, nothing writes into them."""
     new = copy.copy(state)
-    new.states, new.previous = dict(state.states), dict(state.previous)
+    new.states, new.previous, new.learned = dict(state.states), dict(state.previous), dict(state.learned)
     new.lines = {name: line.with_past(line.past) for name, line in state.lines.items()}
     return new

@@ -8,7 +8,7 @@ sums in another order (docs/semantics.md, "Arithmetic"). Gradients of gradients 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
@@ -71,6 +71,7 @@ class Pass:
     Attributes:
         values: node -> its value, (T, batch, *shape); once all is done, those that were wanted.
         voltages: population -> v after the reset, for those that were wanted.
+        weights: connection that learns -> its weights, (T, batch, ...), for those that were wanted.
 
     Args:
         network: whose nodes these are.
@@ -78,6 +79,7 @@ class Pass:
         steps, batch: T and the samples.
         wanted: nodes whose values to keep.
         voltages: populations whose v to keep; without gradients only.
+        weights: connections that learn whose weights after every step to keep.
     """
 
     def __init__(
@@ -88,13 +90,15 @@ class Pass:
         batch: int,
         wanted: Collection[str],
         voltages: Collection[str] = (),
+        weights: Collection[str] = (),
     ) -> None:
         self.values: dict[str, Tensor] = {}
         self.voltages: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
         self._network, self._layers, self._state = network, network.layers, state
         self._before = dict(state.previous)
         self._steps, self._batch = steps, batch
-        self._wanted, self._membranes = frozenset(wanted), frozenset(voltages)
+        self._wanted, self._membranes, self._courses = frozenset(wanted), frozenset(voltages), frozenset(weights)
         self._owned: set[str] = set()  # their value is read once more, by a node that may overwrite it
 
     def run(self, inputs: Mapping[str, Tensor]) -> Pass:
@@ -165,6 +169,13 @@ class Pass:
 
     # --- nodes in a cycle
 
+    def _learn(self, group: Group, now: dict[str, Tensor], t: int) -> None:
+        """Let the group's connections learn from step ``t``; modulators come from outside."""
+        learning = self._network.program.learning
+        names = [name for name in group if name in learning]
+        outside = {node for name in names for _, node in learning[name].modulators} - now.keys()
+        self._network.learn(names, {**now, **{node: self.values[node][t] for node in outside}}, self._state)
+
     def _together(self, group: Group) -> None:
         """A cycle's nodes step by step; what reaches it from outside is known for all steps."""
         nodes = [self._layers.nodes[name] for name in group]
@@ -176,6 +187,7 @@ class Pass:
         outside = {e: self._arriving(e).unbind() for node in nodes for e in node.sources if e[0] not in group}
         kept: dict[str, list[Tensor]] = {name: [] for name in group}
         after: dict[str, list[Tensor]] = {name: [] for name in self._membranes & set(group)}
+        weights: dict[str, list[Tensor]] = {name: [] for name in self._courses & set(group)}
         previous = {name: self._before[name] for name in self._before.keys() & set(group)}
         for t in range(self._steps):
             for step, sources, module in nodes:
@@ -190,22 +202,33 @@ class Pass:
                 else:
                     now = self._network.mapped(step, module, total, state)
                 kept[name].append(now)
+            self._learn(group, {name: kept[name][-1] for name in group}, t)
             previous = {name: kept[name][-1] for name in previous}
             for name, voltages in after.items():
                 voltages.append(scanners[name].population.voltage(state.states[name]))
+            for name, course in weights.items():
+                course.append(state.learned[name].weight)
         self.values |= {name: torch.stack(values) for name, values in kept.items()}
+        self.weights |= {name: torch.stack(values) for name, values in weights.items()}
         self.voltages |= {name: torch.stack(values) for name, values in after.items()}
 
 
 def groups(program: Program) -> list[Group]:
     """Nodes that are in a cycle together (edges with a delay count), or one alone; in a group, the order of a step."""
-    return cycles([step.name for step in program.nodes], [(edge.source, edge.target) for edge in program.edges])
+    return cycles([step.name for step in program.nodes], list(_reads(program)))
+
+
+def _reads(program: Program) -> Iterator[tuple[str, str]]:
+    """(node, who reads its values): its edges, and the connections that learn from it."""
+    yield from ((edge.source, edge.target) for edge in program.edges)
+    for name, learning in program.learning.items():
+        yield from ((node, name) for node, _ in learning.reads)
 
 
 def last_reads(program: Program, order: list[Group]) -> list[Group]:
     """For each group, the nodes that no later group reads."""
     place = {name: i for i, group in enumerate(order) for name in group}
     last = dict(place)
-    for edge in program.edges:
-        last[edge.source] = max(last[edge.source], place[edge.target])
+    for source, reader in _reads(program):
+        last[source] = max(last[source], place[reader])
     return [tuple(name for name, at in last.items() if at == i) for i in range(len(order))]

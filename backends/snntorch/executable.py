@@ -22,9 +22,7 @@ from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
 from hasn.errors import OptionError
 from hasn.executable import PIECE, Array, Executable, Raw
-from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.lookup import kind_of
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
@@ -57,7 +55,9 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
-        self._graph = graph
+        self.graph = graph
+        if program.learning:
+            self.recordable = (*self.recordable, "weights")
         gradient, dtype = spike_gradient(surrogate), getattr(torch, precision)
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
         nodes = {} if graph is None else flatten(graph).nodes
@@ -110,12 +110,17 @@ class SnnTorchExecutable(Executable):
             )
             for key, value in (found or self._stepped(now, state, record, tuple(past))).items():
                 kept.setdefault(key, []).append(value)
-        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "past": {}}
+        groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
         sent = groups.pop("past")
         shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
-        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts)
+        learned = {
+            name: kept.weight.expand(given.batch, *kept.weight.shape[1:]).cpu().numpy().copy()
+            for name, kept in state.learned.items()
+        }
+        courses = groups["weights"]
+        raw = Raw(groups["outputs"], groups["spikes"], groups["voltages"], shifts, weights=courses, learned=learned)
         if not given.keep:
             return raw, past
         past = latest(past, sent)
@@ -138,8 +143,11 @@ class SnnTorchExecutable(Executable):
         """{(group, name): (steps, batch, *shape)} of the next steps, all at once."""
         spiking = self.program.recorded_spikes if "spikes" in record else ()
         membranes = self.program.recorded_voltages if "voltages" in record else ()
-        done = Pass(self.module, state, steps, batch, {*self._sinks, *spiking, *past}, membranes).run(inputs)
+        courses = tuple(self.program.learning) if "weights" in record else ()
+        wanted = {*self._sinks, *spiking, *past}
+        done = Pass(self.module, state, steps, batch, wanted, membranes, courses).run(inputs)
         return {
+            **{("weights", name): _of_all(done.weights[name], 1, batch) for name in courses},
             **{("outputs", name): done.values[name] for name in self._sinks},
             **{("spikes", name): done.values[name] > 0 for name in spiking},
             **{("voltages", name): done.voltages[name] for name in membranes},
@@ -160,6 +168,9 @@ class SnnTorchExecutable(Executable):
                 ("voltages", name): self.module.population(name).voltage(state.states[name])
                 for name in self.program.recorded_voltages
             }
+        if "weights" in record:
+            batch = len(next(iter(values.values())))
+            found |= {("weights", name): _of_all(kept.weight, 0, batch) for name, kept in state.learned.items()}
         return {key: value.unsqueeze(0) for key, value in found.items()}
 
     @property
@@ -202,31 +213,18 @@ class SnnTorchExecutable(Executable):
         live.state = resumed(self.module, state, live.batch)
         self._past = self._history(live.batch, state)
 
-    # --- back to NIR
+    def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+        for step in self.program.of(Connection):
+            if step.learning is None:
+                node = nodes[step.name]
+                for parameter in kind_of(node).trained:
+                    trained = getattr(self.module.node(step.name), parameter)
+                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
 
-    def to_nir(self) -> nir.NIRGraph:
-        """The graph with the module's present weights, biases and scales, and what it means as metadata.
 
-        Returns:
-            A new graph; it compiles to the same network on every backend.
-        """
-        if self._graph is None:
-            raise OptionError(
-                "it was compiled from a Program, which holds no graph to put weights into",
-                parameter="to_nir",
-                way_out="Compile the graph itself.",
-            )
-        graph = copy_graph(self._graph)
-        keep(graph, dt=self.program.dt, method=self.program.method, timing=self.program.timing)
-        nodes = flatten(graph).nodes
-        for step in self.program.nodes:
-            node = nodes[step.name]
-            if isinstance(step, Neurons) and step.reset == "subtract":
-                node.metadata["reset"] = step.reset
-            for parameter in kind_of(node).trained if isinstance(step, Connection) else ():
-                trained = getattr(self.module.node(step.name), parameter)
-                setattr(node, parameter, trained.detach().cpu().numpy().copy())
-        return set_types(graph)
+def _of_all(weights: torch.Tensor, axis: int, batch: int) -> torch.Tensor:
+    """Weights of every sample, where they may be shared."""
+    return weights.expand(*weights.shape[:axis], batch, *weights.shape[axis + 1 :])
 
 
 def spike_gradient(surrogate: Any) -> Surrogate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.backends.snntorch.plastic import Learned, Plastic
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.backends.snntorch.watch import hooks
@@ -29,11 +30,13 @@ class StreamState:
         states: population -> its states, each (batch, *shape).
         previous: source of a delayed edge -> its value of the last step.
         lines: node with delays -> values under way.
+        learned: connection that learns -> its weights and traces.
     """
 
     states: dict[str, States]
     previous: dict[str, Tensor]
     lines: dict[str, Line]
+    learned: dict[str, Learned]
 
 
 class SpikingNetwork(nn.Module):
@@ -161,8 +164,9 @@ class SpikingNetwork(nn.Module):
         }
         late = {step.name: step.delay for step in self.program.of(Connection) if step.delay is not None}
         lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in late.items()}
-        lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses) and m.longest}
-        return StreamState(states, previous, lines)
+        lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses | Plastic) and m.longest}
+        learned = {s.name: m.start(batch) for s, _, m in self._order if isinstance(m, Plastic)}
+        return StreamState(states, previous, lines, learned)
 
     def advance(self, inputs: Mapping[str, Tensor], state: StreamState) -> dict[str, Tensor]:
         """One time step: every step's value; ``state`` moves on."""
@@ -174,9 +178,19 @@ class SpikingNetwork(nn.Module):
                 continue
             total = self.arriving(step, sources, values, state, batch)
             values[step.name] = self.mapped(step, module, total, state)
+        self.learn(self.program.learning, values, state)
         for name in self._delayed:
             state.previous[name] = values[name]
         return values
+
+    def learn(self, names: Iterable[str], values: Mapping[str, Tensor], state: StreamState) -> None:
+        """Let some connections learn from a step's values."""
+        for name in names:
+            module: Any = self.node(name)
+            target = module.rule.target
+            v = self.population(target).voltage(state.states[target])
+            sent = {modulator: values[node] for modulator, node in module.rule.modulators}
+            state.learned[name] = module.learn(state.learned[name], values[target], v, sent)
 
     def arriving(
         self,
@@ -206,6 +220,9 @@ class SpikingNetwork(nn.Module):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
         line = state.lines.get(step.name)
+        if isinstance(module, Plastic):
+            made, state.learned[step.name] = module.arrive(total, state.learned[step.name], line)
+            return made
         if isinstance(module, Synapses) and line is not None:
             return module.step(total, line)
         mapped = total if module is None else self.multiplied(module, total)
@@ -281,4 +298,6 @@ def _module_of(
         return population(step, spike_grad)
     if isinstance(step, Threshold):
         return Comparator(step.threshold, spike_grad)
+    if isinstance(step, Connection) and step.learning is not None:
+        return Plastic(step, dtype)
     return connection_module(step, dtype) if isinstance(step, Connection) else None

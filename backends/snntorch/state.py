@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hasn.backends.snntorch.neurons import HELD, Population, States
+from hasn.backends.snntorch.plastic import Learned
 from hasn.program.model import Source, Threshold
 from hasn.program.past import lag, needed
 from hasn.state import Snapshot
@@ -40,7 +41,15 @@ def snapshot(network: SpikingNetwork, state: StreamState, step: int, past: Mappi
             else:
                 kept = value / population.current_scale if _is_scaled(population, key) else value
                 states.setdefault(name, {})[key] = kept.cpu().numpy().copy()
-    return Snapshot(step, states, held, dict(past))
+    learned = {name: _of_learned(kept) for name, kept in state.learned.items()}
+    return Snapshot(step, states, held, dict(past), learned=learned)
+
+
+def _of_learned(kept: Learned) -> dict[str, Array]:
+    """Weights and traces, of every sample."""
+    found = {"w": kept.weight, **kept.traces}
+    batch = max((len(value) for value in found.values()), default=1)
+    return {name: value.detach().expand(batch, *value.shape[1:]).cpu().numpy().copy() for name, value in found.items()}
 
 
 def _is_scaled(population: Population, state: str) -> bool:
@@ -60,6 +69,11 @@ def resumed(network: SpikingNetwork, at: Snapshot, batch: int) -> StreamState:
 
     for name in state.states:
         state.states[name] = _states(network.population(name), at, name, tensor)
+    for name, kept in at.learned.items():
+        traces = {key: tensor(value) for key, value in kept.items() if key != "w"}
+        weight = tensor(kept["w"])
+        shared = network.program.learning[name].shared
+        state.learned[name] = Learned(weight[:1] if shared else weight, traces, at.step)
     steps = needed(network.program, at.past)
     window = max((steps[name] + lag(network.program, name) for name in steps), default=0)
     for now in range(max(0, at.step - window), at.step):

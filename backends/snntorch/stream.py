@@ -82,6 +82,8 @@ class Stream:
         network = self._network
         if network.engine != "fused" or not available() or network.like.device.type != "cpu":
             return None
+        if network.program.learning:  # weights that move at every step leave nothing to make ready
+            return None
         return Plan(network, self._state, self.batch, self._shown)
 
     @torch.no_grad()

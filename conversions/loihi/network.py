@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.conversions.loihi.export.volts import in_volts
-from hasn.errors import InputError, OptionError
+from hasn.errors import InputError, OptionError, ParameterError
 from hasn.executable import Executable
 from hasn.ir.lower import lower
 from hasn.ir.meaning import keep
 from hasn.ir.typed import copy_graph
-from hasn.nodes.values import numbers, text, unusable
+from hasn.nodes.values import text
 from hasn.program.fuse import fuse
 from hasn.program.integers.lower import to_integers
 from hasn.program.integers.model import IntegerNetwork
+from hasn.signals import real_array
 
 if TYPE_CHECKING:
     from hasn.conversions.loihi.quantising.report import QuantisationReport
@@ -84,19 +85,27 @@ class QuantisedNetwork:
 
         Raises:
             UnsupportedError: it is not on the chip's grid.
+            ParameterError: the scales in its metadata are damaged.
             TimeStepError: no dt.
         """
         kept = _kept(graph)
         program = lower(graph, dt=dt, timing=timing)
         to_integers(fuse(program))
-        scales = {
-            name: Scale(*(np.asarray(entry[key], dtype=np.float64) for key in ("scale", "offset")))
-            for name, entry in kept.get("scales", {}).items()
-        }
-        inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
-        return cls(
-            copy_graph(graph), target or kept.get("target", "loihi2"), program.dt, program.timing, scales, inputs
-        )
+        try:
+            scales = {
+                name: Scale(*(np.asarray(entry[key], dtype=np.float64) for key in ("scale", "offset")))
+                for name, entry in kept.get("scales", {}).items()
+            }
+            inputs = {name: float(value) for name, value in kept.get("input_scales", {}).items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ParameterError(
+                f"the scales that the graph's metadata keep are damaged ({type(error).__name__}: {error})",
+                parameter=f"metadata[{KEY!r}]",
+                wanted="what hasn.quantise writes there",
+                way_out="Quantise the float graph again, or take the entry out: the graph runs the same without it.",
+            ) from None
+        chip = target or str(kept.get("target", "loihi2"))
+        return cls(copy_graph(graph), chip, program.dt, program.timing, scales, inputs)
 
     @cached_property
     def integers(self) -> IntegerNetwork:
@@ -118,7 +127,7 @@ class QuantisedNetwork:
             data: as for ``Executable.run``: an array, or {Input: array}.
 
         Raises:
-            InputError: an Input of another name.
+            InputError: an Input of another name, or no real numbers.
         """
         if not isinstance(data, Mapping):
             names = list(self.integers.inputs)
@@ -130,10 +139,8 @@ class QuantisedNetwork:
     def _scaled(self, name: str, value: Any) -> NDArray[np.float64]:
         if name not in self.integers.inputs:
             raise InputError("there is no such Input", node=name, wanted=", ".join(self.integers.inputs))
-        found = numbers(value)
-        if found is None:
-            raise InputError("not an array of real numbers", node=name, parameter="data", got=unusable(value))
-        return np.asarray(np.rint(np.asarray(found, dtype=np.float64) * self.input_scales.get(name, 1.0)))
+        values = np.asarray(real_array(name, value), dtype=np.float64)
+        return np.asarray(np.rint(values * self.input_scales.get(name, 1.0)))
 
     def volts(self, population: str, chip: Any) -> NDArray[np.float64]:
         """A population's voltage in volts, from what precision "loihi" records (..., *shape).

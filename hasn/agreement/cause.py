@@ -14,14 +14,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from hasn.agreement.consequences import Bools
+from hasn.agreement.margin import apart
 from hasn.agreement.replay import Replay, voltages
 from hasn.program.fuse import Network
 from hasn.program.model import Floats, Neurons, Program, Threshold
 from hasn.recording import Array, Recording
 
-#: Voltages that differ by more than this, relative to the largest of the node, have not merely been rounded otherwise:
-#: 1e-9 is what backends are held to in float64; float32 has 6e-8 and adds up some thousand roundings.
-_APART = {"float64": 1e-9, "float32": 1e-4, "loihi": 0.0}
 #: Steps looked at behind the first difference: enough for a reset to show, few enough for a large network.
 _BEHIND = 25
 _SHIFTS = (1, 2, 3, -1, -2, -3)
@@ -69,7 +67,7 @@ class Scene:
     @property
     def tolerance(self) -> float:
         """Relative difference of voltages that rounding can explain."""
-        return max(_APART.get(r.precision, 1e-9) for r in (self.one, self.other))
+        return apart(self.one, self.other)
 
     @property
     def steps(self) -> int:

@@ -18,7 +18,7 @@ from hasn.ir.lower import lower
 from hasn.program.fuse import fuse
 from hasn.program.model import Program
 from hasn.recording import Array, Recording
-from hasn.signals import Signals, signals
+from hasn.signals import Signals, modulated, signals
 
 
 def compare(
@@ -33,6 +33,7 @@ def compare(
     timing: str | None = None,
     precision: str | None = None,
     steps: int | None = None,
+    modulators: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
     **backend_options: Any,
 ) -> Comparison:
@@ -47,6 +48,7 @@ def compare(
         reference: the label that the others are held against; run too, if ``backends`` does not name it.
         dt, method, reset, timing, precision: as for :func:`hasn.compile`.
         steps: T, for a graph without Inputs.
+        modulators: as for ``Executable.run``.
         progress: called with each label before it runs.
         **backend_options: given to each backend that has an option of that name.
 
@@ -64,7 +66,7 @@ def compare(
     _refuse_unknown_options(parsed, backend_options)
     made = ready(network, dt, method, reset, timing)
     program = made.program
-    given = signals(program, inputs, steps)
+    given = signals(program, modulated(program, inputs, modulators), steps)
     asked = replace(given, values={source.name: given.values[source.name] for source in program.inputs})
     recordings, skipped = _run_all(made, parsed, asked, reference, progress, backend_options)
     if len(recordings) < 2:
@@ -133,6 +135,7 @@ def _with_batch(recording: Recording) -> Recording:
         spikes=grown(recording.spikes),
         voltages=grown(recording.voltages),
         currents=grown(recording.currents),
+        more={group: grown(kept) for group, kept in recording.more.items()},
         batched=True,
     )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from hasn.program.fuse import Network
+from hasn.program.learning import weights_of
 from hasn.program.model import Program
 from hasn.recording import Array, Recording
 
@@ -51,6 +54,37 @@ class Divergence:
 
 
 @dataclass(frozen=True)
+class WeightDivergence:
+    """The first weight that parts from the reference's, by more than rounding, and by no tie.
+
+    Attributes:
+        node: the connection.
+        synapse: (target, source): flat numbers.
+        sample, step: where; the weight is that after the step.
+        reference, backend: the two labels.
+        weights: label -> weight.
+        term: the term of the rule, or what the rule reads; "" for none.
+        cause: one sentence.
+    """
+
+    node: str
+    synapse: tuple[int, int]
+    sample: int
+    step: int
+    reference: str
+    backend: str
+    weights: dict[str, float]
+    term: str
+    cause: str
+
+    def __str__(self) -> str:
+        target, source = self.synapse
+        values = ", ".join(f"w = {self.weights[label]:.12g} on {label}" for label in (self.reference, self.backend))
+        place = f"connection '{self.node}' synapse {source} -> {target} sample {self.sample} step {self.step}"
+        return f"{self.backend}: {place}: {values}: {self.cause}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One backend against the reference.
 
@@ -63,6 +97,9 @@ class Verdict:
         max_voltage_error: largest difference of recorded membrane potentials, in volts; in precision "loihi" of
             currents too, in the chip's units.
         first: the first divergence that no tie explains, else the first tie, else None.
+        max_weight_error: largest difference of weights that learn, as a part of their connection's largest; where a tie
+            explains it, it does not count.
+        first_weight: the first of them beyond rounding, or None.
     """
 
     differing: int
@@ -71,6 +108,8 @@ class Verdict:
     agreement: float
     max_voltage_error: float
     first: Divergence | None
+    max_weight_error: float = 0.0
+    first_weight: WeightDivergence | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +160,19 @@ class Comparison:
         """Largest difference of membrane potentials in volts, for each backend."""
         return {label: verdict.max_voltage_error for label, verdict in self.verdicts.items()}
 
+    @property
+    def max_weight_error(self) -> dict[str, float]:
+        """Largest difference of weights that learn, as a part of their connection's largest, for each backend."""
+        return {label: verdict.max_weight_error for label, verdict in self.verdicts.items()}
+
+    def first_weight(self, backend: str) -> WeightDivergence | None:
+        """The first weight that a backend has learned otherwise; None if there is none.
+
+        Raises:
+            KeyError: it did not run.
+        """
+        return self.verdicts[backend].first_weight
+
     def first_divergence(self, backend: str) -> Divergence | None:
         """Where a backend first parts from the reference; None if it never does.
 
@@ -131,25 +183,34 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether at least two backends ran and no spike differs, ties and what they can have caused apart.
+        """Whether at least two backends ran and no spike differs, nor a weight that learns; ties and what they can have
+        caused apart.
 
         In precision "loihi" currents and voltages must be the same integers too. It is about differences alone:
         :attr:`compared` says whether there was anything that could differ.
         """
-        if len(self.recordings) < 2 or any(self.differing.values()):
+        learned = any(verdict.first_weight for verdict in self.verdicts.values())
+        if len(self.recordings) < 2 or any(self.differing.values()) or learned:
             return False
         integers = [label for label, recording in self.recordings.items() if recording.precision == "loihi"]
         return self.reference not in integers or not any(self.max_voltage_error[label] for label in integers)
 
     @property
     def compared(self) -> bool:
-        """Whether there was anything to compare: at least two backends ran, and one of them at least spiked.
+        """Whether there was anything to compare: at least two backends ran, and one of them spiked, or learned.
 
         Where it is False, no spike differs and nothing is shown by that.
         """
-        return len(self.recordings) > 1 and any(
-            array.any() for recording in self.recordings.values() for array in recording.spikes.values()
-        )
+        runs = self.recordings.values()
+        spiked = any(array.any() for recording in runs for array in recording.spikes.values())
+        return len(self.recordings) > 1 and (spiked or any(map(self._learned, runs)))
+
+    def _learned(self, recording: Recording) -> bool:
+        """Whether some weight has moved, by more than float32 moves it when it takes it in."""
+        starts = {plastic.name: weights_of(self.program.node(plastic.name)) for plastic in self.network.plastic}
+        courses = recording.series.get("weights", {})
+        ends = {name: (courses[name][-1], start) for name, start in starts.items() if name in courses}
+        return any(not np.allclose(end, start, rtol=1e-6, atol=0.0) for end, start in ends.values())
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -159,6 +220,16 @@ class Comparison:
             name
             for name in nodes
             if not any(r.spikes[name].any() for r in self.recordings.values() if name in r.spikes)
+        )
+
+    @property
+    def zero_outputs(self) -> tuple[str, ...]:
+        """Outputs of which every backend recorded zeros alone: nothing reached them in this run."""
+        nodes = dict.fromkeys(name for recording in self.recordings.values() for name in recording.outputs)
+        return tuple(
+            name
+            for name in nodes
+            if not any(r.outputs[name].any() for r in self.recordings.values() if name in r.outputs)
         )
 
     def table(self) -> str:

@@ -12,6 +12,7 @@ from hasn.agreement.cause import Scene, cause_of
 from hasn.agreement.comparison import Comparison, Divergence, Verdict
 from hasn.agreement.consequences import Bools, Consequences
 from hasn.agreement.margin import Margins
+from hasn.agreement.weights import Weights
 from hasn.program.fuse import Network
 from hasn.program.model import Neurons, Program, Threshold
 from hasn.recording import Array, Recording
@@ -102,16 +103,19 @@ class _Pair:
             union += int(np.count_nonzero(a | b))
             both += int(np.count_nonzero(a & b))
             differ.append((a != b).reshape(*a.shape[:2], prod(a.shape[2:])))
-        samples = [self._sample(n, [d[:, n].copy() for d in differ]) for n in _samples(differ)]
-        firsts = [s for s in samples if s.first is not None]
-        found = min(firsts or samples, key=lambda s: s.first or s.ties[0], default=None)
+        samples = {n: self._sample(n, [d[:, n].copy() for d in differ]) for n in _samples(differ)}
+        firsts = [s for s in samples.values() if s.first is not None]
+        found = min(firsts or samples.values(), key=lambda s: s.first or s.ties[0], default=None)
+        explained = {n: sample.explained for n, sample in samples.items()}
+        weights = Weights(self.network, self.inputs, self.labels, self.one, self.other, explained)
         return Verdict(
-            sum(s.differing for s in samples),
-            sum(len(s.ties) for s in samples),
-            sum(s.after for s in samples),
+            sum(s.differing for s in samples.values()),
+            sum(len(s.ties) for s in samples.values()),
+            sum(s.after for s in samples.values()),
             both / union if union else 1.0,
             self._voltage_error(),
             self._divergence(found) if found else None,
+            *weights.verdict(),
         )
 
     def _voltage_error(self) -> float:
@@ -129,7 +133,7 @@ class _Pair:
                 break
             found.ties.append(place)
             left[place.order][place.step, place.neuron] = False
-            if any(d.any() for d in left):
+            if self.network.plastic or any(d.any() for d in left):
                 found.after += self._take_out(left, place, found.explained)
         return found
 

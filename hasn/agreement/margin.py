@@ -19,6 +19,15 @@ from hasn.recording import Array, Recording
 TIE_UNITS = 256.0
 _EPS = {"float64": float(np.finfo(np.float64).eps), "float32": float(np.finfo(np.float32).eps), "loihi": 0.0}
 
+#: Numbers that differ by more than this, relative to the largest of their node, have not merely been rounded otherwise:
+#: 1e-9 is what backends are held to in float64; float32 has 6e-8 and adds up some thousand roundings.
+_APART = {"float64": 1e-9, "float32": 1e-4, "loihi": 0.0}
+
+
+def apart(*recordings: Recording) -> float:
+    """Relative difference of voltages or weights that rounding can explain."""
+    return max(_APART.get(recording.precision, 1e-9) for recording in recordings)
+
 
 class Margins:
     """Distances to thresholds in two recordings of one network."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hasn.program.fuse import Network, Projection, Relay
+from hasn.program.fuse import Network, Plastic, Projection, Relay
+from hasn.program.learning import listed
 from hasn.program.maps import Matrix
 from hasn.program.model import Floats, Neurons, Source
 from hasn.program.simulate import Simulated
@@ -50,9 +51,25 @@ class Replay:
             delay, weights = self._changed(projection, inputs_late, rounding)
             if delay < self.steps:
                 total[delay:] += (weights @ self._sent(projection.source, relayed)[: self.steps - delay].T).T
+        for plastic in self.network.plastic:
+            if plastic.target == name:
+                total += self._learned(plastic, self.arriving(plastic.name, inputs_late=inputs_late), rounding)
         if with_drive:
             for onset, value in self.network.drives.get(name, {}).items():
                 total[onset:] += value
+        return total
+
+    def _learned(self, plastic: Plastic, sent: Floats, rounding: Rounding | None) -> Floats:
+        """What arrives over a connection that learns, by the weights that the recording shows: (steps, outputs)."""
+        synapses = listed(plastic.map)
+        shown = course(self.recording, plastic)[: self.steps, self.sample]
+        total = self._zeros(plastic.target)
+        for t in range(self.steps):
+            weights = np.asarray(shown[t - 1] if t else synapses.weight, dtype=np.float64)
+            weights = weights if rounding is None else rounding(weights)
+            there = np.flatnonzero(synapses.late <= t)
+            values = weights[there] * sent[t - synapses.late[there], synapses.pre[there]]
+            total[t] = np.bincount(synapses.post[there], values, minlength=total.shape[1])
         return total
 
     def _relayed(self, inputs_late: int, rounding: Rounding | None) -> dict[str, Floats]:
@@ -96,6 +113,16 @@ class Replay:
 
     def _zeros(self, name: str) -> Floats:
         return np.zeros((self.steps, int(np.prod(self.network.by_name[name].shape))))
+
+
+def course(recording: Recording, plastic: Plastic) -> Array:
+    """Weights after each step, (steps, batch, synapses), in the order of :func:`listed`; NaN: none were recorded."""
+    synapses = len(listed(plastic.map).pre)
+    kept = recording.series.get("weights", {}).get(plastic.name)
+    if kept is None:
+        batch = next(len(array[0]) for group in recording.series.values() for array in group.values())
+        return np.full((recording.steps, batch, synapses), np.nan)
+    return kept.reshape(*kept.shape[:2], synapses)
 
 
 def voltages(spec: Neurons, current: Floats) -> Floats:

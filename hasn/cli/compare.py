@@ -66,10 +66,11 @@ def compare(
     from hasn.cli.inputs import given_inputs
     from hasn.cli.repair import loaded
     from hasn.ir.lower import lower
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
     options = backend_options(option)
     if report is not None:
+        apart({"FILE": file, "--input": input_}, **{"--report": report})
         ready_to_write(report, force=force)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
@@ -102,8 +103,9 @@ def _write_report(path: Path, comparison: Comparison, subtitle: str, force: bool
 
 def _show(comparison: Comparison, text: str, data: dict[str, object], report: Path | None, as_json: bool) -> None:
     from hasn.cli.console import show, show_json, width
-    from hasn.report.facts import comparison_data, verdict
+    from hasn.report.facts import comparison_data
     from hasn.report.table import comparison_table
+    from hasn.report.verdict import verdict
 
     if as_json:
         written = None if report is None else str(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -50,13 +50,20 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line on stderr, without the place in the code that Python's own has."""
-    stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+    """A warning as one line on stderr, without the place in the code that Python's own has.
+
+    Where stderr takes nothing, the work that warned goes on.
+    """
+    with suppress(OSError):
+        stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
 
 @contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
     """A spinner on stderr while something runs, in a terminal; what it yields changes its text."""
+    if not stderr.is_terminal:  # not even an empty write: stderr may be full or gone
+        yield lambda new: None
+        return
     with stderr.status(text, spinner="dots" if is_utf8(sys.stderr) else "line") as spinner:
         yield lambda new: spinner.update(new)
 

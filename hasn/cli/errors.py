@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from hasn.cli.words import on_the_command_line, translated
 from hasn.errors import HasnError
+from hasn.torchrun import rank
 
 #: Exit status of a command that found nothing to judge: neither a yes nor a no.
 NOTHING = 3
@@ -37,7 +38,8 @@ class Group(TyperGroup):
         ours = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in ours
         with self._told(ctx):
-            return super().parse_args(ctx, args)
+            rest: list[str] = super().parse_args(ctx, args)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -73,7 +75,6 @@ def report(error: HasnError, *, as_json: bool, trace: BaseException | None = Non
 
     Of many workers the first answers in JSON; the others' errors, which may be their own, go to stderr.
     """
-    from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show_json, stderr
 
     if os.environ.get("HASN_DEBUG", "") not in ("", "0"):
@@ -107,7 +108,6 @@ def report_usage(error: Any, ctx: Any) -> None:
 
 def report_stop(stop: BaseException, options: set[str], *, as_json: bool) -> None:
     """Say that a command was stopped, what it kept, and how to go on: the notes of the exception, if it has some."""
-    from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show_json, stderr
 
     how = "SIGTERM" if isinstance(stop, Terminated) else "Ctrl-C"

@@ -57,9 +57,11 @@ def export(
     from hasn.cli.inputs import read_inputs
     from hasn.cli.quantised import chip_network
     from hasn.errors import OptionError
+    from hasn.ir.outputs import apart
 
     if target not in TARGETS:
         raise OptionError("unknown target", parameter="--target", got=repr(target), wanted=" or ".join(TARGETS))
+    apart({"FILE": file, "--input": input_, "--calibrate": calibrate}, **{"--out": out})
     _make_ready(target, out, force)
     options: dict[str, Any] = {"largest_exponent": 0} if target == "netx" else {}
     with working(f"Reading {file}") as say:
@@ -72,14 +74,17 @@ def export(
         say(f"Writing {out}")
         found, lines = TARGETS[target](chip.network, out, data, force)
     if as_json:
-        show_json({"target": target, "out": str(out), "network": chip.data, **found})
+        show_json({"target": target, "out": str(out), "network": chip.data, "compared": chip.compared, **found})
     else:
         for line in (chip.text, *lines):
             show(line)
-        if not found.get("tested", True):
+        if "tested" in found and not found["tested"]:
             show("Nothing is tested: no spikes in the self-test, so passing it shows nothing. Pass --input DATA that "
                  "makes the network spike.", "yellow")  # fmt: skip
-    if not found.get("tested", True):
+        elif not chip.compared:
+            show("Nothing was compared: no spikes on the calibration data, so scales say nothing. Pass --calibrate "
+                 "DATA that makes the network spike.", "yellow")  # fmt: skip
+    if not found.get("tested", True) or not chip.compared:
         raise typer.Exit(NOTHING)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hasn.errors import FileError, InputError
+from hasn.errors import InputError
 
 if TYPE_CHECKING:
     from hasn.program.model import Program
@@ -40,7 +40,7 @@ def given_inputs(
     batch: int | None,
     option: str = "--input",
 ) -> Given:
-    """Read ``path``, or draw seeded Bernoulli spikes for every Input of the program.
+    """Read ``path``, which ``option`` names, or draw seeded Bernoulli spikes for every Input of the program.
 
     Raises:
         FileError: the file is not there or holds no plain arrays.
@@ -87,46 +87,73 @@ def random_spikes(
 def read_inputs(path: Path, program: Program, option: str = "--input") -> Any:
     """The arrays of a .npy or .npz file; a single array serves a single Input, whatever its name.
 
+    What the file claims to hold is compared with the program's Inputs before any of it is read.
+
     Args:
         path: the file.
         program: says which Inputs there are.
         option: that named the file, for messages.
 
     Raises:
-        FileError: there is no such file, or it holds no plain arrays.
+        FileError: there is no such file, it holds no plain arrays, or more than there is memory for.
+        InputError: the arrays are not what the Inputs take.
     """
-    arrays = arrays_in(path, option)
     names = [source.name for source in program.inputs]
-    if not isinstance(arrays, dict) or set(arrays) == set(names):
-        return arrays
-    return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays
+
+    def of_inputs(arrays: Any) -> Any:
+        if not isinstance(arrays, dict) or set(arrays) == set(names):
+            return arrays
+        return next(iter(arrays.values())) if len(arrays) == 1 and len(names) == 1 else arrays
+
+    _check_declared(path, program, of_inputs(declared_in(path, option)))
+    return of_inputs(arrays_in(path, option))
 
 
-def arrays_in(path: Path, option: str = "--input") -> Any:
-    """The arrays of a .npy (itself) or .npz (a dict) file, which ``option`` named.
+def _check_declared(path: Path, program: Program, given: Any) -> None:
+    """Compare shapes and types with what the Inputs take, on arrays that have no memory of their own.
 
     Raises:
-        FileError: there is no such file, or it holds no plain arrays.
+        InputError: they do not fit; names the file.
     """
     import numpy as np
 
-    if path.is_dir():
-        raise FileError("is a folder", parameter=str(path), wanted="a .npy or .npz file", way_out=f"It is {option}'s.")
-    if not path.is_file():
-        raise FileError("there is no such file", parameter=str(path), way_out=f"Check the path given to {option}.")
+    from hasn.signals import parts
+
+    def hollow(of: Any) -> Any:
+        return np.broadcast_to(np.zeros((), dtype=of.dtype), of.shape)
+
+    hollows = {name: hollow(of) for name, of in given.items()} if isinstance(given, dict) else hollow(given)
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
-    except MemoryError as error:
-        size = path.stat().st_size
-        raise FileError(
-            "does not fit in memory", parameter=str(path), got=f"{size:,} bytes", way_out="Cut it into parts."
-        ) from error
-    except Exception as error:  # damaged bytes make numpy and zipfile raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        objects = reason.startswith("Object arrays")
-        what = "holds Python objects, which are not read" if objects else "not a .npy or .npz file"
-        raise FileError(
-            what, parameter=str(path), wanted="arrays of numbers, as numpy.save or numpy.savez writes them"
-        ) from error
+        parts(program, hollows, None, 1)
+    except InputError as error:
+        raise InputError(
+            error.message,
+            node=error.node,
+            parameter=str(path),
+            got=error.got,
+            wanted=error.wanted,
+            way_out=error.way_out,
+        ) from None
+
+
+def declared_in(path: Path, option: str) -> Any:
+    """What the headers of a .npy (one) or .npz (by name) file claim."""
+    from hasn.ir.arrays import arrays_of
+
+    return arrays_of(path, f"Check the path given to {option}.")
+
+
+def arrays_in(path: Path, option: str = "--input") -> Any:
+    """The arrays of a .npy (itself) or .npz (a dict) file.
+
+    Args:
+        path: the file.
+        option: of the command that names it.
+
+    Raises:
+        FileError: there is no such file, it holds no plain arrays, or more than there is memory for.
+    """
+    from hasn.ir.arrays import read_arrays
+
+    declared_in(path, option)
+    return read_arrays(path)

@@ -43,10 +43,12 @@ def place(
     from hasn.cli.inputs import given_inputs
     from hasn.cli.quantised import chip_network
     from hasn.conversions.loihi.placement import place as place_network
+    from hasn.conversions.loihi.placement.text import nothing_text
     from hasn.conversions.loihi.profiles import profile
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
     if report is not None:
+        apart({"FILE": file, "--input": input_}, **{"--report": report})
         ready_to_write(report, force=force)
     with working(f"Reading {file}") as say:
         if target is not None:
@@ -70,8 +72,9 @@ def place(
         if report is not None:
             show(f"Wrote {report}")
         if not placement.counted:
-            show("Nothing was counted: no spikes on this input, so every placement has no traffic. Pass --input DATA "
-                 "that makes the network spike.", "yellow")  # fmt: skip
+            spiked = any(sent.spikes for sent in placement.populations.values())
+            way_out = "" if spiked else " Pass --input DATA that makes the network spike."
+            show(nothing_text(placement) + way_out, "yellow")
     if not placement.counted:
         raise typer.Exit(NOTHING)
 

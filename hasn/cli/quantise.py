@@ -53,8 +53,9 @@ def quantise(
     from hasn.cli.repair import loaded
     from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
     from hasn.ir.lower import lower
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
 
+    apart({"--calibrate": calibrate}, **{"--out": out})
     ready_to_write(out, force=force)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)

@@ -34,6 +34,11 @@ class Chip:
     data: dict[str, Any]
     calibration: Any = None
 
+    @property
+    def compared(self) -> bool:
+        """False where it was quantised on data on which nothing spiked."""
+        return self.data["kind"] != "quantised" or self.network.report().compared
+
 
 def chip_network(
     file: Path,

@@ -63,11 +63,12 @@ def run(
     from hasn.cli.inputs import given_inputs
     from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
-    from hasn.ir.outputs import ready_to_write
+    from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
     if out is not None:
+        apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     with working(f"Compiling for {backend}") as say:
@@ -94,12 +95,12 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
     """All arrays of a recording, whole or not at all."""
     import numpy as np
 
-    from hasn.ir.whole import whole_file
+    from hasn.ir.arrays import write_arrays
 
-    groups = ("outputs", "spikes", "voltages", "currents")
-    arrays = {f"{group}/{name}": array for group in groups for name, array in getattr(recording, group).items()}
-    with whole_file(out, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays, dt=np.float64(recording.dt), times=recording.times)
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()
+    }
+    write_arrays(out, {**arrays, "dt": np.array(recording.dt), "times": recording.times}, force=force)
 
 
 def _rates(recording: Recording) -> dict[str, dict[str, Any]]:

@@ -74,15 +74,16 @@ def train(
     """
     from hasn.backends.snntorch.training.api import train as train_graph
     from hasn.backends.snntorch.training.bar import ProgressBar
-    from hasn.backends.snntorch.training.workers import rank
     from hasn.cli.console import show, show_json, stderr
     from hasn.cli.errors import NOTHING
     from hasn.cli.repair import loaded
     from hasn.ir.outputs import apart, ready_to_write
     from hasn.ir.save import save
     from hasn.program.describe import counted
+    from hasn.torchrun import rank
 
-    apart(**{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    apart({"--data": data, "--validation": validation}, **{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    apart({"FILE": file}, **{"--checkpoint": checkpoint, "--log": log})  # --out may replace it, with --force
     ready_to_write(out, force=force)
     options = backend_options(option)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Any
 from hasn.errors import HasnError
 
 #: Arguments whose option has another name.
-_ALIASES = {"inputs": "input", "keep_best": "best"}
+_ALIASES = {"inputs": "input", "keep_best": "best", "backend": "backends"}
 _GIVEN = re.compile(r"\b([a-z_]+)=(True|\.\.\.|\('[^']*',\)|'[^']*'|\"[^\"]*\"|[A-Z0-9][\w.-]*\w|[A-Z0-9])")
 #: What stands for a whole clause of Python: its words there, the words here, the option that the command must have.
 _CLAUSES = (
@@ -21,6 +21,7 @@ _EVERYWHERE = (
     ("hasn.repair does it", "hasn repair FILE OUT does it"),
     ("hasn.check lists", "hasn check FILE lists"),
     ("hasn.quantise(graph, ...)", "hasn quantise FILE"),
+    ("Train with reset='zero'", "Train it anew after hasn set FILE --reset zero"),
 )
 
 
@@ -49,8 +50,8 @@ def on_the_command_line(text: str, options: Collection[str]) -> str:
 
 
 def _flag(name: str, options: Collection[str]) -> str | None:
-    known = _ALIASES.get(name, name).replace("_", "-")
-    return f"--{known}" if known in options else None
+    known = (name.replace("_", "-"), _ALIASES.get(name, name))
+    return next((f"--{option}" for option in known if option in options), None)
 
 
 def translated(error: HasnError, options: Collection[str]) -> HasnError:

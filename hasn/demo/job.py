@@ -222,6 +222,8 @@ def _write_json(result: DemoResult, path: Path, force: bool) -> None:
 
 def summary(result: DemoResult) -> dict[str, Any]:
     """The figures of the demo, for a script."""
+    from hasn.report.facts import shared
+
     comparison = result.comparison
     backends = {
         label: {
@@ -231,7 +233,7 @@ def summary(result: DemoResult) -> dict[str, Any]:
             "differing": comparison.differing[label],
             "ties": comparison.ties[label],
             "after_ties": comparison.after_ties[label],
-            "agreement": comparison.agreement[label],
+            "agreement": shared(comparison, label),
             "max_voltage_error": comparison.max_voltage_error[label],
             "synaptic_operations": r.counts.total_synaptic_operations,
             "shifts": r.shifts,

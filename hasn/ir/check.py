@@ -10,6 +10,7 @@ import nir
 
 from hasn.errors import HasnError, OptionError, TimeStepError
 from hasn.finding import Finding, finding_of, raise_errors
+from hasn.ir.learning import learning_findings
 from hasn.ir.meaning import Meaning, meaning_findings, meaning_of, require_options
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.reach import reach_findings
@@ -98,6 +99,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, given: dict[str, Any]) -> None:
     found.add(reach_findings(found.flat))
     found.shapes, wrong = infer_shapes(found.flat)
     found.add(wrong)
+    found.add(learning_findings(found.flat))
     found.meaning = meaning_of(found.flat.metadata, **given)
     found.add(meaning_findings(graph, found.meaning, given))
     dt = found.meaning.dt

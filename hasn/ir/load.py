@@ -34,7 +34,8 @@ def load(path: str | Path, *, dt: float | None = None, repair: bool = False) -> 
         :func:`hasn.compile` refuses them.
 
     Raises:
-        FileError: there is no such file, or it is no HDF5, no NIR, or truncated.
+        FileError: there is no such file, it is no HDF5, no NIR or truncated, it leads to other files (links, external
+            or virtual data), or it would take more memory than a file of its size may.
         GraphError: unknown node type, an edge to a node that is not there, an edge listed twice.
         ParameterError: a parameter is missing, or has a shape that NIR does not take.
         TimeStepError: ``dt`` is not a finite number > 0.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -10,11 +11,12 @@ import numpy as np
 
 from hasn.errors import ShapeError
 from hasn.ir.check import CheckedGraph, checked
+from hasn.ir.learning import arriving_late, learning_nodes, learning_of, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.program.feedback import evaluation_order, feedback_edges
-from hasn.program.model import Edge, Neurons, Node, Program, Shape, Sink, Source
+from hasn.program.model import Connection, Edge, Neurons, Node, Program, Shape, Sink, Source
 
 
 def lower(
@@ -50,7 +52,13 @@ def lower_checked(graph_ok: CheckedGraph) -> Program:
     flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
     edges = _timed_edges(flat, timing)
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
-    nodes = tuple(_node(graph_ok, name) for name in order)
+    learning = {name: learning_of(graph_ok.flat, name, graph_ok.dt) for name in learning_nodes(graph_ok.flat)}
+    made = {name: _node(graph_ok, name) for name in order}
+    for name, found in learning.items():
+        connection = made[name]
+        if isinstance(connection, Connection):  # others have been refused
+            made[name] = replace(connection, learning=found)
+    nodes = (*modulator_sources(learning), *made.values())
     return Program(nodes, edges, graph_ok.dt, method, timing, dict(flat.metadata))
 
 
@@ -72,7 +80,7 @@ def _without_passages(flat: FlatGraph) -> FlatGraph:
 def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:
     hops = {edge for edge in flat.edges if timing == "hardware" and _takes_a_step(flat, edge)}
     instant = [edge for edge in flat.edges if edge not in hops]
-    late = hops | feedback_edges(flat.nodes, instant, flat.inputs)
+    late = arriving_late(flat, hops | feedback_edges(flat.nodes, instant, flat.inputs))
     return tuple(Edge(source, target, int((source, target) in late)) for source, target in flat.edges)
 
 

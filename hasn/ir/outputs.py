@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from hasn.errors import FileError
+from hasn.ir.litter import part_of
 from hasn.ir.whole import refuse_existing
 
 
@@ -18,9 +18,9 @@ def ready_to_write(path: str | Path, *, force: bool) -> Path:
     """
     target = Path(path)
     try:
-        refuse_existing(target, force=force)
-        if target.exists() and not target.is_file():
+        if target.exists() and not target.is_file() and not target.is_dir():  # force would not help
             raise FileError("is no plain file", parameter=str(target), wanted="the name of a file")
+        refuse_existing(target, force=force)
         _try(target.parent, target.name)
     except (OSError, ValueError) as error:
         raise _refusal(error, target) from error
@@ -44,17 +44,17 @@ def ready_folder(path: str | Path) -> Path:
     return folder
 
 
-def apart(**outputs: str | Path | None) -> None:
-    """Refuse two outputs of one name, of which the second would replace the first.
+def apart(inputs: Mapping[str, str | Path | None] | None = None, /, **outputs: str | Path | None) -> None:
+    """Refuse two outputs of one name, of which the second would replace the first, and one that replaces an input.
 
     Raises:
         FileError: naming both.
     """
-    seen: dict[Path, str] = {}
+    seen = {_place(path): name for name, path in (inputs or {}).items() if path is not None}
     for name, path in outputs.items():
         if path is None:
             continue
-        place = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links, which a rename does not
+        place = _place(path)
         if place in seen:
             raise FileError(
                 f"is the file of {seen[place]} too",
@@ -65,11 +65,15 @@ def apart(**outputs: str | Path | None) -> None:
         seen[place] = name
 
 
+def _place(path: str | Path) -> Path:
+    """The absolute name whose file a rename replaces: links to folders followed, a link to a file not."""
+    return Path(path).parent.resolve() / Path(path).name
+
+
 def _try(folder: Path, name: str) -> None:
     """Make and remove what :func:`hasn.ir.whole.whole_file` makes."""
-    handle, made = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
-    os.close(handle)
-    Path(made).unlink()
+    with part_of(folder / name):
+        pass
 
 
 def _refusal(error: Exception, target: Path) -> FileError:

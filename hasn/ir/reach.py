@@ -16,14 +16,26 @@ from hasn.nodes.lookup import kind_of
 _DRIVES = ("bias", "v_leak", "v_init")
 #: Thresholds that the silent value 0 already exceeds, where they are below zero.
 _THRESHOLDS = ("v_threshold", "threshold")
+#: Factors of all that passes a node, or that a drawn input gives, by attributes: nothing does where they are all zero.
+_FACTORS = {
+    "weight": ("weight",), "scale": ("scale",), "w_in": ("w_in",), "rate": ("rate",), "std": ("mean", "std"),
+}  # fmt: skip
+#: The same where the attribute is not what the user gives.
+_KEPT_AS = {"weight": ("data",)}
 
 
 def reach_findings(flat: FlatGraph) -> Iterator[Finding]:
-    """Warnings: nodes that nothing reaches, Inputs that lead nowhere."""
-    sources = [name for name, node in flat.nodes.items() if name in flat.inputs or acts_alone(node)]
-    there = reached(flat.edges, sources)
-    for name in flat.nodes:
-        if name not in there:
+    """Warnings: nodes that nothing reaches, nodes that let nothing pass, Inputs that lead nowhere."""
+    alone = {name for name, node in flat.nodes.items() if name in flat.inputs or acts_alone(node)}
+    closed = {name: factor for name, node in flat.nodes.items() if (factor := zero_factor(node)) is not None}
+    there = reached([edge for edge in flat.edges if edge[0] in alone or edge[0] not in closed], alone)
+    for name, node in flat.nodes.items():
+        drawn = not kind_of(node).takes_edges and name not in flat.inputs
+        if name in closed:
+            what = "it gives zeros" if drawn else "nothing passes it"
+            repair = f"Give its {closed[name]} other values, or remove it."
+            yield Finding("warning", name, closed[name], f"is all 0, so {what}", repair)
+        if name not in there and not drawn:
             what = "it gives zeros" if name in flat.outputs else "it stays silent"
             yield Finding(
                 "warning",
@@ -56,12 +68,30 @@ def reached(edges: Iterable[Edge], sources: Iterable[str]) -> set[str]:
 def acts_alone(node: nir.NIRNode) -> bool:
     """Whether a node may give more than zeros though nothing arrives: it is drawn, or has a drive of its own."""
     if not kind_of(node).takes_edges:
-        return True
+        return zero_factor(node) is None
     said = node.metadata if isinstance(node.metadata, dict) else {}
     values = {**{name: said.get(name) for name in _DRIVES}, **vars(node)}
     drives = [_numbers(values.get(name)) for name in _DRIVES]
     thresholds = [_numbers(values.get(name)) for name in _THRESHOLDS]
     return any(bool((array != 0).any()) for array in drives) or any(bool((array < 0).any()) for array in thresholds)
+
+
+def zero_factor(node: nir.NIRNode) -> str | None:
+    """The parameter that is 0 throughout, so that nothing passes the node; None: something does, or may by learning."""
+    said = node.metadata if isinstance(node.metadata, dict) else {}
+    if "plasticity" in said:
+        return None
+    values = vars(node)
+    for name, attributes in (*_FACTORS.items(), *_KEPT_AS.items()):
+        given = [values[attribute] for attribute in attributes if values.get(attribute) is not None]
+        if len(given) == len(attributes) and all(map(_is_zero, given)):
+            return name
+    return None
+
+
+def _is_zero(value: object) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind in "biuf" and not array.any()  # no copy: it may be gigabytes
 
 
 def _numbers(value: object) -> np.ndarray[Any, Any]:

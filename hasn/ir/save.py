@@ -6,16 +6,18 @@ import io
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 
 from hasn.errors import FileError, OptionError, ShapeError
 from hasn.finding import raise_errors
+from hasn.ir.datasets import FREE, TIMES
 from hasn.ir.metadata import encoded, holders
 from hasn.ir.plain import plain as in_primitives
 from hasn.ir.structure import flatten, structure_findings
 from hasn.ir.typed import copy_graph, set_types
-from hasn.ir.whole import whole_file
+from hasn.ir.whole import refuse_existing, whole_file
 
 
 def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: bool = False) -> None:
@@ -54,14 +56,23 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: b
         node.metadata = encoded(node.metadata, name)
     # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
     content = io.BytesIO()
+    refuse_existing(path, force=force)
+    _write(content, typed, path)
     with whole_file(path, force=force) as temporary:
-        _write(content, typed, path)
         temporary.write_bytes(content.getbuffer())
 
 
 def _write(content: io.BytesIO, graph: nir.NIRGraph, path: str | Path) -> None:
     try:
         nir.write(content, graph)
+        with h5py.File(content, "r") as file:
+            sizes: list[int] = []
+            file.visititems(lambda _, item: sizes.append(item.nbytes if isinstance(item, h5py.Dataset) else 0))
+        # What packs so well that load would take it for a bomb is stored as it is. Twice: HDF5 reads chunks, too.
+        if 2 * sum(sizes) > FREE + TIMES * len(content.getbuffer()):
+            content.seek(0)
+            content.truncate()
+            nir.write(content, graph, compression=None)
     except (TypeError, ValueError) as error:
         raise FileError(
             f"HDF5 cannot hold a value of the graph: {error}",

@@ -12,6 +12,7 @@ import nir
 
 from hasn.errors import GraphError
 from hasn.finding import Finding, in_graph, raise_errors
+from hasn.ir.names import fault_of, shown
 from hasn.nodes.lookup import is_known, kind_names, kind_of
 from hasn.nodes.values import in_numpy
 
@@ -44,6 +45,9 @@ def structure_findings(graph: nir.NIRGraph) -> Iterator[Finding]:
 
 
 def _meaning_findings(graph: nir.NIRGraph, top: bool) -> Iterator[Finding]:
+    for name in graph.nodes:
+        if fault := fault_of(name):
+            yield Finding("error", shown(name), "", fault, "Rename the node.", got=ascii(name))
     seen: set[Edge] = set()
     for edge in map(tuple, graph.edges):
         if edge in seen:
@@ -57,9 +61,6 @@ def _meaning_findings(graph: nir.NIRGraph, top: bool) -> Iterator[Finding]:
         seen.add(edge)
         yield from _end_findings(graph, edge, top)
     for name, node in graph.nodes.items():
-        if not name or "/" in name or name == ".":
-            message = "no name that a file can hold: HDF5 takes '/' for a path"
-            yield Finding("error", name, "", message, "Rename the node.", got=repr(name))
         if isinstance(node, nir.NIRGraph):
             yield from in_graph(name, _meaning_findings(node, top=False))
         elif not is_known(node):
@@ -146,7 +147,7 @@ def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
             raise GraphError(
                 "there is no such node",
                 node=name,
-                way_out=f"The graph has {', '.join(sorted(graph.nodes)) or 'no nodes'}.",
+                way_out=f"The graph has {shown(', '.join(sorted(graph.nodes))) or 'no nodes'}.",
             )
         return f"{outer}.{node_at(graph.nodes[outer], name[len(outer) + 1 :], is_source)}"
     if not isinstance(node, nir.NIRGraph):

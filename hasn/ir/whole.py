@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hasn.errors import FileError
+from hasn.ir.litter import part_of
 
 
 def refuse_existing(path: str | Path, *, force: bool) -> Path:
@@ -35,25 +35,24 @@ def refuse_existing(path: str | Path, *, force: bool) -> Path:
 def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary name beside ``path``; it takes the place of ``path`` when the block ends well, else it goes.
 
+    A process that is killed within the block leaves it behind, and the next one that writes ``path`` removes it: so
+    work out what is to be written before the block.
+
     Raises:
         FileError: see :func:`refuse_existing`; or the operating system refuses to write (disk full, no right).
     """
     target = refuse_existing(path, force=force)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
-    temporary = Path(name)
-    try:
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(part_of(target))
+        except OSError as error:
+            raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
         with told(target):
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.chmod(0o666 & ~umask())
             temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hasn.program.drawn import Drawn, Gaussian, Poisson
+from hasn.program.learning import Learning, Products
 from hasn.program.maps import Convolution, Dense, Identity, Pooling, Scaling, Sparse
 from hasn.program.model import Condition, Connection, Edge, Neurons, Node, Program, Row, Sink, Source, Threshold, moves
 
@@ -57,8 +59,8 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """(1, "step") -> "1 step"; (3, "step") -> "3 steps"; (2, "process") -> "2 processes"."""
-    many = "es" if what.endswith(("s", "x", "ch", "sh")) else "s"
+    """(1, "step") -> "1 step"; (2, "process") -> "2 processes"; (2, "epoch") -> "2 epochs"."""
+    many = "es" if what.endswith(("s", "x", "ch", "sh")) and not what.endswith("epoch") else "s"
     return f"{count:,} {what}{'' if count == 1 else many}"
 
 
@@ -114,7 +116,7 @@ def _neuron_kind(node: Neurons) -> str:
 def details_of(node: Node, dt: float) -> tuple[str, ...]:
     """A node's coefficients: each as its uniform value, or as a range."""
     if isinstance(node, Connection):
-        return (*_map_details(node.map), *_delay_details(node, dt))
+        return (*_map_details(node.map), *_delay_details(node, dt), *_learning_details(node.learning))
     if isinstance(node, Threshold):
         return (f"1 where x > {span(node.threshold)}",)
     if isinstance(node, Neurons):
@@ -136,6 +138,21 @@ def _delay_details(node: Connection, dt: float) -> tuple[str, ...]:
     if node.delay is None:
         return ()
     return (f"delay {span(node.delay)} steps = {span(node.delay * dt * 1e3)} ms",)
+
+
+def _learning_details(learning: Learning | None) -> tuple[str, ...]:
+    if learning is None:
+        return ()
+    bounds = f", {learning.low:g} .. {learning.high:g}" if math.isfinite(learning.high - learning.low) else ""
+    every = f" every {learning.every} steps" if learning.every > 1 else ""
+    traces = [
+        f"{t.name} ← {t.decay:g} {t.name}, {'set to' if t.sets else '+'} {_sum_text(t.feed)}" for t in learning.traces
+    ]
+    return (f"learns{every}: w ← w + {_sum_text(learning.update)}{bounds}", *traces)
+
+
+def _sum_text(products: Products) -> str:
+    return " + ".join(map(str, products)) or "0"
 
 
 def _neuron_details(node: Neurons) -> tuple[str, ...]:

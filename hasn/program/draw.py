@@ -7,6 +7,7 @@ from typing import Any
 from hasn.errors import RetimingError
 from hasn.program.describe import counted, shape_text, span, summaries
 from hasn.program.fuse import Network, fuse
+from hasn.program.learning import listed
 from hasn.program.model import Program
 from hasn.program.retime import retime
 
@@ -83,6 +84,11 @@ def _projections_table(network: Network, dt: float) -> Any:
         rows, columns = p.weights.shape
         share = f" ({100 * p.weights.nnz / (rows * columns):.3g} % of {rows} × {columns})"
         table.add_row(*map(Text, (p.source, p.target, delay, f"{p.weights.nnz}{share}", span(p.weights.data))))
+    for plastic in network.plastic:
+        synapses = listed(plastic.map)
+        late = f"{counted(int(synapses.late.max(initial=0)), 'step')} at most" if synapses.late.any() else "none"
+        cells = (plastic.name, plastic.target, late, f"{len(synapses.pre)}, learning", span(synapses.weight))
+        table.add_row(*map(Text, cells))
     return table
 
 

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.program.maps import Convolution, Identity, Matrix
+from hasn.program.learning import Learning, arriving
+from hasn.program.maps import Convolution, Dense, Identity, Matrix, Sparse
 from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
 
 
@@ -49,6 +50,23 @@ class Projection:
 
 
 @dataclass(frozen=True)
+class Plastic:
+    """A connection that learns: never composed, its pattern its own, weights of 0 included.
+
+    Attributes:
+        name: of the connection, and of the Relay that sums what arrives at it.
+        target: the population that it feeds, without delay but the synapses' own.
+        map: Dense or Sparse; a bias is among the target's drives.
+        learning: how its weights move.
+    """
+
+    name: str
+    target: str
+    map: Dense | Sparse
+    learning: Learning
+
+
+@dataclass(frozen=True)
 class Network:
     """Populations in the order of evaluation, projections between them, and constant drives.
 
@@ -58,6 +76,7 @@ class Network:
         drives: target -> {first step: value added to the input at every step from there on (flat)}.
         outputs: Output node -> the population whose value it shows.
         program: what this was made from.
+        plastic: connections that learn.
     """
 
     populations: tuple[Population, ...]
@@ -65,6 +84,7 @@ class Network:
     drives: dict[str, dict[int, Floats]]
     outputs: dict[str, str]
     program: Program
+    plastic: tuple[Plastic, ...] = ()
 
     @property
     def by_name(self) -> dict[str, Population]:
@@ -84,6 +104,7 @@ class Network:
         level = dict.fromkeys(self.by_name, 0)
         for name in self.by_name:
             ready = [level[p.source] + 1 for p in self.into(name) if p.delay == 0]
+            ready += [level[p.name] + 1 for p in self.plastic if p.target == name]
             level[name] = max(ready, default=0)
         return level
 
@@ -166,12 +187,18 @@ class _Fusion:
         self.nodes = program.by_name
         self.into = {name: program.edges_into(name) for name in self.nodes}
         cut = stateless_loops(program)
+        self.learners = {node.name: node for node in program.of(Connection) if node.learning is not None}
         self.populations: dict[str, Population] = {
-            name: Relay(name, node.shape) if isinstance(node, Sink) or name in cut else node  # type: ignore[misc]
+            name: Relay(name, self._relayed(node)) if isinstance(node, Sink | Connection) else node
             for name, node in self.nodes.items()
-            if not isinstance(node, Connection) or name in cut
+            if not isinstance(node, Connection) or name in cut or name in self.learners
         }
         self.known: dict[str, _Sum] = {}
+
+    def _relayed(self, node: Sink | Connection) -> Shape:
+        """Of what a Relay sums: what arrives at a connection that learns, what another node sends."""
+        learner = self.learners.get(node.name)
+        return node.shape if learner is None else arriving(learner.map)
 
     def network(self) -> Network:
         projections: list[Projection] = []
@@ -179,11 +206,13 @@ class _Fusion:
         outputs = {node.name: node.name for node in self.program.of(Sink)}
         passing_on = {edge.source for edge in self.program.edges}  # an Output may have edges of its own
         for node in self.program.of(Connection):  # in order, so that a long chain needs no deep recursion
-            self._value(node.name)
+            if node.name not in self.learners:
+                self._value(node.name)
         for name, population in list(self.populations.items()):
             if isinstance(population, Source):
                 continue
-            total = self._result(name) if isinstance(self.nodes[name], Connection) else self._incoming(name)
+            composed = isinstance(self.nodes[name], Connection) and name not in self.learners
+            total = self._result(name) if composed else self._incoming(name)
             alias = self._alias(name, total) if name in outputs and name not in passing_on else None
             if alias is not None:
                 outputs[name] = alias
@@ -194,7 +223,13 @@ class _Fusion:
             drive = {onset: value for onset, value in sorted(total.drive.items()) if np.any(value)}
             if drive:
                 drives[name] = drive
-        return Network(tuple(self.populations.values()), tuple(projections), drives, outputs, self.program)
+        found = tuple(self.populations.values()), tuple(projections), drives, outputs, self.program
+        return Network(*found, tuple(self._plastic(node) for node in self.learners.values()))
+
+    def _plastic(self, node: Connection) -> Plastic:
+        if node.learning is None or not isinstance(node.map, Dense | Sparse):
+            raise TypeError(f"{node.name} does not learn")
+        return Plastic(node.name, node.learning.target, node.map, node.learning)
 
     def _alias(self, name: str, total: _Sum) -> str | None:
         """The population that an Output merely shows, in the same shape, if it does."""
@@ -210,7 +245,11 @@ class _Fusion:
     def _incoming(self, name: str) -> _Sum:
         total = _Sum({}, {})
         for edge in self.into[name]:
-            total.add(self._value(edge.source), edge.delay)
+            learner = self.learners.get(edge.source)
+            if learner is None:
+                total.add(self._value(edge.source), edge.delay)
+            elif (bias := bias_vector(learner)) is not None:
+                total.add(_Sum({}, {0: bias}), edge.delay)
         return total
 
     def _value(self, name: str) -> _Sum:

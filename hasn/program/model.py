@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.drawn import Drawn
+from hasn.program.learning import Learning
 from hasn.program.maps import Map
 
 Shape = tuple[int, ...]
@@ -26,11 +27,13 @@ class Source:
         name: the node's name.
         shape: without time and batch.
         drawn: what is drawn, or None: values come from outside.
+        modulates: whether learning reads it, and nobody else: no Input of the graph.
     """
 
     name: str
     shape: Shape
     drawn: Drawn | None = None
+    modulates: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Connection:
         shape: shape of the result, without time and batch.
         delay: steps for each element of the result, or None for none.
         given: shape of the summed input, also where no edge leads in; None where it is not known.
+        learning: how its weights move, or None: they stay.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Connection:
     shape: Shape
     delay: NDArray[np.int64] | None = None
     given: Shape | None = None
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +271,16 @@ class Program:
     def inputs(self) -> tuple[Source, ...]:
         """The Sources whose values come from outside."""
         return tuple(source for source in self.of(Source) if source.drawn is None)
+
+    @cached_property
+    def modulators(self) -> tuple[str, ...]:
+        """The Sources that learning reads."""
+        return tuple(source.name for source in self.inputs if source.modulates)
+
+    @cached_property
+    def learning(self) -> dict[str, Learning]:
+        """Connection that learns -> how."""
+        return {node.name: node.learning for node in self.of(Connection) if node.learning is not None}
 
     @cached_property
     def drawn(self) -> dict[str, Drawn]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.model import Connection, Program, Sink
+
+if TYPE_CHECKING:
+    from hasn.program.fuse import Network
+    from hasn.state import Snapshot
 
 Array = NDArray[Any]
 
@@ -87,3 +91,18 @@ def latest(past: Mapping[str, Array], values: Mapping[str, Array]) -> dict[str, 
         name: np.concatenate([before, np.asarray(values[name], dtype=np.float64)[-len(before) :]])[-len(before) :]
         for name, before in past.items()
     }
+
+
+def arrived(network: Network, relay: str, at: Snapshot, age: int) -> Array:
+    """What a Relay summed ``age`` steps before a state's step, from what had been sent to it: (batch, elements)."""
+    step = at.step - age
+    batch = max((past.shape[1] for past in at.past.values()), default=1)
+    total = np.zeros((batch, int(np.prod(network.by_name[relay].shape))))
+    for projection in network.into(relay):
+        past = at.past[projection.source]
+        when = len(past) - age - projection.delay
+        if when >= 0:
+            total += (projection.weights @ past[when].reshape(batch, -1).T).T
+    for onset, drive in network.drives.get(relay, {}).items():
+        total += drive * (step >= onset)
+    return total

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hasn.errors import InputError
+from hasn.ir.arrays import free_memory
 
 Integers: TypeAlias = NDArray[np.signedinteger[Any]]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -50,8 +54,20 @@ class Events:
         return cls(*small, steps, samples, dense.shape[2:] if shape is None else shape, chosen)
 
     def dense(self) -> Bools:
-        """(T[, batch], *shape), or (T[, batch], chosen neurons): a new array."""
-        width = int(np.prod(self.shape)) if self.chosen is None else len(self.chosen)
+        """(T[, batch], *shape), or (T[, batch], chosen neurons): a new array.
+
+        Raises:
+            InputError: the machine has no room for it.
+        """
+        width = math.prod(self.shape) if self.chosen is None else len(self.chosen)
+        if (count := self.steps * self.samples * width) > free_memory():
+            raise InputError(
+                "spikes at every step of every neuron do not fit in memory",
+                parameter="spikes",
+                got=f"{count:,} bytes",
+                wanted=f"at most the {free_memory():,} bytes that this machine has left",
+                way_out="Use recording.events, or load fewer steps.",
+            )
         found = np.zeros((self.steps, self.samples, width), dtype=bool)
         place = self.neuron
         if self.chosen is not None:

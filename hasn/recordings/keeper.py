@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hasn.program.model import Program
     from hasn.signals import Signals
 
-_STATES = ("outputs", "voltages", "currents")
+_STATES = ("outputs", "voltages", "currents", "weights")
 _EVENT = ("event steps", "event samples", "event neurons")
 
 
@@ -93,7 +93,7 @@ class Keeper:
     def recording(self, backend: str, precision: str, seconds: float) -> Recording:
         """All of it."""
         groups, counts = self._handed_over() if self._whole is not None else self._pieced()
-        rates = groups.pop("rates", None)
+        more = {group: groups.pop(group) for group in ("rates", "weights") if group in groups}
         found = Recording(
             **groups,
             dt=self.program.dt,
@@ -103,7 +103,7 @@ class Keeper:
             precision=precision,
             seconds=seconds,
             batched=self.batched,
-            more={} if rates is None else {"rates": rates},
+            more={group: nodes for group, nodes in more.items() if group in self.asked.chosen},
             every=self.asked.every,
             length=0 if self.asked.plain else self.steps,
             neurons={
@@ -120,6 +120,7 @@ class Keeper:
             raise RuntimeError("nothing has been run")
         given, raw, spikes = self._whole
         groups = {"outputs": raw.outputs, "spikes": spikes, "voltages": raw.voltages, "currents": raw.currents}
+        groups["weights"] = raw.weights
         work = partial(counts_of, self.program, given.values, spikes, given.steps, given.batch)
         return {group: self._cut(arrays) for group, arrays in groups.items()}, Counts.later(work)
 
@@ -145,7 +146,7 @@ class Keeper:
             else:
                 arrays[f"events/{name}"] = np.stack([events.step, events.sample, events.neuron])
         spool.write(arrays, stacked, self.force)
-        return Recording(**load_npz(spool.target, mapped=True))
+        return Recording(**load_npz(spool.target, mapped=True, verify=False))
 
     def __enter__(self) -> Keeper:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,16 +14,16 @@ from numpy.typing import NDArray
 
 from hasn.counts import Counts, Operations
 from hasn.errors import FileError
-from hasn.ir.whole import whole_file
+from hasn.ir.arrays import Damaged, archive, write_arrays
 from hasn.recordings.events import Events, SpikeTrains
-from hasn.recordings.spool import mapped as mapped_arrays
 
 if TYPE_CHECKING:
     from hasn.recording import Recording
 
 _GROUPS = ("outputs", "spikes", "voltages", "currents")
-_FORMAT = 2
-"""1 had dense spikes of all neurons at every step, and fewer counts."""
+_FORMAT = 3
+"""1 had dense spikes of all neurons at every step, and fewer counts; 2 had no digest."""
+_SEALED = 3
 _EVENTS = "events"
 _FIRST: dict[str, Any] = {"more": [], "every": 1, "length": 0, "neurons": {}, "events": {}}
 """What a file of format 1 does not say."""
@@ -39,8 +40,7 @@ def save_npz(recording: Recording, path: str | Path, *, force: bool) -> None:
     for group, values in recording.series.items():
         if not (group == "spikes" and trains):
             arrays |= {f"{group}/{name}": array for name, array in values.items()}
-    with whole_file(path, force=force) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, meta=meta_of(recording, trains), **arrays)
+    write_arrays(path, {"meta": meta_of(recording, trains), **arrays}, force=force)
 
 
 def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
@@ -65,31 +65,28 @@ def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
     return np.array(json.dumps(meta))
 
 
-def load_npz(path: str | Path, *, mapped: bool = False) -> dict[str, Any]:
+def load_npz(path: str | Path, *, mapped: bool = False, verify: bool = True) -> dict[str, Any]:
     """What a Recording is made of, as :func:`save_npz` wrote it, or a run that was recorded to a file.
 
     Args:
         path: of the file.
         mapped: whether arrays that are not compressed stay in the file and are read when they are used.
+        verify: read the whole file first and compare its digest; False for one that was written just now.
 
     Raises:
         FileError: there is no such file, it is no recording, it is damaged, or of a newer hasn.
     """
     place = Path(path)
-    if not place.is_file():
-        raise FileError("there is no such file", parameter=str(place))
-    try:
-        with np.load(place, allow_pickle=False) as file:
-            if "meta" not in file.files:
-                raise FileError("not a recording of hasn: it has no 'meta'", parameter=str(place))
-            meta: dict[str, Any] = json.loads(str(file["meta"][()]))
-            maps = mapped_arrays(place) if mapped else {}
-            arrays = {key: maps[key] if key in maps else file[key] for key in file.files if key != "meta"}
+    with archive(place, "a recording", verify=verify) as file:
+        if "meta" not in file.declared:
+            raise FileError("not a recording of hasn: it has no 'meta'", parameter=str(place))
+        maps = file.mapped() if mapped else {}
+        file.fits(set(file.declared) - set(maps))
+        meta: dict[str, Any] = json.loads(str(file.read("meta")[()]))
+        if _SEALED <= meta["format"] <= _FORMAT and not file.sealed:
+            raise Damaged("the digest at its end is gone")
+        arrays = {key: maps[key] if key in maps else file.read(key) for key in file.declared if key != "meta"}
         return _recording(meta, arrays, place)
-    except FileError:
-        raise
-    except Exception as error:  # zip, zlib and numpy raise nearly anything for damaged bytes
-        raise FileError(f"not a recording, or a damaged one ({error})", parameter=str(place)) from error
 
 
 def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> dict[str, Any]:
@@ -105,6 +102,8 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> dic
     groups: dict[str, dict[str, Any]] = {group: {} for group in (*_GROUPS, *extra["more"], _EVENTS)}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
+        if array.dtype.kind not in "biuf" or array.ndim < 1:
+            raise Damaged(f"array {key!r} is {array.dtype} {array.shape}")
         if group not in groups:
             raise FileError("not a recording: it has an array of no group", parameter=str(place), got=key)
         groups[group][name] = array
@@ -137,8 +136,15 @@ def _trains(events: dict[str, Any], meta: dict[str, Any], chosen: dict[str, Any]
     found = {}
     for name, of in meta["events"].items():
         step, sample, neuron = events[name]
-        shape = tuple(of["shape"])
-        found[name] = Events(step, sample, neuron, steps, int(of["samples"]), shape, chosen.get(name), batched)
+        shape, samples = tuple(map(int, of["shape"])), int(of["samples"])
+        for what, numbers, count in (
+            ("step", step, steps),
+            ("sample", sample, samples),
+            ("neuron", neuron, math.prod(shape)),
+        ):
+            if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or np.any((numbers < 0) | (numbers >= count)):
+                raise Damaged(f"a {what} of node {name!r} lies outside the recording")
+        found[name] = Events(step, sample, neuron, steps, samples, shape, chosen.get(name), batched)
     return SpikeTrains(found)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.ir.litter import part_of
+from hasn.ir.seal import seal
 from hasn.ir.whole import told, whole_file
 
 _COPIED = 1 << 20
@@ -28,8 +29,9 @@ class Spool:
 
     def __init__(self, target: Path) -> None:
         self.target = target
+        self._stack = ExitStack()
         with told(target):
-            self._folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".parts", dir=target.parent)
+            self._folder = self._stack.enter_context(part_of(target, folder=True, suffix=".parts"))
         self._files: dict[str, Any] = {}
         self._like: dict[str, NDArray[Any]] = {}
         self._rows: dict[str, int] = {}
@@ -38,7 +40,7 @@ class Spool:
         """More rows of an array; all its parts have one type and one shape behind the first axis."""
         with told(self.target):
             if key not in self._files:
-                self._files[key] = (Path(self._folder.name) / str(len(self._files))).open("w+b")
+                self._files[key] = (self._folder / str(len(self._files))).open("w+b")
                 self._like[key], self._rows[key] = array[:0], 0
             self._files[key].write(np.ascontiguousarray(array, dtype=self._like[key].dtype).data)
             self._rows[key] += len(array)
@@ -52,14 +54,25 @@ class Spool:
             force: whether to replace a file.
         """
         alone = set(self._files) - {key for keys in stacked.values() for key in keys}
-        with whole_file(self.target, force=force) as temporary, zipfile.ZipFile(temporary, "w") as file:
-            for name, array in arrays.items():
-                with file.open(f"{name}.npy", "w") as member:
-                    _FORMAT.write_array(member, array, allow_pickle=False)
-            for name, keys in ({name: (name,) for name in sorted(alone)} | dict(stacked)).items():
-                like, rows = self._like[keys[0]], self._rows[keys[0]]
-                shape = (rows, *like.shape[1:]) if name in alone else (len(keys), rows, *like.shape[1:])
-                self._member(file, name, keys, {"shape": shape, "descr": like.dtype.str, "fortran_order": False})
+        with whole_file(self.target, force=force) as temporary:
+            with zipfile.ZipFile(temporary, "w") as file:
+                self._fill(file, arrays, stacked, alone)
+            seal(temporary)
+
+    def _fill(
+        self,
+        file: zipfile.ZipFile,
+        arrays: Mapping[str, NDArray[Any]],
+        stacked: Mapping[str, tuple[str, ...]],
+        alone: set[str],
+    ) -> None:
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w") as member:
+                _FORMAT.write_array(member, array, allow_pickle=False)
+        for name, keys in ({name: (name,) for name in sorted(alone)} | dict(stacked)).items():
+            like, rows = self._like[keys[0]], self._rows[keys[0]]
+            shape = (rows, *like.shape[1:]) if name in alone else (len(keys), rows, *like.shape[1:])
+            self._member(file, name, keys, {"shape": shape, "descr": like.dtype.str, "fortran_order": False})
 
     def _member(self, file: zipfile.ZipFile, name: str, keys: tuple[str, ...], header: dict[str, Any]) -> None:
         with file.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -72,24 +85,4 @@ class Spool:
         """Let go of what was not written."""
         for file in self._files.values():
             file.close()
-        self._folder.cleanup()
-
-
-def mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz file that are not compressed, as read-only maps of it."""
-    found: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-        for info in archive.infolist():
-            if info.compress_type != zipfile.ZIP_STORED:
-                continue
-            file.seek(info.header_offset + 26)  # of the local header, whose extra field may have another length
-            name, extra = struct.unpack("<HH", file.read(4))
-            file.seek(info.header_offset + 30 + name + extra)
-            version = _FORMAT.read_magic(file)
-            read = _FORMAT.read_array_header_1_0 if version == (1, 0) else _FORMAT.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            if dtype.hasobject or fortran or 0 in shape or shape == ():
-                continue
-            key = info.filename.removesuffix(".npy")
-            found[key] = np.memmap(path, dtype, "r", file.tell(), shape)
-    return found
+        self._stack.close()

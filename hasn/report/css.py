@@ -79,7 +79,7 @@ svg .differs { fill: var(--bad); font-weight: 700; }
 .bars { display: block; overflow: visible; } .bar.all { fill: var(--shade); } .bar.read { fill: var(--ink); }
 .caption { color: var(--soft); font-size: .9rem; margin: .4rem 0 1.4rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; padding: .3rem 0; }
-.graph { display: block; } .graph text { fill: var(--ink); text-anchor: middle; }
+.graph { display: block; max-width: 100%; height: auto; } .graph text { fill: var(--ink); text-anchor: middle; }
 .graph .name { font-size: 13px; } .graph .shape, .graph .delay { fill: var(--soft); }
 .graph rect { stroke-width: 1.2; stroke: var(--shade); fill: var(--card); } .graph .cell rect { fill: var(--cell); }
 .graph .end rect { fill: none; }
@@ -99,6 +99,6 @@ footer { margin-top: 3.5rem; color: var(--soft); font-size: .85rem; }
   .digits { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.2rem 1.2rem; } .seen { gap: .5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; }
   .figure, table, .digit { break-inside: avoid; } .scroll { overflow: visible; }
-svg.graph { max-width: 100%; height: auto; }
+  svg.graph { min-width: 0 !important; }
   details::details-content { content-visibility: visible; } }
 """

@@ -22,9 +22,11 @@ _AROUND, _NEAR = 20, 3
 def divergence_section(comparison: Comparison) -> Section | None:
     """One figure and one table of numbers for each first divergence; None if there is none."""
     firsts = [first for label in others(comparison) if (first := comparison.first_divergence(label)) is not None]
-    if not firsts:
+    weights = [found for label in others(comparison) if (found := comparison.first_weight(label)) is not None]
+    if not firsts and not weights:
         return None
-    return Section("Where they first part", "".join(_one(comparison, first) for first in firsts))
+    learned = "".join(f"<h3>{escape(first.backend)}: a weight</h3><p>{escape(str(first))}</p>" for first in weights)
+    return Section("Where they first part", "".join(_one(comparison, first) for first in firsts) + learned)
 
 
 def _one(comparison: Comparison, first: Divergence) -> str:

@@ -1,9 +1,9 @@
-"""What a comparison says, as rows, a verdict and plain data: the text table, the page and `--json` all read these."""
+"""What a comparison says, as rows and plain data: the text table, the page and `--json` all read these."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hasn.program.describe import counted
@@ -84,12 +84,17 @@ def _row(comparison: Comparison, label: str, more: tuple[str, ...]) -> tuple[str
     )
 
 
-def _agreement_text(comparison: Comparison, label: str) -> str:
-    """Common spikes of all in percent; a dash where neither run has a spike."""
+def shared(comparison: Comparison, label: str) -> float | None:
+    """Common spikes over all spikes of a run and the reference; None where neither has any."""
     runs = (comparison.recordings[comparison.reference], comparison.recordings[label])
-    share = comparison.agreement[label]
+    share = float(comparison.agreement[label])
     silent = not any(array.any() for run in runs for array in run.spikes.values())
-    return DASH if silent and share == 1 else percent(share)
+    return None if silent and share == 1 else share
+
+
+def _agreement_text(comparison: Comparison, label: str) -> str:
+    share = shared(comparison, label)
+    return DASH if share is None else percent(share)
 
 
 def _ties_text(comparison: Comparison, label: str) -> str:
@@ -159,88 +164,6 @@ def _side(divergence: Divergence, label: str, unit: str) -> str:
     return f"{label} {fired}" if volts is None else f"{label} {fired}, then at {volts:.17g} {unit}"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The result in a headline and a sentence.
-
-    Attributes:
-        ok: what ``Comparison.ok`` says.
-        compared: what ``Comparison.compared`` says.
-        headline: "All four runs agree" and the like.
-        sentence: who was compared, over what, and how many spikes differ.
-    """
-
-    ok: bool
-    compared: bool
-    headline: str
-    sentence: str
-
-
-def verdict(comparison: Comparison) -> Verdict:
-    """The line on top of everything: who agrees, differing spikes by precision, and over what they were counted."""
-    labels = others(comparison)
-    if not labels:
-        alone = f"Only {comparison.reference} ran, so there is no other to hold it against."
-        return Verdict(comparison.ok, comparison.compared, "Nothing to compare", alone)
-    if comparison.ok and not comparison.compared:
-        return Verdict(comparison.ok, False, "Nothing was compared", _silence(comparison))
-    counts: dict[str, int] = {}
-    for label in labels:
-        precision = comparison.recordings[label].precision or "unknown precision"
-        counts[precision] = counts.get(precision, 0) + comparison.differing[label]
-    found = ", ".join(f"{counted(n, 'differing spike')} in {precision}" for precision, n in counts.items())
-    spikes = comparison.recordings[comparison.reference].counts.total_spikes
-    who = listed([backend_of(label) for label in labels])
-    ties = sum(comparison.ties[label] for label in labels)
-    apart = f" {counted(ties, 'tie')} (a voltage within rounding of the threshold) counted apart." if ties else ""
-    over = f"{who} against the {spikes:,} spikes of {comparison.reference}, over {sized(comparison)}."
-    silent = f" No spike of {listed(list(comparison.silent))} on any of them." if comparison.silent else ""
-    return Verdict(comparison.ok, comparison.compared, _headline(comparison, ties), f"{found}: {over}{apart}{silent}")
-
-
-def _headline(comparison: Comparison, ties: int) -> str:
-    """ "All four runs agree", or who differs from the reference."""
-    labels = others(comparison)
-    if comparison.ok:
-        return f"{sentence(runs_text(len(labels) + 1), stop='')} agree{', ties apart' if ties else ''}"
-    wrong = [label for label in labels if comparison.differing[label]]
-    if not wrong:
-        return "No spike differs, but the chip's integers do"
-    return f"{listed(wrong)} {'differ' if len(wrong) > 1 else 'differs'} from {comparison.reference}"
-
-
-def runs_text(count: int) -> str:
-    """ "both runs", "all four runs"."""
-    return "both runs" if count == 2 else f"all {number_text(count)} runs"
-
-
-def number_text(count: int) -> str:
-    """A number up to nine in words."""
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[count] if count < len(words) else f"{count:,}"
-
-
-def hardware_note(comparison: Comparison) -> str:
-    """Where Lava ran; nothing if it did not."""
-    ran = [label for label, recording in comparison.recordings.items() if recording.backend == "lava"]
-    if not ran:
-        return ""
-    integers = any(comparison.recordings[label].precision == "loihi" for label in ran)
-    arithmetic = "the chip's integers" if integers else "floating point"
-    return f"Lava is simulated on the CPU, in {arithmetic}: no chip took part."
-
-
-def _silence(comparison: Comparison) -> str:
-    """Why an agreement of zeros says nothing."""
-    who = listed([backend_of(label) for label in comparison.recordings])
-    if not comparison.silent:
-        return f"no spikes: nothing in the network spikes, on {who}, over {sized(comparison)}."
-    return (
-        f"no spikes on {who}, over {sized(comparison)}. Give stronger or longer inputs, and look at the thresholds and "
-        "at what hasn check says of the edges."
-    )
-
-
 def sized(comparison: Comparison) -> str:
     """ "3 samples of 100 steps"."""
     steps, batch = extent(comparison)
@@ -271,6 +194,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "ok": bool(comparison.ok),
         "compared": bool(comparison.compared),
         "silent": list(comparison.silent),
+        "zero_outputs": list(comparison.zero_outputs),
         "reference": comparison.reference,
         "steps": steps,
         "samples": batch,
@@ -281,10 +205,22 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "differing": {label: int(comparison.differing[label]) for label in labels},
         "ties": {label: int(comparison.ties[label]) for label in labels},
         "after_ties": {label: int(comparison.after_ties[label]) for label in labels},
-        "agreement": {label: float(comparison.agreement[label]) for label in labels},
+        "agreement": {label: shared(comparison, label) for label in labels},
         "max_voltage_error": {label: float(comparison.max_voltage_error[label]) for label in labels},
         "first_divergences": {label: first and divergence_data(first) for label, first in firsts.items()},
+        **_learned_data(comparison, labels),
         "skipped": dict(comparison.skipped),
+    }
+
+
+def _learned_data(comparison: Comparison, labels: list[str]) -> dict[str, Any]:
+    """What networks that learn have besides."""
+    if not comparison.network.plastic:
+        return {}
+    firsts = {label: comparison.first_weight(label) for label in labels}
+    return {
+        "max_weight_error": {label: float(comparison.max_weight_error[label]) for label in labels},
+        "first_weights": {label: first and asdict(first) for label, first in firsts.items()},
     }
 
 

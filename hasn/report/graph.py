@@ -13,6 +13,8 @@ from hasn.report.section import scroll
 _BOX = (126.0, 54.0)
 _STEP = (168.0, 82.0)
 _EDGE = 8.0
+#: A drawing shrinks by so much to fit the page before it scrolls; its type stays readable.
+_SHRINK = 0.88
 #: Larger graphs would be a wall of boxes.
 MOST_NODES = 120
 #: Kind -> class, which the page colours.
@@ -39,7 +41,9 @@ def graph_svg(program: Program) -> str:
     parts += [_box(plan, summary) for summary in shapes]
     alt = f"Graph of {len(shapes)} nodes and {len(program.edges)} edges, of which {len(plan.backward)} feed back"
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    drawing = f'<svg class="graph" role="img" aria-label="{alt}" {size}>{_TIP}{"".join(parts)}</svg>'
+    style = f"min-width: {_SHRINK * width:.0f}px"
+    opening = f'<svg class="graph" style="{style}" role="img" aria-label="{alt}" {size}>'
+    drawing = f"{opening}{_TIP}{''.join(parts)}</svg>"
     return scroll(drawing, "The graph")
 
 

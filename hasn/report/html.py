@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hasn.ir.whole import refuse_existing, whole_file
 from hasn.program.describe import shape_text, summaries
 from hasn.report.divergences import divergence_section
-from hasn.report.facts import Extra, Verdict, agreement_table, hardware_note, others, sentence, verdict
+from hasn.report.facts import Extra, agreement_table, others, sentence
 from hasn.report.graph import graph_svg
 from hasn.report.page import page
 from hasn.report.provenance import provenance_section
@@ -18,6 +18,7 @@ from hasn.report.rasters import raster_html, raster_key
 from hasn.report.section import Section, caption, html_table, scroll
 from hasn.report.select import samples, spiking_inputs
 from hasn.report.traces import neuron_name, pick, trace_html
+from hasn.report.verdict import Verdict, hardware_note, verdict
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from hasn.program.describe import counted
 from hasn.report import svg
-from hasn.report.facts import runs_text
 from hasn.report.select import (
     FEW,
     MOST_NEURONS,
@@ -26,6 +25,7 @@ from hasn.report.select import (
     window,
 )
 from hasn.report.style import in_order, key, run_class
+from hasn.report.verdict import runs_text
 
 if TYPE_CHECKING:
     from hasn.agreement import Comparison

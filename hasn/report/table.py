@@ -42,6 +42,9 @@ def comparison_table(comparison: Comparison, extra: Extra | None = None, *, widt
         first = comparison.first_divergence(label)
         if first is not None:
             lines.append(divergence_line(first, unit_of(comparison)))
+        weight = comparison.first_weight(label)
+        if weight is not None:
+            lines.append(str(weight))
     return "\n".join(lines)
 
 

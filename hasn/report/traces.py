@@ -23,6 +23,8 @@ _FLOOR = 1e-19
 _VOLTS, _APART, _SPIKES, _MARK = 190.0, 110.0, 26.0, 12.0
 #: Share of the axis from which on a line beside another can be told from it.
 _SEEN = 0.004
+#: Swings of the voltage beyond which a threshold is left off the axis, where it would make of them a flat line.
+_FAR = 20.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _range(
     finite = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     threshold = threshold_of(comparison, trace)
-    if threshold is not None:
+    if threshold is not None and (high == low or low - _FAR * (high - low) <= threshold <= high + _FAR * (high - low)):
         low, high = min(low, threshold), max(high, threshold)
     room = 0.08 * ((high - low) or 1.0)
     return low - room, high + room, scale, unit
@@ -166,9 +168,12 @@ def _voltages(
     for tick in round_ticks(low * scale, high * scale):
         parts.append(svg.label("-8", top + down(tick / scale) + 4, f"{tick:g}", "tick row"))
     threshold = threshold_of(comparison, trace)
-    if threshold is not None:
+    if threshold is not None and low <= threshold <= high:
         y = top + down(threshold)
         parts += [svg.rule(y, "threshold"), svg.label("100%", y - 4, f"threshold {threshold * scale:g}", "tick end")]
+    elif threshold is not None:
+        y, where = (top - 3, "above") if threshold > high else (top + _VOLTS - 4, "below")
+        parts.append(svg.label("100%", y, f"threshold {threshold * scale:g}, far {where}", "tick end"))
     return "".join(parts) + svg.plot(part, top, _VOLTS, "".join(lines))
 
 

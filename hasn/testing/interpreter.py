@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.errors import UnsupportedError
 from hasn.executable import Executable, Raw
 from hasn.program.fuse import bias_vector
 from hasn.program.model import Connection, Neurons, Program, Threshold
@@ -27,6 +28,8 @@ class Interpreter(Executable):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program, "float64")
+        if program.learning:
+            raise UnsupportedError("connections do not learn here", node=next(iter(program.learning)))
         self.populations: dict[str, Simulated] = {}
         self.sent: dict[str, list[Array]] = {}
         self.now = self.first = 0

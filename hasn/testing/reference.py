@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import nir
@@ -19,6 +19,7 @@ from scipy.linalg import expm
 from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN, DrawnInput
 from hasn.testing.layers import STATELESS, Synapses
+from hasn.testing.learning import Learner
 from hasn.testing.structure import Shape, Structure, is_neuron, structure
 from hasn.testing.suite import added
 
@@ -32,7 +33,8 @@ Cell = Callable[[Array, dict[str, list[Array]]], Array]
 class Reference:
     """Arrays (T, batch, *shape) by node name.
 
-    ``margins`` are the least |x - threshold| of each spiking node, ``scale`` the largest magnitude that any node sent.
+    ``margins`` are the least |x - threshold| of each spiking node, ``scale`` the largest magnitude that any node sent,
+    ``weights`` those of the connections that learn, (T, batch, synapses).
     """
 
     outputs: dict[str, Array]
@@ -40,6 +42,7 @@ class Reference:
     voltages: dict[str, Array]
     margins: dict[str, float]
     scale: float = 0.0
+    weights: dict[str, Array] = field(default_factory=dict)
 
 
 def run(
@@ -70,6 +73,7 @@ def run(
         stacked(log, "voltage"),
         {name: float(min(map(np.min, kept["margin"]))) for name, kept in log.items() if kept["margin"]},
         scale,
+        stacked(log, "weight"),
     )
 
 
@@ -96,6 +100,11 @@ def walk(
         name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(name, node, dt)
         for name, node in found.nodes.items()
     }
+    cells |= {
+        name: Learner(node, next(target for source, target in found.edges if source == name), dt)
+        for name, node in found.nodes.items()
+        if "plasticity" in node.metadata
+    }
     before: dict[str, Array] = {}
     for t in range(steps):
         now: dict[str, Array] = {}
@@ -107,6 +116,11 @@ def walk(
             now[name] = inputs[name][t].astype(float) if name in inputs else cells[name](x, log[name])
         for name in found.outputs:
             log[name]["output"].append(now[name])
+        for name, cell in cells.items():
+            if isinstance(cell, Learner):
+                given = {m: inputs[m][t] for m in cell.rule.get("modulators", "").split()}
+                cell.learn(now[cell.target], log[cell.target]["voltage"][-1], given)
+                log[name]["weight"].append(cell.weight)
         yield now
         before = now
 
@@ -230,7 +244,8 @@ class Neurons:
         if hasattr(node, "v_threshold"):
             y = fire(self.v - self.theta, node.v_threshold, log, free)
             jumped = node.v_reset if self.reset == "zero" else self.v - (node.v_threshold - node.v_reset)
-            self.v = np.where(y > 0, jumped, self.v)
+            # What is added is 0, but for a spike that is NaN, which tests plant to see whom it reaches.
+            self.v = np.where(y > 0, jumped, self.v) + 0.0 * y
             self.x = np.where(y > 0, 0.0, self.x)
             self.since = np.where(y > 0, 0, self.since)
         if isinstance(node, AdaptiveLIF):

@@ -55,6 +55,10 @@ def structure(graph: nir.NIRGraph, timing: str) -> Structure:
     if timing == "hardware":
         nodes, edges = without_ports(nodes, edges, inputs + outputs)
     late = late_edges(nodes, edges, inputs, outputs, timing)
+    for source, target in [edge for edge in late if "plasticity" in nodes[edge[0]].metadata]:
+        # What reaches the target comes late as a whole: through the weights that there are then.
+        late -= {(source, target)}
+        late |= {edge for edge in edges if edge[1] == source}
     order = evaluation_order(nodes, [edge for edge in edges if edge not in late])
     return Structure({n: nodes[n] for n in order}, edges, late, input_shapes(nodes, edges), inputs, outputs)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hasn.backend import get_backend
 from hasn.nodes.lookup import kind_names
+from hasn.testing.cases.learning import CASES as LEARNING
 from hasn.testing.facts import FEATURES, facts
 from hasn.testing.gaps import NOT_OFFERED
 from hasn.testing.runners import INTERPRETERS, PRECISIONS
@@ -30,7 +31,9 @@ A case is a network and an input: its spikes must be exactly those of the refere
 be equal to rounding (1e-9 of a node's largest in float64, 5e-7 for each step in float32). A cell counts the cases that
 contain the primitive, or have the feature, and passed. A case that only repeats another with another method, reset or
 batch is run by one of hasn's backends, in turn; `pytest --pyargs hasn.testing --backend NAME` runs them all. What a
-backend cannot do stands in `hasn/testing/gaps.py`.
+backend cannot do stands in `hasn/testing/gaps.py`. Of a learning rule, spikes are the reference's and weights equal to
+1e-9 of the largest at each of 1,000 steps (`hasn/testing/test_learning.py`, [plasticity.md](plasticity.md)). Rules run
+in float64 on processes and synapses of hasn's own, so none of them is deployable on a chip as it stands.
 """
 
 KINDS = {
@@ -38,6 +41,7 @@ KINDS = {
     "stream": "cases, step by step, state saved and loaded",
     "stream beside a run": "a run beside a stream",
     "random": "tests of random networks",
+    "learning": "cases that learn",
 }
 
 
@@ -99,6 +103,15 @@ def tables(rows: list[Row]) -> list[Table]:
             for column in found
         }
 
+    rules = {name: case.rules() for name, case in LEARNING.items()}
+    learnt = {
+        column: {
+            rule: cell((r.outcome for r in mine[column] if r.kind == "learning" and rule in rules[r.name]), " cases")
+            for rule in sorted(set().union(*rules.values()))
+        }
+        for column in found
+        if column.endswith(PRECISIONS[0])
+    }
     kinds = {
         column: {text: cell(r.outcome for r in mine[column] if r.kind == kind) for kind, text in KINDS.items()}
         | {"version": re.sub(r"\+\w+", "", get_backend(name).version()) or "not installed"}  # not the build: cpu, cu130
@@ -107,6 +120,7 @@ def tables(rows: list[Row]) -> list[Table]:
     return [
         Table("node kind", kind_names(), by_fact(kind_names(), " cases")),
         Table("feature", tuple(FEATURES), by_fact(tuple(FEATURES), " cases")),
+        Table("learning rule", tuple(sorted(set().union(*rules.values()))), learnt),
         Table("tests", ("version", *KINDS.values()), kinds),
     ]
 

@@ -114,11 +114,12 @@ ORACLE = [
     "readable",
     "suite",
     "drawn",
+    "learning",
 ]
 ORACLE = [f"hasn.testing.{name}" for name in ORACLE]
 ORACLE += [name for name in SOURCES if (name + ".").startswith("hasn.testing.cases.")]
-#: The node types that are not NIR's: classes that hold numbers, as NIR's own do.
-NODE_TYPES = {"hasn.nodes"}
+#: The node types that are not NIR's, and learning rules: classes that hold numbers and text, as NIR's own do.
+NODE_TYPES = {"hasn.nodes", "hasn.plasticity", "hasn.plasticity.attach"}
 
 
 def test_the_oracle_owes_the_code_nothing() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 
 import hasn
 from hasn.errors import FileError
+from hasn.ir.seal import seal
 from hasn.state import NetworkState, Snapshot, joined_samples, some_samples
 from hasn.testing.cases import CASES
 from hasn.testing.interpreter import NetworkInterpreter
@@ -128,7 +132,7 @@ def test_what_is_no_state_is_refused_with_its_path(what: str, tmp_path: Path) ->
     else:
         with np.load(path) as file:
             content = dict(file)
-        meta = str(content["meta"]).replace('"hasn_state": 1', '"hasn_state": 2')
+        meta = str(content["meta"]).replace('"hasn_state": 2', '"hasn_state": 3')
         np.savez(path, **{**content, "meta": np.array(meta)})
     with pytest.raises(FileError, match="newer hasn" if what == "newer" else "no such file|not a state") as error:
         hasn.load_state(path)
@@ -146,3 +150,77 @@ def test_some_samples_of_a_state_and_together_again() -> None:
     np.testing.assert_array_equal(whole.states["n"]["v"], v)
     np.testing.assert_array_equal(whole.held["n"], v)
     np.testing.assert_array_equal(whole.past["m"], past)
+
+
+def test_every_byte_of_a_state_is_under_its_digest(tmp_path: Path) -> None:
+    begun().save(tmp_path / "s.npz")
+    content, rng = (tmp_path / "s.npz").read_bytes(), np.random.default_rng(0)
+    for place in [0, len(content) - 1, *rng.integers(len(content), size=58)]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "x.npz").write_bytes(changed)
+        with pytest.raises(FileError, match="not a state of hasn, or a damaged one"):
+            hasn.load_state(tmp_path / "x.npz")
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], format_: int = 2) -> Path:
+    """The same file with other content, under a digest that holds."""
+    with np.load(path) as file:
+        content = dict(file)
+    meta = json.loads(str(content.pop("meta")))
+    meta["hasn_state"] = format_
+    change(meta, content)
+    np.savez(path, meta=np.array(json.dumps(meta)), **content)
+    if format_ > 1:
+        seal(path)
+    return path
+
+
+def test_a_state_of_before_there_were_digests_is_read(tmp_path: Path) -> None:
+    state = begun()
+    state.save(tmp_path / "s.npz")
+    assert_same(hasn.load_state(rewritten(tmp_path / "s.npz", lambda meta, content: None, 1)), state)
+
+
+def test_a_state_in_another_byte_order_is_the_same(tmp_path: Path) -> None:
+    """Torch takes none but the machine's own."""
+    state = begun()
+    state.save(tmp_path / "s.npz")
+
+    def swap(_: dict[str, Any], content: dict[str, Any]) -> None:
+        content.update({key: array.astype(array.dtype.newbyteorder(">")) for key, array in content.items()})
+
+    assert_same(hasn.load_state(rewritten(tmp_path / "s.npz", swap)), state)
+
+
+FORMS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
+    "no step": lambda meta, content: meta.pop("step"),
+    "a negative step": lambda meta, content: meta.update(step=-1),
+    "half a step": lambda meta, content: meta.update(step=1.5),
+    "a structure of numbers": lambda meta, content: meta.update(structure=3),
+    "batched is a text": lambda meta, content: meta.update(batched="yes"),
+    "a batch of none": lambda meta, content: meta.update(batch=0),
+    "a batch that is a truth": lambda meta, content: meta.update(batch=True),
+    "a batch of text": lambda meta, content: meta.update(batch="x"),
+    "an array less": lambda meta, content: content.pop("a0"),
+    "an array of text": lambda meta, content: content.update(a0=np.array(["x"])),
+    "places of no group": lambda meta, content: meta["arrays"].append(["other", "x", "y"]),
+    "places are a number": lambda meta, content: meta.update(arrays=5),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_state_whose_form_is_wrong_is_refused(name: str, tmp_path: Path) -> None:
+    begun().save(tmp_path / "s.npz")
+    path = rewritten(tmp_path / "s.npz", FORMS[name])
+    with pytest.raises(FileError, match=r"not a state of hasn, or a damaged one \(.") as caught:
+        hasn.load_state(path)
+    assert caught.value.parameter == str(path)
+
+
+@pytest.mark.parametrize("group", ["states", "learned"])
+def test_texts_where_numbers_are_remembered_are_refused(group: str, tmp_path: Path) -> None:
+    state = dataclasses.replace(begun(), **{group: {"x": {"w": np.array([["no", "number"]])}}})  # type: ignore[arg-type]
+    state.save(tmp_path / "s.npz")
+    with pytest.raises(FileError, match=r"an array of <U6"):
+        hasn.load_state(tmp_path / "s.npz")

@@ -11,6 +11,7 @@ import numpy as np
 from . import engines
 from .host_engine import Feed, HostEngine, Tape, Variable
 from .lava_network import Bundle, Cell
+from .learning import Learners
 from .memory import Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
@@ -150,10 +151,11 @@ class Job:
             engine = engines.Delayed(clock, memory, weights, shape_in, shape_out)
         elif cell["kind"] == "neurons":
             tape = self.states.get("v", {}).get(cell["node"])
-            engine = engines.Neurons(clock, memory, cell, arrays, shape_out, tape)
+            kind = Learners if cell.get("learners") else engines.Neurons
+            engine = kind(clock, memory, cell, arrays, shape_out, tape)
         else:
-            kind = {"relay": engines.Relay, "compare": engines.Threshold}[cell["kind"]]
-            engine = kind(clock, memory, cell, arrays, shape_out)
+            simple = {"relay": engines.Relay, "compare": engines.Threshold}[cell["kind"]]
+            engine = simple(clock, memory, cell, arrays, shape_out)
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
 
 

@@ -105,29 +105,6 @@ class Bundle:
         return found.hexdigest()
 
 
-def checked(folder: Path) -> Bundle:
-    """The bundle of an exported folder, every file as it was written.
-
-    Raises:
-        Refused: a file is missing, changed, unreadable, or of a newer format.
-    """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["format"] == FORMAT:
-            for name, wanted in manifest["files"].items():
-                if not (folder / name).is_file():
-                    raise Refused(f"{name} is missing from {folder}; export the network again")
-                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != wanted:
-                    raise Refused(f"{name} was changed after the export (its sha256 is not the manifest's)")
-        return Bundle(folder)
-    except Refused:
-        raise
-    except FileNotFoundError as error:
-        raise Refused(f"{Path(error.filename).name} is missing from {folder}; export the network again") from None
-    except Exception as error:  # damaged JSON or zip files raise nearly anything
-        raise Refused(f"the bundle cannot be read: {type(error).__name__}: {error}") from None
-
-
 # --- running
 
 

@@ -10,7 +10,9 @@ Needs Python 3.10, numpy and lava-nc 0.10; --hardware also Intel's extension lav
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
+import json
 import logging
 import sys
 import warnings
@@ -19,12 +21,36 @@ from typing import Any
 
 import numpy as np
 
-if __package__:
-    from .lava_network import Bundle, Refused, checked, run_all
-else:  # in an exported folder
-    from lava_network import Bundle, Refused, checked, run_all  # type: ignore[import-not-found, no-redef]
-
 HERE = Path(__file__).resolve().parent
+
+
+def wrong_with(folder: Path) -> str:
+    """What is wrong with the files of an exported folder; nothing: all are as they were written."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        digest = manifest.pop("digest", None)
+        if digest != hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest():
+            return "manifest.json was changed after the export (its digest is not that of its content)"
+        for name, wanted in manifest["files"].items():
+            if not (folder / name).is_file():
+                return f"{name} is missing from {folder}; export the network again"
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != wanted:
+                return f"{name} was changed after the export (its sha256 is not the manifest's)"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing from {folder}; export the network again"
+    except Exception as error:  # whatever stands there instead
+        return f"the bundle cannot be read: {type(error).__name__}: {error}"
+    return ""
+
+
+if __package__:
+    from .lava_network import Bundle, Refused, run_all
+else:  # in an exported folder, whose other files are read once they are known to be whole
+    if wrong := wrong_with(HERE):
+        sys.stderr.write(f"error: {wrong}\n")
+        sys.exit(2)
+    from lava_network import Bundle, Refused, run_all  # type: ignore[import-not-found, no-redef]
+
 ADAPTERS = "lava.proc.embedded_io.spike"
 
 
@@ -70,6 +96,22 @@ def _importable(name: str) -> bool:
         return False
 
 
+def checked(folder: Path) -> Bundle:
+    """The bundle of an exported folder, every file as it was written.
+
+    Raises:
+        Refused: a file is missing, changed, unreadable, or of a newer format.
+    """
+    if wrong := wrong_with(folder):
+        raise Refused(wrong)
+    try:
+        return Bundle(folder)
+    except Refused:
+        raise
+    except Exception as error:  # what a newer format has there
+        raise Refused(f"the bundle cannot be read: {type(error).__name__}: {error}") from None
+
+
 # --- inputs
 
 
@@ -101,6 +143,8 @@ def _arrays(path: Path) -> dict[str, Any]:
     try:
         loaded = np.load(path, allow_pickle=False)
         return {"": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except MemoryError:
+        raise Refused(f"{path.name} holds more than this machine has memory for; cut it into parts") from None
     except Exception as error:  # damaged files raise nearly anything
         raise Refused(f"{path.name} is no .npz or .npy file of numbers ({type(error).__name__})") from None
 

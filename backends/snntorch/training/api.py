@@ -184,7 +184,14 @@ def _train(
     dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
     moved = digest_of(network.parameters) != before
     result = TrainResult(
-        network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped, moved
+        network.to_graph(),
+        tuple(made.history),
+        tuple(made.losses),
+        made.stopped,
+        made.step,
+        dropped,
+        moved,
+        bool(parts[0].heard),
     )
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
@@ -194,6 +201,8 @@ def _train(
 def _why_nothing(result: TrainResult) -> str:
     if not result.moved:
         return "no trained parameter moved"
+    if not result.heard:
+        return "every value of every Input is 0, so that biases and leaks alone moved"
     return "no population spiked in the last epoch; give stronger inputs, or start from larger weights"
 
 

@@ -72,6 +72,7 @@ class Data:
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make large batches.
         shuffle: draw a new order for every epoch.
         workers: among whom each batch is shared.
+        heard: Inputs that had a value other than 0 so far.
     """
 
     given: Any
@@ -82,6 +83,7 @@ class Data:
     budget: int | None
     shuffle: bool
     workers: Workers = field(default_factory=Workers)
+    heard: set[str] = field(default_factory=set)
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -135,8 +137,14 @@ class Data:
             raise _empty(self.what)
         self.check(labels)
         check_finite(columns, labels, self.what, f"batch {number}, ")
+        self._hear(columns)
         part = self.workers.share(len(labels))
         return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
+
+    def _hear(self, columns: Mapping[str, Any]) -> None:
+        for name, column in columns.items():
+            if name not in self.heard and any(bool(part.any()) for part in _sequences(column)):
+                self.heard.add(name)
 
     def _mark(self, labels: Tensor) -> int:
         return zlib.crc32(labels.cpu().contiguous().numpy().tobytes()) if self.workers.count > 1 else 0
@@ -173,6 +181,7 @@ class Data:
         lengths = _by_length(columns, self.shapes, labels, self.what)
         if new:
             check_finite(columns, labels, self.what)
+            self._hear(columns)
         chosen: list[Tensor] = []
         for steps, members in lengths.items():
             size = max(1, self.budget // steps) if self.budget else self.batch_size
@@ -219,6 +228,10 @@ def _computable() -> Any:
 
     floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
     return (*floats, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+
+
+def _sequences(column: Any) -> list[Tensor]:
+    return column if isinstance(column, list) else [column]
 
 
 def _take(column: Any, members: Tensor) -> Tensor:

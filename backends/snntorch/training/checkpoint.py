@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import shlex
+import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hasn.backends.snntorch.training.checkpoint_form import Malformed, check_head
 from hasn.backends.snntorch.training.learnable import learnable
 from hasn.errors import FileError, GraphError, OptionError
+from hasn.ir.litter import part_of
+from hasn.ir.seal import seal, seal_of
 from hasn.ir.structure import flatten
 from hasn.ir.whole import whole_file
 from hasn.program.model import Connection, Neurons, Program
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     import nir
     from torch import Tensor
 
-FORMAT = "hasn training 3"
+FORMAT = "hasn training 4"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale", "data"}
 
@@ -108,6 +113,8 @@ def _generators(data: Iterable[Any]) -> list[Any]:
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a state of tensors, numbers, texts, lists and dicts; the old file stays until the new one is whole.
 
+    It is sealed with a digest, and the one before it is kept as :func:`previous`, if that is whole itself.
+
     Raises:
         FileError: it cannot be written.
     """
@@ -115,6 +122,45 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
     with whole_file(path, force=True) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
+        seal(temporary)
+        _keep(path)
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def _keep(path: Path) -> None:
+    """Give the checkpoint that is about to be replaced its second name; one of another training's goes."""
+    kept = previous(path)
+    if not path.exists():
+        kept.unlink(missing_ok=True)
+    elif _is_whole(path):
+        with part_of(kept) as temporary:
+            temporary.unlink()
+            try:
+                temporary.hardlink_to(path)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, temporary)
+            temporary.replace(kept)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return seal_of(file) == "whole"
+    except OSError:
+        return False
+
+
+def damaged(path: Path, reason: str) -> FileError:
+    """The error that says so, and how to go on from the checkpoint before it where there is one."""
+    kept = previous(path)
+    way_out = "Take another copy of it, or begin anew with another checkpoint path."
+    if _is_whole(kept):
+        way_out = f"The one before it is whole: mv {shlex.quote(str(kept))} {shlex.quote(str(path))}, and resume."
+    return FileError(f"not a checkpoint, or a damaged one: {reason}", parameter=str(path), way_out=way_out)
 
 
 def bytes_of(path: Path) -> bytes | None:
@@ -145,16 +191,27 @@ def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Map
     """
     import torch
 
+    if (sealed := seal_of(io.BytesIO(content))) != "whole":
+        why = "it has another digest than when it was written" if sealed == "broken" else f"no digest of {FORMAT}"
+        raise damaged(path, why)
     try:
-        wrong = zipfile.ZipFile(io.BytesIO(content)).testzip()  # torch reads the checksums and does not compare them
-        if wrong is not None:
-            raise zipfile.BadZipFile(f"{wrong} has another checksum")
+        if any(info.compress_type != zipfile.ZIP_STORED for info in zipfile.ZipFile(io.BytesIO(content)).infolist()):
+            raise zipfile.BadZipFile("it is compressed")  # torch does not, and what is small may unpack to anything
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make torch and zipfile raise nearly anything
+    except Exception as error:  # foreign bytes make torch and zipfile raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileError(f"not a checkpoint, or a damaged one: {reason}", parameter=str(path)) from error
+        raise damaged(path, reason) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise FileError("not a checkpoint of hasn.train", parameter=str(path), wanted=FORMAT)
+        raise FileError(
+            "not a checkpoint of hasn.train",
+            parameter=str(path),
+            wanted=FORMAT,
+            way_out="Begin anew with another checkpoint path, or go on with the hasn that wrote it.",
+        )
+    try:
+        check_head(state)
+    except Malformed as error:
+        raise damaged(path, str(error)) from error
     if state["fingerprint"] != fingerprint_:
         raise GraphError(
             "the checkpoint is of another graph",

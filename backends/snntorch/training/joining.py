@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hasn.backends.snntorch.training.workers import Workers, started
+from hasn.backends.snntorch.training.workers import Workers
+from hasn.torchrun import started
 
 
 @contextmanager

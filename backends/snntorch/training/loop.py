@@ -14,12 +14,14 @@ from hasn.backends.snntorch.training.batches import Batch, Data
 from hasn.backends.snntorch.training.board import Board
 from hasn.backends.snntorch.training.checkpoint import (
     bytes_of,
+    damaged,
     digest_of,
     random_states,
     read_checkpoint,
     set_random_states,
     write_checkpoint,
 )
+from hasn.backends.snntorch.training.checkpoint_form import check_form
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.moving import Moving
@@ -235,13 +237,19 @@ class Trainer:
         if content is None:
             return
         state = read_checkpoint(content, path, self.fingerprint, self.options.settings)
-        self.moving.load(state["moving"])
-        self.gradients.load(state["gradients"])
-        self.now = Progress.of_state(state["progress"])
-        self.room.limit = state["room"]
-        self._epoch_start = state["epoch_start"]
-        self._saved = self.now.step
-        set_random_states(state["random"], [self.data.given])
+        known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
+        try:
+            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
+            self.moving.load(state["moving"])
+            self.gradients.load(state["gradients"])
+            self.now = Progress.of_state(state["progress"])
+            self.room.limit = state["room"]
+            self._epoch_start = state["epoch_start"]
+            self._saved = self.now.step
+            set_random_states(state["random"], [self.data.given])
+        except Exception as error:  # torch, numpy and Python's generators refuse states in many words
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise damaged(path, reason) from error
 
 
 def _gradients(network: TrainedNetwork, options: Options) -> Gradients:

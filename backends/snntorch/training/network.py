@@ -11,7 +11,7 @@ import nir
 from hasn.backend import require_backend
 from hasn.backends.snntorch.training.learnable import Learnable
 from hasn.backends.snntorch.training.losses import full
-from hasn.errors import OptionError
+from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
@@ -69,6 +69,13 @@ class TrainedNetwork:
     ) -> None:
         plugin: Any = require_backend(BACKEND, precision)
         self.program = lower(graph, **lowering)
+        for name in self.program.learning:
+            raise UnsupportedError(
+                "a connection that learns by its own rule is not trained by gradients",
+                node=name,
+                parameter="metadata['plasticity']",
+                way_out="Take the rule off (hasn.plasticity.detach), train, and attach it again.",
+            )
         known = plugin.options()
         for name in options:
             if name not in known:

@@ -78,6 +78,7 @@ class TrainResult:
         steps: updates of the parameters.
         dropped: log entries that were not written, because the writer was slower than training.
         moved: whether any trained parameter is another than at the start.
+        heard: whether any Input had a value other than 0 in any sample.
     """
 
     graph: nir.NIRGraph
@@ -87,9 +88,13 @@ class TrainResult:
     steps: int
     dropped: int
     moved: bool = True
+    heard: bool = True
 
     @property
     def learned(self) -> bool:
-        """Whether anything was learned: parameters moved and, where populations spike, one did in the last epoch."""
+        """Whether anything was learned: parameters moved, not on zeros alone, and a population spiked, if one can.
+
+        Spikes are those of the last epoch.
+        """
         rates = self.history[-1].rates if self.history else {}
-        return self.moved and (not rates or any(rate > 0 for rate in rates.values()))
+        return self.moved and self.heard and (not rates or any(rate > 0 for rate in rates.values()))

@@ -5,7 +5,6 @@ Nothing here imports torch: one process needs none of it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 M = TypeVar("M")
-#: What torchrun tells a worker; all of it must be there (schedulers set WORLD_SIZE alone).
-_ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class Workers:
@@ -82,13 +79,3 @@ class Workers:
                         wanted=f"{said[0].get(name)}, as in worker 0",
                         way_out="Make the graph and the options from the same seed and files in all workers.",
                     )
-
-
-def rank() -> int:
-    """Rank of this process among those that torchrun started; 0 for a process on its own."""
-    return int(os.environ["RANK"]) if started() > 1 else 0
-
-
-def started() -> int:
-    """Processes that torchrun has started."""
-    return int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in _ENVIRONMENT) else 1

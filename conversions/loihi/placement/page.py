@@ -13,6 +13,7 @@ from hasn.conversions.loihi.placement.text import (
     fullest_text,
     hops_text,
     inputs_text,
+    nothing_text,
     traffic_text,
 )
 from hasn.ir.whole import refuse_existing, whole_file
@@ -44,9 +45,21 @@ def page_html(placement: Placement) -> str:
     head = (
         f'<p class="asked">{escape(title)}</p><h1 class="{mark}">{headline}</h1>'
         f'<p class="lede">{escape(sentence(fullest_text(placement)))}</p><p>{escape(traffic_text(placement))}</p>'
-        '<p class="note">Estimated from the published limits; nothing was measured on a chip.</p>'
+        + (f"<p>{escape(nothing_text(placement))}</p>" if not placement.counted else "")
+        + '<p class="note">Estimated from the published limits; nothing was measured on a chip.</p>'
     )
     return page(f"{headline}: {title}", head, placement_sections(placement), "Written by hasn. One file, no network.")
+
+
+def limit_text(value: object) -> str:
+    """A field of a profile for a reader."""
+    if value is None:
+        return "no limit"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def placement_sections(placement: Placement) -> list[Section]:
@@ -61,7 +74,7 @@ def placement_sections(placement: Placement) -> list[Section]:
         f"messages; the wider, the more. {hops_text(placement)}. {inputs_text(placement)}. {baseline_text(placement)}"
     )
     headings, rows = core_rows(placement)
-    sources = [(key, str(getattr(profile, key)), text) for key, text in profile.sources.items()]
+    sources = [(key, limit_text(getattr(profile, key)), text) for key, text in profile.sources.items()]
     sent = [
         (name, f"{s.messages:,}", f"{s.message_hops:,}", f"{s.local:,}") for name, s in placement.populations.items()
     ]

@@ -133,7 +133,7 @@ def _sent(task: Problem, state: State, hops: Integers) -> dict[str, Sent]:
         home, spikes = state.core[first:end], state.spikes[first:end]
         local = int(spikes @ reached[np.arange(end - first), home])
         travelled = int((spikes[:, None] * reached * hops[home]).sum())
-        made[name] = Sent(int(spikes @ reached.sum(axis=1)) - local, travelled, local)
+        made[name] = Sent(int(spikes @ reached.sum(axis=1)) - local, travelled, local, int(spikes.sum()))
     return made
 
 

@@ -32,11 +32,15 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Sent:
-    """What a population sends: messages to other cores, the hops they travel in all, and messages that stay."""
+    """What a population sends: messages to other cores, the hops they travel in all, and messages that stay.
+
+    ``spikes`` are its neurons' own, whether they lead to another neuron or not.
+    """
 
     messages: int
     message_hops: int
     local: int
+    spikes: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Placement:
 
     @property
     def counted(self) -> bool:
-        """Whether a neuron spiked on the calibration: without spikes every placement has no traffic."""
+        """Whether a spike led to another neuron on the calibration: without any, every placement has no traffic."""
         return any(sent.messages or sent.local for sent in self.populations.values())
 
     @property

@@ -79,6 +79,15 @@ def inputs_text(placement: Placement) -> str:
     return f"Messages from Inputs, counted apart: {int(placement.input_messages.sum()):,}"
 
 
+def nothing_text(placement: Placement) -> str:
+    """Why the traffic says nothing; empty where it does say something."""
+    if placement.counted:
+        return ""
+    spiked = any(sent.spikes for sent in placement.populations.values())
+    why = "no neuron that spiked leads to another" if spiked else "no spikes on this input"
+    return f"Nothing was counted: {why}, so every placement has no traffic."
+
+
 def summary_lines(placement: Placement) -> list[str]:
     """The result in a few lines."""
     return [
@@ -158,7 +167,7 @@ def placement_data(placement: Placement) -> dict[str, Any]:
         "slots": placement.slots.tolist(),
         "pairs": pairs,
         "populations": {
-            name: {"messages": s.messages, "message_hops": s.message_hops, "local": s.local}
+            name: {"messages": s.messages, "message_hops": s.message_hops, "local": s.local, "spikes": s.spikes}
             for name, s in placement.populations.items()
         },
         "neurons": {name: cores.reshape(-1).tolist() for name, cores in placement.neurons.items()},

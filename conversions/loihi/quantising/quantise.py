@@ -89,7 +89,8 @@ def quantise(
         InputError: calibration data of the wrong shape, not finite, or all zero.
         ParameterError: weights that are all zero, or need more range than 8 bits and an exponent have.
         UnsupportedError: a time constant under dt in an Euler step, a reset by subtraction, method "exact" with a
-            current, a voltage that goes to other neurons, an Output that sums, real-valued inputs on Loihi 1.
+            current, a voltage that goes to other neurons, an Output that sums, real-valued inputs on Loihi 1, a graph
+            without Inputs.
         OptionError: unknown target, rounding, or a number out of range.
     """
     chip = profile(target)
@@ -107,6 +108,11 @@ def quantise(
                 node=source.name,
                 way_out="Put an Input in its place and give it what it drew (hasn.lower(graph).drawn_values).",
             )
+    if not program.inputs:
+        raise UnsupportedError(
+            "the graph has no Input, so there is nothing to calibrate its scales with",
+            way_out="Put a nir.Input where its drive comes from, or write it in the chip's units yourself.",
+        )
     given = signals(program, calibrate)
     scales = input_scales(given, chip, input_bits)
     task = _Task(program, network, dict(flatten(with_types(graph)).nodes), scales, options, headroom)

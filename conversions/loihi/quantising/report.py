@@ -33,7 +33,8 @@ class PopulationReport:
         current_use, voltage_use: largest |u| and |v| (before the reset) on the calibration data, as parts of the
             24-bit range. Nothing wrapped or clipped: ``quantise`` would have taken a smaller scale.
         float_spikes, integer_spikes: on the calibration data.
-        drift: spikes that only one of the two runs has, over the spikes that either has (0: the same spikes).
+        drift: spikes that only one of the two runs has, over the spikes that either has (0: the same spikes); None:
+            neither has any, which shows nothing.
     """
 
     node: str
@@ -46,7 +47,7 @@ class PopulationReport:
     voltage_use: float
     float_spikes: int
     integer_spikes: int
-    drift: float
+    drift: float | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class QuantisationReport:
         populations = [
             (p.node, f"{p.scale:.4g}", str(p.groups), str(p.threshold_bits), f"{p.decay_error:.2%}",
              f"{p.bias_error:.2%}", f"{p.current_use:.1%}", f"{p.voltage_use:.1%}", f"{p.float_spikes:,}",
-             f"{p.integer_spikes:,}", f"{p.drift:.2%}")
+             f"{p.integer_spikes:,}", "–" if p.drift is None else f"{p.drift:.2%}")
             for p in self.populations
         ]  # fmt: skip
         weights = [
@@ -166,7 +167,7 @@ def _population(r: Registers, floats: Trace, integers: Trace) -> PopulationRepor
         float(integers.voltage.max()) / STATE_LIMIT,
         int(one.sum()) if spiking else 0,
         int(other.sum()) if spiking else 0,
-        np.count_nonzero(one != other) / either if either else 0.0,
+        np.count_nonzero(one != other) / either if either else None,
     )
 
 

@@ -129,6 +129,13 @@ def refuse_structure(network: Network) -> None:
         UnsupportedError: an Output shows a sum that no neuron holds (one into which nothing leads shows 0), a loop has
             no neuron, or a voltage goes to other neurons.
     """
+    for plastic in network.plastic:
+        raise UnsupportedError(
+            "a connection that learns has no integers here yet",
+            node=plastic.name,
+            parameter="metadata['plasticity']",
+            way_out="Run it in float64, or take the rule off: hasn.plasticity.detach(executable.to_nir(), ...).",
+        )
     outputs = set(network.outputs)
     for p in network.populations:
         if isinstance(p, Relay) and p.name not in outputs:

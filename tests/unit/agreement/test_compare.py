@@ -14,6 +14,7 @@ import hasn
 from hasn import backend as finding
 from hasn.errors import BackendUnavailable, InputError, OptionError, TimeStepError, UnsupportedError
 from hasn.ir.lower import lower
+from hasn.plasticity import STDP, attach
 from hasn.testing.interpreter import ProgramInterpreter
 from tests import graphs
 from tests.unit.agreement.stand_ins import ALL
@@ -276,3 +277,10 @@ def test_two_labels_of_one_run_are_no_comparison(label: str, stands: Stands) -> 
     with pytest.raises(OptionError, match="only the reference could run") as caught:
         compare(label)
     assert "Name another than the reference, e.g. snntorch" in str(caught.value)
+
+
+def test_who_does_not_learn_is_skipped_and_no_reference(stands: Stands) -> None:
+    """A backend that knows nothing of learning would run the start's weights without a word."""
+    graph = attach(graphs.small_net(), "n1", STDP())
+    with pytest.raises(UnsupportedError, match=r"n1.*do not learn on plain.*onto 'n2'.*detach"):
+        compare("other", graph=graph)

@@ -139,3 +139,13 @@ def test_what_was_compared(spikes: dict[str, tuple[int, int]], there: bool, sile
     verdicts = dict.fromkeys(spikes, verdict())
     found = Comparison(KNOWN.program, KNOWN.network, KNOWN.inputs, "a", ran, {}, verdicts)
     assert (found.compared, found.silent, found.ok) == (there, silent, len(spikes) > 1)
+
+
+def test_an_output_of_zeros_on_every_backend_is_named() -> None:
+    def ran(p: float, q: float) -> Recording:
+        return dataclasses.replace(recording(), outputs={"p": np.full((2, 1, 3), p), "q": np.full((2, 1, 3), q)})
+
+    recordings = {"a": ran(0.0, 0.0), "b": ran(0.0, -1e-300)}
+    found = Comparison(KNOWN.program, KNOWN.network, KNOWN.inputs, "a", recordings, {}, {})
+    assert found.zero_outputs == ("p",)
+    assert compared(a=verdict(), b=verdict()).zero_outputs == ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from hasn.cli import console
 from hasn.cli.errors import error_data, report
@@ -71,9 +73,10 @@ def test_a_graph_without_inputs_has_steps_alone(steps: int | None, count: int) -
 
 def test_a_file_is_read_and_named(one: Program, tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
-    np.save(path, np.arange(6.0))
+    values = np.arange(3.0 * one.inputs[0].shape[0]).reshape(3, -1)
+    np.save(path, values)
     given = given_inputs(one, path, 5, 2.0, -1, 0)  # what is for random spikes is not looked at
-    assert np.array_equal(given.values, np.arange(6.0))
+    assert np.array_equal(given.values, values)
     assert (given.steps, given.text, given.data) == (5, f"Input: {path}", {"kind": "file", "path": str(path)})
 
 
@@ -94,33 +97,49 @@ def test_what_is_no_number_of_anything(one: Program, options: Any, name: str, go
     assert raised.value.wanted
 
 
-@pytest.mark.parametrize(
-    ("names", "single"),
-    [(["input"], False), (["other"], True), (["input", "other"], False), (["x", "y"], False)],
-)
+@pytest.mark.parametrize(("names", "single"), [(["input"], False), (["other"], True)])
 def test_one_array_serves_one_input_whatever_its_name(
     one: Program, tmp_path: Path, names: list[str], single: bool
 ) -> None:
-    np.savez(tmp_path / "x.npz", **{name: np.ones(3) for name in names})
+    np.savez(tmp_path / "x.npz", **{name: np.ones((3, *one.inputs[0].shape)) for name in names})
     found = read_inputs(tmp_path / "x.npz", one)
     assert isinstance(found, np.ndarray) == single
     if not single:
         assert list(found) == names
 
 
-def test_one_array_serves_no_two_inputs(two: Program, tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", other=np.ones(3))
-    assert list(read_inputs(tmp_path / "x.npz", two)) == ["other"]
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "one array for two Inputs": ({"other": np.ones((3, 2))}, "a", "the Input has no data"),
+    "one more than there are": ({"a": np.ones((3, 2)), "b": np.ones((3, 3)), "c": np.ones(3)}, "c", "no such Input"),
+    "another shape": ({"a": np.ones((3, 2)), "b": np.ones((3, 4))}, "b", "wrong shape"),
+    "another number of steps": ({"a": np.ones((3, 2)), "b": np.ones((4, 3))}, "b", "another number of steps"),
+    "texts": ({"a": np.array([["x", "y"]]), "b": np.ones((1, 3))}, "a", "not an array of real numbers"),
+}  # fmt: skip
 
 
-def test_errors_of_a_file_name_it_what_was_wanted_and_the_way_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", WRONG)
+def test_arrays_that_do_not_fit_are_refused_before_they_are_read(
+    two: Program, tmp_path: Path, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays, node, words = WRONG[wrong]
+    np.savez(tmp_path / "x.npz", **arrays)
+    monkeypatch.setattr(np.lib.format, "read_array", None)
+    with pytest.raises(InputError, match=words) as raised:
+        read_inputs(tmp_path / "x.npz", two)
+    assert (raised.value.node, raised.value.parameter) == (node, str(tmp_path / "x.npz"))
+    assert raised.value.wanted or raised.value.got
+
+
+@pytest.mark.parametrize("option", ["--input", "--calibrate", "--data"])
+def test_errors_of_a_file_name_it_what_was_wanted_and_the_way_out(tmp_path: Path, option: str) -> None:
     with pytest.raises(FileError) as raised:
-        arrays_in(tmp_path)  # a folder
+        arrays_in(tmp_path / "x.npy", option)
+    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path / "x.npy"))
+    assert raised.value.way_out == f"Check the path given to {option}."
+    with pytest.raises(FileError) as raised:
+        arrays_in(tmp_path, option)
     assert (raised.value.message, raised.value.parameter) == ("is a folder", str(tmp_path))
-    with pytest.raises(FileError) as raised:
-        arrays_in(tmp_path / "none", "--calibrate")
-    assert (raised.value.message, raised.value.parameter) == ("there is no such file", str(tmp_path / "none"))
-    assert raised.value.way_out == "Check the path given to --calibrate."
+    assert raised.value.way_out == f"Check the path given to {option}."
     path = tmp_path / "x.npy"
     for content, message in ((None, "holds Python objects, which are not read"), (b"x", "not a .npy or .npz file")):
         if content is None:
@@ -131,16 +150,6 @@ def test_errors_of_a_file_name_it_what_was_wanted_and_the_way_out(tmp_path: Path
             arrays_in(path)
         assert (raised.value.message, raised.value.parameter) == (message, str(path))
         assert raised.value.wanted is not None
-
-
-def test_a_reader_that_fails_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise EOFError
-
-    monkeypatch.setattr(np, "load", fail)
-    (tmp_path / "x.npy").write_bytes(b"x")
-    with pytest.raises(FileError, match=r"not a .npy or .npz file"):
-        arrays_in(tmp_path / "x.npy")
 
 
 def test_options_of_a_backend_are_json_where_they_can_be() -> None:
@@ -194,7 +203,7 @@ def test_an_error_goes_to_one_place_and_its_traceback_where_it_is_asked_for(
     as_json: bool, rank: int, debug: str, out: bool, trace: bool,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda: rank)
+    monkeypatch.setattr("hasn.cli.errors.rank", lambda: rank)
     monkeypatch.setenv("HASN_DEBUG", debug)
     error = FileError("[bold]gone[/bold]")
     error.add_note("and a note")
@@ -246,8 +255,13 @@ def test_a_table_of_cells_as_they_are() -> None:
 
 def test_a_spinners_text_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    monkeypatch.setattr(console, "stderr", Console(file=io.StringIO(), force_terminal=True))
     with console.working("first") as say:
         status = next(c.cell_contents for c in (say.__closure__ or ()))
         monkeypatch.setattr(status, "update", said.append)
         say("second")
+    assert said == ["second"]
+    monkeypatch.setattr(console, "stderr", Console(file=io.StringIO()))
+    with console.working("first") as say:
+        say("second")  # of no terminal: nobody hears it
     assert said == ["second"]

@@ -55,6 +55,7 @@ def test_compare(why: str, hasn: Hasn, mute: Path, tmp_path: Path) -> None:
     assert "100 %" not in answer.out  # of nothing
     data = hasn("compare", path, *PAIR, *given, "--json", status=3).data
     assert (data["ok"], data["compared"], data["silent"]) == (True, False, ["n2", "n4"])
+    assert (data["agreement"], data["zero_outputs"]) == ({"snntorch:float32": None}, ["output"])
     page = (tmp_path / "r.html").read_text()
     assert '<h1 class="none">Nothing was compared</h1>' in page
 
@@ -101,6 +102,48 @@ def test_quantise_and_export_and_place(hasn: Hasn, mute: Path, tmp_path: Path) -
     assert '<h1 class="none">' in page.read_text()
     assert hasn("place", out, "--input", zeros, "--json", status=3).data["counted"] is False
     assert hasn("place", out, "--input", tmp_path / "x.npy", "--json").data["counted"] is True
+
+
+def test_a_delay_past_the_run_leaves_zeros_at_the_output(hasn: Hasn, tmp_path: Path) -> None:
+    """Spikes agree, and nothing of them arrives: said, with status 0, for they were compared."""
+    need("snntorch")
+    for steps, zeros in ((51, ["output"]), (80, [])):
+        graph = graphs.small_net()
+        graph.nodes["late"] = nir.Delay(np.full(3, 0.05))
+        graph.edges = [edge for edge in graph.edges if edge != ("n4", "output")] + [("n4", "late"), ("late", "output")]
+        path = _save(graph, tmp_path / f"{steps}.nir")
+        answer = hasn("compare", path, *PAIR, "--steps", steps)
+        assert ("Nothing but zeros at output." in answer.out) is bool(zeros)
+        assert hasn("compare", path, *PAIR, "--steps", steps, "--json").data["zero_outputs"] == zeros
+
+
+def test_one_layer_that_spikes_is_not_called_silent(hasn: Hasn, tmp_path: Path) -> None:
+    need("snntorch")
+    pytest.importorskip("pymetis")
+    neurons = nir.LIF(*np.full((5, 2), [[0.01], [1], [0], [1], [0]]))
+    nodes = {"i": graphs.inp(2), "w": nir.Linear(20 * np.eye(2)), "n": neurons, "o": graphs.out(2)}
+    path = _save(graphs.graph(nodes, "i > w > n > o"), tmp_path / "one.nir")
+    answer = hasn("place", path, status=3)
+    assert "Nothing was counted: no neuron that spiked leads to another, so every placement has" in answer.out
+    assert "--input DATA" not in answer.out
+    data = hasn("place", path, "--json", status=3).data
+    assert data["populations"]["n"]["spikes"] > 0
+
+
+@pytest.mark.parametrize("target", ["loihi2", "nir", "netx"])
+def test_an_export_whose_scales_come_from_silence(target: str, hasn: Hasn, mute: Path, tmp_path: Path) -> None:
+    """A network that random spikes do not move; its bundle is tested on other data, on which it does spike."""
+    need("snntorch")
+    neurons = {"n": nir.LIF(*np.full((5, 2), [[0.01], [1], [0], [1], [0]]))}
+    nodes = {"input": graphs.inp(2), "w": nir.Linear(np.eye(2)), **neurons, "output": graphs.out(2)}
+    path = _save(graphs.graph(nodes, "input > w > n > output"), tmp_path / "weak.nir")
+    np.save(tmp_path / "strong.npy", np.full((40, 2), 2))
+    given = ["--input", tmp_path / "strong.npy"] if target == "loihi2" else []
+    answer = hasn("export", path, "--target", target, *given, "--out", tmp_path / "a", status=3)
+    assert "Nothing was compared: no spikes on the calibration data" in answer.out
+    data = hasn("export", path, "--target", target, *given, "--out", tmp_path / "b", "--json", status=3).data
+    assert data["compared"] is False
+    assert data.get("tested") is (True if given else None)
 
 
 def test_train(hasn: Hasn, mute: Path, tmp_path: Path) -> None:

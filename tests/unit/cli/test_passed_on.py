@@ -213,7 +213,7 @@ def test_of_many_workers_the_first_one_writes(
     arguments = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "out.nir", "--json"]
     for rank, data in ((1, ""), (0, {"stopped": "", "learned": True, "steps": 1, "dropped": 0, "history": [],
                                       "out": str(tmp_path / "out.nir")})):  # fmt: skip
-        monkeypatch.setattr("hasn.backends.snntorch.training.workers.rank", lambda rank=rank: rank)
+        monkeypatch.setattr("hasn.torchrun.rank", lambda rank=rank: rank)
         answer = hasn(*arguments)
         assert (answer.data if answer.out else "") == data
     assert saved == [(("graph", tmp_path / "out.nir"), {"force": False})]
@@ -265,7 +265,7 @@ def test_quantise(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> No
 
 def test_export(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = SimpleNamespace(integers=SimpleNamespace(network=SimpleNamespace(program="program")))
-    chip = SimpleNamespace(network=inner, calibration="calibration", data={"kind": "c"}, text="a chip")
+    chip = SimpleNamespace(network=inner, calibration="calibration", data={"kind": "c"}, text="a chip", compared=True)
     read = listen("hasn.cli.quantised.chip_network", chip)
     given = listen("hasn.cli.inputs.read_inputs", "data")
     for target, asked in (("loihi2", "loihi2"), ("loihi1", "loihi1"), ("netx", None), ("nir", None)):
@@ -275,7 +275,8 @@ def test_export(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path, monkeyp
             lambda *args, exported=exported: exported.append(args) or ({"found": 1}, ["a line", "another"]),
         )  # fmt: skip
         answer = hasn("export", model, "--target", target, "--out", tmp_path / "o", "--json")
-        assert answer.data == {"target": target, "out": str(tmp_path / "o"), "network": {"kind": "c"}, "found": 1}
+        network = {"network": {"kind": "c"}, "compared": True}
+        assert answer.data == {"target": target, "out": str(tmp_path / "o"), **network, "found": 1}
         assert exported == [(inner, tmp_path / "o", "calibration", False)]
         args, options = read[-1]
         assert (args[0], args[1], args[2]) == (model, asked, None)

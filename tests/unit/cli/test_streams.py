@@ -111,6 +111,19 @@ def test_a_reader_that_left_ends_the_command_without_a_word(closed: str, tmp_pat
     assert (ran.stdout or "") + (ran.stderr or "") == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_behind_stderr_loses_no_result(model: Path, tmp_path: Path) -> None:
+    """Neither to a spinner that shows nothing there, nor to a warning (training on zeros) that cannot be said."""
+    np.savez(tmp_path / "data.npz", input=np.zeros((5, 4, 6)), labels=np.arange(4) % 3)
+    train = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "new.nir", "--epochs", "1", "--json"]
+    for arguments, status, key in ((["run", model, "--json"], 0, "spikes"), (train, 3, "history")):
+        with Path("/dev/full").open("w") as full:
+            ran = subprocess.run([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+        assert json.loads(ran.stdout)[key]
+        assert ran.returncode == status
+    assert (tmp_path / "new.nir").exists()
+
+
 def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
@@ -231,6 +244,18 @@ def test_what_is_said_of_a_stop(
     error = hasn("train", model, "--data", "d", "--out", out, "--json", status=status).data["error"]
     assert (error["type"], error["message"]) == ("Interrupted", f"stopped by {how}")
     assert error["way_out"] == "Kept: x, after 3 updates of 4. Go on with the same command with --resume."
+
+
+def test_a_stop_is_told_without_importing_what_it_interrupted() -> None:
+    """NumPy half imported cannot be imported again; rich is there before any command is."""
+    told = (
+        "import sys; from hasn.cli import app, console; from hasn.cli.errors import report_stop\n"
+        "sys.modules['numpy'] = None  # an import of it raises\n"
+        "for as_json in (False, True): report_stop(KeyboardInterrupt(), set(), as_json=as_json)"
+    )
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "Stopped by Ctrl-C. Nothing was written.\n")
+    assert json.loads(ran.stdout)["error"]["type"] == "Interrupted"
 
 
 def test_a_stop_names_the_option_that_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

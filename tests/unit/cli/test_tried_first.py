@@ -63,3 +63,35 @@ def test_a_checkpoint_under_the_name_of_the_result_is_refused_first(hasn: Hasn, 
     same = tmp_path / "x.nir"
     answer = hasn("train", model, "--data", tmp_path / "data.npz", "--out", same, "--checkpoint", same, status=1)
     assert "--checkpoint: is the file of --out too" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "of"),
+    [
+        (["run", "MODEL"], "--out", "FILE"),
+        (["run", "MODEL", "--input", "X"], "--out", "--input"),
+        (["compare", "MODEL"], "--report", "FILE"),
+        (["compare", "MODEL", "--input", "X"], "--report", "--input"),
+        (["train", "MODEL", "--data", "DATA"], "--out", "--data"),
+        (["train", "MODEL", "--data", "DATA", "--out", "NEW", "--validation", "X"], "--checkpoint", "--validation"),
+        (["train", "MODEL", "--data", "DATA", "--out", "NEW"], "--checkpoint", "FILE"),
+        (["quantise", "MODEL", "--calibrate", "X"], "--out", "--calibrate"),
+        (["export", "MODEL", "--target", "nir"], "--out", "FILE"),
+        (["export", "MODEL", "--calibrate", "X"], "--out", "--calibrate"),
+        (["export", "MODEL", "--input", "X"], "--out", "--input"),
+        (["place", "MODEL"], "--report", "FILE"),
+        (["place", "MODEL", "--input", "X"], "--report", "--input"),
+    ],
+)
+def test_no_output_replaces_what_is_read_even_with_force(
+    command: list[str], option: str, of: str, hasn: Hasn, model: Path, tmp_path: Path
+) -> None:
+    files = {"MODEL": model, "DATA": tmp_path / "data.npz", "X": tmp_path / "x.npy", "NEW": tmp_path / "new"}
+    for name in ("DATA", "X"):
+        files[name].write_bytes(b"mine")
+    there = {name: path.read_bytes() for name, path in files.items() if path.exists()}
+    filled = [files.get(text, text) for text in command]
+    target = model if of == "FILE" else filled[filled.index(of) + 1]
+    answer = hasn(*filled, option, target, "--force", status=1)
+    assert f"{option}: is the file of {of} too" in answer.err
+    assert {name: path.read_bytes() for name, path in files.items() if path.exists()} == there

@@ -33,6 +33,10 @@ from tests.unit.cli.conftest import Hasn
         ("r = tau/dt in this graph", {"dt"}, "r = tau/dt in this graph"),
         ("5 steps of dt = 0.001 s", {"dt"}, "5 steps of dt = 0.001 s"),
         ("hasn.quantise(graph, ...) makes", set(), "hasn quantise FILE makes"),
+        ("Train with reset='zero'.", {"dt"}, "Train it anew after hasn set FILE --reset zero."),
+        ("Train with reset='zero'.", {"reset"}, "Train it anew after hasn set FILE --reset zero."),
+        ("Pass backend='brian2'.", {"backend", "backends"}, "Pass --backend brian2."),
+        ("Pass backend='brian2'.", {"backends"}, "Pass --backends brian2."),
         ("(3 more: hasn.check lists all of them)", set(), "(3 more: hasn check FILE lists all of them)"),
     ],
 )
@@ -49,6 +53,7 @@ def test_an_error_keeps_its_class_parts_and_notes() -> None:
     beside = translated(ParameterError("is negative", node="n", parameter="seed"), {"seed"})
     assert str(beside) == "node 'n' seed: is negative"  # the node's own, not the option
     assert str(translated(FileError("gone", parameter="a.nir"), {"dt"})) == "a.nir: gone"
+    assert str(translated(FileError("unknown", parameter="backend"), {"backends"})) == "--backends: unknown"
 
 
 @pytest.mark.parametrize("command", ["run", "compare", "info --program", "check"])

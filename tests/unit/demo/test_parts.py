@@ -252,9 +252,9 @@ def _result(**changes: Any) -> DemoResult:
 def test_all_of_the_summary(tmp_path: Path) -> None:
     shared = {"precision": "float64", "spikes": 8, "synaptic_operations": 9, "shifts": {"n2": 1}, "seconds": 1.5}
     expected = {
-        "ok": False, "same_predictions": False, "test_accuracy": 0.625,
+        "ok": False, "compared": False, "same_predictions": False, "test_accuracy": 0.625,
         "backends": {
-            "brian2": {**shared, "accuracy": 0.75, "differing": 0, "ties": 0, "after_ties": 0, "agreement": 1.0,
+            "brian2": {**shared, "accuracy": 0.75, "differing": 0, "ties": 0, "after_ties": 0, "agreement": None,
                        "max_voltage_error": 0.0, "first_divergence": None},
             "lava": {**shared, "accuracy": 0.5, "differing": 3, "ties": 4, "after_ties": 5, "agreement": 0.5,
                      "max_voltage_error": 0.25, "first_divergence": str(parting())},
@@ -292,7 +292,7 @@ def test_the_page_of_the_demo(epochs: int, said: str, monkeypatch: pytest.Monkey
     assert (truth.tolist(), said_, fired) == ([4, 5], answers, counts)
     subtitle = options.pop("subtitle")
     assert said in subtitle
-    assert "test accuracy 62.5 %; the file model.nir on 2 held-out digits." in subtitle
+    assert "test accuracy 62.5\xa0%; the file model.nir on 2 held-out digits." in subtitle
     assert options == {
         "title": "One network, several simulators", "force": True,
         "extra": {"brian2": {"accuracy": "75.0 %"}, "lava": {"accuracy": "50.0 %"}},

@@ -155,7 +155,7 @@ def test_a_field_that_claims_more_than_the_file_can_hold_is_refused_unread(repai
     with h5py.File(whole, "r+") as file:
         del file["node/nodes/affine/weight"]
         file.create_dataset("node/nodes/affine/weight", (10**6, 10**5), "f8", chunks=(100, 100))
-    with pytest.raises(FileError, match=r"node/nodes/affine/weight.*claims 8\.0e\+11 bytes"):
+    with pytest.raises(FileError, match=r"would take more than .* /node/nodes/affine/weight is one thing too many"):
         hasn.load(whole, repair=repair)
 
 

@@ -60,8 +60,9 @@ def test_a_name_that_no_file_can_have(name: str, tmp_path: Path) -> None:
 
 
 def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="/dev/null: is no plain file"):
-        ready_to_write("/dev/null", force=True)
+    for force in (True, False):
+        with pytest.raises(FileError, match="/dev/null: is no plain file"):
+            ready_to_write("/dev/null", force=force)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(FileError, match="is no folder"):
         ready_folder(tmp_path / "file")
@@ -73,3 +74,14 @@ def test_two_outputs_of_one_name(tmp_path: Path) -> None:
     apart(out=tmp_path / "a", log=tmp_path / "b", checkpoint=None, other=None)
     with pytest.raises(FileError, match=r"^log: is the file of out too; got .*Give each a name of its own"):
         apart(out=tmp_path / "a", log=tmp_path / "b/../a")
+
+
+def test_an_output_that_would_replace_an_input(tmp_path: Path) -> None:
+    """Also where the folder has two names; a link is a name of its own, which a rename replaces."""
+    (tmp_path / "model").write_text("mine")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    apart({"FILE": tmp_path / "model", "--input": None}, out=tmp_path / "link")
+    for out in (tmp_path / "model", tmp_path / "folder" / "model"):
+        with pytest.raises(FileError, match=r"^out: is the file of FILE too; got .*Give each a name of its own"):
+            apart({"FILE": tmp_path / "model", "--input": None}, out=out)

@@ -10,24 +10,37 @@ import numpy as np
 import pytest
 
 from hasn.counts import Counts
-from hasn.errors import FileError
+from hasn.errors import FileError, InputError
 from hasn.recording import Recording
 from tests.unit.recordings.test_travel import recording
 
 
-def test_damaged_bytes_are_a_file_error_whatever_zip_and_zlib_say(tmp_path: Path) -> None:
-    """A hundred files with one byte changed: damage that shows is a FileError, the rest reads."""
+def test_whatever_byte_is_damaged_is_noticed(tmp_path: Path) -> None:
+    """A hundred files with one byte changed, wherever it stands: the digest is over the whole file."""
     recording().save(tmp_path / "r.npz")
-    content, rng, refused = (tmp_path / "r.npz").read_bytes(), np.random.default_rng(0), 0
-    for _ in range(100):
+    content, rng = (tmp_path / "r.npz").read_bytes(), np.random.default_rng(0)
+    for place in [0, len(content) - 1, *rng.integers(len(content), size=98)]:
         damaged = bytearray(content)
-        damaged[rng.integers(len(damaged))] ^= int(rng.integers(1, 256))
+        damaged[place] ^= int(rng.integers(1, 256))
         (tmp_path / "x.npz").write_bytes(damaged)
-        try:
-            Recording.load(tmp_path / "x.npz")
-        except FileError:
-            refused += 1
-    assert 60 < refused < 100
+        for mapped in (False, True):
+            with pytest.raises(FileError, match="not a recording, or a damaged one") as caught:
+                Recording.load(tmp_path / "x.npz", mapped=mapped)
+            assert caught.value.parameter == str(tmp_path / "x.npz")
+
+
+def test_a_recording_of_before_there_were_digests_is_read(tmp_path: Path) -> None:
+    """Format 2; and one of format 3 that lost its digest is not taken for one."""
+    recording().save(tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as file:
+        content = dict(file)
+    meta = str(content.pop("meta"))
+    assert '"format": 3' in meta
+    written(tmp_path / "old.npz", json.loads(meta.replace('"format": 3', '"format": 2')), **content)
+    assert Recording.load(tmp_path / "old.npz").steps == recording().steps
+    written(tmp_path / "new.npz", json.loads(meta), **content)
+    with pytest.raises(FileError, match="the digest at its end is gone"):
+        Recording.load(tmp_path / "new.npz")
 
 
 META: dict[str, Any] = {
@@ -60,7 +73,7 @@ def test_every_field_of_the_meta_is_read_and_none_can_be_missing(tmp_path: Path)
     [
         ([1], {}, "damaged one"),
         ({**META, "format": "one"}, {}, "damaged one"),
-        ({**META, "format": 3}, {}, r"a newer hasn; got format 3; wanted format 2\. Upgrade hasn"),
+        ({**META, "format": 4}, {}, r"a newer hasn; got format 4; wanted format 3\. Upgrade hasn"),
         ({**META, "dt": "fast"}, {}, "damaged one"),
         (META, {"weights/n": np.ones(2)}, "an array of no group; got weights/n"),
         (META, {"spikes": np.ones(2)}, None),
@@ -84,3 +97,35 @@ def test_an_existing_recording_is_kept_unless_forced(tmp_path: Path) -> None:
     assert Recording.load(tmp_path / "r.npz").dt == 0.1
     recording(dt=0.2).save(tmp_path / "r.npz", force=True)
     assert Recording.load(tmp_path / "r.npz").dt == 0.2
+
+
+def events_of(path: Path, **changes: Any) -> Path:
+    """A file of format 2 with three spikes of four neurons, two samples and five steps."""
+    meta = {**META, "format": 2, "more": [], "every": 1, "length": 5, "neurons": {},
+            "events": {"n": {"samples": 2, "shape": [4]}}}  # fmt: skip
+    places = {"step": [0, 4, 4], "sample": [0, 1, 1], "neuron": [3, 0, 1]} | changes
+    return written(path, meta, **{"events/n": np.array(list(places.values()))})
+
+
+def test_events_are_read_where_they_lie_inside(tmp_path: Path) -> None:
+    found = Recording.load(events_of(tmp_path / "x.npz"))
+    assert np.argwhere(found.spikes["n"]).tolist() == [[0, 0, 3], [4, 1, 0], [4, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("what", "places"),
+    [("step", [0, 4, 5]), ("step", [-1, 4, 4]), ("sample", [0, 1, 2]), ("neuron", [4, 0, 1]), ("neuron", [0.5, 0, 1])],
+)
+def test_an_event_outside_the_recording_is_named(what: str, places: list[float], tmp_path: Path) -> None:
+    path = events_of(tmp_path / "x.npz", **{what: places})
+    with pytest.raises(FileError, match="of node 'n' lies outside the recording"):
+        Recording.load(path)
+
+
+def test_dense_spikes_beyond_the_memory_are_refused_and_events_are_not(tmp_path: Path) -> None:
+    meta = {**META, "format": 2, "more": [], "every": 1, "length": 10**9, "neurons": {},
+            "events": {"n": {"samples": 10**6, "shape": [10**6]}}}  # fmt: skip
+    found = Recording.load(written(tmp_path / "x.npz", meta, **{"events/n": np.array([[5], [6], [7]])}))
+    assert len(found.events["n"]) == 1
+    with pytest.raises(InputError, match=r"do not fit in memory; got 1,000,000,000,000,000,000,000 bytes.*events"):
+        found.spikes["n"]

@@ -84,8 +84,8 @@ def by_hand(
                          batched=True)
         for label, nodes in spikes.items()
     }  # fmt: skip
-    judged = {label: verdicts.get(label, Verdict(0, 0, 0, 1.0, 0.0, None)) for label in spikes}
-    return Comparison(program, fuse(program), inputs or {}, next(iter(spikes)), recordings, skipped or {}, judged)
+    given = {label: verdicts.get(label, Verdict(0, 0, 0, 1.0, 0.0, None)) for label in spikes}
+    return Comparison(program, fuse(program), inputs or {}, next(iter(spikes)), recordings, skipped or {}, given)
 
 
 def parting(**given: Any) -> Divergence:
@@ -96,6 +96,29 @@ def parting(**given: Any) -> Divergence:
         "tie": False, "cause": "a swapped weight",
     }  # fmt: skip
     return Divergence(**{**plain, **given})
+
+
+def judged(**changes: dict[str, Any]) -> Comparison:
+    """Three backends with a figure of its own in every place; ``changes`` (label -> fields) are of the recordings."""
+    spikes = {"n2": np.ones((7, 2, 4), dtype=bool)}
+    found = by_hand(
+        {"brian2": spikes, "snntorch:float32": spikes, "lava": spikes},
+        skipped={"nest": "not\n  installed"},
+        **{
+            "snntorch:float32": Verdict(0, 1, 0, 1.0, 0.0, None),
+            "lava": Verdict(1234, 5678, 9012, 0.75, 0.00123, parting()),
+        },
+    )
+    made: dict[str, dict[str, Any]] = {
+        "brian2": {"counts": Counts({"n2": 4000, "n4": 321}, {"n2": 70000, "n4": 654}), "seconds": 0.1234},
+        "snntorch:float32": {"precision": "float32", "seconds": 12.345, "shifts": {"n2": 2, "n4": 2}},
+        "lava": {"shifts": {"n2": 3, "n4": 1}, "seconds": 123.4},
+    }
+    recordings = {
+        label: dataclasses.replace(recording, **made[label], **changes.get(label, {}))
+        for label, recording in found.recordings.items()
+    }
+    return dataclasses.replace(found, recordings=recordings)
 
 
 def sparse(steps: int, batch: int, size: int, rate: float, seed: int = 3) -> np.ndarray[Any, Any]:

@@ -245,3 +245,14 @@ def _svg(text: str) -> ElementTree.Element:
     drawing = ElementTree.fromstring(text).find("svg")
     assert drawing is not None
     return drawing
+
+
+def test_a_drawing_shrinks_a_little_before_it_scrolls() -> None:
+    """By an eighth at most: names of 13 pixels stay above 11."""
+    drawing = graph_svg(lower(graphs.small_net(), dt=1e-3))
+    least, width = (
+        int(re.search(pattern, drawing)[1])  # type: ignore[index]
+        for pattern in (r"min-width: (\d+)px", r' width="(\d+)"')
+    )
+    assert 0.85 * width < least < 0.9 * width
+    assert least < 944  # of the page's column: the usual network of six nodes fits

@@ -228,6 +228,10 @@ def test_the_caption_of_a_run_by_itself_and_of_silence() -> None:
     first = "Sample 2, steps 0 to 29. Each row is a neuron, each mark a spike."
     assert raster_html(comparison(labels=["brian2"]), 2)[1] == first
     assert raster_html(comparison(inputs=np.zeros((30, 3, 6))), 2)[1] == f"{first} No neuron spikes here."
+    silent = graphs.small_net()
+    for name in ("n2", "n4"):
+        silent.nodes[name].v_threshold[:] = 1e9
+    assert raster_html(comparison(silent), 2)[1].endswith("No neuron spikes here.")  # its inputs do
 
 
 def test_the_drawing_says_its_caption_to_those_who_cannot_see_it() -> None:

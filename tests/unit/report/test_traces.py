@@ -95,6 +95,21 @@ def test_the_threshold_is_the_neurons_own() -> None:
     assert f"threshold {theta:g}" in page.text
 
 
+@pytest.mark.parametrize(("threshold", "said"), [(1e9, "far above"), (-1e9, "far below")])
+def test_a_threshold_far_off_does_not_flatten_the_trace(threshold: float, said: str) -> None:
+    """Voltages of a usual threshold beside one that is far off: of a network that is silent, or fires at every step."""
+    graph = graphs.small_net()
+    graph.nodes["n4"].v_threshold[:], graph.nodes["n4"].v_reset[:] = threshold, threshold - 1
+    recordings = comparison().recordings
+    found = dataclasses.replace(comparison(graph), recordings=recordings)
+    page = _drawn(found, Trace("n4", 1, 0))
+    drawn = [v for _, v in _volts(page, page.paths("voltage all")[0])]
+    volts = recordings["brian2"].voltages["n4"][:, 0, 1]
+    assert drawn == pytest.approx(volts, abs=2e-3 * np.ptp(volts))
+    assert page.all("line", "threshold") == []
+    assert f"threshold {threshold:g}, {said}" in page.text
+
+
 def test_small_voltages_are_in_millivolts() -> None:
     draw = graphs.Draw(4)
     graph = graphs.chain(draw.linear(3, 6), draw.neuron("LI", (3,), v_leak=0.0, r=0.01), given=(6,), result=(3,))
@@ -242,3 +257,9 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 def test_the_drawing_has_the_words_for_those_who_cannot_see_it() -> None:
     (chart,) = _drawn(comparison(), Trace("n2", 3, 1)).all("svg", "chart")
     assert (chart["role"], chart["aria-label"]) == ("img", "alt")
+
+
+def test_the_row_of_spikes_is_named_where_ticks_are() -> None:
+    page = _drawn(comparison(), Trace("n4", 1, 0))
+    assert "spikes" in page.text
+    assert "tick row" not in page.text

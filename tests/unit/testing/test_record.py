@@ -199,8 +199,14 @@ def test_tables_of_a_record() -> None:
         _row("a", "y", "passed", "stream"), _row("a", "x", "passed", "random", "float32"),
         _row("a", "x", "xfailed", "stream beside a run"),
     ]  # fmt: skip
-    primitive, feature, tests = tables(rows)
-    assert [table.title for table in (primitive, feature, tests)] == ["node kind", "feature", "tests"]
+    rows += [_row("a", "pair", "passed", "learning"), _row("a", "two-layers", "failed", "learning")]
+    primitive, feature, rule, tests = tables(rows)
+    assert [table.title for table in (primitive, feature, rule, tests)] == [
+        "node kind", "feature", "learning rule", "tests",
+    ]  # fmt: skip
+    assert list(rule.cells) == ["a float64", "b float64"]
+    assert rule.cells["a float64"]["pair STDP"] == "1 cases, **1 fail**"
+    assert rule.cells["a float64"]["Oja"] == rule.cells["b float64"]["pair STDP"] == "–"
     assert (primitive.rows, feature.rows) == (kind_names(), tuple(FEATURES))
     assert list(primitive.cells) == ["a float64", "a float32", "b float64", "b float32"]
     assert (primitive.cells["a float64"]["LIF"], primitive.cells["a float64"]["Conv2d"]) == ("1 cases", "**1 fail**")
@@ -209,10 +215,12 @@ def test_tables_of_a_record() -> None:
     assert (feature.cells["a float64"]["batch"], feature.cells["b float64"]["no batch axis"]) == ("1 cases", "–")
     assert tests.rows == (
         "version", "cases, whole sequences", "cases, step by step, state saved and loaded", "a run beside a stream",
-        "tests of random networks",
+        "tests of random networks", "cases that learn",
     )  # fmt: skip
-    assert [tests.cells["a float64"][row] for row in tests.rows] == ["1.2", "1, **1 fail**", "1", "1 gaps", "–"]
-    assert [tests.cells["a float32"][row] for row in tests.rows] == ["1.2", "–", "–", "–", "1"]
+    assert [tests.cells["a float64"][row] for row in tests.rows] == [
+        "1.2", "1, **1 fail**", "1", "1 gaps", "–", "1, **1 fail**",
+    ]  # fmt: skip
+    assert [tests.cells["a float32"][row] for row in tests.rows] == ["1.2", "–", "–", "–", "1", "–"]
     assert tests.cells["b float64"]["version"] == "not installed"
 
 
@@ -262,7 +270,7 @@ def test_the_page_ends_with_the_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
         "- **a float64**, y: second\n"
     )
     assert text.startswith("# What runs where\n")
-    assert text.count("\n| --- |") == 3
+    assert text.count("\n| --- |") == 4
     assert "## Gaps" not in page([_row("b", "x", "passed")])
 
 

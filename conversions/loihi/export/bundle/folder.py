@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hasn.errors import FileError
+from hasn.ir.litter import clear, held, part_of, remove
 from hasn.ir.whole import told, umask
 
 
@@ -24,15 +23,21 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
     Raises:
         FileError: something is there that is not to be replaced, the parent is missing, or it cannot be written.
     """
-    target = ready_bundle(path, force=force, mark=mark)
-    with told(target):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent))
-    try:
+    target = Path(path)
+    with suppress(OSError):
+        clear(target)  # a folder that made room for one that never came is back before it is looked at
+    _refuse(target, force, mark)
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(part_of(target, folder=True))
+        except OSError as error:
+            raise FileError(f"cannot write here: {error.strerror or error}", parameter=str(target.parent)) from error
         with told(target):
             yield temporary
             temporary.chmod(0o777 & ~umask())
             old = temporary.with_suffix(".old")
             if target.exists():
+                stack.enter_context(held(target))  # or another writer takes it for litter once it has made room
                 target.rename(old)
             try:
                 temporary.rename(target)
@@ -40,9 +45,7 @@ def whole_folder(path: str | Path, *, force: bool, mark: str) -> Iterator[Path]:
                 if old.exists():
                     old.rename(target)
                 raise
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            remove(old)
 
 
 def ready_bundle(path: str | Path, *, force: bool, mark: str) -> Path:
@@ -53,12 +56,14 @@ def ready_bundle(path: str | Path, *, force: bool, mark: str) -> Path:
     """
     target = Path(path)
     try:
+        with suppress(OSError):
+            clear(target)
         _refuse(target, force, mark)
-        trial = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent)
-        Path(trial).rmdir()
+        with part_of(target, folder=True):
+            pass
+    except FileError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"cannot write here: {reason}", parameter=str(target.parent)) from error
     return target

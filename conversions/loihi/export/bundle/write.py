@@ -1,7 +1,7 @@
 """``--target loihi2``: a folder that runs on a machine with numpy and lava-nc alone, and proves itself there.
 
 network.npz       registers and weights, ``<process>/<array>``
-manifest.json     what is what: hashes, versions, dt, shifts, processes, node map, scales, resources
+manifest.json     what is what: hashes (its own too), versions, dt, shifts, processes, node map, scales, resources
 run.py            --self-test, --simulate, --hardware
 lava_network.py   what run.py and hasn's own simulation share: files -> Lava's processes
 expected.npz      inputs, and the spikes and voltages that they must give
@@ -101,6 +101,7 @@ def export_bundle(
         wanted: dict[str, Any] = {**expected.arrays, "digest": np.array(Bundle(folder).digest())}
         np.savez_compressed(folder / "expected.npz", **wanted)
         content["files"] = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+        content["digest"] = digest_of(content)
         (folder / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
     return Exported(
         Path(out), mapping.shifts, content["resources"], expected.spikes, expected.judged_by, graded, expected.tested
@@ -238,6 +239,12 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
+
+
+def digest_of(manifest: dict[str, Any]) -> str:
+    """Of all that a manifest says beside its digest; run.py works it out by itself."""
+    said = {key: value for key, value in json.loads(json.dumps(manifest)).items() if key != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -117,11 +117,11 @@ def export_netx(network: QuantisedNetwork, path: str | Path, *, force: bool = Fa
     )
     # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
     content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        _write(file, source.shape, layers)
+        file["simulation/Ts"] = 1  # steps, as lava-dl has it; its reader looks at layers alone
+        file.attrs["hasn"] = json.dumps({"dt": network.dt, "shifts": made.shifts, "read with": made.reading})
     with whole_file(path, force=force) as temporary:
-        with h5py.File(content, "w") as file:
-            _write(file, source.shape, layers)
-            file["simulation/Ts"] = 1  # steps, as lava-dl has it; its reader looks at layers alone
-            file.attrs["hasn"] = json.dumps({"dt": network.dt, "shifts": made.shifts, "read with": made.reading})
         temporary.write_bytes(content.getbuffer())
     return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,13 @@ import pytest
 
 from hasn.backends.lava.worker import lava_network
 from hasn.backends.lava.worker import run as script
-from hasn.backends.lava.worker.lava_network import Bundle, Refused, checked
+from hasn.backends.lava.worker.lava_network import Bundle, Refused
+from hasn.backends.lava.worker.run import checked
 from hasn.conversions.loihi.export.bundle import export_bundle
 from hasn.testing.integers import interpret
 from tests.graphs import inp, out
 from tests.unit.backends.lava import double
-from tests.unit.conversions.loihi.bundles import Answer, chip_graph, network, rewrite
+from tests.unit.conversions.loihi.bundles import Answer, chip_graph, network, rewrite, signed
 
 X = (np.random.default_rng(2).random((15, 2, 2, 3)) < 0.5).astype(np.int64)
 Run = Callable[..., Answer]
@@ -187,13 +187,11 @@ def test_the_digest_is_of_every_register_weight_and_wire(chip: Path) -> None:
 
 
 def newer(chip: Path) -> None:
-    manifest = json.loads((chip / "manifest.json").read_text())
-    (chip / "manifest.json").write_text(json.dumps({**manifest, "format": 3}))
+    signed(chip, format=3)
 
 
 def older(chip: Path) -> None:
-    manifest = json.loads((chip / "manifest.json").read_text())
-    (chip / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+    signed(chip, format=1)
 
 
 def changed(chip: Path) -> None:
@@ -253,8 +251,7 @@ def test_on_a_chip_spikes_come_by_adapters_and_late(chip: Path, run: Run, monkey
         assert "hidden: spikes" in answer.out
         assert "voltages" not in answer.out
         assert run(chip, "--self-test", "--hardware").code == 1
-        manifest = json.loads((chip / "manifest.json").read_text())
-        (chip / "manifest.json").write_text(json.dumps({**manifest, "target": "loihi1"}))
+        signed(chip, target="loihi1")
         answer = run(chip, "--self-test", "--hardware")
         assert (answer.code, "was exported for Loihi 1" in answer.err) == (2, True)
         assert run(chip, "--self-test").code == 0
@@ -442,3 +439,13 @@ def test_what_is_no_file_of_numbers_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(Refused, match=r"in\.npy is no \.npz or \.npy file of numbers"):
         script.read_inputs(bundle, tmp_path / "in.npy")
+
+
+def test_data_that_memory_does_not_hold_are_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    np.save(tmp_path / "in.npy", np.ones((2, 1, 2)))
+    monkeypatch.setattr(np, "load", full)
+    with pytest.raises(Refused, match=r"in\.npy holds more than this machine has memory for"):
+        script.read_inputs(SimpleNamespace(manifest={"inputs": {"a": ENTRY}}), tmp_path / "in.npy")  # type: ignore[arg-type]

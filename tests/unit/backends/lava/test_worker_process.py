@@ -60,6 +60,12 @@ while True:
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         child.stdout.readline()
         send({"done": {"pid": child.pid}})
+    elif op == "memory":  # shared, as Lava's channels are
+        from multiprocessing.shared_memory import SharedMemory
+        kept = SharedMemory(create=True, size=64)
+        if request["deaf"]:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        send({"done": {"name": kept.name}})
     elif op == "halves":
         body = json.dumps({"done": {"text": "x" * 100}}).encode()
         data = struct.pack("<Q", len(body)) + body
@@ -272,3 +278,16 @@ def test_within_the_block_one_worker_is_shared_and_the_last_to_leave_ends_it(log
     assert owned
     assert alone is not take_worker(python, 20.0)[0]
     alone.close()
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "deaf to SIGTERM"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["", "stopped"])
+def test_shared_memory_goes_with_the_worker(worker: WorkerProcess, stopped: bool, deaf: bool) -> None:
+    """A stopped worker hears of no SIGTERM, and the resource tracker frees nothing while one lives that may use it."""
+    segment = Path("/dev/shm") / worker.ask({"op": "memory", "deaf": deaf})["name"]
+    assert segment.exists()
+    if stopped:
+        os.killpg(worker.pid, signal.SIGSTOP)
+    worker._finalizer()
+    assert not segment.exists()
+    assert ended(worker)

@@ -74,5 +74,14 @@ def rewrite(folder: Path, name: str, **arrays: Any) -> None:
         kept = dict(stored)
     np.savez_compressed(folder / name, **{**kept, **arrays})
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    hashes = {**manifest["files"], name: hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+    signed(folder, files=hashes)
+
+
+def signed(folder: Path, **changes: Any) -> None:
+    """Change what the manifest says, and its own digest with it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["digest"]
+    manifest |= changes
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "digest": digest}))

@@ -115,7 +115,7 @@ def test_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     chip = tmp_path / "chip"
     export_bundle(network(), chip)
     before = (chip / "network.npz").read_bytes()
-    with pytest.raises(FileError, match="--force"):
+    with pytest.raises(FileError, match="force=True"):
         export_bundle(network(), chip)
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "readme", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from hasn.conversions.loihi.export.bundle import export_bundle
 from hasn.testing.integers import interpret
-from tests.unit.conversions.loihi.bundles import needs_lava, network, rewrite, run
+from tests.unit.conversions.loihi.bundles import needs_lava, network, rewrite, run, signed
 
 pytestmark = needs_lava
 X = (np.random.default_rng(2).random((15, 1, 2, 3)) < 0.5).astype(np.int64)
@@ -55,8 +54,22 @@ def test_a_flipped_weight_fails_the_self_test_even_with_its_hash(chip: Path) -> 
 
 
 def newer(chip: Path) -> None:
-    manifest = json.loads((chip / "manifest.json").read_text())
-    (chip / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+    signed(chip, format=99)
+
+
+def said_otherwise(chip: Path) -> None:
+    """Another time step, which no array and no hash would show."""
+    text = (chip / "manifest.json").read_text()
+    assert '"dt": 0.001' in text
+    (chip / "manifest.json").write_text(text.replace('"dt": 0.001', '"dt": 0.002'))
+
+
+def appended(name: str, text: str) -> Callable[[Path], object]:
+    def damage(chip: Path) -> None:
+        with (chip / name).open("a") as file:
+            file.write(text)
+
+    return damage
 
 
 def changed(chip: Path) -> None:
@@ -72,15 +85,23 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda chip: (chip / "manifest.json").write_text("[]"), "the bundle cannot be read"),
     (changed, "expected.npz was changed after the export"),
     (newer, "bundle format 99; a newer hasn wrote it"),
+    (said_otherwise, "manifest.json was changed after the export"),
+    # Python has not read it when its hash is compared.
+    (appended("lava_network.py", "\ndef broken(:\n"), "lava_network.py was changed after the export"),
+    (appended("lava_network.py", "\n# a remark\n"), "lava_network.py was changed after the export"),
+    (appended("run.py", "\n# a remark\n"), "run.py was changed after the export"),
+    (appended("README.md", "\nMore.\n"), "README.md was changed after the export"),
+    (lambda chip: (chip / "lava_network.py").unlink(), "lava_network.py is missing from"),
 ]
 
 
-@pytest.mark.parametrize(("damage", "words"), DAMAGE, ids=[words[:30] for _, words in DAMAGE])
+@pytest.mark.parametrize(("damage", "words"), DAMAGE, ids=[f"{words[:30]}-{i}" for i, (_, words) in enumerate(DAMAGE)])
 def test_a_damaged_folder_is_named(chip: Path, damage: Callable[[Path], object], words: str) -> None:
     damage(chip)
     answer = run(chip, "--self-test")
     assert answer.code == 2
     assert words in answer.err
+    assert "Traceback" not in answer.err
 
 
 def test_hardware_is_refused_with_what_is_missing(exported: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hasn.conversions.loihi.export.bundle import folder as module
 from hasn.conversions.loihi.export.bundle.folder import whole_folder
 from hasn.errors import FileError, InputError
+from hasn.ir import litter
 
 
 def written(path: Path, text: str = "new", **options: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path, monkeypat
     def refused(**_: Any) -> str:
         raise OSError(13, "Permission denied")
 
-    monkeypatch.setattr(module.tempfile, "mkdtemp", refused)
+    monkeypatch.setattr(litter.tempfile, "mkdtemp", refused)
     with pytest.raises(FileError, match="cannot write here: Permission denied") as error:
         written(tmp_path / "a")
     assert error.value.parameter == str(tmp_path)

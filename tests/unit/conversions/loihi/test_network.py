@@ -112,6 +112,13 @@ def test_data_are_scaled_and_rounded_by_input() -> None:
     assert error.value.node == "z"
     one = graph({"x": inp(2), "a": pair().nodes["a"], "w": pair().nodes["w"], "o": out(2)}, "x > w > a > o", dt=DT)
     assert made(graph=one).inputs([[0.25, 0.31]]).tolist() == [[2, 3]]
+    assert made(graph=one).inputs(np.array([[True, False]])).dtype == np.float64
+
+
+@pytest.mark.parametrize("given", [np.array([[1 + 1j, 0]]), np.array([["1", "0"]]), [[1], [1, 2]]])
+def test_data_that_are_no_real_numbers_are_refused_not_cut(given: Any) -> None:
+    with pytest.raises(InputError, match="node 'x' inputs: not an array of real numbers"):
+        made().inputs({"x": given})
 
 
 def test_voltages_in_volts() -> None:

@@ -12,7 +12,7 @@ from hasn.conversions.loihi import Placement
 from hasn.conversions.loihi.placement import Baseline, Sent, text
 from hasn.conversions.loihi.placement.drawing import fill_map, talk_map
 from hasn.conversions.loihi.placement.mesh import arranged, distances, slots
-from hasn.conversions.loihi.placement.page import page_html, placement_sections
+from hasn.conversions.loihi.placement.page import limit_text, page_html, placement_sections
 from hasn.conversions.loihi.placement.problem import RESOURCES
 from hasn.conversions.loihi.profiles import LOIHI2
 from tests.unit.conversions.loihi.placing import SMALL
@@ -40,7 +40,7 @@ def made(**changes: Any) -> Placement:
         "traffic_matrix": FLOW.copy(),
         "hops": distances(positions),
         "input_messages": np.array([5, 1000, 7]),
-        "populations": {"a": Sent(4061, 5000, 109), "b": Sent(500, 500, 7)},
+        "populations": {"a": Sent(4061, 5000, 109, 2000), "b": Sent(500, 500, 7, 300)},
         "baseline": Baseline(4, 9122, 12000, True),
         "method": "by hand",
         "steps": 20,
@@ -162,7 +162,7 @@ def test_plain_data() -> None:
         {"from": 2, "to": 0, "messages": 60, "hops": 1},
         {"from": 2, "to": 1, "messages": 1, "hops": 2},
     ]
-    assert data["populations"]["a"] == {"messages": 4061, "message_hops": 5000, "local": 109}
+    assert data["populations"]["a"] == {"messages": 4061, "message_hops": 5000, "local": 109, "spikes": 2000}
     assert data["neurons"] == {"a": [0, 0, 1, 2], "b": [1, 1, 1]}
     assert made(input_messages=None).to_dict()["input_messages"] is None
 
@@ -253,7 +253,7 @@ def test_the_page_says_what_the_table_says() -> None:
     placement = made()
     page = page_html(placement)
     assert "<title>3 of 8 cores: Placement on a small chip</title>" in page
-    assert '<p class="asked">Placement on a small chip</p><h1>3 of 8 cores</h1>' in page
+    assert '<p class="asked">Placement on a small chip</p><h1 class="good">3 of 8 cores</h1>' in page
     assert "nothing was measured on a chip" in page
     assert text.fullest_text(placement) in page
     assert text.traffic_text(placement) in page
@@ -289,3 +289,28 @@ def test_the_busiest_core_goes_to_the_middle_and_ties_to_the_first() -> None:
     own = flow + np.diag([1000, 0, 0, 0, 0])
     assert arranged(own, chip, seed=0)[3] == 4  # what stays on a core pulls nothing
     assert own[0, 0] == 1000
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (Sent(0, 0, 0, 0), "no spikes on this input"),
+        (Sent(0, 0, 0, 9), "no neuron that spiked leads to another"),
+        (Sent(0, 0, 1, 1), ""),
+        (Sent(1, 0, 0, 1), ""),
+    ],
+)
+def test_why_nothing_was_counted(sent: Sent, said: str) -> None:
+    placement = made(populations={"a": Sent(0, 0, 0, 0), "b": sent})
+    wanted = f"Nothing was counted: {said}, so every placement has no traffic." if said else ""
+    assert placement.counted is not bool(said)
+    assert text.nothing_text(placement) == wanted
+    assert ("Nothing was counted" in page_html(placement)) is bool(said)
+
+
+def test_limits_are_in_words_not_in_python() -> None:
+    values = (None, True, False, (8, 4), 1572864, 4, "LIF")
+    assert [limit_text(v) for v in values] == ["no limit", "yes", "no", "8 x 4", "1,572,864", "4", "LIF"]
+    shown = page_html(made(profile=LOIHI2))
+    assert "<td>None</td>" not in shown
+    assert "<td>no limit</td>" in shown

@@ -103,6 +103,13 @@ def test_bad_weights():
     refused(ParameterError, "tiny.*8 bits and an exponent", both)
 
 
+def test_a_graph_without_an_input_has_nothing_to_calibrate_with():
+    driven = nir.NIRGraph(
+        {"a": lif(4), "output": nir.Output(np.array([4]))}, [("a", "output")], metadata={"dt": DT}, type_check=False
+    )
+    refused(UnsupportedError, "the graph has no Input, so there is nothing to calibrate", driven)
+
+
 def test_what_the_chip_does_not_have():
     refused(UnsupportedError, "n1.*reset.*subtract", reset="subtract")
     refused(UnsupportedError, "exact", chain((8,), nir.Linear(weights(4, 8)), cuba(4)), method="exact")

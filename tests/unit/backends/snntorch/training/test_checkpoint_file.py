@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from hasn.backends.snntorch.training.checkpoint import (
     bytes_of,
     digest_of,
     fingerprint,
+    previous,
     random_states,
     read_checkpoint,
     set_random_states,
@@ -26,6 +28,7 @@ from hasn.backends.snntorch.training.progress import Progress, Tally
 from hasn.backends.snntorch.training.result import Epoch, Step
 from hasn.errors import FileError, GraphError, OptionError
 from hasn.ir.lower import lower
+from hasn.ir.seal import seal
 from tests.unit.backends.snntorch.training.task import net
 
 # --- digests
@@ -144,7 +147,10 @@ def test_the_generators_that_data_bring() -> None:
 # --- the file
 
 SETTINGS = {"loss": "rate", "seed": "0"}
-STATE = {"fingerprint": "a" * 64, "settings": SETTINGS, "weights": torch.arange(3.0)}
+STATE: dict[str, Any] = {
+    "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
+    "progress": {}, "room": None, "random": {}, "epoch_start": {},
+}  # fmt: skip
 
 
 def written(path: Path, **changed: Any) -> bytes:
@@ -160,8 +166,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert bytes_of(path) == content
     assert list(tmp_path.iterdir()) == [path]  # nothing is left beside it
     found = read_checkpoint(content, path, "a" * 64, SETTINGS)
-    assert found.pop("weights").tolist() == [0, 1, 2]
-    assert found == {"format": FORMAT, "fingerprint": "a" * 64, "settings": SETTINGS}
+    assert found.pop("moving")["parameters"]["w"].tolist() == [0, 1, 2]
+    assert found == {"format": FORMAT, **{key: value for key, value in STATE.items() if key != "moving"}}
     with pytest.raises(OptionError, match="got the default; wanted rate"):  # what is left out now is the default
         read_checkpoint(content, path, "a" * 64, {"seed": "0"})
 
@@ -214,11 +220,81 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "hacked").exists()
 
 
+def test_every_byte_is_under_the_digest(tmp_path: Path) -> None:
+    """Two hundred places, the first and the last byte among them."""
+    path = tmp_path / "at.pt"
+    content, rng = written(path), np.random.default_rng(3)
+    for place in [0, len(content) - 1, *rng.integers(len(content), size=198)]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        with pytest.raises(FileError, match=r"not a checkpoint, or a damaged one: (it has another|no) digest"):
+            read_checkpoint(bytes(changed), path, "a" * 64, SETTINGS)
+
+
+def test_a_compressed_file_is_not_unpacked(tmp_path: Path) -> None:
+    """Torch stores its members as they are; sealed by hand, a bomb would be as whole as any."""
+    path = tmp_path / "at.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(10**6))
+    seal(path)
+    with pytest.raises(FileError, match="damaged one: it is compressed"):
+        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+
+
+def test_the_last_good_one_is_kept_and_offered(tmp_path: Path) -> None:
+    """Two are kept; a damaged one is offered for none, nor does it push out the good one."""
+    path, kept = tmp_path / "my run.pt", tmp_path / "my run.pt.previous"
+    assert previous(path) == kept
+    first = written(path, room=1)
+    assert not kept.exists()
+    with pytest.raises(FileError, match="Take another copy of it, or begin anew"):
+        read_checkpoint(flipped(first), path, "a" * 64, SETTINGS)
+    second = written(path, room=2)
+    assert kept.read_bytes() == first
+    path.write_bytes(flipped(second))
+    with pytest.raises(FileError) as caught:
+        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+    assert caught.value.way_out == f"The one before it is whole: mv '{kept}' '{path}', and resume."
+    third = written(path, room=3)
+    assert (path.read_bytes(), kept.read_bytes()) == (third, first)
+    fourth = written(path, room=4)
+    assert (path.read_bytes(), kept.read_bytes()) == (fourth, third)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["my run.pt", "my run.pt.previous"]
+    kept.write_bytes(flipped(third))
+    with pytest.raises(FileError, match="Take another copy of it, or begin anew"):
+        read_checkpoint(flipped(fourth), path, "a" * 64, SETTINGS)
+
+
+def test_one_of_another_training_is_not_offered(tmp_path: Path) -> None:
+    """Who removes a checkpoint and begins anew does not want the old one's last but one."""
+    path = tmp_path / "at.pt"
+    written(path)
+    written(path)
+    path.unlink()
+    written(path)
+    assert not previous(path).exists()
+
+
+def test_a_file_system_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", none)
+    path = tmp_path / "at.pt"
+    first = written(path, room=1)
+    written(path, room=2)
+    assert previous(path).read_bytes() == first
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("kind", ["older", "none", "list"])
 def test_what_torch_can_read_and_is_no_checkpoint(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "at.pt"
     content: dict[str, Any] = {"older": {**STATE, "format": "hasn training 1"}, "none": STATE, "list": [1, 2]}
     torch.save(content[kind], path)
+    with pytest.raises(FileError, match=f"damaged one: no digest of {FORMAT}"):
+        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+    seal(path)
     with pytest.raises(FileError, match=f"not a checkpoint of hasn.train; wanted {FORMAT}") as caught:
         read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
     assert caught.value.parameter == str(path)

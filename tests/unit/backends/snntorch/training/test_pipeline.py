@@ -123,7 +123,7 @@ WRONG = {
     "stage 1 evaluated": ("TrainingError", "stage 1 failed: MemoryError"),
     "loss": ("TrainingError", "stage 1 failed: ValueError: the loss function fails"),
     "evaluated": ("TrainingError", "stage 1 failed: ValueError: the loss function fails"),
-    "infinite": ("TrainingError", "is not finite at step 2"),
+    "infinite": ("InputError", "not finite"),
     "closed": ("OptionError", "the pipeline is closed"),
 }
 

@@ -131,7 +131,7 @@ def test_what_goes_wrong_in_a_step_changes_nothing(pipe: tuple[Pipeline, Changin
         (lambda o: torch.tensor(1.0), inputs, OptionError, "loss: the loss does not depend on the parameters"),
         (lambda o: o.sum() * np.nan, inputs, TrainingError, r"the loss is not finite at step 1; seen in stage 0 \(in"),
         (lambda o: (o.sum() * 0).sqrt(), inputs, TrainingError, "the gradient is not finite at step 1; seen in stage"),
-        (None, infinite, TrainingError, "is not finite at step 1"),
+        (None, infinite, InputError, r"not finite; got inf at batch 0, sample 0, step 0, element \(1,\)"),
         (None, inputs[..., :3], InputError, "the inputs have the wrong shape"),
     ]
     for answer, given, kind, words in cases:

@@ -17,8 +17,9 @@ from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.joining import _joined, open_workers
 from hasn.backends.snntorch.training.update import Said, _check_data, added
 from hasn.backends.snntorch.training.waiting import Waiting
-from hasn.backends.snntorch.training.workers import Workers, rank
+from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, OptionError
+from hasn.torchrun import rank
 
 
 class Fake(Workers):

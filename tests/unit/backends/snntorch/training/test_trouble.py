@@ -14,7 +14,7 @@ from hasn.backends.snntorch.training import Step
 from hasn.backends.snntorch.training.memory import is_out_of_memory
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.errors import InputError, TrainingError
-from tests.unit.backends.snntorch.training.task import net, readout, samples, weights
+from tests.unit.backends.snntorch.training.task import lif, net, readout, samples, weights
 
 
 def sgd(groups: Any) -> Any:
@@ -188,10 +188,10 @@ def test_a_gradient_that_is_not_finite_names_its_parameters() -> None:
 
 
 def test_nothing_learned_is_said() -> None:
-    """Inputs of zeros: no population spikes; a step size of 0 moves nothing; a sound training says nothing."""
+    """Weak inputs: no population spikes; a step size of 0 moves nothing; a sound training says nothing."""
     inputs, labels = samples(8)
     with pytest.warns(RuntimeWarning, match="nothing was learned: no population spiked in the last epoch"):
-        result = hasn.train(net(), (0 * inputs, labels), epochs=1, learn="tau", optimizer=_always)
+        result = hasn.train(net(), (1e-6 * inputs, labels), epochs=1, learn="tau", optimizer=_always)
     assert not result.learned
     with pytest.warns(RuntimeWarning, match="nothing was learned: no trained parameter moved"):
         result = hasn.train(net(), (inputs, labels), epochs=1, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0))
@@ -199,6 +199,29 @@ def test_nothing_learned_is_said() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert hasn.train(net(), (inputs, labels), epochs=1).learned
+
+
+@pytest.mark.parametrize("form", ["block", "sequences", "batches"])
+def test_what_moves_on_inputs_of_zeros_has_learned_nothing_from_them(form: str) -> None:
+    """A leak makes the hidden neurons spike, so that weights behind them move whatever the inputs are."""
+    given, labels = samples(8)
+    driven = net(hidden=lif(16, v_leak=2.0))
+
+    def learned(inputs: Any) -> bool:
+        data: Any = (inputs, labels)
+        if form == "sequences":
+            data = ([inputs[:, n] for n in range(8)], labels)
+        elif form == "batches":
+            data = [(inputs[:, :4], labels[:4]), (inputs[:, 4:], labels[4:])]
+        return hasn.train(driven, data, epochs=1).learned
+
+    with pytest.warns(RuntimeWarning, match="nothing was learned: every value of every Input is 0"):
+        assert not learned(0 * given)
+    last = 0 * given
+    last[-1, -1, -1] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert learned(last)
 
 
 def _always(groups: Any) -> torch.optim.Optimizer:

@@ -88,7 +88,7 @@ def test_groups_are_of_du_dv_and_vth_together() -> None:
 
 def test_a_population_that_does_not_spike_has_no_spikes_to_compare() -> None:
     row = population(vth=None)
-    assert (row.threshold_bits, row.float_spikes, row.integer_spikes, row.drift) == (0, 0, 0, 0.0)
+    assert (row.threshold_bits, row.float_spikes, row.integer_spikes, row.drift) == (0, 0, 0, None)
     assert row.voltage_use == 0.5
 
 

@@ -1,0 +1,89 @@
+"""A connection that learns on Brian2: synapses whose weights and traces are variables, moved in a slot of their own.
+
+The rule becomes Brian2's abstract code, run once a step for all synapses after every level has had its turn
+(``schedule.LEARN``): traces decay, weights change, traces are fed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasn.backends.brian2.code import GroupCode
+from hasn.program.learning import Learning, Product, Products
+
+Array = NDArray[Any]
+#: The variable that is 1 in the step of a spike, where somebody learns from it.
+FIRED = "fired"
+#: Names in a rule -> what Brian2's code reads for them.
+_OWN = {"pre": "(sent_pre/amp)", "post": f"{FIRED}_post", "v": "(v_post/volt)", "w": "w"}
+
+
+def with_fired(code: GroupCode) -> GroupCode:
+    """The code of a population that somebody learns from."""
+    if code.condition is None or code.value:
+        return code
+    return GroupCode(
+        {**code.variables, FIRED: "1"},
+        code.constants,
+        code.initial,
+        f"{FIRED} = 0\n{code.update}",
+        code.condition,
+        "\n".join(filter(None, [code.reset, f"{FIRED} = 1"])),
+        code.value,
+    )
+
+
+def variables(learning: Learning) -> str:
+    """Of the synapses."""
+    lines = ["w : 1", *(f"trace_{i} : 1" for i, _ in enumerate(learning.traces))]
+    lines += ["change : 1"] if learning.shared else []
+    lines += ["sample : integer (constant)"] if learning.modulators else []
+    lines += [f"mod_{i} : amp (linked)" for i, _ in enumerate(learning.modulators)]
+    return "\n".join(lines)
+
+
+def code(learning: Learning) -> str:
+    """The rule as abstract code."""
+    names = {**_OWN}
+    names |= {trace.name: f"trace_{i}" for i, trace in enumerate(learning.traces)}
+    names |= {name: f"(mod_{i}/amp)" for i, (name, _) in enumerate(learning.modulators)}
+    lines = [f"{names[trace.name]} = {trace.decay!r}*{names[trace.name]}" for trace in learning.traces]
+    lines += [f"fed_{i} = {_sum(trace.feed, names)}" for i, trace in enumerate(learning.traces)]
+    due = "" if learning.every == 1 else f"*int((t_in_timesteps + 1) % {learning.every} == 0)"
+    change = f"({_sum(learning.update, names)}){due}"
+    lines.append(f"change = {change}" if learning.shared else f"w = {_clipped(f'w + {change}', learning)}")
+    for i, trace in enumerate(learning.traces):
+        kept = f"trace_{i}*int(fed_{i} == 0)" if trace.sets else f"trace_{i}"
+        lines.append(f"trace_{i} = {kept} + fed_{i}")
+    return "\n".join(lines)
+
+
+def _clipped(value: str, learning: Learning) -> str:
+    if math.isinf(learning.low) and math.isinf(learning.high):
+        return value
+    return f"clip({value}, {_number(learning.low)}, {_number(learning.high)})"
+
+
+def _sum(terms: Products, names: Mapping[str, str]) -> str:
+    return " + ".join(_product(term, names) for term in terms) or "0.0"
+
+
+def _product(term: Product, names: Mapping[str, str]) -> str:
+    return "*".join([_number(term.factor), *(names[name] for name in term.names)])
+
+
+def _number(value: float) -> str:
+    """A literal; the largest numbers that there are stand for no bound."""
+    return f"({np.clip(value, -1.7e308, 1.7e308)!r})".replace("np.float64", "")
+
+
+def share(weight: Array, change: Array, learning: Learning, copies: int, due: bool) -> None:
+    """Move the one weight that all samples have by the mean of their updates."""
+    if due:
+        mean = change.reshape(copies, -1).mean(axis=0)
+        weight[:] = np.tile(np.clip(weight[: len(mean)] + mean, learning.low, learning.high), copies)

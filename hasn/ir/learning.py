@@ -1,0 +1,134 @@
+"""Which connections of a graph learn, by what, and from whom: ``metadata["plasticity"]`` (docs/plasticity.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import nir
+import numpy as np
+
+from hasn.errors import GraphError, HasnError, ParameterError
+from hasn.finding import Finding, finding_of
+from hasn.ir.structure import FlatGraph
+from hasn.nodes.lookup import neuron_kind
+from hasn.nodes.sparse import SparseLinear
+from hasn.plasticity.rule import KEY, Rule, rule_of
+from hasn.program.learning import Learning
+from hasn.program.model import Source
+
+_LEARNERS = (nir.Linear, nir.Affine, SparseLinear)
+
+
+def learning_nodes(flat: FlatGraph) -> list[str]:
+    """Names of the nodes that learn."""
+    return [name for name, node in flat.nodes.items() if isinstance(node.metadata, dict) and KEY in node.metadata]
+
+
+def learning_findings(flat: FlatGraph) -> Iterator[Finding]:
+    """Rules without meaning, and rules that do not fit their connection."""
+    for name in learning_nodes(flat):
+        try:
+            learning_of(flat, name, 1.0)
+        except HasnError as error:
+            yield finding_of(error)
+
+
+def learning_of(flat: FlatGraph, name: str, dt: float) -> Learning:
+    """How a connection learns, in steps of ``dt`` seconds.
+
+    Raises:
+        OptionError: its metadata are no rule.
+        ParameterError: the node cannot learn, or its weights lie outside the bounds.
+        GraphError: it does not feed one population, that one does not have what the rule reads, or a modulator's name
+            is a node's.
+    """
+    node = flat.nodes[name]
+    rule = rule_of(node.metadata[KEY], name)
+    _check_weights(name, node, rule)
+    target = _target(flat, name)
+    if "post" in rule.reads and not hasattr(flat.nodes[target], "v_threshold"):
+        raise GraphError(
+            f"the rule reads post, and '{target}' does not spike",
+            node=name,
+            parameter=f"metadata['{KEY}']",
+            got=rule.name,
+            way_out="Read v, or let the connection feed neurons with a threshold.",
+        )
+    for modulator in rule.modulators:
+        if modulator in flat.nodes:
+            raise GraphError(
+                "a modulator has the name of a node",
+                node=name,
+                parameter=f"metadata['{KEY}']",
+                got=repr(modulator),
+                way_out="Name it otherwise in the rule.",
+            )
+    return rule.discrete(dt, target, {modulator: modulator for modulator in rule.modulators})
+
+
+def arriving_late(flat: FlatGraph, late: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Late edges, where none leads out of a connection that learns: those into it are late in its place.
+
+    The values are the same but for the weights, which then are those of the step in which the target takes them: its
+    pre spike is the source's as the target sees it.
+    """
+    learners = set(learning_nodes(flat))
+    moved = {edge for edge in late if edge[0] in learners}
+    behind = {name for name, _ in moved}
+    return (late - moved) | {edge for edge in flat.edges if edge[1] in behind}
+
+
+def modulator_sources(learning: dict[str, Learning]) -> tuple[Source, ...]:
+    """The Sources that the rules' modulators come from: one number a step and sample each."""
+    names = {node for found in learning.values() for _, node in found.modulators}
+    return tuple(Source(name, (), modulates=True) for name in sorted(names))
+
+
+def _check_weights(name: str, node: Any, rule: Rule) -> None:
+    where = f"metadata['{KEY}']"
+    if not isinstance(node, _LEARNERS):
+        wanted = ", ".join(kind.__name__ for kind in _LEARNERS)
+        raise ParameterError(
+            "this node cannot learn", node=name, parameter=where, got=type(node).__name__, wanted=wanted
+        )
+    sparse = isinstance(node, SparseLinear)
+    weight = np.asarray(node.data if sparse else node.weight)
+    if sparse and weight.dtype not in (np.float64, np.float32):
+        way = "Store them as float32: SparseLinear(weight, dtype='float32')."
+        raise ParameterError(
+            "weights that learn are floating numbers", node=name, parameter="weight", got=weight.dtype, way_out=way
+        )
+    if not sparse and weight.ndim != 2:
+        raise ParameterError(
+            "only one block of weights can learn",
+            node=name,
+            parameter="weight",
+            got=weight.shape,
+            wanted="2 dimensions",
+        )
+    outside = (weight < rule.w_min) | (weight > rule.w_max)
+    if np.any(outside):
+        raise ParameterError(
+            f"the rule's bounds leave out {np.count_nonzero(outside):,} of {weight.size:,} weights",
+            node=name,
+            parameter="weight",
+            got=f"{weight.min():g} .. {weight.max():g}",
+            wanted=f"{rule.w_min:g} .. {rule.w_max:g}",
+            way_out="Widen w_min and w_max, or clip the weights first.",
+        )
+
+
+def _target(flat: FlatGraph, name: str) -> str:
+    """The one population that a connection feeds."""
+    targets = [target for source, target in flat.edges if source == name]
+    if len(targets) != 1 or neuron_kind(flat.nodes[targets[0]]) is None:
+        raise GraphError(
+            "a connection that learns feeds one population, without anything in between",
+            node=name,
+            parameter=f"metadata['{KEY}']",
+            got=f"edges to {', '.join(targets) or 'nobody'}",
+            wanted="one edge, to neurons",
+            way_out="Give each population a connection of its own; put a Delay before the connection, not behind it.",
+        )
+    return targets[0]

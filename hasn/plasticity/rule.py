@@ -1,0 +1,238 @@
+"""A learning rule as data: traces, and an update of the weight that is a sum of products of them and of spikes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from hasn.errors import OptionError
+from hasn.plasticity.formula import products
+from hasn.program.learning import OWN, Extent, Learning, Products, extent_of
+from hasn.program.learning import Trace as DiscreteTrace
+
+#: Where a node's metadata keep its rule.
+KEY = "plasticity"
+#: Names that are no trace, modulator or constant of a rule's own, and what they are.
+GIVEN = {
+    "pre": "the source's spike of this step, as the target sees it (or what an Input gives)",
+    "post": "the target's spike of this step",
+    "v": "the target's membrane potential after this step, in volts",
+    "w": "the weight before the update",
+    "dt": "seconds a step",
+    "w_min": "the lower bound",
+    "w_max": "the upper bound",
+}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A low-pass filter: ``tau dx/dt = -x``, and what is fed enters at once.
+
+    In a step it decays by ``exp(-dt/tau)``, the weights change, and then ``feed`` enters: a pair of spikes in one step
+    does not see itself. It belongs to the sources, the targets or the synapses, as what feeds it does.
+
+    Attributes:
+        feed: a formula, such as ``"pre"``, ``"post"``, or for an eligibility the pair rule's own.
+        tau: seconds; ``math.inf`` for one that does not decay.
+        sets: a spike sets the trace to what it feeds, in place of adding to it (nearest-neighbour rules).
+    """
+
+    feed: str
+    tau: float
+    sets: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``w <- clip(w + update, w_min, w_max)`` at every step, or at the last of every K steps.
+
+    Attributes:
+        update: a formula: a sum of products of ``pre``, ``post``, ``v``, ``w``, traces, modulators and constants.
+        traces: name -> :class:`Trace`.
+        constants: name -> value.
+        w_min, w_max: hard bounds; formulas may read them, for soft ones: ``(w_max - w) * x * post``.
+        every: K.
+        batch_learning: "own": every sample of a batch has weights of its own, from the same start. "mean": all have
+            one, moved by the mean of their updates.
+        modulators: names of numbers that come from outside, one a step (a reward).
+        name, source: what the rule is called, and the paper.
+
+    Raises:
+        OptionError: a name that is not defined, or defined twice; a time constant, bound or number that makes no sense;
+            a trace whose feed mixes what sources and targets have with nothing that a synapse has is one of synapses.
+    """
+
+    update: str
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
+    w_min: float = -math.inf
+    w_max: float = math.inf
+    every: int = 1
+    batch_learning: Literal["own", "mean"] = "own"
+    modulators: tuple[str, ...] = ()
+    name: str = "a rule"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for what in ("traces", "constants"):
+            object.__setattr__(self, what, dict(getattr(self, what)))
+        object.__setattr__(self, "modulators", tuple(self.modulators))
+        self._check_names()
+        self._check_numbers()
+        self._terms(dt=1.0)
+
+    # --- checks
+
+    def _check_names(self) -> None:
+        seen: set[str] = set(GIVEN)
+        for kind, names in (("trace", self.traces), ("constant", self.constants), ("modulator", self.modulators)):
+            for name in names:
+                if not isinstance(name, str) or not name.isidentifier():
+                    raise OptionError(f"no name for a {kind}", parameter=self.name, got=repr(name), wanted="a word")
+                if name in seen:
+                    raise OptionError(f"the {kind}'s name is taken", parameter=self.name, got=repr(name))
+                seen.add(name)
+
+    def _check_numbers(self) -> None:
+        for name, value in (*self.constants.items(), ("w_min", self.w_min), ("w_max", self.w_max)):
+            if not _is_number(value) or math.isnan(value) or (name in self.constants and math.isinf(value)):
+                raise OptionError("not a number", parameter=f"{self.name}: {name}", got=repr(value))
+        if not self.w_min < self.w_max:
+            raise OptionError(
+                "the bounds leave no weight",
+                parameter=self.name,
+                got=f"{self.w_min} .. {self.w_max}",
+                wanted="w_min < w_max",
+            )
+        for name, trace in self.traces.items():
+            if not isinstance(trace, Trace):
+                raise OptionError("not a Trace", parameter=f"{self.name}: {name}", got=type(trace).__name__)
+            if not _is_number(trace.tau) or not trace.tau > 0:
+                raise OptionError(
+                    "no time constant", parameter=f"{self.name}: {name}.tau", got=trace.tau, wanted="> 0 s"
+                )
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise OptionError(
+                "no number of steps", parameter=f"{self.name}: every", got=repr(self.every), wanted=">= 1"
+            )
+        if self.batch_learning not in ("own", "mean"):
+            wanted, got = "own or mean", repr(self.batch_learning)
+            raise OptionError("no such learning", parameter=f"{self.name}: batch_learning", got=got, wanted=wanted)
+
+    def _terms(self, dt: float) -> tuple[dict[str, Products], dict[str, Extent]]:
+        """Formulas ("" is the update's own) as products, and who has each trace.
+
+        Raises:
+            OptionError: see the class.
+        """
+        constants = {**self.constants, "dt": dt, "w_min": float(self.w_min), "w_max": float(self.w_max)}
+        used = self._texts()
+        finite = {name: value for name, value in constants.items() if math.isfinite(value)}
+        terms = {name: products(text, finite, _where(self.name, name)) for name, text in used}
+        known: dict[str, Extent] = {**OWN, **dict.fromkeys(self.modulators, "all")}
+        missing = dict(terms)
+        while missing:
+            ready = [n for n in missing if n and _names(missing[n]) <= {*known, n}]
+            for name in ready:
+                known[name] = extent_of(_names(missing.pop(name)) - {name}, known)
+            if not ready:
+                break
+        for name, found in missing.items():
+            for unknown in sorted(_names(found) - {*known, *self.traces}):
+                bound = unknown in ("w_min", "w_max")
+                raise OptionError(
+                    "the formula reads a bound that is not there" if bound else "the formula reads what is not defined",
+                    parameter=_where(self.name, name),
+                    got=repr(unknown),
+                    wanted=", ".join([*GIVEN, *self.traces, *self.modulators, *self.constants]),
+                    way_out=f"Give {unknown}." if bound else "Define it as a trace, a constant or a modulator.",
+                )
+            if name:
+                raise OptionError("traces feed each other in a ring", parameter=_where(self.name, name))
+        return terms, known
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        yield "", self.update
+        for name, trace in self.traces.items():
+            yield name, trace.feed
+
+    # --- what it means, and how it is written down
+
+    def discrete(self, dt: float, target: str, modulators: Mapping[str, str]) -> Learning:
+        """The rule in steps of ``dt`` seconds; ``modulators``: name -> the node that gives it."""
+        terms, extents = self._terms(dt)
+        traces = tuple(
+            DiscreteTrace(name, extents[name], math.exp(-dt / trace.tau), terms[name], bool(trace.sets))
+            for name, trace in sorted(self.traces.items())
+        )
+        sent = tuple((name, modulators[name]) for name in self.modulators)
+        shared = self.batch_learning == "mean"
+        return Learning(target, traces, terms[""], self.w_min, self.w_max, sent, self.every, shared)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names that its formulas read."""
+        terms, _ = self._terms(dt=1.0)
+        return frozenset().union(*map(_names, terms.values()))
+
+    def __str__(self) -> str:
+        lines = [f"dw = {self.update}"]
+        for name, trace in self.traces.items():
+            how = "is set to" if trace.sets else "grows by"
+            lines.append(f"{name} decays with {trace.tau:g} s and {how} {trace.feed}")
+        lines += [f"{name} = {value:g}" for name, value in self.constants.items()]
+        if math.isfinite(self.w_min) or math.isfinite(self.w_max):
+            lines.append(f"{self.w_min:g} <= w <= {self.w_max:g}")
+        return "\n".join([self.name + (f" ({self.source})" if self.source else ""), *(f"  {line}" for line in lines)])
+
+    def metadata(self) -> dict[str, Any]:
+        """The rule as a graph's metadata keep it."""
+        fields = asdict(self)
+        fields["modulators"] = " ".join(self.modulators)
+        kept = {key: value for key, value in fields.items() if value not in ({}, "")}
+        return {key: value for key, value in kept.items() if not (isinstance(value, float) and math.isinf(value))}
+
+
+def rule_of(metadata: Any, node: str) -> Rule:
+    """The rule that a node's metadata keep.
+
+    Raises:
+        OptionError: they are none; names the node.
+    """
+    try:
+        fields = {str(key): _plain(value) for key, value in dict(metadata).items()}
+        traces = {name: Trace(**kept) for name, kept in fields.pop("traces", {}).items()}
+        modulators = tuple(str(fields.pop("modulators", "")).split())
+        return Rule(**fields, traces=traces, modulators=modulators)
+    except OptionError as error:
+        raise OptionError(f"its learning rule: {error}", node=node, parameter=f"metadata['{KEY}']") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise OptionError(
+            f"is no learning rule ({error})",
+            node=node,
+            parameter=f"metadata['{KEY}']",
+            way_out="hasn.plasticity.attach writes one.",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """What a file gives back, as Python's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(kept) for key, kept in value.items()}
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if hasattr(value, "item") else value
+
+
+def _names(found: Products) -> set[str]:
+    return {name for product in found for name in product.names}
+
+
+def _where(rule: str, trace: str) -> str:
+    return f"{rule}: {trace}.feed" if trace else f"{rule}: update"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

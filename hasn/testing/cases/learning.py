@@ -1,0 +1,200 @@
+"""Networks that learn: rules, patterns, delays, loops, bounds, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hasn.nodes import AdaptiveLIF, SparseLinear
+from hasn.plasticity import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, Rule, Trace, TripletSTDP, attach
+
+DT = 1e-3
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class LearningCase:
+    """A network whose connections learn, and its input.
+
+    Attributes:
+        build: makes the graph.
+        batch: samples, or None.
+        rate: probability of an input spike; None: real numbers of both signs.
+        modulators: names of what the rule reads from outside.
+        steps: T.
+        spikes: whether a run without any spike of the target would show nothing.
+    """
+
+    build: Callable[[Rng], nir.NIRGraph]
+    batch: int | None = None
+    rate: float | None = 0.1
+    modulators: tuple[str, ...] = ()
+    steps: int = 1000
+    spikes: bool = True
+
+    def graph(self) -> nir.NIRGraph:
+        """The graph, made afresh."""
+        return self.build(np.random.default_rng(5))
+
+    def rules(self) -> set[str]:
+        """What its connections' rules are called."""
+        kept = [node.metadata["plasticity"] for node in self.graph().nodes.values() if "plasticity" in node.metadata]
+        return {str(rule["name"]) for rule in kept}
+
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """{Input: (T[, batch], *shape)}."""
+        rng = np.random.default_rng(6)
+        lead = (self.steps,) if self.batch is None else (self.steps, self.batch)
+        found: dict[str, NDArray[Any]] = {}
+        for name, node in self.graph().nodes.items():
+            if isinstance(node, nir.Input):
+                shape = (*lead, *map(int, np.atleast_1d(node.input_type["input"])))
+                found[name] = (
+                    rng.standard_normal(shape) if self.rate is None else (rng.random(shape) < self.rate).astype(float)
+                )
+        return found
+
+    def given(self) -> dict[str, NDArray[Any]]:
+        """{modulator: (T[, batch])}: now and then a reward, now and then the opposite."""
+        rng = np.random.default_rng(7)
+        lead = (self.steps,) if self.batch is None else (self.steps, self.batch)
+        return {name: rng.integers(-1, 2, lead) * (rng.random(lead) < 0.05) * 1.0 for name in self.modulators}
+
+
+def lif(n: int, threshold: float = 1.0) -> nir.LIF:
+    return nir.LIF(np.full(n, 20e-3), np.full(n, 20.0), np.zeros(n), np.full(n, threshold), np.zeros(n))
+
+
+def graph_of(connection: Any, target: Any, inputs: int, outputs: int, edges: Any = (), **more: Any) -> nir.NIRGraph:
+    """input -> plastic -> cells -> output, and what a case adds."""
+    nodes = {
+        "input": nir.Input(np.array([inputs])),
+        "plastic": connection,
+        "cells": target,
+        "output": nir.Output(np.array([outputs])),
+        **more,
+    }
+    chain = [("input", "plastic"), ("plastic", "cells"), ("cells", "output"), *edges]
+    return nir.NIRGraph(nodes, chain, metadata={"dt": DT}, type_check=False)
+
+
+def dense(rule: Rule, low: float = 0.2, high: float = 0.8, target: Any = None) -> Callable[[Rng], nir.NIRGraph]:
+    """12 inputs, 5 cells, all to all."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(nir.Linear(rng.uniform(low, high, (5, 12))), lif(5) if target is None else target, 12, 5)
+        return attach(graph, "plastic", rule)
+
+    return build
+
+
+def sparse(rule: Rule, delays: bool) -> Callable[[Rng], nir.NIRGraph]:
+    """15 inputs, 6 cells, some 40 of 90 synapses."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        weight = csr_array(np.where(rng.random((6, 15)) < 0.45, rng.uniform(0.3, 0.9, (6, 15)), 0.0))
+        late = rng.integers(0, 7, weight.nnz) if delays else None
+        return attach(graph_of(SparseLinear(weight, late), lif(6), 15, 6), "plastic", rule)
+
+    return build
+
+
+def recurrent(rule: Rule) -> Callable[[Rng], nir.NIRGraph]:
+    """Cells that feed themselves through weights that learn, beside an input whose weights do not."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(
+            nir.Affine(rng.uniform(0.2, 0.8, (6, 10)), rng.uniform(0.0, 0.1, 6)),
+            lif(6),
+            10,
+            6,
+            edges=[("cells", "loop"), ("loop", "cells")],
+            loop=nir.Linear(rng.uniform(-0.1, 0.4, (6, 6))),
+        )
+        return attach(graph, "loop", rule)
+
+    return build
+
+
+def two_layers(rule: Rule) -> Callable[[Rng], nir.NIRGraph]:
+    """Both layers learn, by rules of their own; between them spikes."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(
+            nir.Affine(rng.uniform(0.2, 0.8, (8, 10)), rng.uniform(0.0, 0.05, 8)),
+            lif(8),
+            10,
+            4,
+            edges=[("cells", "second"), ("second", "more")],
+            second=nir.Linear(rng.uniform(0.3, 0.9, (4, 8))),
+            more=lif(4),
+        )
+        graph.edges = [edge for edge in graph.edges if edge != ("cells", "output")] + [("more", "output")]
+        return attach(attach(graph, "plastic", rule), "second", STDP(0.02, 0.012, 20e-3, 20e-3, 0.0, 1.0))
+
+    return build
+
+
+PAIR = STDP(0.01, 0.011, 17e-3, 34e-3, 0.0, 1.0)
+SOFT = STDP(0.05, 0.05, w_min=0.0, w_max=1.0, dependence="multiplicative")
+ADAPTIVE = AdaptiveLIF(
+    **{
+        name: np.full(5, value)
+        for name, value in {
+            "tau": 20e-3,
+            "r": 20.0,
+            "v_leak": 0.0,
+            "v_threshold": 1.0,
+            "v_reset": 0.0,
+            "tau_adaptation": 0.1,
+            "a": 0.0,
+            "b": 0.01,
+            "tau_threshold": 0.2,
+            "threshold_jump": 0.1,
+        }.items()
+    }
+)
+RATE = nir.LI(np.full(5, 10e-3), np.full(5, 1.0), np.zeros(5))
+#: An eligibility that a spike sets, a rule that reads the membrane, and one that acts at every seventh step.
+ODD = Rule(
+    "eta * (e - decay * w) + slope * v * x",
+    traces={"x": Trace("pre", 15e-3, sets=True), "e": Trace("x * post", 40e-3, sets=True)},
+    constants={"eta": 0.02, "decay": 0.3, "slope": 1e-3},
+    w_min=-0.5,
+    w_max=1.5,
+    every=7,
+    name="a rule of all parts",
+)
+
+CASES: dict[str, LearningCase] = {
+    "pair": LearningCase(dense(PAIR)),
+    "pair-batch": LearningCase(dense(PAIR), batch=3),
+    "pair-mean": LearningCase(dense(replace(PAIR, batch_learning="mean")), batch=3),
+    "pair-nearest": LearningCase(dense(STDP(0.01, 0.012, w_min=0, w_max=1, pairs="nearest"))),
+    "pair-soft": LearningCase(dense(SOFT), batch=2),
+    "pair-sparse": LearningCase(sparse(PAIR, delays=False), batch=2),
+    "pair-delays": LearningCase(sparse(PAIR, delays=True)),
+    "pair-delays-batch": LearningCase(sparse(SOFT, delays=True), batch=2),
+    "pair-loop": LearningCase(recurrent(STDP(0.02, 0.02, w_min=-0.2, w_max=0.5)), batch=2),
+    "pair-adaptive": LearningCase(dense(PAIR, target=ADAPTIVE)),
+    "two-layers": LearningCase(two_layers(PAIR)),
+    "reward": LearningCase(
+        dense(RewardSTDP(0.05, 0.05, w_min=0.0, w_max=1.0, tau_eligibility=0.2)), modulators=("reward",), batch=2
+    ),
+    "reward-sparse": LearningCase(sparse(RewardSTDP(1e-3, 1e-3, w_min=0, w_max=1), True), modulators=("reward",)),
+    "triplet": LearningCase(dense(TripletSTDP(w_min=0.0, w_max=1.0))),
+    "triplet-delays": LearningCase(sparse(TripletSTDP(w_min=0.0, w_max=1.0), True)),
+    "inhibitory": LearningCase(dense(InhibitorySTDP(-0.01, 8.0, w_min=-0.4, w_max=0.8), low=-0.2)),
+    "bcm": LearningCase(dense(BCM(1e-4, rate=100.0, w_min=0.0, w_max=1.5), 0.1, 0.3)),
+    "hebb": LearningCase(dense(Hebb(1e-4, -1.0, 1.0), target=RATE), rate=None, spikes=False),
+    "oja": LearningCase(dense(Oja(1e-2), target=RATE), rate=None, spikes=False, batch=2),
+    "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
+    "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
+    "odd-delays": LearningCase(sparse(ODD, delays=True)),
+}
