@@ -11,7 +11,7 @@ from hasn.backend import Backend, require_backend
 from hasn.errors import OptionError, UnsupportedError
 from hasn.executable import Executable
 from hasn.ir.check import checked
-from hasn.ir.lower import lower_checked, require_options
+from hasn.ir.lower import lower_checked
 from hasn.ir.typed import typed_copy
 from hasn.program.model import Program
 from hasn.recordings.room import widest
@@ -35,8 +35,8 @@ def compile(
         network: a graph; a :class:`hasn.QuantisedNetwork`; or a Program, as :func:`hasn.lower` makes it, which is
             neither checked nor lowered again. It is not changed.
         backend: "snntorch", "brian2", "lava", or a plug-in's (see :func:`hasn.list_backends`).
-        dt: seconds a step; default: what the network says.
-        method: "euler" (the default of a graph) or "exact" (see :mod:`hasn.program.discretise`).
+        dt: seconds a step. What is left out of dt, method, reset and timing is what the graph's metadata say of it.
+        method: "euler" (the default) or "exact" (see :mod:`hasn.program.discretise`).
         reset: "zero" (the default) or "subtract", for neurons whose ``metadata["reset"]`` says nothing.
         timing: "synchronous" (the default: an edge takes no time), or "hardware" (every connection takes one step).
         precision: "float64" (the default) for comparing, "float32" for training and speed, "loihi" for the chip's
@@ -86,10 +86,8 @@ def ready(network: Any, dt: float | None, method: str | None, reset: str | None,
             if value is not None and value != getattr(network, name):
                 raise _settled("the quantised network", name, value, getattr(network, name))
         network, dt, timing = network.graph, network.dt, network.timing
-    method, reset, timing = method or "euler", reset or "zero", timing or "synchronous"
-    require_options(reset, timing)
-    graph_ok = checked(network, dt=dt, method=method)
-    return Ready(lower_checked(graph_ok, method, reset, timing), typed_copy(network, graph_ok.shapes))
+    graph_ok = checked(network, dt=dt, method=method, reset=reset, timing=timing)
+    return Ready(lower_checked(graph_ok), typed_copy(network, graph_ok.shapes))
 
 
 def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, Any]) -> Executable:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
+from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.program.fuse import Network, fuse, stateless_loops
 from hasn.program.learning import sizes, weights_of
 from hasn.program.maps import Sparse
@@ -416,7 +417,7 @@ class Executable(ABC):
 
     def to_nir(self) -> nir.NIRGraph:
         """The graph with the present weights: those that its connections have learned, and on snnTorch those that the
-        module has been trained to. dt, and a reset by subtraction, are kept as metadata.
+        module has been trained to. What it means (dt, method, resets, timing) is kept as metadata.
 
         Returns:
             A new graph; it compiles to the same network on every backend.
@@ -431,7 +432,7 @@ class Executable(ABC):
                 way_out="Compile the graph itself.",
             )
         graph = copy_graph(self.graph)
-        graph.metadata["dt"] = self.program.dt
+        keep(graph, dt=self.program.dt, method=self.program.method, timing=self.program.timing)
         nodes = flatten(graph).nodes
         for population in self.program.of(Neurons):
             if population.reset == "subtract":
@@ -439,7 +440,7 @@ class Executable(ABC):
         for name in self.program.learning:
             nodes[name].weight = self._one_weight(name)
         self._put_back(nodes)
-        return with_types(graph)
+        return set_types(graph)
 
     def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:  # noqa: B027
         """Put what a backend has trained into the nodes of a graph."""

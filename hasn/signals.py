@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError
+from hasn.nodes.values import numbers, unusable
 from hasn.program.model import Program
 from hasn.state import Snapshot
 
@@ -190,14 +191,9 @@ def real_array(name: str, value: Any) -> NDArray[Any]:
     Raises:
         InputError: it holds no real numbers.
     """
-    if hasattr(value, "detach"):  # a torch tensor, wherever it lives
-        value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"dtype {array.dtype}")
-    except (TypeError, ValueError) as error:
-        raise InputError("not an array of real numbers", node=name, parameter="inputs", got=str(error)) from None
+    array = numbers(value)
+    if array is None:
+        raise InputError("not an array of real numbers", node=name, parameter="inputs", got=unusable(value))
     return array
 
 

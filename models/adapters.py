@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.kind import shape_of
+from hasn.nodes.values import array_of
 from hasn.program.model import Shape
 from hasn.recording import Recording
 
@@ -73,11 +74,12 @@ def with_projection(
     drawn = _weight(shape, features, gain, seed) if weight is None else _given(weight, shape, features)
     offset = np.zeros(shape, dtype=drawn.dtype) if bias is None else _numbers(bias, "bias", shape)
     new = copy_graph(graph)
+    metadata = new.nodes[source].metadata
     new.nodes[source] = nir.Input(np.array([*shape[:-1], drawn.shape[-1]]))
-    new.nodes[source].metadata = dict(graph.nodes[source].metadata or {})
+    new.nodes[source].metadata = metadata
     new.nodes[name] = nir.Affine(drawn, offset)
     edges = [(name if begin == source else begin, end) for begin, end in new.edges]
-    return with_types(nir.NIRGraph(new.nodes, [(source, name), *edges], metadata=new.metadata, type_check=False))
+    return set_types(nir.NIRGraph(new.nodes, [(source, name), *edges], metadata=new.metadata, type_check=False))
 
 
 def _input(graph: nir.NIRGraph, chosen: str | None) -> str:
@@ -114,7 +116,7 @@ def _numbers(value: Any, parameter: str, shape: Shape) -> NDArray[Any]:
     Raises:
         OptionError: it has another shape, or holds something else than finite real numbers.
     """
-    array = np.array(value)
+    array = np.array(array_of(value))
     if array.dtype.kind not in "biuf" or array.shape != shape or not array.size or not np.isfinite(array).all():
         got = f"{array.dtype} {array.shape}"
         got += ", not all finite" if array.dtype.kind == "f" and not np.isfinite(array).all() else ""

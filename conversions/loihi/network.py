@@ -17,6 +17,7 @@ from hasn.conversions.loihi.export.volts import in_volts
 from hasn.errors import InputError, OptionError, ParameterError
 from hasn.executable import Executable
 from hasn.ir.lower import lower
+from hasn.ir.meaning import keep
 from hasn.ir.typed import copy_graph
 from hasn.nodes.values import text
 from hasn.program.fuse import fuse
@@ -27,7 +28,7 @@ from hasn.signals import real_array
 if TYPE_CHECKING:
     from hasn.conversions.loihi.quantising.report import QuantisationReport
 
-#: Where a graph's metadata keeps what is not meaning: target, timing, scales. The graph runs the same without it.
+#: Where a graph's metadata keeps what is not meaning: target, scales. The graph runs the same without it.
 KEY = "loihi"
 
 
@@ -79,7 +80,7 @@ class QuantisedNetwork:
 
         Args:
             graph: the graph.
-            target, timing: default: what the graph's metadata says, else "loihi2" and "synchronous".
+            target, timing: default: what the graph's metadata say, else "loihi2" and "synchronous".
             dt: default: the graph's own.
 
         Raises:
@@ -88,8 +89,7 @@ class QuantisedNetwork:
             TimeStepError: no dt.
         """
         kept = _kept(graph)
-        chosen = timing or kept.get("timing", "synchronous")
-        program = lower(graph, dt=dt, timing=chosen)
+        program = lower(graph, dt=dt, timing=timing)
         to_integers(fuse(program))
         try:
             scales = {
@@ -104,7 +104,8 @@ class QuantisedNetwork:
                 wanted="what hasn.quantise writes there",
                 way_out="Quantise the float graph again, or take the entry out: the graph runs the same without it.",
             ) from None
-        return cls(graph, target or str(kept.get("target", "loihi2")), program.dt, chosen, scales, inputs)
+        chip = target or str(kept.get("target", "loihi2"))
+        return cls(copy_graph(graph), chip, program.dt, program.timing, scales, inputs)
 
     @cached_property
     def integers(self) -> IntegerNetwork:
@@ -197,11 +198,9 @@ class QuantisedNetwork:
     def with_metadata(self) -> nir.NIRGraph:
         """A copy of the graph that knows its target, timing and scales."""
         made = copy_graph(self.graph)
-        made.metadata["dt"] = self.dt
+        keep(made, dt=self.dt, timing=self.timing)
         scales = {name: {"scale": s.scale.tolist(), "offset": s.offset.tolist()} for name, s in self.scales.items()}
-        made.metadata[KEY] = json.dumps(
-            {"target": self.target, "timing": self.timing, "scales": scales, "input_scales": self.input_scales}
-        )
+        made.metadata[KEY] = json.dumps({"target": self.target, "scales": scales, "input_scales": self.input_scales})
         return made
 
 

@@ -84,7 +84,7 @@ def compare(
             return None
         other = "exact" if program.method == "euler" else "euler"
         try:
-            return lower(made.graph, dt=program.dt, method=other, reset=reset or "zero", timing=program.timing)
+            return lower(made.graph, dt=program.dt, method=other, reset=reset, timing=program.timing)
         except HasnError:  # dt is too long for Euler steps: then nobody took them
             return None
 

@@ -17,6 +17,7 @@ from hasn.cli.info import info
 from hasn.cli.lava import app as lava
 from hasn.cli.place import place
 from hasn.cli.quantise import quantise
+from hasn.cli.repair import repair
 from hasn.cli.run import run
 from hasn.cli.set import set_metadata
 from hasn.cli.train import train
@@ -53,7 +54,8 @@ def hasn(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata, "run": run,
+    "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata,
+    "repair": repair, "run": run,
     "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
 }  # fmt: skip
 for name, command in COMMANDS.items():

@@ -16,7 +16,7 @@ _OPTIONS = ("dt", "method")
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = False) -> None:
+def check(file: File, dt: Dt = None, method: Method = None, as_json: Json = False) -> None:
     """List all that is wrong (errors) or doubtful (warnings, notes) in a file; exit status 1 if there is an error.
 
     Example: hasn check model.nir --dt 1e-3
@@ -27,7 +27,7 @@ def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = F
     findings = _findings(file, dt, method)
     wrong = any(finding.severity == "error" for finding in findings)
     if as_json:
-        show_json({"ok": not wrong, "findings": [_data(finding) for finding in findings]})
+        show_json({"ok": not wrong, "findings": [shown(finding) for finding in findings]})
     else:
         from rich.text import Text
 
@@ -40,15 +40,15 @@ def check(file: File, dt: Dt = None, method: Method = "euler", as_json: Json = F
         raise typer.Exit(1)
 
 
-def _findings(file: Any, dt: float | None, method: str) -> list[Finding]:
+def _findings(file: Any, dt: float | None, method: str | None) -> list[Finding]:
     """What loading refuses is a finding too."""
     from hasn.errors import FileError, GraphError
     from hasn.finding import Finding
     from hasn.ir.check import check as check_graph
-    from hasn.ir.check import require_method
     from hasn.ir.load import load
+    from hasn.ir.meaning import require_options
 
-    require_method(method)
+    require_options(method=method)
     try:
         graph = load(file)
     except (FileError, GraphError) as error:
@@ -59,7 +59,7 @@ def _findings(file: Any, dt: float | None, method: str) -> list[Finding]:
     return check_graph(graph, dt=dt, method=method)
 
 
-def _data(finding: Finding) -> dict[str, Any]:
+def shown(finding: Finding) -> dict[str, Any]:
     return {
         "severity": finding.severity,
         "node": finding.node,

@@ -18,6 +18,7 @@ from hasn.cli.options import (
     Method,
     Precision,
     Rate,
+    Repair,
     Reset,
     Seed,
     Steps,
@@ -44,11 +45,12 @@ def compare(
     seed: Seed = 0,
     batch: Batch = None,
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     precision: Precision = "float64",
     option: BackendOption = None,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +64,7 @@ def compare(
     from hasn.cli.console import working
     from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import given_inputs
-    from hasn.ir.load import load
+    from hasn.cli.repair import loaded
     from hasn.ir.lower import lower
     from hasn.ir.outputs import apart, ready_to_write
 
@@ -70,7 +72,7 @@ def compare(
     if report is not None:
         apart({"FILE": file, "--input": input_}, **{"--report": report})
         ready_to_write(report, force=force)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     given = given_inputs(program, input_, steps, rate, seed, batch)
     with working("Comparing") as say:
@@ -82,7 +84,7 @@ def compare(
         if report is not None:
             say("Drawing the report")
             _write_report(report, comparison, f"{file.name}. {given.text}.", force)
-    _show(comparison, given.text, given.data, report, as_json)
+    _show(comparison, given.text, {**repairs, "input": given.data}, report, as_json)
     if not comparison.ok:
         raise typer.Exit(1)
     if not comparison.compared:
@@ -107,7 +109,7 @@ def _show(comparison: Comparison, text: str, data: dict[str, object], report: Pa
 
     if as_json:
         written = None if report is None else str(report)
-        show_json({**comparison_data(comparison), "input": data, "report": written})
+        show_json({**comparison_data(comparison), **data, "report": written})
         return
     show(text)
     show(comparison_table(comparison, width=width()))

@@ -39,9 +39,9 @@ def export(
     input_: Input = None,
     calibrate: Calibrate = None,
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:

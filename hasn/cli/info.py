@@ -20,9 +20,9 @@ def info(
     file: File,
     program: ShowProgram = False,
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     as_json: Json = False,
 ) -> None:
     """Show a file's nodes, shapes, parameters, edges and metadata.

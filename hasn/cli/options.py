@@ -13,11 +13,24 @@ from hasn.errors import OptionError
 
 File = Annotated[Path, typer.Argument(help="A NIR graph (.nir).", show_default=False)]
 Dt = Annotated[float | None, typer.Option(help="Seconds a step; default: what the file says.", show_default=False)]
-Method = Annotated[str, typer.Option(help="euler or exact.")]
-Reset = Annotated[str, typer.Option(help="zero or subtract, for neurons whose metadata says nothing.")]
-Timing = Annotated[str, typer.Option(help="synchronous, or hardware: every connection takes a step.")]
+Method = Annotated[
+    str | None, typer.Option(help="euler or exact; default: what the file says, else euler.", show_default=False)
+]
+Reset = Annotated[
+    str | None,
+    typer.Option(help="zero or subtract, for neurons whose metadata says nothing; default: what the file says, else "
+                 "zero.", show_default=False),
+]  # fmt: skip
+Timing = Annotated[
+    str | None,
+    typer.Option(help="synchronous, or hardware: every connection takes a step; default: what the file says, else "
+                 "synchronous.", show_default=False),
+]  # fmt: skip
 Precision = Annotated[
     str, typer.Option(help="float64 for comparing, float32 for speed, loihi for the chip's integers.")
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Mend the file as hasn repair does, in memory, and list what changed.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hasn.cli.options import Dt, File, Force, Json, Method, Reset, Timing
+from hasn.cli.options import Dt, File, Force, Json, Method, Repair, Reset, Timing
 
 Calibrate = Annotated[
     Path,
@@ -29,14 +29,15 @@ def quantise(
     out: Out,
     target: Target = "loihi2",
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     rounding: Rounding = "nearest",
     weight_bits: Bits = 8,
     headroom: Headroom = 2.0,
     input_bits: InputBits = 8,
     seed: Seed = 0,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -49,14 +50,14 @@ def quantise(
     from hasn.cli.console import show, show_json, working
     from hasn.cli.errors import NOTHING
     from hasn.cli.inputs import read_inputs
+    from hasn.cli.repair import loaded
     from hasn.conversions.loihi.quantising.quantise import quantise as quantise_graph
-    from hasn.ir.load import load
     from hasn.ir.lower import lower
     from hasn.ir.outputs import apart, ready_to_write
 
     apart({"--calibrate": calibrate}, **{"--out": out})
     ready_to_write(out, force=force)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     data = read_inputs(calibrate, program, "--calibrate")
     with working("Calibrating") as say:
@@ -68,11 +69,10 @@ def quantise(
     made.save(out, force=force)
     report = made.report()
     if as_json:
-        show_json({**report.to_dict(), "compared": report.compared, "out": str(out)})
+        show_json({**repairs, **report.to_dict(), "compared": report.compared, "out": str(out)})
     else:
         show(report.table())
-        way = "" if timing == "synchronous" else f" --timing {timing}"
-        show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi{way}")
+        show(f"Wrote {out}. Run it: hasn compare {out} --precision loihi")
         if not report.compared:
             show("Nothing was compared: no spikes on the calibration data, so scales and drift say nothing. "
                  "Pass inputs that make the network spike.", "yellow")  # fmt: skip

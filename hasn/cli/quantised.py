@@ -67,11 +67,8 @@ def chip_network(
 
     graph = load(file)
     if calibrate is None:
-        timing = options.get("timing")
         try:
-            found = QuantisedNetwork.of_graph(
-                graph, target=target, dt=options.get("dt"), timing=None if timing == "synchronous" else timing
-            )
+            found = QuantisedNetwork.of_graph(graph, target=target, dt=options.get("dt"), timing=options.get("timing"))
         except UnsupportedError:
             pass
         else:

@@ -18,6 +18,7 @@ from hasn.cli.options import (
     Method,
     Precision,
     Rate,
+    Repair,
     Reset,
     Seed,
     Steps,
@@ -45,11 +46,12 @@ def run(
     seed: Seed = 0,
     batch: Batch = None,
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     precision: Precision = "float64",
     option: BackendOption = None,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -60,8 +62,8 @@ def run(
     from hasn.cli.console import show, show_json, working
     from hasn.cli.inputs import given_inputs
     from hasn.cli.pieces import run as run_pieces
+    from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
-    from hasn.ir.load import load
     from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
@@ -69,7 +71,7 @@ def run(
     if out is not None:
         apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
             graph, backend, dt=dt, method=method, reset=reset, timing=timing, precision=precision, **options
@@ -80,7 +82,7 @@ def run(
             record = executable.recordable if out is not None else ("spikes",)
             found = run_pieces(executable, given.values, given.steps, record, out, force, say)
     if as_json:
-        show_json({"input": given.data, **_data(found), "out": None if out is None else str(out)})
+        show_json({**repairs, "input": given.data, **_data(found), "out": None if out is None else str(out)})
         return
     show(given.text)
     show(_table(found))

@@ -16,6 +16,8 @@ SetDt = Annotated[float | None, typer.Option("--dt", help="Seconds a step.", sho
 SetReset = Annotated[
     str | None, typer.Option("--reset", help="zero or subtract, for the neurons that spike.", show_default=False)
 ]
+SetMethod = Annotated[str | None, typer.Option("--method", help="euler or exact.", show_default=False)]
+SetTiming = Annotated[str | None, typer.Option("--timing", help="synchronous or hardware.", show_default=False)]
 Nodes = Annotated[list[str] | None, typer.Option("--node", help="Only this neuron's reset; may be repeated.")]
 Out = Annotated[Path | None, typer.Option(help="Write here (.nir); default: into FILE.", show_default=False)]
 
@@ -24,37 +26,46 @@ def set_metadata(
     file: File,
     dt: SetDt = None,
     reset: SetReset = None,
+    method: SetMethod = None,
+    timing: SetTiming = None,
     node: Nodes = None,
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Store dt and resets in a file's metadata, so that no later command has to be told, and list what changed.
+    """Store what a file leaves open in its metadata, so that no later command has to be told, and list what changed.
 
     Example: hasn set model.nir --dt 1e-3 --reset subtract
     """
     from hasn.cli.console import add_row, show, show_json, table
     from hasn.errors import OptionError
     from hasn.ir.load import load
+    from hasn.ir.meaning import require_options
     from hasn.ir.outputs import ready_to_write
     from hasn.ir.save import save
     from hasn.ir.structure import flatten
     from hasn.ir.timestep import check_dt
 
-    if dt is None and reset is None:
-        raise OptionError("there is nothing to set", way_out="Pass --dt SECONDS, --reset zero or subtract, or both.")
+    require_options(reset=reset, method=method, timing=timing)
+    whole = {"dt": None if dt is None else check_dt(dt), "method": method, "timing": timing}
+    if reset is None and not any(whole.values()):
+        raise OptionError("there is nothing to set", way_out="Pass --dt SECONDS, --reset zero, --method or --timing.")
     target = file if out is None else out
     ready_to_write(target, force=force or out is None)
     graph = load(file)
     flat = flatten(graph)
     changes: list[dict[str, Any]] = []
-    if dt is not None:
-        changes.append(_put("", graph.metadata, "dt", check_dt(dt)))
+    for key, value in whole.items():
+        if value is not None:
+            changes.append(_put("", graph.metadata, key, value))
     if reset is not None:
         changes += _set_resets(flat, reset, node)
     elif node:
         raise OptionError(
-            "dt is the whole graph's", parameter="--node", got=", ".join(node), wanted="--reset beside it"
+            f"{next(key for key, value in whole.items() if value is not None)} is the whole graph's",
+            parameter="--node",
+            got=", ".join(node),
+            wanted="--reset beside it",
         )
     save(graph, target, force=force or out is None)
     if as_json:
@@ -75,10 +86,8 @@ def _set_resets(flat: FlatGraph, reset: str, chosen: list[str] | None) -> list[d
         OptionError: no such reset or neuron, or none that has this reset.
     """
     from hasn.errors import OptionError
-    from hasn.ir.lower import require_options
     from hasn.nodes.lookup import neuron_kind
 
-    require_options(reset, "synchronous")
     kinds = {name: kind for name, node in flat.nodes.items() if (kind := neuron_kind(node)) is not None and kind.spikes}
     for name in chosen or ():
         if name not in kinds:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Reset, Timing, backend_options
+from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Repair, Reset, Timing, backend_options
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.result import TrainResult
@@ -58,10 +58,11 @@ def train(
     log: Log = None,
     seed: Seed = 0,
     dt: Dt = None,
-    method: Method = "euler",
-    reset: Reset = "zero",
-    timing: Timing = "synchronous",
+    method: Method = None,
+    reset: Reset = None,
+    timing: Timing = None,
     option: BackendOption = None,
+    repair: Repair = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +76,7 @@ def train(
     from hasn.backends.snntorch.training.bar import ProgressBar
     from hasn.cli.console import show, show_json, stderr
     from hasn.cli.errors import NOTHING
-    from hasn.ir.load import load
+    from hasn.cli.repair import loaded
     from hasn.ir.outputs import apart, ready_to_write
     from hasn.ir.save import save
     from hasn.program.describe import counted
@@ -85,7 +86,7 @@ def train(
     apart({"FILE": file}, **{"--checkpoint": checkpoint, "--log": log})  # --out may replace it, with --force
     ready_to_write(out, force=force)
     options = backend_options(option)
-    graph = load(file)
+    graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     samples = _labelled(data, "--data")
     held_out = None if validation is None else _labelled(validation, "--validation")
     with nullcontext() if rank() else ProgressBar(stderr) as bar:
@@ -99,7 +100,7 @@ def train(
         return
     save(result.graph, out, force=force)
     if as_json:
-        show_json({**_data(result), "out": str(out)})
+        show_json({**repairs, **_data(result), "out": str(out)})
     else:
         show(_table(result))
         show(f"{result.stopped}: {counted(result.steps, 'update')}; wrote {out}")

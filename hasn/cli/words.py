@@ -18,6 +18,7 @@ _CLAUSES = (
 )
 _EVERYWHERE = (
     ("the same call", "the same command"),
+    ("hasn.repair does it", "hasn repair FILE OUT does it"),
     ("hasn.check lists", "hasn check FILE lists"),
     ("hasn.quantise(graph, ...)", "hasn quantise FILE"),
     ("Train with reset='zero'", "Train it anew after hasn set FILE --reset zero"),

@@ -11,6 +11,7 @@ import numpy as np
 from hasn.errors import FileError, GraphError, ParameterError
 from hasn.finding import Finding
 from hasn.ir.hdf5 import first_line
+from hasn.ir.metadata import decoded
 from hasn.nodes.kind import NodeKind
 from hasn.nodes.lookup import kind_names, kinds
 from hasn.nodes.values import numbers, text
@@ -49,6 +50,7 @@ def build(fields: dict[str, Any], name: str, path: str, changes: list[Finding] |
     metadata = fields.get("metadata", {})
     if not isinstance(metadata, dict):
         raise ParameterError("is not a group of values", node=name or None, parameter="metadata", got=repr(metadata))
+    metadata = decoded(metadata, name)
     if kind == "NIRGraph":
         return _build_graph(arguments, metadata, name, path, changes)
     known = kinds()[kind]

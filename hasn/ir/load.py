@@ -14,7 +14,7 @@ from hasn.ir.hdf5 import read_fields
 from hasn.ir.repair import repair as repair_graph
 from hasn.ir.structure import structure_findings
 from hasn.ir.timestep import check_dt
-from hasn.ir.typed import with_types
+from hasn.ir.typed import set_types
 
 
 def load(path: str | Path, *, dt: float | None = None, repair: bool = False) -> nir.NIRGraph:
@@ -52,4 +52,4 @@ def load(path: str | Path, *, dt: float | None = None, repair: bool = False) -> 
         lines = [str(change) for change in changes]
         graph.metadata["repairs"] = "\n".join(lines)
         warnings.warn(f"{path}: {len(lines)} repair(s):\n  " + "\n  ".join(lines), RepairWarning, stacklevel=2)
-    return with_types(graph)
+    return set_types(graph)

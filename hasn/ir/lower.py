@@ -10,60 +10,52 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.errors import OptionError, ParameterError, ShapeError
+from hasn.errors import ParameterError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
 from hasn.ir.learning import arriving_late, learning_nodes, learning_of, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
-from hasn.nodes.neuron import NOT_FINITE, RESETS, SMALLER
+from hasn.nodes.neuron import NOT_FINITE, SMALLER
 from hasn.program.feedback import evaluation_order, feedback_edges
 from hasn.program.model import Connection, Edge, Neurons, Node, Program, Sink, Source
-
-TIMINGS = ("synchronous", "hardware")
 
 
 def lower(
     graph: nir.NIRGraph,
     *,
     dt: float | None = None,
-    method: str = "euler",
-    reset: str = "zero",
-    timing: str = "synchronous",
+    method: str | None = None,
+    reset: str | None = None,
+    timing: str | None = None,
 ) -> Program:
-    """Give a graph its meaning in discrete time.
+    """Give a graph its meaning in discrete time. What a call leaves out is what the graph's metadata say.
 
     Args:
         graph: the graph, which is not changed.
-        dt: seconds a step; default: the graph's ``metadata["dt"]``.
-        method: ``"euler"`` or ``"exact"``, see :mod:`hasn.program.discretise`.
-        reset: ``"zero"`` (``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for the neurons
-            whose own ``metadata["reset"]`` says nothing.
-        timing: ``"synchronous"`` (only feedback edges and Delays take time) or ``"hardware"`` (every connection out of
-            an Input, a drawn input, a population or a Threshold takes one step, and that is the feedback edge's own).
+        dt: seconds a step.
+        method: ``"euler"`` (the default) or ``"exact"``, see :mod:`hasn.program.discretise`.
+        reset: ``"zero"`` (the default, ``v <- v_reset``) or ``"subtract"`` (``v <- v - (v_threshold - v_reset)``) for
+            the neurons whose own ``metadata["reset"]`` says nothing.
+        timing: ``"synchronous"`` (the default: only feedback edges and Delays take time) or ``"hardware"`` (every
+            connection out of an Input, a drawn input, a population or a Threshold takes one step, and that is the
+            feedback edge's own).
 
     Raises:
         GraphError, ShapeError, ParameterError, TimeStepError: the graph or dt has no meaning.
         OptionError: unknown method, reset or timing.
     """
-    require_options(reset, timing)
-    return lower_checked(checked(graph, dt=dt, method=method), method, reset, timing)
+    return lower_checked(checked(graph, dt=dt, method=method, reset=reset, timing=timing))
 
 
-def require_options(reset: str, timing: str) -> None:
-    """Raise OptionError unless there is such a reset and such a timing."""
-    for name, value, known in (("reset", reset, RESETS), ("timing", timing, TIMINGS)):
-        if value not in known:
-            raise OptionError(f"unknown {name}", parameter=name, got=repr(value), wanted=" or ".join(known))
-
-
-def lower_checked(graph_ok: CheckedGraph, method: str, reset: str, timing: str) -> Program:
-    """The same of a graph that has been checked for this method."""
+def lower_checked(graph_ok: CheckedGraph) -> Program:
+    """The same of a graph that has been checked."""
+    method, timing = graph_ok.meaning.method, graph_ok.meaning.timing
     flat = graph_ok.flat if timing == "synchronous" else _without_passages(graph_ok.flat)
     edges = _timed_edges(flat, timing)
     order = evaluation_order(flat.nodes, [(edge.source, edge.target) for edge in edges if edge.delay == 0])
     learning = {name: learning_of(graph_ok.flat, name, graph_ok.dt) for name in learning_nodes(graph_ok.flat)}
-    made = {name: _node(graph_ok, name, method, reset) for name in order}
+    made = {name: _node(graph_ok, name) for name in order}
     for name, found in learning.items():
         connection = made[name]
         if isinstance(connection, Connection):  # others have been refused
@@ -115,7 +107,7 @@ def _takes_a_step(flat: FlatGraph, edge: tuple[str, str]) -> bool:
     return valued and target not in flat.outputs
 
 
-def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
+def _node(graph: CheckedGraph, name: str) -> Node:
     node = graph.flat.nodes[name]
     given, result = graph.shapes[name]
     if name in graph.flat.inputs:
@@ -124,7 +116,7 @@ def _node(graph: CheckedGraph, name: str, method: str, reset: str) -> Node:
         return Sink(name, result)
     kind = kind_of(node)
     with np.errstate(all="ignore"):  # looked at below
-        made = kind.meaning(node, Place(name, given, result, graph.dt, method, reset))
+        made = kind.meaning(node, Place(name, given, result, graph.dt, graph.meaning.method, graph.meaning.reset))
     for what, value in _arrays_in(made):
         shape = np.shape(value)
         if not np.isfinite(value).all():

@@ -13,6 +13,9 @@ from hasn.nodes.kind import NodeKind, error
 from hasn.nodes.lookup import kind_of
 from hasn.nodes.values import array_of, numbers
 
+#: Errors of a node whose shape is known all the same.
+HAVE_A_SHAPE = ("has a value with no meaning", "unknown reset")
+
 
 def parameter_findings(flat: FlatGraph) -> Iterator[Finding]:
     """Values with no meaning (errors) and values that are likely a mistake (warnings)."""

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import nir
+import numpy as np
 
-from hasn.errors import GraphError
+from hasn.errors import GraphError, ParameterError, ShapeError
 from hasn.finding import Finding
-from hasn.ir.parameters import parameter_findings
+from hasn.ir.parameters import HAVE_A_SHAPE, parameter_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, flatten
 from hasn.ir.timestep import dt_of, propose_dt
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.nodes.kind import Mending, shape_of
 from hasn.nodes.lookup import kind_of
-from hasn.nodes.values import text
+from hasn.nodes.values import numbers, text
+from hasn.program.model import Shape
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ def repair(graph: nir.NIRGraph, *, dt: float | None = None) -> Repaired:
     """Mend what foreign exporters commonly get wrong, in a copy.
 
     Mended: edges listed twice; bytes where NIR has strings; scalar parameters, and parameters of shape (1,) or
-    (1, 1, 1), brought to the shape that arrives; a Flatten whose dimensions count the batch; a recorded shape (Output,
-    Flatten, convolution) that contradicts what arrives; types left open; dt, where ``r = tau / dt`` betrays it.
+    (1, 1, 1), brought to the shape that arrives; a Flatten whose dimensions count the batch, or whose shape is zeros;
+    an Input whose shape counts a batch of one; a recorded shape (a nested graph's Input, Output, Flatten, convolution)
+    that contradicts what arrives; types left open; dt, where ``r = tau / dt`` betrays it.
 
     Args:
         graph: the graph; not changed. It may still have errors afterwards: see :func:`hasn.check`.
@@ -42,15 +45,17 @@ def repair(graph: nir.NIRGraph, *, dt: float | None = None) -> Repaired:
     mended = copy_graph(graph)
     _drop_double_edges(mended, "", changes)
     _decode(mended, "", changes)
+    _drop_placeholders(mended, "", changes)
     try:
         flat = flatten(mended)
     except GraphError:
         return Repaired(mended, changes)
-    if not any(finding.severity == "error" for finding in parameter_findings(flat)):
+    # A value without meaning says nothing about shapes: each finding is mended on its own.
+    if all(found.message in HAVE_A_SHAPE for found in parameter_findings(flat) if found.severity == "error"):
         _fit_shapes(flat, changes)
         _note_open_types(flat, changes)
     _set_dt(mended, flat, dt, changes)
-    return Repaired(with_types(mended), changes)
+    return Repaired(set_types(mended), changes)
 
 
 def _change(changes: list[Finding], node: str, parameter: str, message: str, got: object = None) -> None:
@@ -85,6 +90,18 @@ def _decode(graph: nir.NIRGraph, prefix: str, changes: list[Finding]) -> None:
         _decode(node, inner, changes)
 
 
+def _drop_placeholders(graph: nir.NIRGraph, prefix: str, changes: list[Finding]) -> None:
+    """NIR 0.2 wrote zeros for a Flatten's shape that it did not know; the shape that arrives takes their place."""
+    for name, node in graph.nodes.items():
+        types = node.input_type if isinstance(node, nir.Flatten) else None
+        shape = numbers(types.get("input")) if isinstance(types, dict) else None
+        if shape is not None and shape.size and not np.any(shape):
+            node.input_type = {"input": None}
+            _change(changes, prefix + name, "input_type", "zeros stood for a shape that was not known", shape.tolist())
+    for inner, node in _inner(graph, prefix):
+        _drop_placeholders(node, inner, changes)
+
+
 def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
     """Bring nodes to the shape that arrives, one at a time in the direction of the signals, until nothing changes."""
     for _ in range(len(flat.nodes) + 1):
@@ -95,7 +112,11 @@ def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
             before, after = flat.nodes[source], flat.nodes[target]
             arriving = shapes[source][1]
             if target not in shapes:
-                if _mend(after, target, kind_of(after).reread(after, arriving, None), changes):
+                if _mend(after, target, kind_of(after).reread(after, arriving, None), changes) or (
+                    isinstance(before, nir.Input)
+                    and _takes(after, arriving[1:])
+                    and _mend(before, source, kind_of(before).reread(before, arriving, arriving[1:]), changes)
+                ):
                     break
             elif arriving != (taken := shapes[target][0]) and (
                 _mend(before, source, kind_of(before).reread(before, shapes[source][0], taken), changes)
@@ -104,6 +125,14 @@ def _fit_shapes(flat: FlatGraph, changes: list[Finding]) -> None:
                 break
         else:
             return
+
+
+def _takes(node: nir.NIRNode, shape: Shape) -> bool:
+    try:
+        kind_of(node).output_shape(node, shape)
+    except (ShapeError, ParameterError):
+        return False
+    return True
 
 
 def _mend(node: nir.NIRNode, name: str, mendings: list[Mending], changes: list[Finding]) -> bool:
@@ -116,7 +145,7 @@ def _mend(node: nir.NIRNode, name: str, mendings: list[Mending], changes: list[F
 
 
 def _note_open_types(flat: FlatGraph, changes: list[Finding]) -> None:
-    """Say which recorded types are filled in or corrected by :func:`hasn.ir.typed.with_types`."""
+    """Say which recorded types are filled in or corrected by :func:`hasn.ir.typed.set_types`."""
     for name, (given, result) in infer_shapes(flat)[0].items():
         node = flat.nodes[name]
         for field, wanted in (("input_type", given), ("output_type", result)):

@@ -13,9 +13,10 @@ import numpy as np
 from hasn.errors import FileError, OptionError, ShapeError
 from hasn.finding import raise_errors
 from hasn.ir.datasets import FREE, TIMES
+from hasn.ir.metadata import encoded, holders
 from hasn.ir.plain import plain as in_primitives
 from hasn.ir.structure import flatten, structure_findings
-from hasn.ir.typed import with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.ir.whole import refuse_existing, whole_file
 
 
@@ -33,14 +34,15 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: b
         plain: write NIR's own primitives alone: a SparseLinear as a dense nir.Linear, and a nir.Delay behind it.
 
     Raises:
-        FileError: the file exists and ``force`` is False, the folder is missing, or the disk is full.
+        FileError: the file exists and ``force`` is False, the folder is missing, the disk is full, or metadata have a
+            key or a value that would not come back.
         GraphError: the graph's structure is broken, or a shape that the file needs is nowhere given.
         UnsupportedError: ``plain``, and NIR has no words for a node.
     """
     if not isinstance(graph, nir.NIRGraph):
         raise OptionError("not a NIR graph", parameter="graph", got=type(graph).__name__, wanted="nir.NIRGraph")
     raise_errors(structure_findings(graph))
-    typed = with_types(in_primitives(graph) if plain else graph)
+    typed = set_types(in_primitives(graph) if plain else copy_graph(graph, fresh=False))
     for name, node in flatten(typed).nodes.items():
         if isinstance(node, nir.Conv1d | nir.Conv2d | nir.Flatten) and node.input_type["input"] is None:
             raise ShapeError(
@@ -50,6 +52,8 @@ def save(graph: nir.NIRGraph, path: str | Path, *, force: bool = False, plain: b
                 way_out="Give the graph an Input with a shape.",
             )
     _make_writable(typed)
+    for name, node in holders(typed):
+        node.metadata = encoded(node.metadata, name)
     # HDF5 writes to memory: when a disk is full its library leaves handles open and complains at exit.
     content = io.BytesIO()
     refuse_existing(path, force=force)
@@ -73,8 +77,19 @@ def _write(content: io.BytesIO, graph: nir.NIRGraph, path: str | Path) -> None:
         raise FileError(
             f"HDF5 cannot hold a value of the graph: {error}",
             parameter=str(path),
-            way_out="Keep numbers, strings and arrays in metadata.",
+            way_out="Keep numbers and arrays of them in the nodes.",
         ) from error
+
+
+def _numbers_of(holder: dict[str, Any]) -> dict[str, Any]:
+    """Arrays without dimensions as numbers, in dicts too."""
+    found: dict[str, Any] = {}
+    for key, value in holder.items():
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            found[key] = value[()]
+        elif type(value) is dict and key != "metadata":
+            found[key] = {**value, **_numbers_of(value)}
+    return found
 
 
 def _make_writable(graph: nir.NIRGraph) -> None:
@@ -82,7 +97,7 @@ def _make_writable(graph: nir.NIRGraph) -> None:
     array, which HDF5 refuses for a single value, and has nothing to write for None."""
     for node in (graph, *graph.nodes.values()):
         for holder in (vars(node), node.metadata):
-            holder.update({key: v[()] for key, v in holder.items() if isinstance(v, np.ndarray) and v.ndim == 0})
+            holder.update(_numbers_of(holder))
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
             _make_writable(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hasn.errors import GraphError
 from hasn.finding import Finding, in_graph, raise_errors
 from hasn.ir.names import fault_of, shown
 from hasn.nodes.lookup import is_known, kind_names, kind_of
+from hasn.nodes.values import in_numpy
 
 Edge = tuple[str, str]
 
@@ -22,7 +24,7 @@ class FlatGraph:
     """A graph without nested graphs: names are ``outer.inner``.
 
     Attributes:
-        nodes: name to NIR node. A nested graph's own Input and Output stay, as identities.
+        nodes: name to NIR node, in NumPy's arrays. A nested graph's own Input and Output stay, as identities.
         edges: (source, target) names, in the order of the file.
         inputs: names of the graph's own Inputs.
         outputs: names of the graph's own Outputs.
@@ -189,7 +191,17 @@ def laid_flat(graph: nir.NIRGraph) -> FlatGraph:
     inputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Input)))
     outputs = tuple(sorted(name for name, node in graph.nodes.items() if isinstance(node, nir.Output)))
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
-    return FlatGraph(nodes, tuple(edges), inputs, outputs, metadata)
+    return FlatGraph(nodes, tuple(edges), inputs, outputs, in_numpy(metadata))
+
+
+def _in_numpy(node: nir.NIRNode) -> nir.NIRNode:
+    """The node itself, or a copy where it holds tensors."""
+    held = in_numpy(vars(node))
+    if held is vars(node):
+        return node
+    made = copy.copy(node)
+    vars(made).update(held)
+    return made
 
 
 def _lay_flat(graph: nir.NIRGraph, prefix: str, nodes: dict[str, nir.NIRNode], edges: list[Edge]) -> None:
@@ -203,6 +215,6 @@ def _lay_flat(graph: nir.NIRGraph, prefix: str, nodes: dict[str, nir.NIRNode], e
                 way_out="Rename one of them: names inside a nested graph become outer.inner.",
             )
         else:
-            nodes[prefix + name] = node
+            nodes[prefix + name] = _in_numpy(node)
     for source, target in graph.edges:
         edges.append((prefix + node_at(graph, source, True), prefix + node_at(graph, target, False)))

@@ -18,6 +18,7 @@ from hasn.errors import ParameterError
 from hasn.finding import Finding
 from hasn.ir.structure import FlatGraph
 from hasn.ir.timestep import taus_of
+from hasn.nodes.values import numbers
 
 Array = np.ndarray[Any, Any]
 #: Membranes and synapses decay within milliseconds to about a second; all of them slower than this is suspected ...
@@ -40,6 +41,32 @@ def suspicion_findings(flat: FlatGraph, dt: float) -> Iterator[Finding]:
         yield from _tau_findings(taus, flat, dt)
     if dt < _COARSEST:
         yield from _integrator_findings(flat, dt)
+
+
+def delay_findings(flat: FlatGraph, dt: float) -> Iterator[Finding]:
+    """Warnings about delays, and about refractory periods, that are all so long that they look counted in steps.
+
+    Also where ``r = tau/dt`` throughout: time constants in seconds say nothing of how somebody has counted these.
+    """
+    delays = {(name, "delay"): node.delay for name, node in flat.nodes.items() if isinstance(node, nir.Delay)}
+    held = {
+        (name, "metadata['refractory']"): node.metadata["refractory"]
+        for name, node in flat.nodes.items()
+        if isinstance(node.metadata, dict) and numbers(node.metadata.get("refractory")) is not None
+    }
+    for group, what in ((delays, "delay"), (held, "refractory period")):
+        values = {key: np.asarray(value, dtype=float).reshape(-1) for key, value in group.items()}
+        there = {key: value[value > 0] for key, value in values.items() if np.any(value > 0)}
+        shortest = min((value.min() for value in there.values()), default=0.0)
+        if dt < _COARSEST and shortest >= max(_SLOWEST, _STEPS * dt):
+            (name, parameter), found = next(iter(there.items()))
+            yield _finding(
+                name,
+                parameter,
+                f"like every {what} of the graph, is a second or more: it looks counted in steps or milliseconds",
+                f"If it counts steps, multiply by dt = {dt:g} s; if milliseconds, divide by 1000.",
+                f"{found.min():g} .. {found.max():g} s, {shortest / dt:g} steps of dt = {dt:g} s or more",
+            )
 
 
 def _tau_findings(taus: dict[tuple[str, str], Array], flat: FlatGraph, dt: float) -> Iterator[Finding]:

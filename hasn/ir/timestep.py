@@ -12,6 +12,7 @@ from hasn.errors import TimeStepError
 from hasn.finding import Finding
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.lookup import kind_of, neuron_kind
+from hasn.nodes.values import array_of
 
 
 def taus_of(node: nir.NIRNode) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def check_dt(value: Any) -> float:
         TimeStepError: it is not a finite number > 0.
     """
     try:
-        dt = float(np.asarray(value).reshape(()))
+        dt = float(np.asarray(array_of(value)).reshape(()))
     except (TypeError, ValueError):
         dt = float("nan")
     if not (np.isfinite(dt) and dt > 0):

@@ -1,8 +1,9 @@
-"""A copy of a graph whose nodes carry the shapes that hasn infers."""
+"""Copies of graphs, and graphs whose nodes carry the shapes that hasn infers."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import nir
 import numpy as np
@@ -11,28 +12,33 @@ from hasn.errors import GraphError
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, flatten, laid_flat
+from hasn.nodes.values import in_numpy
 from hasn.program.model import Shape
 
 
 def with_types(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """The same graph with every ``input_type`` and ``output_type`` (and ``input_shape``) that can be known.
+    """A copy with every ``input_type`` and ``output_type`` (and ``input_shape``) that can be known.
 
     nir's own inference uses one kernel side for both dimensions and forgets groups. A graph with errors comes back
     with the types it had: finding them is :func:`hasn.check`'s task.
     """
-    typed = copy_graph(graph)
+    return set_types(copy_graph(graph))
+
+
+def set_types(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The same in place, of a graph that is nobody else's: as :func:`copy_graph` makes it."""
     try:
-        flat = flatten(typed)
+        flat = flatten(graph)
     except GraphError:
-        return typed
+        return graph
     if any(finding.severity == "error" for finding in parameter_findings(flat)):
-        return typed
-    _type(typed, flat, infer_shapes(flat)[0])
-    return typed
+        return graph
+    _type(graph, flat, infer_shapes(flat)[0])
+    return graph
 
 
 def typed_copy(graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]]) -> nir.NIRGraph:
-    """The same of a graph that has been checked, whose shapes are known."""
+    """:func:`with_types` of a graph that has been checked, whose shapes are known."""
     typed = copy_graph(graph)
     _type(typed, laid_flat(typed), shapes)
     return typed
@@ -44,16 +50,33 @@ def _type(typed: nir.NIRGraph, flat: FlatGraph, shapes: dict[str, tuple[Shape, S
     _set_graph_types(typed)
 
 
-def copy_graph(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """A graph whose nodes and metadata can be changed without changing the caller's (arrays are shared)."""
+def copy_graph(graph: nir.NIRGraph, *, fresh: bool = True) -> nir.NIRGraph:
+    """A graph whose nodes, arrays and metadata can be changed without changing the caller's; tensors become arrays.
+
+    Every function that gives back a new graph begins with it.
+
+    Args:
+        graph: the graph; not changed.
+        fresh: whether arrays are copied; else they are shared, for what is read and thrown away.
+    """
     nodes = {
-        name: copy_graph(node) if isinstance(node, nir.NIRGraph) else copy.copy(node)
+        name: copy_graph(node, fresh=fresh) if isinstance(node, nir.NIRGraph) else copy_node(node, fresh=fresh)
         for name, node in graph.nodes.items()
     }
-    for node in nodes.values():
-        node.metadata = dict(node.metadata) if isinstance(node.metadata, dict) else {}
-    metadata = dict(graph.metadata) if isinstance(graph.metadata, dict) else {}
-    return nir.NIRGraph(nodes, [(str(a), str(b)) for a, b in graph.edges], metadata=metadata, type_check=False)
+    edges = [(str(a), str(b)) for a, b in graph.edges]
+    return nir.NIRGraph(nodes, edges, metadata=_metadata_of(graph, fresh), type_check=False)
+
+
+def copy_node(node: nir.NIRNode, *, fresh: bool = True) -> nir.NIRNode:
+    """The same of a node that is no graph."""
+    made = copy.copy(node)
+    vars(made).update({key: in_numpy(value, fresh=fresh) for key, value in vars(node).items() if key != "metadata"})
+    made.metadata = _metadata_of(node, fresh)
+    return made
+
+
+def _metadata_of(node: nir.NIRNode, fresh: bool) -> dict[str, Any]:
+    return dict(in_numpy(node.metadata, fresh=fresh)) if isinstance(node.metadata, dict) else {}
 
 
 def _set_types(node: nir.NIRNode, given: Shape, result: Shape) -> None:

@@ -209,8 +209,12 @@ def whole_steps_findings(
         wanted = f"at most {most} steps"
         yield Finding("error", name, parameter, "is more steps than can be counted", "", got, wanted, TimeStepError)
         return
+    lost = (seconds > 0) & (np.rint(steps) == 0)
+    if np.any(lost):
+        what, got = "is under half a step and rounds to 0, as if it were not there", f"{float(seconds[lost].max()):g} s"
+        yield Finding("warning", name, parameter, what, f"Take a smaller dt than {dt:g} s, or leave it out.", got)
     # 1e-6 of a step is far above the rounding of seconds/dt and far below any delay that is meant.
-    off = np.abs(steps - np.rint(steps)) > 1e-6
+    off = ~lost & (np.abs(steps - np.rint(steps)) > 1e-6)
     if np.any(off):
         what = "is no whole number of steps and is rounded to the nearest"
         got = f"{float(seconds[off].reshape(-1)[0]):g} s"

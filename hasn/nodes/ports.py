@@ -55,6 +55,16 @@ class InputKind(_Port):
     type = nir.Input
     key = "input"
 
+    def fitted(self, node: nir.NIRNode, arriving: Shape) -> list[Mending]:
+        """A nested graph's: its recorded shape gives way to the one that arrives."""
+        return [_shaped(arriving, "as it arrives", shape_of(node.input_type["input"]))]
+
+    def reread(self, node: nir.NIRNode, given: Shape, wanted: Shape | None) -> list[Mending]:
+        """A shape that counts a batch of one."""
+        if wanted is None or given != (1, *wanted):
+            return []
+        return [_shaped(wanted, "without the batch", given)]
+
 
 class OutputKind(_Port):
     """An Output."""
@@ -67,8 +77,12 @@ class OutputKind(_Port):
         old = shape_of(node.output_type["output"]) or ()
         if int(np.prod(old)) != int(np.prod(arriving)):
             return []
-        values = {"input_type": {"input": np.array(arriving)}, "output_type": {"output": np.array(arriving)}}
-        return [Mending(values, "shape", f"now {arriving}, as it arrives", old)]
+        return [_shaped(arriving, "as it arrives", old)]
+
+
+def _shaped(shape: Shape, why: str, old: Shape | None) -> Mending:
+    values = {"input_type": {"input": np.array(shape)}, "output_type": {"output": np.array(shape)}}
+    return Mending(values, "shape", f"now {shape}, {why}", old)
 
 
 def shape_findings(name: str, parameter: str, key: str, types: Any) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ from hasn.nodes.sparse_findings import (
     pattern_findings,
     weight_findings,
 )
-from hasn.nodes.values import numbers
+from hasn.nodes.values import array_of, numbers
 from hasn.program.describe import counted
 from hasn.program.maps import Sparse, decoded
 from hasn.program.model import Connection, Shape
@@ -91,7 +91,7 @@ class SparseLinear(nir.NIRNode):  # type: ignore[misc]  # nir has no types
         self.shape = tuple(int(n) for n in weight.shape)
         self.indices, self.indptr = _pattern(weight.indices), _pattern(weight.indptr)
         self.delay = None if delay is None else _pattern(delay)
-        self.data, self.scale = _stored(np.asarray(weight.data), self.indptr, scale, dtype)
+        self.data, self.scale = _stored(np.asarray(array_of(weight.data)), self.indptr, scale, dtype)
         self.metadata = {} if metadata is None else metadata
         ends = self.shape if len(self.shape) == 2 else (0, 0)
         self.input_type, self.output_type = {"input": np.array(ends[1:])}, {"output": np.array(ends[:1])}
@@ -107,7 +107,7 @@ class SparseLinear(nir.NIRNode):  # type: ignore[misc]  # nir has no types
 
     @weight.setter
     def weight(self, values: Any) -> None:
-        data = np.asarray(values.data if hasattr(values, "indptr") else values)
+        data = np.asarray(array_of(values.data if hasattr(values, "indptr") else values))
         if data.shape != self.data.shape:
             wanted = f"{self.data.shape}, one a synapse"
             raise ParameterError("is not of this pattern", parameter="weight", got=data.shape, wanted=wanted)
@@ -141,7 +141,7 @@ class SparseLinear(nir.NIRNode):  # type: ignore[misc]  # nir has no types
 
 def _pattern(values: Any) -> NDArray[Any]:
     """An array of its own that nobody changes; integers in 32 bits where they fit."""
-    array = np.array(values)
+    array = np.array(array_of(values))
     if array.dtype.kind in "iu" and array.dtype.itemsize > 4 and (not array.size or _within(array)):
         array = array.astype(np.int32)
     array.setflags(write=False)
@@ -163,7 +163,7 @@ def _stored(data: NDArray[Any], indptr: NDArray[Any], scale: Any, dtype: DTypeLi
         wanted = np.dtype(np.float64)
     if wanted not in STORED:
         raise ParameterError("no such type of weights", parameter="weight", got=wanted, wanted=TYPES)
-    factor = None if scale is None else np.array(scale, dtype=np.float32)
+    factor = None if scale is None else np.array(array_of(scale), dtype=np.float32)
     if wanted != np.int8:
         if factor is not None:
             way = "Leave scale out, or pass dtype='int8'."

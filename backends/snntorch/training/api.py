@@ -56,9 +56,9 @@ def train(
     progress: Callable[[Step], None] | None = None,
     seed: int | None = 0,
     dt: float | None = None,
-    method: str = "euler",
-    reset: str = "zero",
-    timing: str = "synchronous",
+    method: str | None = None,
+    reset: str | None = None,
+    timing: str | None = None,
     precision: str = "float32",
     **backend_options: Any,
 ) -> TrainResult:

@@ -12,6 +12,7 @@ import numpy as np
 from hasn.backends.snntorch.training.finite import check_finite
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError
+from hasn.nodes.values import native, numbers, unusable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -203,12 +204,30 @@ def _empty(what: str) -> InputError:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
+    """Numbers of any kind as a tensor that torch can compute with, without a gradient; one on a device stays there."""
     import torch
 
-    try:
-        return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"no numbers: {error}", parameter=name, got=type(value).__name__) from None
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided and value.dtype in _computable():
+        return value.detach()
+    array = numbers(value)
+    if array is None:
+        raise InputError(f"no numbers: {unusable(value)}", parameter=name, got=type(value).__name__)
+    array = native(array)
+    if array.dtype.kind == "u" and array.itemsize > 1:  # torch holds such, and cannot compare them
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise InputError("a number beyond 64 bits signed", parameter=name, got=int(array.max()))
+        array = array.astype(np.int64)
+    elif array.dtype.kind == "f" and array.itemsize > 8:
+        array = array.astype(np.float64)
+    return torch.as_tensor(array.copy() if any(stride < 0 for stride in array.strides) else array)
+
+
+def _computable() -> Any:
+    """Types that torch computes with."""
+    import torch
+
+    floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    return (*floats, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 
 
 def _sequences(column: Any) -> list[Tensor]:

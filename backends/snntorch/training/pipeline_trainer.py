@@ -14,8 +14,9 @@ from hasn.backends.snntorch.training.pipeline_group import Workers
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.backends.snntorch.training.pipeline_part import Part
 from hasn.errors import GraphError, InputError, OptionError, TrainingError
+from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
-from hasn.ir.typed import copy_graph, with_types
+from hasn.ir.typed import copy_graph, set_types
 from hasn.program.model import Neurons, Program, Sink
 from hasn.program.stages import Stage
 
@@ -198,7 +199,7 @@ class Pipeline:
         """The trained graph, plain NIR, in every process; every process calls it."""
         self._open()
         graph = copy_graph(self._graph)
-        graph.metadata["dt"] = self._program.dt
+        keep(graph, dt=self._program.dt, method=self._program.method, timing=self._program.timing)
         flat = flatten(graph).nodes
         for step in self._program.of(Neurons):
             if step.reset == "subtract":
@@ -207,7 +208,7 @@ class Pipeline:
             for name, values in stage.items():
                 for parameter, value in values.items():
                     setattr(flat[name], parameter, value)
-        return with_types(graph)
+        return set_types(graph)
 
     # --- the end
 

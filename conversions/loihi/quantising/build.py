@@ -6,7 +6,6 @@ node that leads into two populations becomes two, since each population has a sc
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,8 @@ import numpy as np
 from hasn.conversions.loihi.quantising.cone import Cone
 from hasn.conversions.loihi.quantising.connect import Synapses, Weights
 from hasn.conversions.loihi.quantising.plan import UNIT, Registers
+from hasn.ir.meaning import keep
+from hasn.ir.typed import copy_node
 from hasn.program.integers.encode import chip_neuron, steps_of
 from hasn.program.integers.model import DECAY_BITS
 from hasn.program.maps import Pooling, Scaling
@@ -84,7 +85,9 @@ def build(
             _composed(draft, synapses[name], program.dt, chip)
         else:
             _in_place(draft, program, originals, cone, synapses[name], chip)
-    return nir.NIRGraph(draft.nodes, draft.edges, metadata={"dt": program.dt}, type_check=False), draft.weights
+    graph = nir.NIRGraph(draft.nodes, draft.edges, type_check=False)
+    keep(graph, dt=program.dt, timing=program.timing)  # decays of the chip are Euler's, whatever the method was
+    return graph, draft.weights
 
 
 # --- populations
@@ -184,7 +187,7 @@ def _passing(step: Connection, original: nir.NIRNode, chip: bool) -> nir.NIRNode
 
 
 def _copy(original: nir.NIRNode) -> Any:
-    made = copy.copy(original)
+    made = copy_node(original)
     made.metadata = {}
     return made
 

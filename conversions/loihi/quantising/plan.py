@@ -69,7 +69,7 @@ def registers(
     """
     for name, values in connections.items():
         if not np.any(values):
-            raise ParameterError("all weights are zero", node=name, parameter="weight", way_out="Leave the node out.")
+            raise _nothing_arrives(equation, name)
     limit = _limit(equation, connections, trace, rounding, headroom)
     samples = {name: _sample(values) for name, values in connections.items()}
     scale = min(
@@ -85,6 +85,17 @@ def registers(
         biases(equation.bias * scale),
         np.rint(equation.initial * scale).astype(np.int64),
     )
+
+
+def _nothing_arrives(equation: Equation, node: str) -> ParameterError:
+    """Who takes away what comes from a node: its weights, or the factors of the population behind it."""
+    if np.any(equation.gain):
+        return ParameterError("all weights are zero", node=node, parameter="weight", way_out="Leave the node out.")
+    parameter = "w_in" if equation.rate is not None and not np.any(equation.rate[0]) else "r"
+    return ParameterError(
+        f"is zero, so that nothing from '{node}' reaches its voltage", node=equation.name, parameter=parameter,
+        got=0.0, wanted="a value that is not 0", way_out="Leave out the node that leads here, or mend the value.",
+    )  # fmt: skip
 
 
 def _mantissas(name: str, threshold: Floats, scale: float) -> Integers:

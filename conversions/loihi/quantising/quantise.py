@@ -14,6 +14,7 @@ from hasn.conversions.loihi.profiles import profile
 from hasn.conversions.loihi.quantising.build import build
 from hasn.conversions.loihi.quantising.cone import Cone, cone_into, shares_rows
 from hasn.conversions.loihi.quantising.connect import Real, Synapses, Weights, real_weights, rounded
+from hasn.conversions.loihi.quantising.decay import check_decays
 from hasn.conversions.loihi.quantising.equation import Equation, equation_of
 from hasn.conversions.loihi.quantising.inputs import input_scales, scaled
 from hasn.conversions.loihi.quantising.plan import Registers, registers
@@ -24,6 +25,7 @@ from hasn.errors import OptionError, ParameterError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
+from hasn.nodes.lookup import neuron_kind
 from hasn.nonfinite import all_finite
 from hasn.program.fuse import Network, fuse
 from hasn.program.integers.lower import refuse_structure, to_integers
@@ -43,9 +45,9 @@ def quantise(
     *,
     calibrate: Any,
     dt: float | None = None,
-    method: str = "euler",
-    reset: str = "zero",
-    timing: str = "synchronous",
+    method: str | None = None,
+    reset: str | None = None,
+    timing: str | None = None,
     rounding: str = "nearest",
     weight_bits: int = 8,
     headroom: float = 2.0,
@@ -79,6 +81,8 @@ def quantise(
             forward pass (quantisation-aware).
         progress: called during the calibration run and the training.
 
+    A time constant that rounding moves by more than a tenth is warned of (RuntimeWarning), with both numbers.
+
     Returns:
         The quantised network; ``.graph`` compiles on every backend with ``precision="loihi"``.
 
@@ -87,8 +91,9 @@ def quantise(
         NotFiniteError: a voltage is not finite on the calibration data; names the node and the step.
         ParameterError: weights that are all zero, are beyond float64 with their gains, or need more range than 8 bits
             and an exponent have.
-        UnsupportedError: a reset by subtraction, method "exact" with a current, a voltage that goes to other neurons,
-            an Output that sums, real-valued inputs on Loihi 1, a graph without Inputs.
+        UnsupportedError: a time constant under dt in an Euler step, a reset by subtraction, method "exact" with a
+            current, a voltage that goes to other neurons, an Output that sums, real-valued inputs on Loihi 1, a graph
+            without Inputs.
         OptionError: unknown target, rounding, or a number out of range.
     """
     chip = profile(target)
@@ -160,6 +165,8 @@ class _Task:
         # Nothing lies between input and voltage: the bias register takes what acts from step 0 on, and is finer.
         into_bias = no_current and set(drives) <= {0}
         equation = equation_of(p, drives.get(0) if into_bias else None)
+        kind = neuron_kind(self.originals[p.name])
+        check_decays(equation, () if kind is None else kind.taus, self.program.dt)
         cone = cone_into(self.program, p.name, equation.gain, self.input_scales, not into_bias)
         if shares_rows(cone, equation.gain) and np.all(equation.gain > 0):
             equation = equation.in_units_of_gain()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import InputError, OptionError
+from hasn.nodes.values import array_of, native, unusable
 from hasn.program.integers.model import GRADED_LIMIT
 from hasn.signals import signals
 
@@ -146,10 +147,10 @@ class TrainingData:
 
 
 def _array(value: Any, parameter: str) -> NDArray[Any]:
-    try:
-        return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
-    except (TypeError, ValueError) as error:
-        raise InputError("not an array", parameter=parameter, got=str(error)) from None
+    found = array_of(value)
+    if found is None:
+        raise InputError("not an array", parameter=parameter, got=unusable(value))
+    return native(found)
 
 
 def _labels(labels: Any) -> NDArray[Any]:
@@ -158,4 +159,4 @@ def _labels(labels: Any) -> NDArray[Any]:
         raise InputError(
             "no labels", parameter="train.labels", got=f"{found.dtype} {found.shape}", wanted="numbers (N, ...)"
         )
-    return found
+    return found.astype(np.int64) if found.dtype.kind == "u" else found  # of which torch has few

@@ -106,7 +106,7 @@ def test_a_file_in_the_chips_units_is_read_as_it_is(reading: Any, model: Path) -
         {"kind": "chip units"},
     )
     assert chip.calibration is None
-    chip_network(model, None, None, HEARD.append, timing="synchronous")
+    chip_network(model, None, None, HEARD.append, timing=None)
     chip_network(model, None, None, HEARD.append)
     assert reading.read == [
         {"target": "loihi1", "dt": 0.5, "timing": "hardware"},

@@ -41,6 +41,7 @@ GOOD = {
     "info": ["MODEL", "--program"],
     "check": ["MODEL"],
     "set": ["MODEL", "--dt", "2e-3", "--reset", "subtract"],
+    "repair": ["MODEL", "NIR"],
     "run": ["MODEL", "--input", "X", "--out", "NPZ"],
     "compare": ["MODEL", "--backends", "snntorch,snntorch:float32", "--reference", "snntorch"],
     "train": ["MODEL", "--data", "DATA", "--out", "NIR", "--epochs", "1"],
@@ -64,7 +65,7 @@ def test_what_goes_well(command: str, as_json: bool, hasn: Hasn, files: dict[str
     assert answer.out
     if as_json:
         assert "error" not in answer.data
-    written = {"run": "npz", "train": "nir", "quantise": "nir", "export": "folder"}.get(command)
+    written = {"run": "npz", "repair": "nir", "train": "nir", "quantise": "nir", "export": "folder"}.get(command)
     assert written is None or files[written].exists()
 
 
@@ -83,7 +84,7 @@ def test_a_file_that_is_not_there(command: str, as_json: bool, hasn: Hasn, files
     assert not any(files[name].exists() for name in ("npz", "nir", "folder"))
 
 
-@pytest.mark.parametrize("command", ["run", "train", "quantise", "export"])
+@pytest.mark.parametrize("command", ["run", "repair", "train", "quantise", "export"])
 def test_what_is_there_is_kept(command: str, hasn: Hasn, files: dict[str, Path]) -> None:
     for name in ("npz", "nir"):
         files[name].write_text("mine")

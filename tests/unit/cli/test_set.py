@@ -1,4 +1,4 @@
-"""`hasn set`: dt and resets into a file's metadata, listed, and used from then on."""
+"""`hasn set`: what a file leaves open into its metadata, listed, and used from then on."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def test_what_was_said_before_is_in_the_list(hasn: Hasn, bare: Path) -> None:
     assert resets(bare) == {"n2": "zero", "n4": "subtract"}
 
 
+def test_method_and_timing_go_into_the_file_and_a_command_may_say_otherwise(hasn: Hasn, bare: Path) -> None:
+    data = hasn("set", bare, "--dt", "1e-3", "--method", "exact", "--timing", "hardware", "--json").data
+    assert [(change["key"], change["before"], change["now"]) for change in data["changes"]] == [
+        ("dt", None, 1e-3),
+        ("method", None, "exact"),
+        ("timing", None, "hardware"),
+    ]
+    said = hasn("info", bare, "--program", "--json").data["program"]
+    assert (said["method"], said["timing"]) == ("exact", "hardware")
+    told = hasn("info", bare, "--program", "--method", "euler", "--timing", "synchronous", "--json").data["program"]
+    assert (told["method"], told["timing"]) == ("euler", "synchronous")
+    notes = {finding["parameter"]: finding["severity"] for finding in hasn("check", bare, "--json").data["findings"]}
+    assert notes == {"metadata['method']": "note", "metadata['timing']": "note"}
+
+
 def test_another_file_leaves_this_one_alone(hasn: Hasn, bare: Path, tmp_path: Path) -> None:
     before = bare.read_bytes()
     hasn("set", bare, "--dt", "1e-3", "--out", tmp_path / "new.nir")
@@ -77,6 +92,9 @@ def test_another_file_leaves_this_one_alone(hasn: Hasn, bare: Path, tmp_path: Pa
         (["--reset", "none"], "--reset: unknown reset"),
         (["--reset", "zero", "--node", "n1"], "--node: is no neuron that spikes; got 'n1'; wanted n2, n4"),
         (["--dt", "1", "--node", "n2"], "--node: dt is the whole graph's"),
+        (["--method", "exact", "--node", "n2"], "--node: method is the whole graph's"),
+        (["--method", "rk4"], "--method: unknown method; got 'rk4'; wanted euler or exact"),
+        (["--timing", "late"], "--timing: unknown timing; got 'late'; wanted synchronous or hardware"),
     ],
 )
 def test_what_cannot_be_set_changes_nothing(options: list[str], words: str, hasn: Hasn, bare: Path) -> None:

@@ -405,12 +405,13 @@ def test_dt_is_proposed_only_where_nobody_says_it() -> None:
     assert ("dt" in hasn.repair(plain).graph.metadata, hasn.repair(plain).changes) == (False, [])
 
 
-def test_a_graph_with_a_bad_value_is_mended_no_further_than_its_form() -> None:
-    """Shapes mean nothing then; dt may still be known."""
-    net = chain(D.lif(3, tau=-1.0), nir.Scale(np.array(0.5)), given=(3,), result=(3,))
-    net.edges.append(("n1", "n2"))
-    mended, said = changes(net, dt=DT)
-    assert [text.split(":")[0] for text in said] == ["node 'n2'"]
-    assert (mended.metadata["dt"], np.shape(mended.nodes["n2"].scale)) == (DT, ())
+def test_a_graph_with_a_bad_value_is_mended_all_the_same_and_one_that_is_no_number_no_further_than_its_form() -> None:
+    for tau, shape in ((np.full(3, -1.0), (3,)), (np.array(["a"] * 3), ())):
+        net = chain(D.lif(3), nir.Scale(np.array(0.5)), given=(3,), result=(3,))
+        net.nodes["n1"].tau = tau
+        net.edges.append(("n1", "n2"))
+        mended, said = changes(net, dt=DT)
+        assert said[0].startswith("node 'n2': the edge from 'n1' was listed 2 times")
+        assert (mended.metadata["dt"], np.shape(mended.nodes["n2"].scale)) == (DT, shape)
     broken = graph({"input": inp(2), "output": out(2)}, "input > gone")
     assert hasn.repair(broken, dt=DT).graph.metadata == {}

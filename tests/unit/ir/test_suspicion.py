@@ -167,3 +167,53 @@ def test_populations_of_no_neuron_are_not_suspected(kind: str) -> None:
         "shape mismatch along the edge from 'input'",
         "shape mismatch along the edge from 'n1'",
     }
+
+
+#: delays in seconds at dt = 1 ms -> whether they look counted in steps or milliseconds.
+DELAYS: dict[str, tuple[list[float], bool]] = {
+    "steps": ([1, 2, 3], True),
+    "some are none": ([0, 5, 1], True),
+    "none at all": ([0, 0, 0], False),
+    "one short one": ([1, 2, 0.003], False),
+    "just under a second": ([0.999, 2, 3], False),
+    "milliseconds": ([0.001, 0.002, 0.003], False),
+}
+
+
+@pytest.mark.parametrize("name", DELAYS)
+@pytest.mark.parametrize("told", [True, False])
+def test_delays_are_doubted_even_where_r_knows_dt(name: str, told: bool) -> None:
+    """r = tau/dt says dt = 1 ms, and nothing of how delays were counted."""
+    values, doubted = DELAYS[name]
+    tau, one = np.full(3, 0.02), np.ones(3)
+    lif = nir.LIF(tau=tau, r=tau / 1e-3, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
+    net = chain(nir.Delay(np.array(values, dtype=float)), lif, given=(3,), result=(3,))
+    found = [f for f in hasn.check(net, dt=1e-3 if told else None) if "looks counted" in f.message]
+    assert [(f.severity, f.node, f.parameter) for f in found] == [("warning", "n1", "delay")] * doubted
+    if doubted:
+        assert "1000 steps of dt = 0.001 s or more" in str(found[0].got)
+    assert not [f for f in hasn.check(net, dt=1.0) if "looks counted" in f.message]  # time is counted in steps
+
+
+def test_refractory_periods_are_doubted_too() -> None:
+    tau, one = np.full(3, 0.02), np.ones(3)
+    for value, doubted in ((2.0, True), (np.array([1.0, 2, 0]), True), (0.002, False), (0.0, False)):
+        lif = nir.LIF(tau=tau, r=tau / 1e-3, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
+        lif.metadata["refractory"] = value
+        net = chain(lif, given=(3,), result=(3,))
+        found = [f.parameter for f in hasn.check(net, dt=1e-3) if "looks counted" in f.message]
+        assert found == ["metadata['refractory']"] * doubted
+
+
+@pytest.mark.parametrize(("seconds", "lost"), [(4e-4, True), (5e-4, True), (6e-4, False), (0.0, False), (1e-9, True)])
+def test_what_rounds_to_no_step_is_said(seconds: float, lost: bool) -> None:
+    tau, one = np.full(3, 0.02), np.ones(3)
+    lif = nir.LIF(tau=tau, r=one, v_leak=0 * one, v_threshold=one, v_reset=0 * one, metadata={"refractory": seconds})
+    net = chain(nir.Delay(np.array([seconds, 0.002, 0.003])), lif, given=(3,), result=(3,))
+    found = [f for f in hasn.check(net, dt=1e-3) if "rounds to 0" in f.message]
+    assert [(f.severity, f.parameter) for f in found] == [
+        ("warning", "delay"),
+        ("warning", "metadata['refractory']"),
+    ] * lost
+    if not lost and seconds:
+        assert len([f for f in hasn.check(net, dt=1e-3) if "rounded to the nearest" in f.message]) == 2

@@ -13,7 +13,6 @@ from hasn.errors import UnsupportedError
 from hasn.program.integers.model import (
     ALIGN_BITS,
     BIAS_MANTISSA,
-    MIXED_MAX,
     IntegerNetwork,
     IntegerPopulation,
     IntegerProjection,
@@ -251,8 +250,8 @@ def _check_weights(name: str, weights: Integers, recurrent: Integers | None) -> 
             "more than NetX's 8 bits without an exponent",
             got=f"{low}..{high}",
             wanted="0..255, -255..-1, or -256..254 and even above 127",
-            way_out=f"Quantise with {_times(low, high)} times the headroom (weights become smaller), or export with "
-            "--target loihi2.",
+            way_out="Quantise the float network with largest_exponent=0 (hasn export FILE --target netx does so with a "
+            "float network), or export with --target loihi2.",
         )
     for ours, theirs in zip(given, made, strict=True):
         wrong = theirs != ours
@@ -263,11 +262,3 @@ def _check_weights(name: str, weights: Integers, recurrent: Integers | None) -> 
                 f"lava-dl 0.6 would read {ours[wrong][0]} as {theirs[wrong][0]:g}: it misreads a matrix with no weight "
                 "above 0 if its largest magnitude is a power of two",
             )
-
-
-def _times(low: int, high: int) -> int:
-    """The power of two by which weights must shrink to have 8 bits."""
-    factor = 2
-    while max(high, -low) > MIXED_MAX * factor:
-        factor *= 2
-    return factor

@@ -12,9 +12,10 @@ import pytest
 from hasn.conversions.loihi.export.netx import export_netx, layers, windows
 from hasn.conversions.loihi.export.netx.layers import layers_of
 from hasn.conversions.loihi.network import QuantisedNetwork
+from hasn.conversions.loihi.quantising.quantise import quantise
 from hasn.errors import UnsupportedError
 from hasn.program.integers.encode import chip_neuron
-from tests.graphs import graph, inp, out
+from tests.graphs import Draw, chain, graph, inp, out, spikes
 from tests.unit.conversions.loihi.netx_chains import DT, dense_chain
 
 
@@ -124,20 +125,34 @@ def test_a_matrix_that_is_too_large_for_a_dense_layer(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("weight", "got", "times"),
+    ("weight", "got"),
     [
-        ([[510, 2]], "2..510", 4),
-        ([[-300, 2]], "-300..2", 2),
-        ([[100, 508], [-4, 0]], "-4..508", 2),
-        ([[100, 512], [-4, 0]], "-4..512", 4),
-        ([[3, -254]], "-254..3", 2),  # nine bits
+        ([[510, 2]], "2..510"),
+        ([[-300, 2]], "-300..2"),
+        ([[100, 508], [-4, 0]], "-4..508"),
+        ([[3, -254]], "-254..3"),  # nine bits
     ],
 )
-def test_weights_beyond_8_bits_say_how_much_headroom_it_takes(weight: Any, got: str, times: int) -> None:
-    """At so many times the headroom weights are so many times smaller, and within 254."""
+def test_weights_beyond_8_bits_say_what_helps(weight: Any, got: str) -> None:
     e = refused(one(weight))
     assert (e.node, e.parameter, e.got) == ("n", "weights", got)
-    assert str(e.way_out).startswith(f"Quantise with {times} times the headroom")
+    assert str(e.way_out).startswith("Quantise the float network with largest_exponent=0")
+
+
+def test_what_is_advised_against_too_large_weights_works(tmp_path: Path) -> None:
+    """Here 64 times the headroom does not: the exponent goes with the weights."""
+    draw = Draw(1)
+    float_net = chain(
+        draw.linear(3, 4), draw.lif(3, tau=0.02, r=20, v_threshold=1, v_leak=0, v_reset=0), given=(4,), result=(3,)
+    )
+    float_net.nodes["n1"].weight = float_net.nodes["n1"].weight * 30
+    data = spikes((4,), 50, 2)
+    for headroom in (2.0, 64.0):
+        chip = quantise(float_net, calibrate=data, dt=DT, headroom=headroom)
+        with pytest.raises(UnsupportedError, match="largest_exponent=0"):
+            export_netx(chip, tmp_path / "a.net")
+    export_netx(quantise(float_net, calibrate=data, dt=DT, largest_exponent=0), tmp_path / "a.net")
+    assert (tmp_path / "a.net").is_file()
 
 
 def test_what_the_reader_would_change_is_told_by_value() -> None:

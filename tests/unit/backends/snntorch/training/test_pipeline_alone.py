@@ -45,7 +45,8 @@ CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "voltages": (lambda: net("LI"), {"loss": "membrane", "optimizer": "sgd", "method": "exact"}, {"micro_batches": 5}),
     "another dt": (
         net,
-        {"optimizer": momentum, "dt": 2e-3, "surrogate": "sigmoid", "loss": "count", "precision": "float64"},
+        {"optimizer": momentum, "dt": 2e-3, "surrogate": "sigmoid", "loss": "count", "precision": "float64",
+         "timing": "hardware"},
         {},
     ),
 }  # fmt: skip
@@ -73,7 +74,9 @@ def test_one_stage_trains_as_one_process_does(name: str, torchrun: None) -> None
         assert weights(graph)[key].dtype == value.dtype
         if key.endswith("weight"):
             assert np.abs(value - before[key]).max() > 100 * tolerance
-    assert graph.metadata["dt"] == wanted.graph.metadata["dt"]
+    assert graph.metadata == wanted.graph.metadata
+    assert graph.metadata.get("method") == common.get("method")
+    assert graph.metadata.get("timing") == common.get("timing")
     resets = [{n: node.metadata.get("reset") for n, node in g.nodes.items()} for g in (graph, wanted.graph)]
     assert resets[0] == resets[1]
     for key, value in weights(make()).items():
