@@ -165,8 +165,8 @@ class _Task:
         # Nothing lies between input and voltage: the bias register takes what acts from step 0 on, and is finer.
         into_bias = no_current and set(drives) <= {0}
         equation = equation_of(p, drives.get(0) if into_bias else None)
-        kind = neuron_kind(self.originals[p.name])
-        check_decays(equation, () if kind is None else kind.taus, self.program.dt)
+        original = neuron_kind(self.originals[p.name])
+        check_decays(equation, () if original is None else original.taus, self.program.dt)
         cone = cone_into(self.program, p.name, equation.gain, self.input_scales, not into_bias)
         if shares_rows(cone, equation.gain) and np.all(equation.gain > 0):
             equation = equation.in_units_of_gain()

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 import hasn
 from hasn.nodes.drawn import NoiseInput, PoissonInput
 from hasn.nodes.sparse import SparseLinear
+from hasn.plasticity import STDP, attach
 from tests import graphs
 
 
@@ -127,8 +128,9 @@ def test_a_drawn_input_of_zeros_reaches_nothing(drawn: nir.NIRNode, parameter: s
 
 def test_a_weight_of_zero_that_learns_lets_something_pass() -> None:
     graph = chain(lif(), "i > w > n > o")
-    graph.nodes["w"] = nir.Linear(np.zeros((2, 2)), metadata={"plasticity": {}})
-    assert "n" not in warned(graph)
+    graph.nodes["w"] = nir.Linear(np.zeros((2, 2)))
+    assert "n" in warned(graph)
+    assert "n" not in warned(attach(graph, "w", STDP()))
 
 
 def test_inside_a_nested_graph_the_node_has_its_flat_name() -> None:
