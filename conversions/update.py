@@ -10,6 +10,7 @@ import numpy as np
 
 from hasn.conversions.coefficients import Floats, integrator_resistance_for, resistance_for, tau_for
 from hasn.conversions.refuse import refusal
+from hasn.program.model import Shape
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Piece:
         inlet: names that the neuron's input goes to.
         spikes: name of the node that gives the spikes.
         membrane: name of the node that gives the membrane potential, where NIR has that as a signal.
+        shape: of the population, where it is not that of the input.
     """
 
     spikes: str
@@ -28,6 +30,7 @@ class Piece:
     membrane: str | None = None
     nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from hasn.ir.check import checked
 from hasn.ir.lower import lower_checked
 from hasn.ir.typed import typed_copy
 from hasn.program.model import Program
+from hasn.recordings.room import widest
+from hasn.room import in_memory
 
 
 def compile(
@@ -99,7 +101,9 @@ def compile_ready(made: Ready, backend: str, precision: str, options: dict[str, 
                 got=f"a rule that moves the weights onto '{learning.target}'",
                 way_out="Take the rule off with hasn.plasticity.detach, or name a backend that learns.",
             )
-    executable = plugin.compile(made.program, made.graph, precision, **options)
+    way_out = "Make the network smaller, or take a machine with more memory."
+    with in_memory(f"compile for {backend}", way_out, widest(made.program)):
+        executable = plugin.compile(made.program, made.graph, precision, **options)
     executable.graph = made.graph
     return executable
 

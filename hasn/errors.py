@@ -111,6 +111,14 @@ class RepairWarning(UserWarning):
     """A file was mended while it was read; the text lists each change."""
 
 
+class NotFiniteError(HasnError, FloatingPointError):
+    """A state or a value left the range of numbers while a network ran: names the node and the step."""
+
+
+class OutOfMemoryError(HasnError, MemoryError):
+    """Memory does not suffice: names the node or the file, the bytes that are asked for, and the way out."""
+
+
 class WorkerError(HasnError, RuntimeError):
     """The Lava worker process died, hung or answered with an error; the message has its last words."""
 

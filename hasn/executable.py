@@ -25,8 +25,10 @@ from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Neurons, Node, Program, Source
 from hasn.program.past import needed
 from hasn.recording import Recording
-from hasn.recordings.asked import asked
+from hasn.recordings.asked import Asked, asked
 from hasn.recordings.keeper import Keeper
+from hasn.recordings.room import FEWER, require_room, widest
+from hasn.room import in_memory
 from hasn.signals import Signals, modulated, parts, signals
 from hasn.state import NetworkState, Snapshot
 
@@ -146,13 +148,31 @@ class Executable(ABC):
         Raises:
             InputError: the data does not fit the Inputs, or is not finite; the state is of another network, precision
                 or batch.
+            NotFiniteError: a state leaves the range of numbers; names the node and the step.
+            OutOfMemoryError: what the run would keep, or the run itself, does not fit.
             OptionError: a group, a node or a neuron of ``record`` is not there, or a number makes no sense.
         """
         wanted = asked(record, self.program, self.recordable, every, last, rate_tau)
         wanted = wanted if to is None else replace(wanted, plain=False)
         begun = self._begun(state)
+        if to is None:
+            require_room(self.program, inputs, steps, wanted)
+        with in_memory(f"run on {self.backend}", FEWER, widest(self.program)):
+            given = modulated(self.program, inputs, modulators)
+            return self._recorded(wanted, begun, given, steps, keep_state, to, force)
+
+    def _recorded(
+        self,
+        wanted: Asked,
+        begun: NetworkState | None,
+        inputs: Any,
+        steps: int | None,
+        keep_state: bool,
+        to: str | Path | None,
+        force: bool,
+    ) -> Recording:
+        """Run, and keep what is wanted."""
         size = None if wanted.plain else self._piece
-        inputs = modulated(self.program, inputs, modulators)
         pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
         end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
@@ -231,7 +251,8 @@ class Executable(ABC):
         inputs_t = modulated(self.program, inputs_t, modulators, time=False)
         given = signals(self.program, inputs_t, time=False, origin=self._now)
         if self._batch is None:
-            self._start_stream(given.batch)  # first: if it raises, no stream is running
+            with in_memory(f"start a stream on {self.backend}", "Step fewer samples.", widest(self.program)):
+                self._start_stream(given.batch)  # first: if it raises, no stream is running
             self._batch, self._batched = given.batch, given.batched
         elif (given.batch, given.batched) != (self._batch, self._batched):
             raise InputError(
@@ -373,6 +394,16 @@ class Executable(ABC):
     @abstractmethod
     def _end_stream(self) -> None:
         """Let go of what the stream held."""
+
+    def _at_rest(self) -> dict[str, Any]:
+        """Attributes of an executable without a stream, where they hold what cannot be copied."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: the stream as its state, from which the copy goes on by itself."""
+        pending = self.state() if self._pending is not None or self._batch is not None else None
+        stream = {"_batch": None, "_batched": False, "_now": 0, "_pending": pending}
+        return {**vars(self), **stream, **self._at_rest()}
 
     @abstractmethod
     def _state(self) -> Snapshot:

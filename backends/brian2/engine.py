@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.plan import Plan, samples_at_once, size
 from hasn.backends.brian2.resume import Kept
-from hasn.errors import UnsupportedError
+from hasn.errors import NotFiniteError, UnsupportedError
 from hasn.executable import Array
+from hasn.nonfinite import earliest, not_finite
+from hasn.program.rings import require_rings
 from hasn.signals import Signals
 from hasn.state import joined_samples, some_samples
 
@@ -25,6 +28,9 @@ CYTHON_FROM_STEPS = 100_000
 """Steps of a run from which ``target="auto"`` compiles. Measured on two cores, a recurrent net of two populations: a
 step takes 0.3 ms with NumPy and 0.1 ms with Cython, but the first time its 16 pieces of code are compiled, which takes
 over a minute; 10 million synapses at 25 steps take 1.7 s against 0.9 s. The numbers that come out are the same."""
+
+_ELEMENT = 50
+"""Bytes that Brian2 takes for a value in a delay line, about those of a synapse."""
 
 RECORD_AT_ONCE = 100_000_000
 """Most values that one network may record before it is run in parts."""
@@ -65,12 +71,18 @@ class Engine:
     # --- whole sequences
 
     def run(self, given: Signals, what: Wanted) -> Recorded:
-        """Run all steps of all samples."""
+        """Run all steps of all samples.
+
+        Raises:
+            NotFiniteError: a number is not finite; names the population and the step.
+        """
         from hasn.backends.brian2.monitors import Recorded
 
         copies = self._copies(given, what)
         self._check_learning(copies, given.batch)
         parts = [self._part(given, start, copies, what) for start in range(0, given.batch, copies)]
+        if any(part.wrong for part in parts):
+            raise self._not_finite(given, copies, [part.wrong for part in parts])
         spikes = {key: _joined([part.spikes[key] for part in parts], given.batch) for key in what.spikes}
         states = {key: _joined([part.states[key] for part in parts], given.batch) for key in what.states}
         peaks = {name: max(part.peaks[name] for part in parts) for name in parts[0].peaks}
@@ -127,6 +139,24 @@ class Engine:
             kept = self.kept if given.keep else None
             return self._live(copies, what, target).run(feed, given.steps, begun, kept)
 
+    def _not_finite(self, given: Signals, copies: int, wrong: Sequence[str | None]) -> NotFiniteError:
+        """The first step and population of all parts, found by running those that are wrong again."""
+        from hasn.backends.brian2.monitors import Wanted
+        from hasn.backends.brian2.preferences import isolated
+
+        found = []
+        with isolated(self.plan.dtype, "numpy"):
+            for i, name in enumerate(wrong):
+                if name is None:
+                    continue
+                start = i * copies
+                feed = {key: _filled(array[:, start : start + copies], copies) for key, array in given.values.items()}
+                begun = None if given.start is None else some_samples(given.start, start, copies)
+                again = self._live(copies, Wanted((), ()), "numpy").first_not_finite(feed, given.steps, begun)
+                found.append(again or (name, given.first + given.steps - 1))
+        name, step = earliest(found, self.plan.network.program)
+        return not_finite(name, step, self.plan.dtype)
+
     def _live(self, copies: int, what: Wanted, target: str) -> Live:
         """The network of this size, built if the last one was another."""
         from hasn.backends.brian2.live import Live
@@ -134,6 +164,7 @@ class Engine:
         key = (copies, what, target)
         if key not in self._built:
             self._built.clear()  # the old one's memory goes first
+            require_rings(self.plan.network, copies, _ELEMENT)
             self._built[key] = Live(self.plan, copies, what)
         return self._built[key]
 
@@ -174,6 +205,7 @@ class Engine:
                 wanted=f">= {batch * self.plan.synapses}",
                 way_out="Raise max_synapses or step fewer samples.",
             )
+        require_rings(self.plan.network, batch, _ELEMENT)
         with isolated(self.plan.dtype, self._target(0)):
             self._stream = Live(self.plan, batch, Wanted((), ()))
             self._stream.resume(None, self.kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from hasn.backends.brian2.plan import Plan, make_plan
 from hasn.backends.brian2.resume import Kept
 from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.integer_executable import IntegerExecutable
-from hasn.program.fuse import has_spikes
+from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
+from hasn.program.fuse import Network, has_spikes
 from hasn.program.model import Neurons, Program, Source
+from hasn.program.rings import longest, within
 from hasn.signals import Signals
 from hasn.state import Snapshot
 
@@ -46,7 +49,7 @@ class _OnBrian2(Executable, ABC):
     def _run(self, given: Signals, record: frozenset[str]) -> Raw:
         from hasn.backends.brian2.monitors import CURRENT, wanted
 
-        found = self.engine.run(given, wanted(self.plan, record))
+        found = self._engine_for(given).run(given, wanted(self.plan, record))
         self._check(found.peaks)
         shown: dict[str, Array] = {**given.values, **found.spikes}  # what an Output shows, by population
         shown |= {name: v for (name, variable), v in found.states.items() if variable != CURRENT and name not in shown}
@@ -55,8 +58,12 @@ class _OnBrian2(Executable, ABC):
             names = self.program.recorded_voltages if asked in record else ()
             return {name: self._typed(found.states[name, variable]) for name in names}
 
+        outputs = {output: self._typed(shown[name]) for output, name in self.network.outputs.items()}
+        for name in self._graded:
+            if not all_finite(outputs[name]):
+                raise not_finite(name, given.first + (first_step(outputs[name]) or 0), self.precision)
         return Raw(
-            {output: self._typed(shown[name]) for output, name in self.network.outputs.items()},
+            outputs,
             {name: found.spikes[name] for name in self.program.recorded_spikes} if "spikes" in record else {},
             states("voltages", "v"),
             currents=states("currents", CURRENT),
@@ -64,6 +71,26 @@ class _OnBrian2(Executable, ABC):
             weights=found.weights,
             learned=found.learned,
         )
+
+    @cached_property
+    def _graded(self) -> tuple[str, ...]:
+        return graded_outputs(self.program)
+
+    def _engine_for(self, given: Signals) -> Engine:
+        """The engine; for a run that ends before a delay does, one without what would arrive later."""
+        network = self.plan.network
+        if given.start is not None or given.keep or network.plastic or longest(network) < given.steps:
+            return self.engine
+        if self._short is None or self._short[0] != given.steps:
+            plan = self._planned(within(network, given.steps))
+            self._short = given.steps, Engine(plan, self.engine.options, self.engine.kept)
+        return self._short[1]
+
+    _short: tuple[int, Engine] | None = None
+
+    def _planned(self, network: Network) -> Plan:
+        """The plan of a part of the network."""
+        return make_plan(network, self.plan.codes, self.plan.dtype)
 
     def _check(self, peaks: dict[str, float]) -> None:
         """Refuse what has not been computed as it is meant, by the populations' peaks."""
@@ -78,6 +105,9 @@ class _OnBrian2(Executable, ABC):
         live = self.engine.stream
         live.step(inputs)
         self._check(live.peaks())
+        wrong = live.not_finite()
+        if wrong is not None:
+            raise not_finite(wrong, self._now, self.precision)
 
         def shown(name: str) -> Array:
             population = self.network.by_name[name]
@@ -102,6 +132,7 @@ class _OnBrian2(Executable, ABC):
     def close(self) -> None:
         """Let go of the networks that were built."""
         self.engine.close()
+        self._short = None
 
 
 class Brian2Executable(_OnBrian2):
@@ -109,6 +140,7 @@ class Brian2Executable(_OnBrian2):
 
     def __init__(self, program: Program, precision: str, options: Options) -> None:
         super().__init__(program, precision)
+        refuse_out_of_range(program, precision)
         if program.learning:
             self.recordable = (*self.recordable, "weights")
         self.result = np.dtype(precision)

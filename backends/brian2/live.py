@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
-from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, peaks, recorded
+from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, reader, recorded
 from hasn.backends.brian2.plan import Plan
 from hasn.backends.brian2.plastic import share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
@@ -89,9 +89,10 @@ class Live:
         """
         for name, values in inputs.items():
             self._sources[name][:] = values.reshape(-1)
-        for obj in self._objects:
-            obj.run()
-        self._learn()
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for where the run or the step ends
+            for obj in self._objects:
+                obj.run()
+            self._learn()
         variables = self.parts.clock.variables
         timestep = variables["timestep"].get_value()
         timestep[0] += 1
@@ -146,6 +147,20 @@ class Live:
         value = self.parts.groups[name].variables[self.plan.codes[name].shown].get_value()
         return np.array(value).reshape(self.copies, *self.plan.network.by_name[name].shape)
 
+    def not_finite(self) -> str | None:
+        """The first population, in the order of evaluation, of which a number is not finite."""
+        return not_finite(self.plan, reader(self.parts))
+
+    def first_not_finite(self, feed: Feed, steps: int, start: Snapshot | None = None) -> tuple[str, int] | None:
+        """The same of a run that is taken again step by step, and the number of the step."""
+        self.resume(start, None)
+        for t in range(steps):
+            self.step({name: values[t] for name, values in feed.items()})
+            name = self.not_finite()
+            if name is not None:
+                return name, self._now - 1
+        return None
+
     def peaks(self) -> dict[str, float]:
         """Population -> peak since the initial state, where its code keeps one."""
         return peaks(self.plan, self.parts)
@@ -154,12 +169,9 @@ class Live:
 
     def snapshot(self, kept: Kept) -> Snapshot:
         """A copy of the state, where :meth:`resume` was told to keep it."""
-
-        def read(name: str, variable: str) -> Any:
-            return self.parts.groups[name].variables[variable].get_value()
-
         past = {} if self._history is None else self._history.past()
-        return replace(snapshot(self.plan, read, kept, self._now, past, self.copies), learned=self.learned())
+        found = snapshot(self.plan, reader(self.parts), kept, self._now, past, self.copies)
+        return replace(found, learned=self.learned())
 
     def resume(self, at: Snapshot | None, kept: Kept | None) -> None:
         """Stand at ``at``, or where nothing has happened yet, and from there on remember what ``kept`` asks for."""

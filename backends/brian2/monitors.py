@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from hasn.backends.brian2.build import Parts
 from hasn.backends.brian2.code import PEAK
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Plan
+from hasn.nonfinite import all_finite
 from hasn.program.fuse import has_spikes
 from hasn.program.model import Neurons, Source
 from hasn.state import Snapshot
@@ -102,8 +104,9 @@ def make_monitors(parts: Parts, wanted: Wanted, compiled: bool = False) -> Monit
 
 @dataclass(frozen=True)
 class Recorded:
-    """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, and the state at the end if it
-    was wanted; of connections that learn the weights at every step, if they were, and at the end."""
+    """Arrays (T, samples, *shape), the populations' peaks where their code keeps one, the state at the end if it was
+    wanted, and a population of which a number is not finite; of connections that learn the weights at every step, if
+    they were wanted, and at the end."""
 
     spikes: dict[str, NDArray[np.bool_]]
     states: dict[tuple[str, str], NDArray[Any]]
@@ -111,6 +114,7 @@ class Recorded:
     end: Snapshot | None = None
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     learned: dict[str, NDArray[Any]] = field(default_factory=dict)
+    wrong: str | None = None
 
 
 def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: int, first: int = 0) -> Recorded:
@@ -126,7 +130,7 @@ def recorded(plan: Plan, parts: Parts, monitors: Monitors, steps: int, copies: i
     for (name, variable), monitor in monitors.states.items():
         record = np.array(getattr(monitor, f"{variable}_").T)
         states[name, variable] = record.reshape(steps, copies, *shapes[name])
-    return Recorded(spikes, states, peaks(plan, parts))
+    return Recorded(spikes, states, peaks(plan, parts), wrong=not_finite(plan, reader(parts)))
 
 
 def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
@@ -136,3 +140,25 @@ def peaks(plan: Plan, parts: Parts) -> dict[str, float]:
         for name, code in plan.codes.items()
         if PEAK in code.variables
     }
+
+
+def reader(parts: Parts) -> Callable[[str, str], Any]:
+    """What gives a population's variable as it is now."""
+    return lambda name, variable: parts.groups[name].variables[variable].get_value()
+
+
+def not_finite(plan: Plan, read: Callable[[str, str], Any]) -> str | None:
+    """The first population, in the order of evaluation, of which a number is not finite: each stays so once it is.
+
+    Args:
+        plan: of the network.
+        read: population, variable -> what it is now.
+    """
+    for population in plan.network.populations:
+        if isinstance(population, Source):
+            continue
+        # What is summed is of the step to come: in this one it has not been given to anybody.
+        names = [name for name in plan.codes[population.name].variables if name not in ("summed", "drive")]
+        if not all(all_finite(read(population.name, name)) for name in names):
+            return population.name
+    return None

@@ -47,9 +47,14 @@ def _source(population: Source, drive: dict[int, Floats]) -> GroupCode:
     return source_code(SIGNAL)
 
 
+def _sent(x: Given) -> str:
+    """The code that takes the input; what is not finite stays (0*inf is NaN), for the look at the end of a run."""
+    return "\n".join([*x.before, f"sent = {x.code} + 0*sent", x.after])
+
+
 def _relay(population: Relay, drive: dict[int, Floats]) -> GroupCode:
     x = given(drive, SIGNAL)
-    update = "\n".join([*x.before, f"sent = {x.code}", x.after])
+    update = _sent(x)
     return GroupCode(
         {"sent": SIGNAL, **x.variables}, x.constants, x.initial, update, f"sent != 0*{SIGNAL}", value="sent"
     )
@@ -57,7 +62,7 @@ def _relay(population: Relay, drive: dict[int, Floats]) -> GroupCode:
 
 def _threshold(population: Threshold, drive: dict[int, Floats]) -> GroupCode:
     x = given(drive, SIGNAL)
-    update = "\n".join([*x.before, f"sent = {x.code}", x.after])
+    update = _sent(x)
     constants = {"theta": (SIGNAL, _flat(population.threshold, population.shape)), **x.constants}
     return GroupCode({"sent": SIGNAL, **x.variables}, constants, x.initial, update, "sent > theta")
 
@@ -117,7 +122,10 @@ class _Made:
         if row.bias is not None:
             self.constants[f"bias{label}"] = (unit, self.flat(row.bias))
             summands.append(f"bias{label}")
-        name, made = self.names[row.state], " + ".join(summands) or f"0*{unit}"
+        name = self.names[row.state]
+        if not isinstance(label, int) and row.state not in {state for state, _ in row.terms}:
+            summands.append(f"0*{name}")  # a state that is not finite outlives its reset: 0*inf is NaN
+        made = " + ".join(summands) or f"0*{unit}"
         if row.state == "v" and self.population.held is not None and isinstance(label, int):
             # A product with 0 or 1 and a sum with 0 are exact.
             return f"{name} = {name}*int({HELD} > 0) + ({made})*int(not ({HELD} > 0))"

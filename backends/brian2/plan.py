@@ -13,7 +13,6 @@ from hasn.errors import UnsupportedError
 from hasn.program.fuse import Network, Plastic, Population, Projection, has_spikes
 from hasn.program.learning import listed, sizes
 from hasn.program.maps import Floats, Integers, Matrix
-from hasn.program.rings import refuse_long_delays
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,7 @@ def size(population: Population) -> int:
 
 
 def make_plan(network: Network, codes: dict[str, GroupCode], dtype: str) -> Plan:
-    """Merge projections and choose how each delay is kept.
-
-    Raises:
-        UnsupportedError: a delay is so long that what is under way fills the memory.
-    """
-    refuse_long_delays(network)
+    """Merge projections and choose how each delay is kept."""
     levels = network.levels()
     pairs: dict[tuple[str, str], list[Projection]] = {}
     for projection in network.projections:

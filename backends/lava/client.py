@@ -15,11 +15,12 @@ import numpy as np
 
 from hasn.backends.lava.bundle import write_bundle
 from hasn.backends.lava.environment import lava_python
-from hasn.backends.lava.exchange import Arrays, Exchange, Leads
+from hasn.backends.lava.exchange import ALARMS, Arrays, Exchange, Leads
 from hasn.backends.lava.mapping import Mapping as Processes
 from hasn.backends.lava.worker_process import Progress, WorkerProcess, take_worker
 from hasn.errors import HasnError, WorkerError
 from hasn.executable import Executable
+from hasn.program.rings import require_rings
 from hasn.signals import Signals
 
 
@@ -83,6 +84,7 @@ class WorkerClient(Executable, ABC):
         """
         if not self.mapping.cells:
             return {}, {var: {} for var in states}
+        require_rings(self.network, 1, 8)
         worker = self._ready()
         late = int(leads is not None)
         period = given.steps + self.mapping.longest + 1 + late
@@ -95,8 +97,20 @@ class WorkerClient(Executable, ABC):
                 "period": period,
                 "steps": period * given.batch,
             }
+            alarms = exchange.alarms(len(self.mapping.cells)) if number is np.float64 else None
+            if alarms is not None:
+                request["alarms"] = str(exchange.folder / ALARMS)
             worker.ask(request, self.progress)
+            if alarms is not None and alarms.any():
+                self._alarmed(given, alarms)
             return exchange.recorded()
+
+    def _alarmed(self, given: Signals, alarms: Any) -> None:
+        """Some population had a number that was not finite; at which step a stock process does not say.
+
+        Raises:
+            NotFiniteError: names the population and the step.
+        """
 
     def _shifts(self) -> dict[str, int]:
         return {name: self.mapping.shifts[name] for name in self.network.by_name}

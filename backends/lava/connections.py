@@ -89,7 +89,8 @@ def _scaled(weights: Matrix, scale: Floats | None) -> Matrix:
         return weights.astype(np.float64, copy=False)
     scaled = weights.astype(np.float64)
     alike = np.all(scale == scale.reshape(-1)[0])
-    scaled.data *= scale.reshape(-1)[0] if alike else np.repeat(scale, np.diff(scaled.indptr))
+    with np.errstate(over="ignore"):  # see map_network
+        scaled.data *= scale.reshape(-1)[0] if alike else np.repeat(scale, np.diff(scaled.indptr))
     return scaled
 
 

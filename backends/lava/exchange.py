@@ -16,6 +16,8 @@ from hasn.program.fuse import Network, has_spikes
 from hasn.signals import Signals
 
 Arrays = dict[str, NDArray[Any]]
+#: The file in which populations say that a number is not finite.
+ALARMS = "alarms.npy"
 #: Cell -> Var -> what it is set to at the end of a sample's first k steps, (k, samples, *shape).
 Leads = Mapping[str, Mapping[str, NDArray[Any]]]
 
@@ -84,6 +86,11 @@ class Exchange:
             "tapes": {name: str(path) for name, path in self._tapes.items()},
             "states": {var: {name: str(path) for name, path in of.items()} for var, of in self._states.items()},
         }
+
+    def alarms(self, cells: int) -> NDArray[np.int64]:
+        """The file of alarms, with a place for each cell (see :class:`hasn.backends.lava.worker.memory.Alarm`)."""
+        made: NDArray[np.int64] = new_file(self.folder / ALARMS, (cells,), np.int64)
+        return made
 
     def recorded(self) -> tuple[Arrays, dict[str, Arrays]]:
         """(values, {"v" or "u": states}) of the populations, (steps that were wanted, batch, *shape)."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.lava.bundle import write_bundle
+from hasn.backends.lava.exchange import ALARMS
 from hasn.backends.lava.mapping import Mapping
 from hasn.backends.lava.worker.memory import new_file
 from hasn.backends.lava.worker_process import WorkerProcess
@@ -59,6 +60,7 @@ class Stream:
         self.folder = Path(tempfile.mkdtemp(prefix="stream-", dir=worker.folder))
         write_bundle(mapping, self.folder / "bundle")
         self._control = self._new("control", (1,), np.int64)
+        self._alarms = self._new("alarms", (max(1, len(mapping.cells)),), np.int64)
         self._clock = 0
         self._history = History(memory, self._shapes, batch)
         shown = sorted({*network.outputs.values(), *memory, *seen} - set(mapping.inputs))
@@ -71,6 +73,7 @@ class Stream:
             request: dict[str, Any] = {"op": "start", "bundle": str(self.folder / "bundle"), "period": 0, "samples": 1}
             request |= {"length": 1, "late": 0, "leads": {}}
             request |= {"folder": str(self.folder), "batch": batch, "graded": [], "states": {}}
+            request["alarms"] = str(self.folder / ALARMS)
             request["inputs"] = {name: paths[name] for name in mapping.inputs}
             request["tapes"] = {name: paths[name] for name in shown}
             worker.ask(request)
@@ -94,6 +97,10 @@ class Stream:
             name: self._files[of][0, 0].reshape(self.batch, *node(name).shape).copy()
             for name, of in self.network.outputs.items()
         }
+
+    def not_finite(self) -> list[str]:
+        """Populations of which a number is not finite."""
+        return [cell.node for cell, at in zip(self.mapping.cells, self._alarms, strict=False) if at]
 
     def value(self, name: str) -> Array:
         """What a population that is shown, seen or remembered sent in the last step: (batch, *shape)."""

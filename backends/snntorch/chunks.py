@@ -7,7 +7,6 @@ Training deep nets with sublinear memory cost, 2016, section 4). Values and grad
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 def by_chunks(
     network: SpikingNetwork, inputs: Mapping[str, Tensor], chunk: int, kept: Sequence[str], counted: Sequence[str] = ()
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor], StreamState]:
     """Run whole sequences from the initial state.
 
     Args:
@@ -34,7 +33,7 @@ def by_chunks(
         counted: nodes whose values are wanted summed over time.
 
     Returns:
-        {node: (T, batch, *shape)} and {node: (batch, *shape)}.
+        {node: (T, batch, *shape)}, {node: (batch, *shape)}, and the state at the end.
     """
     steps, batch = next(iter(inputs.values())).shape[:2]
     state = network.start(batch)
@@ -50,7 +49,7 @@ def by_chunks(
             pieces[name].append(values[name])
         sums = {name: sums[name] + counts[name] for name in sums}
     network.let_go()
-    return {name: torch.cat(values) for name, values in pieces.items()}, sums
+    return {name: torch.cat(values) for name, values in pieces.items()}, sums, state
 
 
 def _chunk(
@@ -61,7 +60,7 @@ def _chunk(
     counted: Sequence[str],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], StreamState]:
     """Values and sums of some steps, and the state after them."""
-    state = _copied(state)  # the second time must start where the first one did
+    state = state.copied()  # the second time must start where the first one did
     steps, batch = next(iter(inputs.values())).shape[:2]
     wanted = {*kept, *counted}
     if network.engine == "fused":
@@ -80,11 +79,3 @@ def _chunk(
 def _sum(values: Tensor) -> Tensor:
     """Over time, in float32 at least: bfloat16 counts only to 256."""
     return values.sum(0, dtype=torch.float32 if values.element_size() < 4 else None)
-
-
-def _copied(state: StreamState) -> StreamState:
-    """A state that can move on without the one given: its tensors are shared, nothing writes into them."""
-    new = copy.copy(state)
-    new.states, new.previous, new.learned = dict(state.states), dict(state.previous), dict(state.learned)
-    new.lines = {name: line.with_past(line.past) for name, line in state.lines.items()}
-    return new

@@ -8,6 +8,7 @@ sums in another order (docs/semantics.md, "Arithmetic"). Gradients of gradients 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 from hasn.backends.snntorch.connections import BlockLinear, Pool, Reshape, Scale
 from hasn.backends.snntorch.lines import DelayLine, delayed, shifted
-from hasn.backends.snntorch.neurons import Population
+from hasn.backends.snntorch.neurons import Comparator, Population
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.scan import Scanner
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.program.cycles import Group, cycles
@@ -61,7 +63,7 @@ class Layers:
         self.nodes = {node.step.name: node for node in nodes}
         self.order = groups(program)
         self.last = last_reads(program, self.order)
-        self.readers = {name: sum(e.source == name for e in program.edges) for name in self.nodes}
+        self.readers = Counter(e.source for e in program.edges)
         self.looping = {e.source for e in program.edges if e.source == e.target}
 
 
@@ -137,6 +139,8 @@ class Pass:
             if found.voltages is not None:
                 self.voltages[name] = found.voltages
             return
+        if isinstance(module, Comparator):
+            self._state.given(name, total)
         value, line = total, self._state.lines.get(name)
         if isinstance(module, Synapses) and line is not None:
             value = module.run(total, line)
@@ -146,7 +150,7 @@ class Pass:
         if isinstance(line, DelayLine):
             value, owned = delayed(value, line), True
         elif module is not None and not isinstance(module, Reshape):
-            owned = type(module) in _FRESH and not module._forward_hooks
+            owned = type(module) in _FRESH and is_plain(module)
         self.values[name] = value
         if owned and self._layers.readers[name] == 1 and name not in self._wanted | self._state.previous.keys():
             self._owned.add(name)
@@ -231,4 +235,7 @@ def last_reads(program: Program, order: list[Group]) -> list[Group]:
     last = dict(place)
     for source, reader in _reads(program):
         last[source] = max(last[source], place[reader])
-    return [tuple(name for name, at in last.items() if at == i) for i in range(len(order))]
+    read: list[list[str]] = [[] for _ in order]
+    for name, at in last.items():
+        read[at].append(name)
+    return [tuple(names) for names in read]

@@ -9,11 +9,11 @@ from typing import Any
 
 import snntorch
 import torch
-from snntorch import surrogate as surrogates
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.neurons import LinearNeuron, Population, Surrogate
-from hasn.backends.snntorch.watch import hooks
+from hasn.backends.snntorch.plain import is_plain
+from hasn.backends.snntorch.surrogates import named
 from hasn.kernels import Line, Reset, RowProgram, Rows, Slope
 from hasn.kernels.rows import NONE
 from hasn.kernels.scan import COEFFICIENTS
@@ -21,14 +21,11 @@ from hasn.program.model import Neurons, Row
 
 #: Surrogates by their code: snntorch.surrogate.NAME(parameter) makes a closure over the parameter.
 _SLOPES = {
-    getattr(surrogates, name)().__code__: slope
-    for name, slope in (
-        ("atan", Slope.ATAN),
-        ("fast_sigmoid", Slope.FAST_SIGMOID),
-        ("sigmoid", Slope.SIGMOID),
-        ("triangular", Slope.TRIANGULAR),
-        ("straight_through_estimator", Slope.STRAIGHT_THROUGH),
-    )
+    "atan": Slope.ATAN,
+    "fast_sigmoid": Slope.FAST_SIGMOID,
+    "sigmoid": Slope.SIGMOID,
+    "triangular": Slope.TRIANGULAR,
+    "straight_through_estimator": Slope.STRAIGHT_THROUGH,
 }
 #: What the kernel computes in.
 _DTYPES = (torch.float32, torch.float64)
@@ -85,7 +82,7 @@ class RowEquations(_Repeated):
 def equations(population: Population) -> Equations | RowEquations | None:
     """The population's equations, or None if only its module knows them."""
     neuron: Any = population.neuron
-    if type(population) is not Population or any(hooks(population) + hooks(neuron)):
+    if type(population) is not Population or not is_plain(population, neuron):
         return None
     # hasn.train learns the coefficients of LinearNeurons; what snnTorch's own do with theirs is snnTorch's.
     if type(neuron) is not LinearNeuron and _trains(population):
@@ -150,14 +147,13 @@ def row_program(neuron: LinearNeuron) -> tuple[RowProgram, list[Tensor]]:
 
 def slope_of(spike_grad: Surrogate) -> tuple[Slope, float] | None:
     """The surrogate and its parameter, if it is one of snnTorch's five that the kernel has."""
-    slope = _SLOPES.get(getattr(spike_grad, "__code__", None))
-    if slope is None:
+    known = named(spike_grad)
+    if known is None or known.name not in _SLOPES:
         return None
-    cells = getattr(spike_grad, "__closure__", None) or ()
-    values = [cell.cell_contents for cell in cells]
+    values = list(known.parameters.values())
     if not all(isinstance(value, int | float) for value in values):
         return None
-    return slope, float(values[0]) if values else 0.0
+    return _SLOPES[known.name], float(values[0]) if values else 0.0
 
 
 def _trains(population: Population) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,19 +11,24 @@ import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snntorch import surrogate as surrogates
 
 from hasn.backends.snntorch.connections import hold
+from hasn.backends.snntorch.copies import copied, is_recomputed, settled
 from hasn.backends.snntorch.devices import usable_device
-from hasn.backends.snntorch.engine import Pass
+from hasn.backends.snntorch.engine import Pass, given_shape
 from hasn.backends.snntorch.module import SpikingNetwork, StreamState
-from hasn.backends.snntorch.neurons import Surrogate
+from hasn.backends.snntorch.neurons import Population
+from hasn.backends.snntorch.overflow import require_finite
+from hasn.backends.snntorch.plain import altered, is_plain
+from hasn.backends.snntorch.plastic import Plastic
 from hasn.backends.snntorch.state import resumed, snapshot
 from hasn.backends.snntorch.stream import Stream
-from hasn.errors import OptionError
+from hasn.backends.snntorch.surrogates import spike_gradient
+from hasn.errors import UnsupportedError
 from hasn.executable import PIECE, Array, Executable, Raw
 from hasn.ir.structure import flatten
 from hasn.nodes.lookup import kind_of
+from hasn.nonfinite import all_finite, first_step, graded_outputs, not_finite, refuse_out_of_range
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
 from hasn.program.past import History, latest
 from hasn.signals import Signals
@@ -55,6 +60,7 @@ class SnnTorchExecutable(Executable):
         matmul: Any = "float32",
     ) -> None:
         super().__init__(program, precision)
+        refuse_out_of_range(program, precision)
         self.graph = graph
         if program.learning:
             self.recordable = (*self.recordable, "weights")
@@ -66,6 +72,7 @@ class SnnTorchExecutable(Executable):
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self._sinks = [step.name for step in program.of(Sink)]
+        self._graded = graded_outputs(program)
         self._stream: Stream | None = None
         self._past = History({}, {}, 0)
 
@@ -100,7 +107,7 @@ class SnnTorchExecutable(Executable):
     ) -> tuple[Raw, dict[str, Array]]:
         """Run the next steps; the state goes on with them, and so does the past that it will need."""
         inputs = {name: self._tensor(value) for name, value in given.values.items()}
-        fused = self.module.engine == "fused"
+        fused, before = self.module.engine == "fused", state.copied()
         part = max(1, _HELD // (given.batch * self._width)) if fused else 1
         kept: dict[tuple[str, str], list[torch.Tensor]] = {}
         for t in range(0, given.steps, part):
@@ -113,6 +120,7 @@ class SnnTorchExecutable(Executable):
         groups: dict[str, dict[str, Array]] = {"outputs": {}, "spikes": {}, "voltages": {}, "weights": {}, "past": {}}
         for (group, name), tensors in kept.items():
             groups[group][name] = torch.cat(tensors).cpu().numpy()
+        self._require_finite(before, state, inputs, groups["outputs"], given)
         sent = groups.pop("past")
         shifts = {node.name: 0 for node in self.program.of(Source, Neurons, Threshold)}
         learned = {
@@ -125,6 +133,20 @@ class SnnTorchExecutable(Executable):
             return raw, past
         past = latest(past, sent)
         return replace(raw, end=snapshot(self.module, state, given.first + given.steps, past)), past
+
+    def _require_finite(
+        self,
+        before: StreamState,
+        end: StreamState,
+        inputs: dict[str, torch.Tensor],
+        outputs: Mapping[str, Array],
+        given: Signals,
+    ) -> None:
+        """Refuse what is not finite, once for all these steps."""
+        require_finite(self.module, before, end, inputs, given.first)
+        for name in self._graded:
+            if not all_finite(outputs[name]):
+                raise not_finite(name, given.first + (first_step(outputs[name]) or 0), self.precision)
 
     def _history(self, batch: int, start: Snapshot | None = None) -> History:
         """What the sources of anything that comes late have sent."""
@@ -182,13 +204,16 @@ class SnnTorchExecutable(Executable):
 
     def _start_stream(self, batch: int) -> None:
         if self._stream is None or self._stream.batch != batch:
-            self._stream = Stream(self.module, batch, [*self._sinks, *self.memory])
+            self._stream = Stream(self.module, batch, [*self._sinks, *self.memory], self._graded)
         else:
             self._stream.restart()
         self._past = self._history(batch)
 
     def _step(self, inputs: dict[str, NDArray[np.float64]]) -> dict[str, Array]:
         values = self._live().step(inputs)
+        wrong = self._live().not_finite()
+        if wrong is not None:
+            raise not_finite(wrong, self._now, self.precision)
         self._past.push(values)
         return {name: values[name] for name in self._sinks}
 
@@ -205,6 +230,9 @@ class SnnTorchExecutable(Executable):
         super().close()
         self._stream = None
 
+    def _at_rest(self) -> dict[str, Any]:
+        return {"_stream": None, "_past": History({}, {}, 0)}
+
     def _state(self) -> Snapshot:
         return snapshot(self.module, self._live().state, self._now, self._past.past())
 
@@ -213,13 +241,42 @@ class SnnTorchExecutable(Executable):
         live.state = resumed(self.module, state, live.batch)
         self._past = self._history(live.batch, state)
 
+    # --- back to NIR
+
     def _put_back(self, nodes: dict[str, nir.NIRNode]) -> None:
+        """Weights that a forward pass computes anew (pruning masks, norms ...) are those of the next one."""
+        self._refuse_altered()
         for step in self.program.of(Connection):
-            if step.learning is None:
-                node = nodes[step.name]
-                for parameter in kind_of(node).trained:
-                    trained = getattr(self.module.node(step.name), parameter)
-                    setattr(node, parameter, trained.detach().cpu().numpy().copy())
+            names = kind_of(nodes[step.name]).trained if step.learning is None else ()
+            module = self.module.node(step.name) if names else None
+            if module is not None and is_recomputed(module):
+                module = settled(copied(module))
+            for parameter in names:
+                trained = getattr(module, parameter)
+                setattr(nodes[step.name], parameter, trained.detach().cpu().numpy().copy())
+
+    def _refuse_altered(self) -> None:
+        """Raise UnsupportedError where more than weights makes a node's values: a graph cannot say it."""
+        if is_plain(*self.module.modules()):
+            return
+        like, generator = self.module.like, torch.Generator().manual_seed(0)
+
+        def draw(*shape: int) -> torch.Tensor:
+            """(samples, *shape): each sample larger than the last one, so that something spikes."""
+            sizes = torch.logspace(0, 3, 4).view(4, *(1,) * len(shape))
+            return (sizes * (1.5 * torch.rand(4, *shape, generator=generator) - 0.5)).to(like)
+
+        for step, _, module in self.module.layers.nodes.values():
+            if module is not None and not isinstance(module, Plastic):  # whose steps are no calls
+                x = draw(*given_shape(step))
+                states = (module.initial(4),) if isinstance(module, Population) else ()
+                _refuse(step.name, altered(module, x, *states))
+        _refuse(
+            "(the module)",
+            altered(
+                self.module, {n.name: torch.stack([draw(*n.shape) for _ in range(8)]) for n in self.program.inputs}
+            ),
+        )
 
 
 def _of_all(weights: torch.Tensor, axis: int, batch: int) -> torch.Tensor:
@@ -227,33 +284,13 @@ def _of_all(weights: torch.Tensor, axis: int, batch: int) -> torch.Tensor:
     return weights.expand(*weights.shape[:axis], batch, *weights.shape[axis + 1 :])
 
 
-def spike_gradient(surrogate: Any) -> Surrogate:
-    """A function of ``v - threshold`` that gives 0 or 1 and has a gradient.
-
-    Args:
-        surrogate: a name in ``snntorch.surrogate``, or such a function itself.
-
-    Raises:
-        OptionError: no such surrogate.
-    """
-    if callable(surrogate):
-        function: Callable[[torch.Tensor], torch.Tensor] = surrogate
-        return function
-    known = (
-        "atan",
-        "fast_sigmoid",
-        "sigmoid",
-        "triangular",
-        "straight_through_estimator",
-        "spike_rate_escape",
-        "SFS",
-    )
-    if surrogate not in known:
-        raise OptionError(
-            "unknown surrogate gradient",
-            parameter="surrogate",
-            got=repr(surrogate),
-            wanted=f"{', '.join(known)}, or a function",
+def _refuse(name: str, what: str | None) -> None:
+    if what is not None:
+        raise UnsupportedError(
+            "a hook, or a forward of its own, changes what the module gives, which no graph says",
+            node=name,
+            parameter="to_nir",
+            got=f"it is on {what}",
+            wanted="weights alone, and hooks that only look",
+            way_out="Remove it (handle.remove(); del module.forward), or make its effect a part of the weights.",
         )
-    made: Callable[[torch.Tensor], torch.Tensor] = getattr(surrogates, surrogate)()
-    return made

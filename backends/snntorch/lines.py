@@ -79,11 +79,12 @@ def shifted(previous: Tensor, value: Tensor) -> Tensor:
 
 def delayed(value: Tensor, line: DelayLine) -> Tensor:
     """``y[t] = value[t - steps]`` for each element, as :meth:`DelayLine.push` gives it; the line moves on."""
-    length = line.length
+    length = min(line.length, len(line.past) + len(value))  # a run keeps no more steps than there have been
     past = line.past[:length]
     missing = value.new_zeros(length - len(past), *value.shape[1:])
     whole = torch.cat([missing, *(x.unsqueeze(0) for x in reversed(past)), value])
-    due = line.due(lambda n: whole[length - n : length - n + len(value)], value)
+    nothing = torch.zeros_like(value[:1]).expand_as(value)
+    due = line.due(lambda n: whole[length - n : length - n + len(value)] if n <= length else nothing, value)
     known = min(len(past) + len(value), length + 1)
     line.past = list(whole[len(whole) - known :].flip(0).unbind())  # newest first; flip copies, so `whole` can go
     return due

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +16,15 @@ from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
+from hasn.backends.snntorch.overflow import mark, require_finite
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.plastic import Learned, Plastic
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
-from hasn.backends.snntorch.watch import hooks
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Source, Threshold
+
+_Given = TypeVar("_Given")
 
 
 @dataclass
@@ -31,12 +36,25 @@ class StreamState:
         previous: source of a delayed edge -> its value of the last step.
         lines: node with delays -> values under way.
         learned: connection that learns -> its weights and traces.
+        largest: Threshold -> largest number that it was given, by size: its spikes do not show whether all were finite.
     """
 
     states: dict[str, States]
     previous: dict[str, Tensor]
     lines: dict[str, Line]
     learned: dict[str, Learned]
+    largest: dict[str, Tensor] = field(default_factory=dict)
+
+    def copied(self) -> StreamState:
+        """A state that can move on without this one: tensors are shared, nothing writes into them."""
+        lines = {name: line.with_past(line.past) for name, line in self.lines.items()}
+        return StreamState(dict(self.states), dict(self.previous), lines, dict(self.learned), dict(self.largest))
+
+    def given(self, name: str, total: Tensor) -> None:
+        """What a Threshold is given."""
+        if total.numel():
+            most = torch.stack(torch.aminmax(total.detach())).abs().amax()
+            self.largest[name] = torch.maximum(self.largest[name], most) if name in self.largest else most
 
 
 class SpikingNetwork(nn.Module):
@@ -50,6 +68,9 @@ class SpikingNetwork(nn.Module):
         nodes: the steps with parameters or equations, by node name ("." becomes "__").
         delays: Delay node -> its steps as a floating tensor, where they are learned
             (:class:`hasn.backends.snntorch.lines.DelayLine`).
+        careful: whether a call refuses states that are not finite. hasn.train sets it to False, and adds the mark to
+            the loss.
+        mark: 0 if all states were finite at the end of the last call, else NaN.
 
     Args:
         program: the network.
@@ -74,6 +95,7 @@ class SpikingNetwork(nn.Module):
         self.engine = engine
         self.recompute = recompute
         self.matmul = "float32"
+        self.careful, self.mark = True, torch.zeros(())
         # A network without parameters has a device and a dtype all the same.
         self.register_buffer("_some", torch.zeros((), dtype=torch.float64), persistent=False)
         self.nodes = nn.ModuleDict()
@@ -84,13 +106,19 @@ class SpikingNetwork(nn.Module):
             if module is not None:
                 self.nodes[self._key(step.name)] = module
             self._order.append(Node(step, [(e.source, e.delay) for e in program.edges_into(step.name)], module))
-        self._delayed = {edge.source for edge in program.edges if edge.delay}
+        # Looked up once: torch.compile follows none of the Program's cached properties.
+        self._inputs = {step.name: step.shape for step in program.inputs}
+        self._sinks = [step.name for step in program.of(Sink)]
+        self._delayed = {edge.source: program.by_name[edge.source].shape for edge in program.edges if edge.delay}
+        self._late = {step.name: step.delay for step in program.of(Connection) if step.delay is not None}
+        self._draws = any(step.drawn is not None for step in program.of(Source))
         self.layers = Layers(program, self._order)
 
     @property
     def engine(self) -> Engine:
         """ "steps": the step loop, snnTorch's own neurons called step by step. "fused": node by node over all steps,
-        with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set.
+        with the same spikes and gradients, faster; see :mod:`hasn.backends.snntorch.engine`. May be set. torch.compile
+        follows the step loop where it can (snnTorch's own neurons branch on tensors) and leaves the other alone.
         """
         return self._engine
 
@@ -137,10 +165,10 @@ class SpikingNetwork(nn.Module):
 
     def node(self, name: str) -> nn.Module:
         """The module of a node, by its NIR name."""
-        for step, _, module in self._order:
-            if step.name == name and module is not None:
-                return module
-        raise KeyError(name)
+        module = self.layers.nodes[name].module
+        if module is None:
+            raise KeyError(name)
+        return module
 
     def population(self, name: str) -> Population:
         """The module of a population, by its NIR name."""
@@ -159,11 +187,10 @@ class SpikingNetwork(nn.Module):
         states = {s.name: m.initial(batch) for s, _, m in self._order if isinstance(m, Population)}
         like = self.like
         previous = {
-            name: torch.zeros(batch, *self.program.by_name[name].shape, dtype=like.dtype, device=like.device)
-            for name in self._delayed
+            name: torch.zeros(batch, *shape, dtype=like.dtype, device=like.device)
+            for name, shape in self._delayed.items()
         }
-        late = {step.name: step.delay for step in self.program.of(Connection) if step.delay is not None}
-        lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in late.items()}
+        lines: dict[str, Line] = {n: DelayLine(steps, learned=self.delays.get(n)) for n, steps in self._late.items()}
         lines |= {s.name: Line(m.longest) for s, _, m in self._order if isinstance(m, Synapses | Plastic) and m.longest}
         learned = {s.name: m.start(batch) for s, _, m in self._order if isinstance(m, Plastic)}
         return StreamState(states, previous, lines, learned)
@@ -219,6 +246,8 @@ class SpikingNetwork(nn.Module):
         if isinstance(module, Population):
             output, state.states[step.name] = module(total, state.states[step.name])
             return output  # type: ignore[no-any-return]
+        if isinstance(module, Comparator):
+            state.given(step.name, total)
         line = state.lines.get(step.name)
         if isinstance(module, Plastic):
             made, state.learned[step.name] = module.arrive(total, state.learned[step.name], line)
@@ -230,7 +259,7 @@ class SpikingNetwork(nn.Module):
 
     def multiplied(self, module: nn.Module, x: Tensor) -> Tensor:
         """A connection's map of x (batch, *shape), by the product that was chosen."""
-        if self._parts and type(module) is nn.Linear and not any(hooks(module)):
+        if self._parts and type(module) is nn.Linear and is_plain(module):
             check_dtype(module.weight.dtype, self.matmul)
             return dense(module, x, self._parts)
         made: Tensor = module(x)
@@ -239,17 +268,20 @@ class SpikingNetwork(nn.Module):
     def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """Run whole sequences: (T, batch, *shape) to the Outputs' values (T, batch, *shape).
 
+        NumPy arrays are taken as tensors are.
+
         Raises:
-            InputError: an Input without data, or of the wrong shape.
+            InputError: an Input without data, of the wrong shape, or without a step or a sample.
+            NotFiniteError: a state is not finite; names the node and the step.
         """
         inputs = self.inputs_of(x)
         steps, batch = next(iter(inputs.values())).shape[:2]
         state = self.start(batch)
-        sinks = [step.name for step in self.program.of(Sink)]
+        sinks = self._sinks
         if self.recompute is not None and torch.is_grad_enabled():
-            values, _ = by_chunks(self, inputs, self.recompute, sinks)
-        elif self.engine == "fused":
-            values = Pass(self, state, steps, batch, sinks).run(inputs).values
+            values, _, state = by_chunks(self, inputs, self.recompute, sinks)
+        elif self.engine == "fused" and not torch.compiler.is_compiling():
+            values = undisturbed(lambda: Pass(self, state, steps, batch, sinks).run(inputs).values)
         else:
             every: list[list[Tensor]] = [[] for _ in sinks]
             for t in range(steps):
@@ -258,30 +290,26 @@ class SpikingNetwork(nn.Module):
                     kept.append(now[name])
             values = {name: torch.stack(kept) for name, kept in zip(sinks, every, strict=True)}
         self.let_go()
+        self.mark = mark(state)
+        if self.careful and not torch.compiler.is_compiling():  # which cannot look at a number to go on
+            require_finite(self, self.start(batch), state, inputs)
         return values[sinks[0]] if len(sinks) == 1 else {name: values[name] for name in sinks}
 
     def inputs_of(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is given and what is drawn, from step 0 on, as the module's own tensors: (T, batch, *shape)."""
-        shapes = {step.name: step.shape for step in self.program.inputs}
-        given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
-        if set(given) != set(shapes) or not shapes:
+        shapes = self._inputs
+        values = dict(x) if isinstance(x, Mapping) else dict.fromkeys(list(shapes)[:1], x)
+        if set(values) != set(shapes) or not shapes:
             raise InputError(
                 "the module wants one tensor for each Input",
-                got=", ".join(given) or "none",
+                got=", ".join(map(str, values)) or "none",
                 wanted=", ".join(shapes) or "executable.run(steps=...): the graph has no Input",
             )
-        for name, value in given.items():
-            if value.ndim != 2 + len(shapes[name]) or tuple(value.shape[2:]) != shapes[name]:
-                raise InputError(
-                    "the input has the wrong shape",
-                    node=name,
-                    parameter="x",
-                    got=tuple(value.shape),
-                    wanted=f"(T, batch, {', '.join(map(str, shapes[name]))})",
-                )
+        given = {name: _tensor(value, name, shapes[name]) for name, value in values.items()}
         like = self.like
-        drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
-        given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
+        if self._draws:
+            drawn = self.program.drawn_values(0, *next(iter(given.values())).shape[:2])
+            given |= {name: torch.as_tensor(value) for name, value in drawn.items()}
         return {name: value.to(device=like.device, dtype=like.dtype) for name, value in given.items()}
 
     def let_go(self) -> None:
@@ -289,6 +317,31 @@ class SpikingNetwork(nn.Module):
         for _, _, module in self._order:
             if isinstance(module, Population):
                 module.let_go()
+
+
+def undisturbed(act: Callable[[], _Given]) -> _Given:
+    """What ``act`` gives, with torch.compile kept out of it: the kernels work on addresses, which it cannot follow."""
+    dynamo = sys.modules.get("torch._dynamo")
+    made: _Given = act() if dynamo is None else dynamo.disable(act)()
+    return made
+
+
+def _tensor(value: Any, name: str, shape: tuple[int, ...]) -> Tensor:
+    """An Input's data as a real tensor (T, batch, *shape)."""
+    wanted = f"(T, batch, {', '.join(map(str, shape))})"
+    try:
+        x = value if isinstance(value, Tensor) else torch.as_tensor(np.ascontiguousarray(value))
+    except (TypeError, ValueError) as error:
+        got = type(value).__name__
+        raise InputError(f"is no array: {error}", node=name, parameter="x", got=got, wanted=wanted) from error
+    if x.ndim != 2 + len(shape) or tuple(x.shape[2:]) != shape:
+        raise InputError("the input has the wrong shape", node=name, parameter="x", got=tuple(x.shape), wanted=wanted)
+    if not x.shape[0] or not x.shape[1]:
+        what = "the input has no step or no sample"
+        raise InputError(what, node=name, parameter="x", got=tuple(x.shape), wanted="at least one")
+    if x.is_complex():
+        raise InputError("the input is complex", node=name, parameter="x", got=str(x.dtype), wanted="real numbers")
+    return x
 
 
 def _module_of(

@@ -8,11 +8,13 @@ torch counts changes; what is written past its count (through ``.data``) is noti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from scipy.linalg import blas
 from torch import Tensor, nn
 
 from hasn import kernels
@@ -20,9 +22,10 @@ from hasn.backends.snntorch.connections import Reshape
 from hasn.backends.snntorch.engine import Node, given_shape
 from hasn.backends.snntorch.equations import Equations, RowEquations, equations
 from hasn.backends.snntorch.kernel_calls import rows_job, scan_job
-from hasn.backends.snntorch.neurons import Population
+from hasn.backends.snntorch.neurons import Comparator, Population
+from hasn.backends.snntorch.plain import is_plain
 from hasn.backends.snntorch.synapses import Events, Synapses
-from hasn.backends.snntorch.watch import Watch, hooks
+from hasn.backends.snntorch.watch import Watch
 from hasn.executable import Array
 from hasn.kernels import Rows, available
 from hasn.kernels.events import EventProduct, event_product, events_available
@@ -46,10 +49,12 @@ class Stream:
         network: whose steps.
         batch: samples.
         shown: nodes whose values a step gives.
+        graded: those of them that are no states and no spikes.
     """
 
-    def __init__(self, network: SpikingNetwork, batch: int, shown: Sequence[str]) -> None:
-        self._network, self.batch, self._shown = network, batch, shown
+    def __init__(self, network: SpikingNetwork, batch: int, shown: Sequence[str], graded: Sequence[str]) -> None:
+        self._network, self.batch, self._shown, self._graded = network, batch, shown, graded
+        self._values: dict[str, Array] = {}
         self._plan: Plan | None = None
         self.state = network.start(batch)
 
@@ -74,7 +79,22 @@ class Stream:
         """{Input: (batch, *shape)} to {shown node: (batch, *shape)}, arrays of the caller's own."""
         if self._plan is None or not self._plan.holds():
             self._plan = self._planned()
-        return self._stepped(inputs) if self._plan is None else self._plan.step(inputs)
+        self._values = self._stepped(inputs) if self._plan is None else self._plan.step(inputs)
+        return self._values
+
+    def not_finite(self) -> str | None:
+        """The first node, in the order of evaluation, that the last step has left with a number that is not finite."""
+        if self._plan is not None and self._plan.finite():
+            return None
+        state, values = self._state, self._values
+        for name in self._network.program.by_name:
+            seen = [*state.states.get(name, ())]
+            seen += [state.largest[name]] if name in state.largest else []
+            seen += [torch.from_numpy(values[name])] if name in self._graded else []
+            seen += [] if self._plan is None else self._plan.thresholds.get(name, [])
+            if not all(bool(torch.isfinite(x).all()) for x in seen):
+                return name
+        return None
 
     @torch.no_grad()
     def _planned(self) -> Plan | None:
@@ -84,11 +104,12 @@ class Stream:
             return None
         if network.program.learning:  # weights that move at every step leave nothing to make ready
             return None
-        return Plan(network, self._state, self.batch, self._shown)
+        return Plan(network, self._state, self.batch, self._shown, self._graded)
 
     @torch.no_grad()
     def _stepped(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The same by the step loop."""
+        self._state.largest.clear()
         like = self._network.like
         given = {name: torch.from_numpy(x).to(device=like.device, dtype=like.dtype) for name, x in inputs.items()}
         values = self._network.advance(given, self._state)
@@ -103,22 +124,37 @@ class Plan:
         state: moves on with every step; its tensors are replaced by the plan's own.
         batch: samples.
         shown: nodes whose values a step gives.
+        graded: those of them that are no states and no spikes.
+
+    Attributes:
+        thresholds: Threshold -> the memory of what it is given.
     """
 
-    def __init__(self, network: SpikingNetwork, state: StreamState, batch: int, shown: Sequence[str]) -> None:
+    def __init__(
+        self, network: SpikingNetwork, state: StreamState, batch: int, shown: Sequence[str], graded: Sequence[str]
+    ) -> None:
         self._network, self._state, self._batch, self._like = network, state, batch, network.like
         self._values: dict[str, Tensor] = {}
         self._actions: list[Callable[[], Any]] = []
         self._scanned: set[str] = set()
         self._chosen = (network.engine, network.matmul)
         self._watch = Watch()
+        self.thresholds: dict[str, list[Tensor]] = {}
+        # All states in one piece of memory, so that one look is enough for all.
+        numbers = sum(value.numel() for values in state.states.values() for value in values)
+        self._room, self._taken = torch.zeros(numbers, dtype=self._like.dtype), 0
+        # The sum of squares is the quickest look; NumPy's would warn where it overflows, though all may be well.
+        self._dot = blas.ddot if self._like.dtype == torch.float64 else blas.sdot
         state.previous = {name: value.clone() for name, value in state.previous.items()}
         for node in network.layers.nodes.values():
             self._add(node)
+        self._looped = [name for name in state.states if name not in self._scanned]
         for name, previous in state.previous.items():
             self._actions.append(partial(self._remember, previous, name))
         self._inputs = {step.name: self._values[step.name].numpy() for step in network.program.of(Source)}
         self._outputs = {name: self._values[name].numpy() for name in shown}
+        seen = [self._room, *(self._values[name] for name in graded), *(x for (x,) in self.thresholds.values())]
+        self._looks = [x.numpy().reshape(-1) for x in seen if x.numel()]
 
     def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One step, without gradients."""
@@ -141,6 +177,15 @@ class Plan:
             else:
                 own.states[name] = values
 
+    def finite(self) -> bool:
+        """Whether all that may not be is finite, at a cost that a step can bear; in doubt False."""
+        dot = self._dot
+        for x in self._looks:
+            if not dot(x, x) < math.inf:
+                return False
+        looped = (value.numpy().reshape(-1) for name in self._looped for value in self._state.states[name])
+        return not self._looped or all(dot(x, x) < math.inf for x in looped)
+
     def holds(self) -> bool:
         """Whether the network is as it was, as far as torch counts."""
         return self._watch.unchanged() and (self._network.engine, self._network.matmul) == self._chosen
@@ -161,6 +206,8 @@ class Plan:
             self._values[step.name] = total.view(self._batch, *step.shape)
         elif not (self._scan(node, total) or self._product(node, total) or self._synapses(node, total)):
             self._values[step.name] = self._memory(step.shape)
+            if isinstance(module, Comparator):
+                self.thresholds[step.name] = [total]
             self._actions.append(partial(self._call, node, total))
 
     def _memory(self, shape: tuple[int, ...]) -> Tensor:
@@ -188,17 +235,23 @@ class Plan:
         self._watch.add_value(partial(_values, module))
         self._scanned.add(name)
         before = self._state.states[name]
-        kept = tuple(state.to(total.dtype).clone(memory_format=torch.contiguous_format) for state in before)
+        kept = tuple(map(self._own, before))
         self._state.states[name] = kept
         out = self._values[name] = self._memory(node.step.shape)
         at = dict(zip(module.states, (state.data_ptr() for state in kept), strict=True))
         self._actions.append(_scan_call(found, total, at, out))
         return True
 
+    def _own(self, state: Tensor) -> Tensor:
+        """A copy in the memory of all states."""
+        place = self._room[self._taken : self._taken + state.numel()].view(state.shape)
+        self._taken += state.numel()
+        return place.copy_(state)
+
     def _product(self, node: Node, total: Tensor) -> bool:
         """A dense connection as an event-driven product, for few samples."""
         module: Any = node.module
-        plain = type(module) is nn.Linear and not any(hooks(module)) and node.step.name not in self._state.lines
+        plain = type(module) is nn.Linear and is_plain(module) and node.step.name not in self._state.lines
         few = self._batch <= _FEW and self._chosen[1] == "float32" and events_available()
         if not (plain and few and total.is_contiguous() and module.weight.dtype == total.dtype):
             return False
@@ -216,7 +269,7 @@ class Plan:
     def _synapses(self, node: Node, total: Tensor) -> bool:
         """A sparse connection, for few samples: the synapses of active inputs alone."""
         module, name = node.module, node.step.name
-        if not isinstance(module, Synapses) or any(hooks(module)) or self._batch > _FEW:
+        if not isinstance(module, Synapses) or not is_plain(module) or self._batch > _FEW:
             return False
         if module.weight.dtype != total.dtype:
             return False
@@ -243,6 +296,9 @@ class Plan:
     @torch.no_grad()
     def _call(self, node: Node, total: Tensor) -> None:
         """A node by its module."""
+        if isinstance(node.module, Comparator):  # looked at where its input lies
+            self._values[node.step.name].copy_(node.module(total))
+            return
         late = node.step.name in self._state.lines  # a delay line may keep what it is given
         made = self._network.mapped(node.step, node.module, total.clone() if late else total, self._state)
         self._values[node.step.name].copy_(made)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.neurons import KEPT
+from hasn.backends.snntorch.plain import is_plain
 
 
 class Watch:
-    """Tensors, submodules and hooks of some modules, as they are when they are added."""
+    """Tensors, submodules, hooks and own forwards of some modules, as they are when they are added."""
 
     def __init__(self) -> None:
-        self._hooks: list[Any] = []
+        self._modules: list[nn.Module] = []
         self._slots: list[tuple[Any, str]] = []
         self._held: list[Any] = []
         self._tensors: list[Tensor] = []
@@ -27,7 +28,7 @@ class Watch:
     def add(self, *modules: nn.Module) -> None:
         """Note what they hold, but for what snnTorch's neurons keep of the last run."""
         for module in modules:
-            self._hooks += hooks(module)
+            self._modules.append(module)
             for holder in (module._parameters, module._buffers, module._modules):
                 self._slots += [(holder, name) for name in holder if name not in KEPT]
             self._parameters += [value for value in module._parameters.values() if value is not None]
@@ -44,18 +45,12 @@ class Watch:
     def unchanged(self) -> bool:
         """Whether they hold the same, as torch counts changes: not what was written past its count, through .data."""
         return (
-            [id(holder[name]) for holder, name in self._slots] == self._held
+            [id(holder.get(name)) for holder, name in self._slots] == self._held
             and [tensor._version for tensor in self._tensors] == self._versions
             and [parameter.data_ptr() for parameter in self._parameters] == self._addresses
-            and not any(self._hooks)
+            and is_plain(*self._modules)
         )
 
     def same_values(self) -> bool:
         """Whether the functions give the same, however the modules were written to."""
         return all(torch.equal(found(), before) for found, before in self._values)
-
-
-def hooks(module: nn.Module) -> list[Mapping[int, Any]]:
-    """Where those are kept who want to see every call of the module."""
-    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return [getattr(module, name) for name in names]

@@ -27,10 +27,11 @@ import snntorch
 from torch import nn
 
 from hasn.conversions.coefficients import Floats
+from hasn.conversions.layers import array
 from hasn.conversions.refuse import refusal
-from hasn.conversions.snntorch.layers import Shape, array
 from hasn.conversions.snntorch.settings import FORMS, check_settings, reset_of
 from hasn.conversions.update import Piece, Update, piece_of
+from hasn.program.model import Shape
 
 
 def neuron_piece(module: Any, path: str, shape: Shape, dt: float) -> Piece:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hasn.conversions.refuse import refusal
+from hasn.errors import HasnError
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def reset_of(module: Any, path: str) -> str | None:
     return mechanism
 
 
-def unknown_neuron(module: nn.Module, path: str) -> Exception:
+def unknown_neuron(module: nn.Module, path: str) -> HasnError:
     """The refusal of a neuron that is not in :data:`FORMS`."""
     name = type(module).__name__
     known = ", ".join(kind.__name__ for kind in FORMS)

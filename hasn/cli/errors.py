@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from hasn.cli.words import on_the_command_line, translated
 from hasn.errors import HasnError
+from hasn.room import in_memory
 from hasn.torchrun import rank
 
 #: Exit status of a command that found nothing to judge: neither a yes nor a no.
@@ -43,7 +44,7 @@ class Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with self._told(ctx):
+        with self._told(ctx), in_memory("run this command", "Take fewer steps or samples at a time."):
             return super().invoke(ctx)
 
     @contextmanager

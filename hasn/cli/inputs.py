@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hasn.program.model import Program
 
 DEFAULT_STEPS = 100
+#: Random numbers that are drawn at once.
+_DRAWN = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,25 @@ def _check(steps: int | None, rate: float, seed: int, batch: int | None) -> None
 def random_spikes(
     shapes: dict[str, tuple[int, ...]], steps: int, rate: float, seed: int, batch: int | None
 ) -> dict[str, Any]:
-    """{Input: 0 or 1 (T[, batch], *shape)}, Inputs drawn in the order of their names."""
+    """{Input: whether it spikes (T[, batch], *shape)}, Inputs drawn in the order of their names; a byte a value.
+
+    Raises:
+        OutOfMemoryError: they do not fit; names the Input.
+    """
     import numpy as np
 
+    from hasn.room import in_memory
+
     rng = np.random.default_rng(seed)
-    lead = (steps,) if batch is None else (steps, batch)
-    return {name: (rng.random((*lead, *shapes[name])) < rate).astype(np.float64) for name in sorted(shapes)}
+    lead = () if batch is None else (batch,)
+    found = {}
+    for name in sorted(shapes):
+        with in_memory("draw random spikes", "Take fewer --steps or a smaller --batch.", name):
+            values = found[name] = np.empty((steps, *lead, *shapes[name]), dtype=bool)
+        rows = max(1, _DRAWN // max(1, values[:1].size))
+        for t in range(0, steps, rows):  # numbers come in the same order, however many at once
+            values[t : t + rows] = rng.random(values[t : t + rows].shape) < rate
+    return found
 
 
 def read_inputs(path: Path, program: Program, option: str = "--input") -> Any:

@@ -27,7 +27,7 @@ from hasn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hasn.recording import Recording
+    from hasn.cli.pieces import Summary
 
 Backend = Annotated[str, typer.Option(help="Who runs it; hasn backends lists them.")]
 Out = Annotated[
@@ -61,6 +61,7 @@ def run(
     """
     from hasn.cli.console import show, show_json, working
     from hasn.cli.inputs import given_inputs
+    from hasn.cli.pieces import run as run_pieces
     from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
     from hasn.ir.outputs import apart, ready_to_write
@@ -79,36 +80,24 @@ def run(
             given = given_inputs(executable.program, input_, steps, rate, seed, batch)
             say(f"Running on {backend}")
             record = executable.recordable if out is not None else ("spikes",)
-            recording = executable.run(given.values, record=record, steps=given.steps)
-    if out is not None:
-        _write(recording, out, force)
+            found = run_pieces(executable, given.values, given.steps, record, out, force, say)
     if as_json:
-        show_json({**repairs, "input": given.data, **_data(recording), "out": None if out is None else str(out)})
+        out_data = None if out is None else str(out)
+        show_json({**repairs, "input": given.data, **_data(found), "out": out_data})
         return
     show(given.text)
-    show(_table(recording))
-    show(f"{backend}, {precision}: {counted(recording.steps, 'step')} in {recording.seconds:.3g} s"
+    show(_table(found))
+    pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
+    show(f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
          + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
 
 
-def _write(recording: Recording, out: Path, force: bool) -> None:
-    """All arrays of a recording, whole or not at all."""
-    import numpy as np
-
-    from hasn.ir.arrays import write_arrays
-
-    arrays: dict[str, Any] = {
-        f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()
-    }
-    write_arrays(out, {**arrays, "dt": np.array(recording.dt), "times": recording.times}, force=force)
-
-
-def _rates(recording: Recording) -> dict[str, dict[str, Any]]:
+def _rates(summary: Summary) -> dict[str, dict[str, Any]]:
     """Spiking node -> neurons, spikes and mean rate in Hz."""
     found = {}
-    for name, spikes in recording.spikes.items():
-        count = int(spikes.sum())
-        neuron_seconds = spikes.size * recording.dt
+    for name, spikes in summary.spikes.items():
+        count = int(spikes.total)
+        neuron_seconds = spikes.size * summary.last.dt
         found[name] = {
             "shape": list(spikes.shape[1:]),
             "spikes": count,
@@ -117,32 +106,31 @@ def _rates(recording: Recording) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _table(recording: Recording) -> Any:
+def _table(summary: Summary) -> Any:
     from hasn.cli.console import add_row, table
 
     made = table("node", "recorded", "shape (time first)", "spikes", "mean rate (Hz)", "values",
                  numbers=("spikes", "mean rate (Hz)"))  # fmt: skip
-    for name, found in _rates(recording).items():
-        shape = recording.spikes[name].shape
+    for name, found in _rates(summary).items():
+        shape = summary.spikes[name].shape
         add_row(made, name, "spikes", shape, f"{found['spikes']:,}", f"{found['rate_hz']:.4g}", "")
-    for name, array in recording.outputs.items():
-        values = f"{array.min():.4g} .. {array.max():.4g}, mean {array.mean():.4g}" if array.size else ""
+    for name, array in summary.outputs.items():
+        mean = array.total / max(1, array.size)
+        values = f"{array.least:.4g} .. {array.most:.4g}, mean {mean:.4g}" if array.size else ""
         add_row(made, name, "output", array.shape, "", "", values)
     return made
 
 
-def _data(recording: Recording) -> dict[str, Any]:
+def _data(summary: Summary) -> dict[str, Any]:
     return {
-        "backend": recording.backend,
-        "precision": recording.precision,
-        "steps": recording.steps,
-        "dt": recording.dt,
-        "seconds": recording.seconds,
-        "spikes": _rates(recording),
-        "outputs": {
-            name: {"shape": list(array.shape), "sum": float(array.sum())} for name, array in recording.outputs.items()
-        },
-        "shifts": {name: int(shift) for name, shift in recording.shifts.items()},
-        "total_spikes": recording.counts.total_spikes,
-        "synaptic_operations": recording.counts.total_synaptic_operations,
+        "backend": summary.last.backend,
+        "precision": summary.last.precision,
+        "steps": summary.steps,
+        "dt": summary.last.dt,
+        "seconds": summary.seconds,
+        "spikes": _rates(summary),
+        "outputs": {name: {"shape": list(array.shape), "sum": array.total} for name, array in summary.outputs.items()},
+        "shifts": {name: int(shift) for name, shift in summary.last.shifts.items()},
+        "total_spikes": summary.counts.total_spikes,
+        "synaptic_operations": summary.counts.total_synaptic_operations,
     }

@@ -15,6 +15,7 @@ from hasn.ir.meaning import Meaning, meaning_findings, meaning_of, require_optio
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.reach import reach_findings
 from hasn.ir.shapes import infer_shapes
+from hasn.ir.size import size_findings
 from hasn.ir.structure import FlatGraph, laid_flat, structure_findings
 from hasn.ir.suspicion import delay_findings, suspicion_findings
 from hasn.ir.timestep import dt_findings, missing_dt_text, propose_dt
@@ -109,6 +110,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, given: dict[str, Any]) -> None:
     told = dt or propose_dt(found.flat)
     if told is not None:
         found.add(delay_findings(found.flat, told))
+    found.add(size_findings(found.flat, found.shapes))
 
 
 def checked(graph: nir.NIRGraph, **given: Any) -> CheckedGraph:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import nir
 import numpy as np
 
-from hasn.errors import ShapeError
+from hasn.errors import ParameterError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
 from hasn.ir.learning import arriving_late, learning_nodes, learning_of, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
+from hasn.nodes.neuron import NOT_FINITE, SMALLER
 from hasn.program.feedback import evaluation_order, feedback_edges
-from hasn.program.model import Connection, Edge, Neurons, Node, Program, Shape, Sink, Source
+from hasn.program.model import Connection, Edge, Neurons, Node, Program, Sink, Source
 
 
 def lower(
@@ -64,17 +66,29 @@ def lower_checked(graph_ok: CheckedGraph) -> Program:
 
 def _without_passages(flat: FlatGraph) -> FlatGraph:
     """The graph without nested graphs' own Inputs and Outputs: hardware has no such nodes, so no step for them."""
-    nodes, edges = dict(flat.nodes), list(flat.edges)
+    nodes, edges = dict(flat.nodes), dict(enumerate(flat.edges))  # by number, in order
+    at: dict[str, dict[int, None]] = {name: {} for name in nodes}
+    for number, ends in edges.items():
+        for name in ends:
+            at[name][number] = None
+    own, numbers = {*flat.inputs, *flat.outputs}, count(len(edges))
     for name, node in flat.nodes.items():
-        if isinstance(node, nir.Input | nir.Output) and name not in (*flat.inputs, *flat.outputs):
-            before = [source for source, target in edges if target == name]
-            after = [target for source, target in edges if source == name]
+        if isinstance(node, nir.Input | nir.Output) and name not in own:
+            here = {number: edges[number] for number in sorted(at[name])}
+            before = [source for source, target in here.values() if target == name]
+            after = [target for source, target in here.values() if source == name]
             if not before or name in before:
                 continue  # nothing arrives, or a loop of its own: it stays, as the silent node it is
-            edges = [edge for edge in edges if name not in edge]
-            edges += [(source, target) for source in before for target in after]
+            for number, ends in here.items():
+                for end in set(ends):
+                    del at[end][number]
+                del edges[number]
+            for ends in ((source, target) for source in before for target in after):
+                number = next(numbers)
+                edges[number] = ends
+                at[ends[0]][number] = at[ends[1]][number] = None
             del nodes[name]
-    return FlatGraph(nodes, tuple(edges), flat.inputs, flat.outputs, flat.metadata)
+    return FlatGraph(nodes, tuple(edges.values()), flat.inputs, flat.outputs, flat.metadata)
 
 
 def _timed_edges(flat: FlatGraph, timing: str) -> tuple[Edge, ...]:
@@ -101,8 +115,12 @@ def _node(graph: CheckedGraph, name: str) -> Node:
     if name in graph.flat.outputs:
         return Sink(name, result)
     kind = kind_of(node)
-    made = kind.meaning(node, Place(name, given, result, graph.dt, graph.meaning.method, graph.meaning.reset))
-    for what, shape in _shapes_in(made):
+    with np.errstate(all="ignore"):  # looked at below
+        made = kind.meaning(node, Place(name, given, result, graph.dt, graph.meaning.method, graph.meaning.reset))
+    for what, value in _arrays_in(made):
+        shape = np.shape(value)
+        if not np.isfinite(value).all():
+            raise not_a_number(name, what)
         if shape not in ((), result):
             raise ShapeError(
                 f"the node kind {kind.name} does not keep to the shape that it says",
@@ -115,15 +133,27 @@ def _node(graph: CheckedGraph, name: str) -> Node:
     return made
 
 
-def _shapes_in(node: Node) -> Iterator[tuple[str, Shape]]:
-    """What of a node must have its shape, or be one number for all."""
-    yield "shape", node.shape
+def not_a_number(node: str, what: str) -> ParameterError:
+    """The error of a coefficient beyond the numbers, though each of its parameters is one."""
+    return ParameterError(
+        NOT_FINITE,
+        node=node,
+        parameter=what,
+        got="inf or NaN",
+        wanted="a number up to 1.8e+308",
+        way_out=SMALLER,
+    )
+
+
+def _arrays_in(node: Node) -> Iterator[tuple[str, Any]]:
+    """What of a node must have its shape, or be one number for all, and be finite."""
+    yield "shape", np.broadcast_to(0.0, node.shape)
     if not isinstance(node, Neurons):
         return
     for row in (*node.rows, *node.resets):
         parts: list[tuple[str, Any]] = [*row.terms, ("the input", row.gain), ("a constant", row.bias)]
-        yield from ((f"{row.state} from {name}", np.shape(value)) for name, value in parts if value is not None)
+        yield from ((f"{row.state} from {name}", value) for name, value in parts if value is not None)
     if node.condition is not None:
         parts = [*node.condition.terms, ("a constant", node.condition.constant)]
-        yield from ((f"spike condition from {name}", np.shape(value)) for name, value in parts)
-    yield from ((f"initial {state}", np.shape(value)) for state, value in node.initial.items())
+        yield from ((f"spike condition from {name}", value) for name, value in parts)
+    yield from ((f"initial {state}", value) for state, value in node.initial.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import nir
@@ -29,9 +30,9 @@ def infer_shapes(flat: FlatGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[
         after[source].append(target)
     known: dict[str, tuple[Shape, Shape]] = {}
     findings: dict[str, Finding] = {}
-    queue = sorted(flat.nodes, key=lambda name: name not in flat.inputs)
+    queue = deque(sorted(flat.nodes, key=lambda name: name not in flat.inputs))
     while queue:
-        name = queue.pop(0)
+        name = queue.popleft()
         if name in known or name in findings:
             continue
         try:

@@ -139,10 +139,9 @@ def node_at(graph: nir.NIRGraph, name: str, is_source: bool) -> str:
     """
     node = graph.nodes.get(name)
     if node is None:
-        outer = next(
-            (o for o, n in graph.nodes.items() if isinstance(n, nir.NIRGraph) and name.startswith(o + ".")),
-            None,
-        )
+        parts = name.split(".")
+        outers = (".".join(parts[:i]) for i in range(1, len(parts)))
+        outer = next((outer for outer in outers if isinstance(graph.nodes.get(outer), nir.NIRGraph)), None)
         if outer is None:
             raise GraphError(
                 "there is no such node",

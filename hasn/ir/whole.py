@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hasn.errors import FileError
 from hasn.ir.litter import part_of
+from hasn.room import text_of
 
 
 def refuse_existing(path: str | Path, *, force: bool) -> Path:
@@ -66,8 +69,21 @@ def told(target: Path) -> Iterator[None]:
         raise FileError(
             f"could not be written: {error.strerror or error}",
             parameter=str(target),
+            got=_left(target) if error.errno in _FULL else None,
             way_out="Nothing was changed; make room and try again.",
         ) from error
+
+
+#: No space, a quota, or a limit on a file's size.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _left(target: Path) -> str | None:
+    """How much room the disk has."""
+    try:
+        return f"{text_of(shutil.disk_usage(target.parent).free)} free on that disk"
+    except OSError:
+        return None
 
 
 def umask() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hasn.finding import Finding
 from hasn.nodes.kind import NodeKind, Parameter, Place, finite
-from hasn.nodes.neuron import whole_steps_findings
+from hasn.nodes.neuron import under_way_findings, whole_steps_findings
 from hasn.program.maps import Identity, Scaling
 from hasn.program.model import Connection, Shape, Threshold
 
@@ -58,7 +58,11 @@ class DelayKind(_Elementwise):
 
     def time_findings(self, name: str, node: nir.NIRNode, dt: float, method: str) -> Iterator[Finding]:
         """Delays that are rounded, or too long to count."""
-        yield from whole_steps_findings(name, "delay", np.asarray(node.delay, dtype=float), dt, "warning")
+        delay = np.asarray(node.delay, dtype=float)
+        found = list(whole_steps_findings(name, "delay", delay, dt, "warning"))
+        yield from found
+        if delay.size and not any(finding.severity == "error" for finding in found):
+            yield from under_way_findings(name, "delay", int(np.rint(delay.max() / dt)), delay.size)
 
 
 KINDS = (ScaleKind(), ThresholdKind(), DelayKind())

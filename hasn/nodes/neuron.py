@@ -15,6 +15,7 @@ from hasn.finding import Finding
 from hasn.nodes.kind import NodeKind, Parameter, Place, error, finite
 from hasn.nodes.values import numbers, text
 from hasn.program.model import Condition, Firing, Neurons, Row, Shape
+from hasn.room import free_bytes, text_of
 
 RESETS = ("zero", "subtract")
 Rows = tuple[Row, ...]
@@ -24,6 +25,11 @@ V_RESET_ASSUMED = "v_reset_assumed"
 MOST_STEPS = 2**31 - 1
 #: The most steps of a refractory period: some backends count them down in float32, which has all whole numbers so far.
 MOST_HELD = 2**24
+#: What a coefficient that is no number is told, and the way out.
+NOT_FINITE = "its parameters and dt give a coefficient that is not finite"
+SMALLER = "Take smaller values of r, v_threshold or v_reset, or a shorter dt."
+#: Bytes under way that are worth a word.
+NOTED = 10**9
 #: What a neuron that spikes has.
 FIRES = (finite("v_threshold", "V"), finite("v_reset", "V"))
 RESISTANCE = Parameter("r", "ohm", lambda a: np.isfinite(a) & (a != 0), "a finite resistance that is not 0 ohm")
@@ -137,9 +143,26 @@ class NeuronKind(NodeKind):
             for parameter in self.taus:
                 yield from _euler_findings(name, parameter, np.asarray(getattr(node, parameter), dtype=float), dt)
         metadata = node.metadata if isinstance(node.metadata, dict) else {}
+        yield from self._coefficient_findings(name, node, dt, method, metadata)
         if "refractory" in metadata:
             value = np.asarray(metadata["refractory"], dtype=float)
             yield from whole_steps_findings(name, "metadata['refractory']", value, dt, "note", MOST_HELD)
+
+    def _coefficient_findings(
+        self, name: str, node: nir.NIRNode, dt: float, method: str, metadata: dict[str, Any]
+    ) -> Iterator[Finding]:
+        """Parameters that are numbers each and give a coefficient that is none (r = 1e308 and dt = 1e3 s)."""
+        reset = text(metadata.get("reset", self.resets[0]))
+        if reset not in self.resets:
+            return
+        with np.errstate(all="ignore"):
+            rows = self.rows(node, dt, method)
+            condition, resets = self.firing(node, reset) if self.spikes else (None, ())
+        parts: list[Any] = [] if condition is None else [condition.constant]
+        for row in (*rows, *resets):
+            parts += [*(value for _, value in row.terms), row.gain, row.bias]
+        if not all(np.isfinite(part).all() for part in parts if part is not None):
+            yield error(name, "", NOT_FINITE, "inf or NaN", "a number up to 1.8e+308", SMALLER)
 
     def arguments(self, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> dict[str, Any]:
         """As they are; a file older than v_reset is marked."""
@@ -179,7 +202,8 @@ def whole_steps_findings(
     most: int = MOST_STEPS,
 ) -> Iterator[Finding]:
     """Seconds that are no whole number of steps, or more of them than can be counted."""
-    steps = seconds / dt
+    with np.errstate(over="ignore"):
+        steps = seconds / dt
     if np.any(steps > most):
         got = f"{float(seconds.max()):g} s, {float(steps.max()):g} steps of dt = {dt:g} s"
         wanted = f"at most {most} steps"
@@ -195,6 +219,19 @@ def whole_steps_findings(
         what = "is no whole number of steps and is rounded to the nearest"
         got = f"{float(seconds[off].reshape(-1)[0]):g} s"
         yield Finding(severity, name, parameter, what, f"Give a multiple of dt = {dt:g} s.", got)
+
+
+def under_way_findings(name: str, parameter: str, steps: int, elements: int) -> Iterator[Finding]:
+    """Delays behind which much is under way: what a run keeps of it, which is no more than its own steps."""
+    number = 8 * steps * elements
+    if number < NOTED:
+        return
+    free = free_bytes()
+    what = f"{steps:,} steps of {elements:,} element(s) are under way: {text_of(number)} for each sample"
+    if number > free:
+        what += f", and {text_of(free)} are free here"
+    way = "A run keeps no more steps than it has; a stream on brian2 or lava, and a saved state, keep all of them."
+    yield Finding("warning" if number > free else "note", name, parameter, what, way)
 
 
 def _value_findings(name: str, key: str, value: Any, shape: Shape, least: float | None = None) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from hasn.errors import ParameterError
 from hasn.finding import Finding
 from hasn.nodes.kind import NodeKind, Place
+from hasn.nodes.neuron import under_way_findings
 from hasn.nodes.sparse_findings import (
     LONGEST,
     STORED,
@@ -225,6 +226,11 @@ class SparseLinearKind(NodeKind):
         entries = max(int(np.prod(node.shape)), 1)
         kept = f"{node.data.dtype}{'' if node.scale is None else ' with a scale'}"
         return f"{counted(node.synapses, 'synapse')} ({100 * node.synapses / entries:.3g} %), {kept}"
+
+    def time_findings(self, name: str, node: nir.NIRNode, dt: float, method: str) -> Iterator[Finding]:
+        """Delays behind which much is under way."""
+        if node.delay is not None and node.delay.size:
+            yield from under_way_findings(name, "delay", int(node.delay.max()), int(node.shape[1]))
 
     def arguments(self, fields: dict[str, Any], metadata: dict[str, Any], name: str) -> dict[str, Any]:
         """The file has the parts of the matrix."""

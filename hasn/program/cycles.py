@@ -25,4 +25,7 @@ def cycles(names: list[str], edges: list[tuple[str, str]]) -> list[Group]:
         if part[source] != part[target]:
             before[part[target]].add(part[source])
     order = TopologicalSorter(before).static_order()
-    return [tuple(name for name, label in zip(names, part, strict=True) if label == chosen) for chosen in order]
+    members: dict[int, list[str]] = {}
+    for name, label in zip(names, part, strict=True):
+        members.setdefault(label, []).append(name)
+    return [tuple(members[label]) for label in order]

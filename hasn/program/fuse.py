@@ -11,14 +11,16 @@ stored: nothing is copied, and float32 stays float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.learning import Learning, arriving
-from hasn.program.maps import Convolution, Dense, Identity, Matrix, Sparse
+from hasn.program.maps import Convolution, Dense, Identity, Matrix, Pooling, Sparse
 from hasn.program.model import Connection, Floats, Neurons, Program, Shape, Sink, Source, Threshold
+from hasn.room import require
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,27 @@ class Network:
     program: Program
     plastic: tuple[Plastic, ...] = ()
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, Population]:
         """Populations by name, in the order of evaluation."""
         return {population.name: population for population in self.populations}
 
     def into(self, name: str) -> list[Projection]:
         """Projections that end at a population."""
-        return [projection for projection in self.projections if projection.target == name]
+        return list(self._ends["target"].get(name, ()))
 
     def out_of(self, name: str) -> list[Projection]:
         """Projections that start at a population."""
-        return [projection for projection in self.projections if projection.source == name]
+        return list(self._ends["source"].get(name, ()))
+
+    @cached_property
+    def _ends(self) -> dict[str, dict[str, list[Projection]]]:
+        """ "source" or "target" -> population -> projections."""
+        found: dict[str, dict[str, list[Projection]]] = {"source": {}, "target": {}}
+        for projection in self.projections:
+            found["source"].setdefault(projection.source, []).append(projection)
+            found["target"].setdefault(projection.target, []).append(projection)
+        return found
 
     def levels(self) -> dict[str, int]:
         """Length of the longest chain of projections without delay that ends at each population."""
@@ -275,6 +286,9 @@ class _Fusion:
 def _mapped(node: Connection, total: _Sum, shape: Shape) -> _Sum:
     if isinstance(node.map, Identity):
         return total
+    if isinstance(node.map, Convolution | Pooling) and (total.terms or total.drive):
+        what = "a convolution or a pool as one matrix, which Brian2 and Lava take,"
+        require(node.map.unrolled_bytes(shape), what, node=node.name, way_out="Run it on snntorch, or make it smaller.")
     result = _Sum({}, {})
     for steps, matrix in node.map.parts(shape) if total.terms or total.drive else ():
         terms = {key: _times(matrix, before) for key, before in total.terms.items()}

@@ -293,7 +293,14 @@ class Program:
 
     def edges_into(self, name: str) -> list[Edge]:
         """Edges that end at a node."""
-        return [edge for edge in self.edges if edge.target == name]
+        return list(self._into.get(name, ()))
+
+    @cached_property
+    def _into(self) -> dict[str, list[Edge]]:
+        found: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.target, []).append(edge)
+        return found
 
     @property
     def recorded_spikes(self) -> tuple[str, ...]:

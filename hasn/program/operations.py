@@ -217,10 +217,8 @@ class Tally:
                 self._past[name] = self._history(name, sent[name])[-late:]
 
     def _history(self, name: str, sent: Bools) -> Bools:
-        """What a node sends now, behind what it sent in the steps before: as many as are waited for."""
-        if name not in self._past:
-            self._past[name] = np.zeros((self._late[name], *sent.shape[1:]), dtype=bool)
-        return np.concatenate([self._past[name], sent])
+        """What a node sends now, behind what it sent in the steps before: as many as are waited for and have been."""
+        return np.concatenate([self._past[name], sent]) if name in self._past else sent
 
     def _through(self, name: str, arriving: list[Route], sent: dict[str, Bools], steps: int) -> Bools:
         """The events that a connection sends."""
@@ -228,9 +226,11 @@ class Tally:
         for route in arriving:
             there = sent[route.source]
             if np.any(route.delay):
-                history, late = self._history(route.source, there), self._late[route.source]
+                history = self._history(route.source, there)
+                late = len(history) - steps
                 rows = late + np.arange(steps)[:, np.newaxis] - np.asarray(route.delay).reshape(1, -1)
-                there = history[rows, :, np.arange(there.shape[2])].swapaxes(1, 2)
+                begun = history[np.maximum(rows, 0), :, np.arange(there.shape[2])] & (rows >= 0)[..., np.newaxis]
+                there = begun.swapaxes(1, 2)
             found |= reached(route.map, there.reshape(-1, *route.shape))
         return found.reshape(steps, self.batch, -1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.model import Connection, Program, Sink
+from hasn.room import require
 
 if TYPE_CHECKING:
     from hasn.program.fuse import Network
     from hasn.state import Snapshot
 
 Array = NDArray[Any]
+#: Steps for which a ring has room at first.
+_FIRST = 64
+NO_STATE = "Shorten that delay, or run whole sequences without keep_state: they keep no more steps than they have."
 
 
 def needed(program: Program, populations: Collection[str]) -> dict[str, int]:
@@ -26,14 +31,17 @@ def needed(program: Program, populations: Collection[str]) -> dict[str, int]:
     """
     steps = dict.fromkeys(program.by_name, 0)
     ends = {*populations, *(sink.name for sink in program.of(Sink))}
-    edges = list(reversed(program.edges))
-    changed = True
-    while changed:  # stateless loops are cut by a population, so this ends
-        changed = False
-        for edge in edges:
-            behind = lag(program, edge.target) + (0 if edge.target in ends else steps[edge.target])
+    # Backwards from the ends, so that in a chain every node is asked once; stateless loops are cut by a population.
+    changed = dict.fromkeys(reversed(program.by_name))
+    while changed:
+        target = next(iter(changed))
+        del changed[target]
+        behind = lag(program, target) + (0 if target in ends else steps[target])
+        for edge in program.edges_into(target):
             if edge.delay + behind > steps[edge.source]:
-                steps[edge.source], changed = edge.delay + behind, True
+                steps[edge.source] = edge.delay + behind
+                if edge.source not in ends:  # of an end's own past nothing is passed on
+                    changed[edge.source] = None
     return steps
 
 
@@ -64,8 +72,11 @@ class History:
         past: Mapping[str, Array] | None = None,
     ) -> None:
         given = past or {}
+        self._lengths = dict(lengths)
+        # A ring grows with the steps, up to its length: what has not been yet takes no memory.
         self._rings = {
-            name: np.zeros((steps, batch, *shapes[name])) + given.get(name, 0.0) for name, steps in lengths.items()
+            name: np.array(given[name], dtype=np.float64) if name in given else np.zeros((0, batch, *shapes[name]))
+            for name in lengths
         }
         self._now = 0
 
@@ -77,12 +88,32 @@ class History:
     def push(self, values: Mapping[str, Array]) -> None:
         """One step's values, (batch, *shape); those of other nodes are not looked at."""
         for name, ring in self._rings.items():
-            ring[self._now % len(ring)] = values[name]
+            place = self._now % self._lengths[name]
+            if place >= len(ring):
+                more = np.zeros((min(self._lengths[name], 2 * place + _FIRST) - len(ring), *ring.shape[1:]))
+                ring = self._rings[name] = np.concatenate([ring, more])
+            ring[place] = values[name]
         self._now += 1
 
     def past(self) -> dict[str, Array]:
-        """Node -> (D, batch, *shape), oldest first; copies."""
-        return {name: np.roll(ring, -(self._now % len(ring)), axis=0) for name, ring in self._rings.items()}
+        """Node -> (D, batch, *shape), oldest first; copies.
+
+        Raises:
+            OutOfMemoryError: a delay is so long that they do not fit; names the node.
+        """
+        return {name: self._whole(name) for name in self._rings}
+
+    def _whole(self, name: str) -> Array:
+        ring, steps = self._rings[name], self._lengths[name]
+        require(
+            3 * 8 * steps * math.prod(ring.shape[1:]),  # what has been, what has not, and the two in their order
+            f"a state with the {steps:,} steps that are on their way from it",
+            node=name,
+            way_out=NO_STATE,
+        )
+        if len(ring) < steps:
+            ring = np.concatenate([ring, np.zeros((steps - len(ring), *ring.shape[1:]))])
+        return np.roll(ring, -(self._now % steps), axis=0)
 
 
 def latest(past: Mapping[str, Array], values: Mapping[str, Array]) -> dict[str, Array]:

@@ -41,18 +41,18 @@ def retime(network: Network, latency: int = 1) -> Retiming:
     """
     shifts = dict.fromkeys(network.by_name, 0)
     because: dict[str, str] = {}
-    for _ in range(len(shifts) + 1):
-        changed = ""
+    changed = True
+    while changed:
+        changed = False
         for projection in network.projections:
             least = shifts[projection.source] + latency - projection.delay
             if least > shifts[projection.target]:
                 shifts[projection.target] = least
                 because[projection.target] = projection.source
-                changed = projection.target
-        if not changed:
-            break
-    else:
-        raise _cannot(network, _cycle(because, changed), latency)
+                changed = True
+        cycle = _cycle(because)  # looked for in each round: to wait for as many rounds as nodes would be quadratic
+        if cycle:
+            raise _cannot(network, cycle, latency)
     for population in network.populations:
         targets = [shifts[p.target] + p.delay - latency for p in network.out_of(population.name)]
         if isinstance(population, Source) and targets:
@@ -61,14 +61,23 @@ def retime(network: Network, latency: int = 1) -> Retiming:
     return Retiming(shifts, extra, latency)
 
 
-def _cycle(because: dict[str, str], start: str) -> list[str]:
-    """The cycle that a chain of causes runs into, in the direction of the signals."""
-    for _ in range(len(because)):
-        start = because[start]
-    names = [start]
-    while because[names[-1]] != start:
-        names.append(because[names[-1]])
-    return names[::-1]
+def _cycle(because: dict[str, str]) -> list[str]:
+    """A cycle that some chain of causes runs into, in the direction of the signals; empty if none does.
+
+    Causes are a forest unless some shift has grown by way of itself, and then it grows for ever.
+    """
+    ended: set[str] = set()
+    for start in because:
+        chain: dict[str, None] = {}
+        name = start
+        while name in because and name not in ended and name not in chain:
+            chain[name] = None
+            name = because[name]
+        if name in chain:
+            names = list(chain)
+            return names[names.index(name) :][::-1]
+        ended.update(chain)
+    return []
 
 
 def _cannot(network: Network, cycle: list[str], latency: int) -> RetimingError:

@@ -13,6 +13,7 @@ import nir
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from numpy.typing import NDArray
 
 from hasn.testing.graphs import Shape
@@ -23,7 +24,7 @@ MOST_STEPS = 24
 
 #: hypothesis (since 6.131) also draws constants that it finds in the source of all modules that happen to be loaded:
 #: what "derandomize" gives then hangs on which tests ran before. It has no switch for that, so these are none.
-_NO_CONSTANTS = providers.Constants()
+_NO_CONSTANTS = Constants()
 setattr(providers, "_get_local_constants", lambda: _NO_CONSTANTS)  # noqa: B010 - another module's own name
 
 

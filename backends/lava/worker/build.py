@@ -12,7 +12,7 @@ from . import engines
 from .host_engine import Feed, HostEngine, Tape, Variable
 from .lava_network import Bundle, Cell
 from .learning import Learners
-from .memory import Clock, Memory
+from .memory import Alarm, Clock, Memory
 from .processes.element import Element
 from .processes.host import host_of
 
@@ -39,6 +39,8 @@ class Job:
             or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}}),
             ``length`` (canonical steps; a file of fewer holds the last ones), ``late`` (steps that all begins late),
             ``leads`` ({cell: {Var: .npy file}}, as in :class:`Variable`); in a stream also ``folder`` and ``batch``.
+            ``alarms``: .npy file with a place for each cell, for :class:`~hasn_lava_worker.memory.Alarm`; left out
+            where nothing can stop being finite.
     """
 
     def __init__(self, bundle: Bundle, request: dict[str, Any]) -> None:
@@ -48,6 +50,8 @@ class Job:
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
         self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
+        alarms = None if "alarms" not in request else _open(request["alarms"], "r+")
+        self.alarms = {} if alarms is None else {name: Alarm(alarms[i : i + 1]) for i, name in enumerate(bundle.cells)}
         self.late = int(request["late"])
         self.states = {
             var: {name: _open(path, "r+") for name, path in of.items()} for var, of in request["states"].items()
@@ -118,7 +122,8 @@ class Job:
                 array = self.states.get(var, {}).get(cell["node"])
                 clear = several and not (var == "u" and cell["du"] == NO_MEMORY[self.bundle.tag])
                 lead = self.request["leads"].get(name, {}).get(var)
-                if not clear and array is None and lead is None:
+                alarm = self.alarms.get(name) if var in ("u", "v") else None
+                if not clear and array is None and lead is None and alarm is None:
                     continue
                 size = int(cell["size_out"])
                 shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
@@ -126,7 +131,7 @@ class Job:
                 initial = arrays.get(var, np.zeros(shape)) if var == "v" else np.zeros(shape)
                 tape = None if array is None else self._tape(array, cell["onset"], shape, name)
                 lead = None if lead is None else _open(lead, "r")
-                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial, lead))
+                found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial, lead, alarm))
         return found
 
     def _port(self, built: dict[str, Any], name: str, ports: dict[str, str]) -> Any:
@@ -156,6 +161,8 @@ class Job:
         else:
             simple = {"relay": engines.Relay, "compare": engines.Threshold}[cell["kind"]]
             engine = simple(clock, memory, cell, arrays, shape_out)
+        if isinstance(engine, engines.Population):
+            engine.alarm = self.alarms.get(cell["name"])
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .memory import Clock, Memory
+from .memory import Alarm, Clock, Memory
 
 Arrays = Mapping[str, Any]
 
@@ -49,7 +49,12 @@ class Population(Engine):
         cell: ``onset``; ``drives``: [first step in canonical time, array's name].
         arrays: the cell's arrays.
         shape: of a step's values, (n,) or (batch, n).
+
+    Attributes:
+        alarm: told of numbers that are not finite; None: nobody asks.
     """
+
+    alarm: Alarm | None = None
 
     def __init__(
         self, clock: Clock, memory: Memory, cell: Mapping[str, Any], arrays: Arrays, shape: tuple[int, ...]
@@ -66,7 +71,15 @@ class Population(Engine):
         for first, value in self.drives:
             if t >= first:
                 x = x + value
-        return self.value(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = self.value(x)
+            if self.alarm is not None:
+                self.alarm.look(t, *self.numbers(x))
+        return made
+
+    def numbers(self, x: Any) -> tuple[Any, ...]:
+        """What has to be finite after a step with the summed input ``x``."""
+        return (x,)
 
     def value(self, x: Any) -> Any:
         """The population's value for the summed input ``x``."""
@@ -139,6 +152,9 @@ class Neurons(Population):
                 place[...] = self.states["v"]
         return output
 
+    def numbers(self, x: Any) -> tuple[Any, ...]:
+        return tuple(self.states.values())
+
     def _written(self, row: Mapping[str, Any], states: Mapping[str, Any], x: Any) -> Any:
         total = self._summed(row["terms"], states)
         if row["gain"] is not None:
@@ -160,8 +176,9 @@ class Neurons(Population):
         if held is not None:
             spikes &= ~held
         for row in self.resets:
-            made = self._written(row, self.states, 0.0)
-            np.copyto(self.states[row["state"]], made, where=spikes)
+            made, old = self._written(row, self.states, 0.0), self.states[row["state"]]
+            # What is not finite outlives the reset (inf - inf is NaN): the look at the end of the step finds it.
+            np.copyto(old, made + (old - old), where=spikes)
         if self.held is not None and self.left is not None:
             self.left[...] = np.where(spikes, self.held, np.maximum(self.left - 1, 0))
         return spikes.astype(np.float64)
@@ -172,7 +189,7 @@ class Instant(Engine):
 
     def __init__(self, clock: Clock, memory: Memory, weights: Any) -> None:
         super().__init__(clock, memory)
-        self.weights = weights
+        self.weights = selecting(weights)
 
     def respond(self, x: Any) -> Any:
         return apply(self.weights, x)
@@ -192,7 +209,7 @@ class Delayed(Engine):
         result: tuple[int, ...],
     ) -> None:
         super().__init__(clock, memory)
-        self.weights = weights
+        self.weights = [(delay, selecting(matrix)) for delay, matrix in weights]
         self.length = max(delay for delay, _ in weights)
         self.ring = memory.array("ring", (self.length, *shape))
         self.zero = np.zeros(result)
@@ -205,6 +222,26 @@ class Delayed(Engine):
 
     def take(self, x: Any) -> None:
         self.ring[self.clock.t % self.length] = x
+
+
+class Selecting:
+    """A matrix with weights that are not finite (composed ones may overflow): who sends nothing adds nothing."""
+
+    def __init__(self, weights: Any) -> None:
+        self.weights = weights
+
+    def __matmul__(self, x: Any) -> Any:
+        """``W x`` for x (n,) or (n, batch)."""
+        if x.ndim == 1:
+            active = np.flatnonzero(x)
+            return self.weights[:, active] @ x[active]
+        return np.stack([self @ column for column in x.T], axis=1)
+
+
+def selecting(weights: Any) -> Any:
+    """The same matrix, where all its weights are finite."""
+    values = weights if isinstance(weights, np.ndarray) else weights.data
+    return weights if np.isfinite(values).all() else Selecting(weights)
 
 
 def apply(weights: Any, x: Any) -> Any:

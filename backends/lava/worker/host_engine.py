@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .memory import Clock
+from .memory import Alarm, Clock
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Variable:
         clear: whether it is set back at the end of a sample.
         initial: to what.
         lead: (k, samples, ...): what it is set to at the end of each of a sample's first k steps, or None.
+        alarm: told at the end of a sample if it is not finite; None: nobody asks.
     """
 
     cell: str
@@ -49,6 +50,7 @@ class Variable:
     clear: bool
     initial: Any
     lead: Any = None
+    alarm: Alarm | None = None
 
 
 class HostEngine:
@@ -84,10 +86,13 @@ class HostEngine:
 
     def probes(self, var: Variable) -> bool:
         """Whether this Var is read in this step."""
-        return var.tape is not None and self.clock.place(var.tape.array, var.tape.shift) is not None
+        taped = var.tape is not None and self.clock.place(var.tape.array, var.tape.shift) is not None
+        return taped or (var.alarm is not None and self.clock.last)
 
     def probe(self, var: Variable, value: Any) -> None:
-        """Write a state that was read."""
+        """Write a state that was read, and look at the last one."""
+        if var.alarm is not None and self.clock.last:
+            var.alarm.look_late(value)
         if var.tape is not None:
             self._write(var.tape, value - var.offset)
 

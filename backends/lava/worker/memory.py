@@ -58,6 +58,27 @@ class Clock:
         return array[t, self.sample] if 0 <= t < array.shape[0] else None
 
 
+class Alarm:
+    """Where a population says that a number of it is not finite.
+
+    Args:
+        place: (1,) of a file that the caller reads: 1 + the first such step, 0 for none, -1 for one that is not known.
+    """
+
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def look(self, t: int, *arrays: Any) -> None:
+        """Look at what there is after step ``t``."""
+        if not all(np.isfinite(array).all() for array in arrays) and not 0 < self.place[0] <= t + 1:
+            self.place[0] = t + 1
+
+    def look_late(self, array: Any) -> None:
+        """Look at what has been gathering for steps."""
+        if not np.isfinite(array).all() and self.place[0] == 0:
+            self.place[0] = -1
+
+
 class Memory:
     """Hands out the arrays that hold a process's state, and puts them back to their initial values.
 

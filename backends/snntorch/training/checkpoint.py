@@ -10,7 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,9 +121,42 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     import torch
 
     with whole_file(path, force=True) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+        with temporary.open("wb") as file:
+            writing = _Writing(file)
+            try:
+                torch.save({"format": FORMAT, **state}, writing)  # type: ignore[arg-type]  # all it calls
+            except RuntimeError as error:  # torch hides what the operating system said
+                raise writing.refused or error from None
         seal(temporary)
         _keep(path)
+
+
+class _Writing:
+    """A file that remembers why it could not be written.
+
+    Args:
+        file: to write to.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        try:
+            self.file.flush()
+        except OSError as error:
+            self.refused = error
+            raise
 
 
 def previous(path: Path) -> Path:

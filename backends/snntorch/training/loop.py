@@ -156,7 +156,10 @@ class Trainer:
         tally, mark = Tally(), 0
         with torch.no_grad():
             for batch in self.validation.epoch(self.now.epoch)[0] if self.validation else ():
-                tally.add(self.room.fitted(lambda b=batch: self._judged(b)), batch.whole)  # type: ignore[misc]
+                figures = self.room.fitted(lambda b=batch: self._judged(b))  # type: ignore[misc]
+                if not math.isfinite(figures[0]):
+                    self.scorer.stop_at_validation(batch, self.now.step, figures[0])
+                tally.add(figures, batch.whole)
                 mark = zlib.crc32(f"{mark} {batch.mark}".encode())
         return tally, mark
 

@@ -7,19 +7,9 @@ from typing import Any, TypeVar
 
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.errors import TrainingError
+from hasn.room import is_out_of_memory
 
 R = TypeVar("R")
-#: How torch's allocators say it where they raise a plain RuntimeError (CPU; other accelerators).
-_SAYINGS = ("out of memory", "can't allocate memory", "not enough memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory did not suffice."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in _SAYINGS)
 
 
 class Room:

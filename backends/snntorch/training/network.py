@@ -33,12 +33,14 @@ class Activity:
         counts: spiking population -> spikes of each neuron (batch, *shape); they pass gradients.
         steps: T.
         fan_out: spiking population -> synapses that each neuron reaches at the next connections (*shape).
+        mark: 0 if every state is finite, else NaN.
     """
 
     outputs: Any
     counts: dict[str, Tensor]
     steps: int
     fan_out: dict[str, Tensor]
+    mark: Tensor
 
 
 class TrainedNetwork:
@@ -85,6 +87,7 @@ class TrainedNetwork:
         self.executable: Any = plugin.compile(watched, with_types(graph), precision, **options)
         self.executable.program = self.program  # what is shown to training alone is no part of the graph
         self.module: Any = self.executable.module
+        self.module.careful = False  # the loss has the mark, so that all workers stop alike
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
         self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node)
@@ -114,15 +117,19 @@ class TrainedNetwork:
         steps = len(next(iter(inputs.values())))
         if self.recompute is None:
             found = self.module(dict(inputs))
+            mark = self.module.mark
             found = found if isinstance(found, Mapping) else {self.sinks[0]: found}
             counts = {name: full(found[_watch(name)]).sum(0) for name in self.program.recorded_spikes}
         else:
             from hasn.backends.snntorch.chunks import by_chunks
+            from hasn.backends.snntorch.overflow import mark as mark_of
 
             given = self.module.inputs_of(dict(inputs))
-            found, counts = by_chunks(self.module, given, self.recompute, self.sinks, self.program.recorded_spikes)
+            found, counts, end = by_chunks(self.module, given, self.recompute, self.sinks, self.program.recorded_spikes)
+            mark = mark_of(end)
         outputs = {name: found[name] for name in self.sinks}
-        return Activity(next(iter(outputs.values())) if len(outputs) == 1 else outputs, counts, steps, self.fan_out)
+        shown = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        return Activity(shown, counts, steps, self.fan_out, mark)
 
     # --- what it costs, and what comes out
 

@@ -24,6 +24,11 @@ def stop_at_loss(network: TrainedNetwork, batches: Sequence[Batch], step: int, l
     )
 
 
+def stop_at_validation(network: TrainedNetwork, batch: Batch, step: int, loss: float) -> None:
+    """Raise for a validation loss that is not finite, if some node's state is not; a loss may be so by itself."""
+    _at_node(network, [batch], step, "validation loss", loss)
+
+
 def stop_at_gradient(network: TrainedNetwork, batches: Sequence[Batch], step: int) -> TrainingError:
     """What to raise for a gradient that is not finite. A NaN in a voltage never spikes, so the loss may not show it."""
     import torch
@@ -73,17 +78,9 @@ def first_non_finite(network: TrainedNetwork, batch: Batch) -> tuple[str, int] |
     """(node, time step) of the first value or state that is not finite, in the order of evaluation."""
     import torch
 
+    from hasn.backends.snntorch.overflow import first_not_finite
+
     module: Any = network.module
     with torch.no_grad():
         network.learnable.apply(module)
-        inputs = module.inputs_of(dict(batch.inputs))
-        state = module.start(batch.size)
-        for t in range(batch.steps):
-            values = module.advance({name: value[t] for name, value in inputs.items()}, state)
-            for step in network.program.nodes:
-                seen = (values[step.name], *state.states.get(step.name, ()))
-                if not all(bool(torch.isfinite(tensor).all()) for tensor in seen):
-                    module.let_go()
-                    return step.name, t
-        module.let_go()
-    return None
+        return first_not_finite(module, module.start(batch.size), module.inputs_of(dict(batch.inputs)), every=True)

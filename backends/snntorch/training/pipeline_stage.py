@@ -52,6 +52,7 @@ class StageModule(nn.Module):
     def __init__(self, stage: Stage, network: nn.Module, learnable: Learnable) -> None:
         super().__init__()
         self.stage, self.network, self.learnable = stage, network, learnable
+        network.careful = False  # type: ignore[assignment]  # the last stage's loss shows it
         self.failed: Exception | None = None
         self._sinks = [step.name for step in stage.program.of(Sink)]
 
@@ -78,7 +79,8 @@ class StageModule(nn.Module):
         self.learnable.apply(self.network)
         found = self.network(dict(zip(self.stage.incoming, values, strict=True)))
         found = found if isinstance(found, Mapping) else {self._sinks[0]: found}
-        return tuple(found[name].contiguous() for name in self.stage.shown)
+        mark: Any = self.network.mark  # a state that is not finite is seen in the last stage, by the loss
+        return tuple((found[name] + mark).contiguous() for name in self.stage.shown)
 
 
 def tracked(value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.losses import Loss
 from hasn.backends.snntorch.training.network import Activity, TrainedNetwork
-from hasn.backends.snntorch.training.nonfinite import stop_at_gradient, stop_at_loss
+from hasn.backends.snntorch.training.nonfinite import stop_at_gradient, stop_at_loss, stop_at_validation
 from hasn.backends.snntorch.training.options import AMP, Options
 from hasn.errors import OptionError
 
@@ -47,7 +47,7 @@ class Scorer:
         loss = self._checked(self.loss.value(activity.outputs, labels))
         for term in self.options.regularisers if regularised else ():
             loss = loss + term(activity)
-        loss = loss * share
+        loss = (loss + activity.mark) * share
         with torch.no_grad():
             rates = [activity.counts[name].mean() / activity.steps * share for name in self.populations]
             figures = [loss.detach(), self._accuracy(activity, labels) * share, *rates]
@@ -91,6 +91,11 @@ class Scorer:
         """Raise with the first node whose state is not finite."""
         with self._autocast():
             raise stop_at_loss(self.network, batches, step, loss)
+
+    def stop_at_validation(self, batch: Batch, step: int, loss: float) -> None:
+        """Raise with the first node whose state is not finite on validation data, if there is one."""
+        with self._autocast():
+            stop_at_validation(self.network, batch, step, loss)
 
     def stop_at_gradient(self, batches: Sequence[Batch], step: int) -> None:
         """The same; but where a scaler has made the loss too large to pass back, that update is merely left out."""

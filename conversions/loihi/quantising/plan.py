@@ -21,6 +21,8 @@ from hasn.program.model import Floats
 UNIT = float(1 << ALIGN_BITS)
 #: Scales that are tried within the highest octave: between them the weights' grid moves by less than 1 %.
 CANDIDATES = 96
+#: Scales below it would underflow in what is computed with them.
+SMALLEST = 1e-290
 #: Weights of a connection that the choice looks at.
 SAMPLE = 50_000
 
@@ -118,13 +120,20 @@ def _limit(
             limits.append(most / value)
 
     reached = np.maximum(trace.current, trace.voltage) / e.volts
-    within(headroom * float(reached.max()), STATE_LIMIT - 1)
+    within(float(reached.max()), (STATE_LIMIT - 1) / headroom)
     within(float(np.abs(e.initial).max()), STATE_LIMIT - 1)
     within(float(np.abs(e.bias).max()), LARGEST_BIAS)
     within(0.0 if e.threshold is None else float(e.threshold.max()), THRESHOLD_MAX * UNIT)
     for values in connections.values():
         within(float(np.abs(values).max()), largest_weight(rounding.weight_bits, rounding.largest_exponent) * UNIT)
-    return min(limits, default=UNIT)
+    limit = min(limits, default=UNIT)
+    if limit < SMALLEST:
+        raise ParameterError(
+            "its voltages, thresholds or weights are too large beside its gain for any scale", node=e.name,
+            got=f"{1 / SMALLEST:.3g} times what the chip's registers hold, or more",
+            way_out="Scale weights, resistance and voltages so that they are comparable.",
+        )  # fmt: skip
+    return limit
 
 
 def _sample(values: Floats) -> Floats:

@@ -21,11 +21,12 @@ from hasn.conversions.loihi.quantising.plan import Registers, registers
 from hasn.conversions.loihi.quantising.report import report_on
 from hasn.conversions.loihi.quantising.rounding import Rounding
 from hasn.conversions.loihi.quantising.simulate import Trace, run_float, run_integers
-from hasn.errors import OptionError, UnsupportedError
+from hasn.errors import OptionError, ParameterError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
 from hasn.ir.typed import with_types
 from hasn.nodes.lookup import neuron_kind
+from hasn.nonfinite import all_finite
 from hasn.program.fuse import Network, fuse
 from hasn.program.integers.lower import refuse_structure, to_integers
 from hasn.program.model import Floats, Neurons, Program, Source, Threshold
@@ -87,7 +88,9 @@ def quantise(
 
     Raises:
         InputError: calibration data of the wrong shape, not finite, or all zero.
-        ParameterError: weights that are all zero, or need more range than 8 bits and an exponent have.
+        NotFiniteError: a voltage is not finite on the calibration data; names the node and the step.
+        ParameterError: weights that are all zero, are beyond float64 with their gains, or need more range than 8 bits
+            and an exponent have.
         UnsupportedError: a time constant under dt in an Euler step, a reset by subtraction, method "exact" with a
             current, a voltage that goes to other neurons, an Output that sums, real-valued inputs on Loihi 1, a graph
             without Inputs.
@@ -153,7 +156,8 @@ class _Task:
         self.weights: dict[str, Weights] = {}  # node of the graph in the chip's units -> what is in it
         for p in self.network.populations:
             if isinstance(p, Neurons | Threshold):
-                self._read(p)
+                with np.errstate(over="ignore", invalid="ignore"):  # looked at there
+                    self._read(p)
 
     def _read(self, p: Neurons | Threshold) -> None:
         drives = self.network.drives.get(p.name, {})
@@ -168,7 +172,14 @@ class _Task:
             equation = equation.in_units_of_gain()
             cone = cone_into(self.program, p.name, equation.gain, self.input_scales, not into_bias)
         self.equations[p.name], self.cones[p.name] = equation, cone
-        self.real[p.name] = real_weights(cone, equation, self.network, self.input_scales, not into_bias)
+        real = real_weights(cone, equation, self.network, self.input_scales, not into_bias)
+        self.real[p.name] = real
+        for (kind, name, _), found in real.items():
+            _refuse_beyond(p.name if kind == "composed" else name, "weight", found.values)
+        for projection in self.network.into(p.name):
+            _refuse_beyond(p.name, "weight", projection.weights.data)
+        for what in ("threshold", "bias", "initial"):
+            _refuse_beyond(p.name, what, getattr(equation, what))
 
     def attempt(self, floats: Mapping[str, Trace], extra: Mapping[str, float]) -> QuantisedNetwork:
         """Choose scales, round, and build both graphs."""
@@ -217,6 +228,19 @@ class _Task:
             parameter=f"connection from {source}",
             got=f"{delay} step(s)",
             way_out="Put neurons between the nodes that lead into it.",
+        )
+
+
+def _refuse_beyond(node: str, parameter: str, values: Floats | None) -> None:
+    """Refuse numbers that are none, in volts or divided by a gain, though each of the graph's is one."""
+    if values is not None and not all_finite(values):
+        raise ParameterError(
+            "with the gains and weights that it is multiplied or divided by, it is beyond the numbers of float64",
+            node=node,
+            parameter=parameter,
+            got="inf or NaN",
+            wanted="up to 1.8e+308",
+            way_out="Scale weights, resistance and voltages so that they are comparable.",
         )
 
 

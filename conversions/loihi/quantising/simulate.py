@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.nonfinite import all_finite, not_finite
 from hasn.program.fuse import Network, Relay
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation
 from hasn.program.model import Floats, Neurons, Source, Threshold
@@ -90,8 +91,12 @@ def run_float(network: Network, inputs: Mapping[str, Floats], progress: Progress
         network: populations with the reset "zero" (others are none of the chip's).
         inputs: {Input: (T, batch, *shape)}.
         progress: called with (steps done, steps in all).
+
+    Raises:
+        NotFiniteError: a current or a voltage is not finite; names the population and the step.
     """
-    return _FloatRun(network, inputs).run(progress)
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at after each step
+        return _FloatRun(network, inputs).run(progress)
 
 
 def run_integers(
@@ -132,6 +137,8 @@ class _FloatRun(_Run):
                 trace.output[t] = x > self._column(p.threshold)
             elif isinstance(p, Neurons):
                 trace.output[t] = self._neurons(p, x, trace)
+            if not (all_finite(trace.current) and all_finite(trace.voltage)):  # the largest so far: they stay so
+                raise not_finite(p.name, t, "float64")
 
     def _neurons(self, p: Neurons, x: Floats, trace: Trace) -> Floats:
         run, rows = self.runs[p.name], x.T.reshape(self.batch, *p.shape)

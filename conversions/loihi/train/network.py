@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hasn.backends.snntorch.devices import usable_device
-from hasn.backends.snntorch.executable import spike_gradient
 from hasn.backends.snntorch.module import SpikingNetwork
 from hasn.backends.snntorch.neurons import Population, Surrogate
+from hasn.backends.snntorch.surrogates import spike_gradient
 from hasn.conversions.loihi.quantising.rounding import LARGEST_BIAS, Rounding, biases, grid
 from hasn.errors import OptionError, ParameterError
 from hasn.program.integers.model import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, IntegerNetwork, IntegerPopulation

@@ -32,14 +32,17 @@ def one() -> Program:
     return lower(graphs.small_net(), dt=1e-3)
 
 
-def test_random_spikes_are_drawn_in_the_order_of_names() -> None:
+@pytest.mark.parametrize("at_once", [1 << 20, 4, 1])
+def test_random_spikes_are_drawn_in_the_order_of_names(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many numbers are drawn at once; a byte a spike, for they are there as a whole."""
+    monkeypatch.setattr("hasn.cli.inputs._DRAWN", at_once)
     rng = np.random.default_rng(7)
     a, b = rng.random((5, 2)) < 0.3, rng.random((5, 3)) < 0.3
     found = random_spikes({"b": (3,), "a": (2,)}, 5, 0.3, 7, None)
     assert list(found) == ["a", "b"]
     assert np.array_equal(found["a"], a)
     assert np.array_equal(found["b"], b)
-    assert found["a"].dtype == np.float64
+    assert found["a"].dtype == bool
     assert random_spikes({"a": (2, 4)}, 5, 1.0, 0, 3)["a"].shape == (5, 3, 2, 4)
     assert random_spikes({"a": (2,)}, 5, 1.0, 0, None)["a"].all()
     assert not random_spikes({"a": (2,)}, 5, 0.0, 0, None)["a"].any()

@@ -153,21 +153,6 @@ def test_layers(name: str) -> None:
         from_snntorch(nn.Sequential(make(), hidden(snn.Leaky, 0.9)), input_shape=shape, dt=DT)
 
 
-class Loop(nn.Module):
-    """Loops over time in forward, as tutorials do."""
-
-    def __init__(self, steps: int | None) -> None:
-        super().__init__()
-        self.fc, self.lif, self.steps = excited(6, 4), snn.Leaky(0.9), steps
-
-    def forward(self, x: Any) -> Any:
-        mem, kept = self.lif.reset_mem(), []
-        for t in range(x.shape[0] if self.steps is None else self.steps):
-            spk, mem = self.lif(self.fc(x[t] if self.steps is None else x), mem)
-            kept.append(spk)
-        return torch.stack(kept)
-
-
 class Does(nn.Module):
     """fc, a neuron, and something with what comes out."""
 
@@ -180,8 +165,7 @@ class Does(nn.Module):
 
 
 FORWARDS = {
-    "loop over time": ("body of the loop", Loop(None)),
-    "loop over steps": ("'lif' forward: the neuron is called more than once", Loop(3)),
+    "called twice": ("not those of the converted node", Does(lambda net, x: net.lif(net.fc(net.lif(x)[0]))[0])),
     "product": ("mul is no NIR node", Does(lambda net, x: net.lif(x * 2.0)[0])),
     "decision": ("torch.fx cannot follow", Does(lambda net, x: net.lif(x)[0] if x.sum() > 0 else x)),
     "own state": ("'lif' mem: the state is computed in forward", Does(lambda net, x: net.lif(x, net.fc(x))[0])),
@@ -194,7 +178,7 @@ FORWARDS = {
 def test_forwards(name: str) -> None:
     words, net = FORWARDS[name]
     with pytest.raises(UnsupportedError, match=words):
-        from_snntorch(net, input_shape={"x": (6 if isinstance(net, Loop) else 4,)}, dt=DT)
+        from_snntorch(net, input_shape={"x": (4,)}, dt=DT)
 
 
 class Wired(nn.Module):
@@ -206,7 +190,7 @@ class Wired(nn.Module):
             excited(4, 4), excited(4, 4), nn.BatchNorm1d(4), hidden(snn.Leaky, 0.9), does,
         )  # fmt: skip
         self.kept = nn.Parameter(torch.ones(4))
-        self.wide = nn.Linear(4, 3)
+        self.wide, self.drop = nn.Linear(4, 3), nn.Dropout()
 
     def forward(self, x: Any) -> Any:
         return self.does(self, x)
@@ -221,9 +205,24 @@ def normed_beside(net: Any, x: Any) -> Any:
     return net.lif(net.bn(h) + h)
 
 
+def normed_beside_dropout(net: Any, x: Any) -> Any:
+    """In evaluation Dropout has no node: folded into ``fc``, the norm would change what goes beside it too."""
+    h = net.fc(x)
+    return net.lif(net.bn(net.drop(h)) + h)
+
+
+def normed_twice_beside(net: Any, x: Any) -> Any:
+    h = net.fc(x)
+    return net.lif(net.bn(net.drop(h).detach()) + net.fc2(h))
+
+
 WIRED: dict[str, tuple[Callable[[Any, Any], Any], str, str | None, str]] = {  # forward, node, parameter, words
-    "norm of a sum": (normed_sum, "bn", None, "batch normalisation behind Input cannot be folded"),
-    "norm of what is used again": (normed_beside, "bn", None, "batch normalisation behind Input cannot be folded"),
+    "norm of a sum": (normed_sum, "bn", None, "batch normalisation of a sum, or of what feeds another"),
+    "norm of what is used again": (normed_beside, "bn", None, "batch normalisation of a sum, or of what feeds another"),
+    "norm behind a dropout": (normed_beside_dropout, "bn", None, "of what feeds another layer too"),
+    "norm behind a dropout and detach": (normed_twice_beside, "bn", None, "of what feeds another layer too"),
+    "norm of the input": (lambda net, x: net.lif(net.bn(x)), "bn", None, "behind Input cannot be folded"),
+    "norm of other channels": (lambda net, x: net.lif(net.bn(net.wide(x))), "bn", "num_features", "does not fit"),
     "tensor": (lambda net, x: net.lif(net.fc(x) + net.kept), "(the module)", "kept", "takes part in forward"),
     "shapes": (lambda net, x: net.lif(net.wide(x) + net.fc(x)), "(the module)", "forward", "a sum of two shapes"),
     "method": (lambda net, x: net.lif(net.fc(x).relu()), "(the module)", "forward", r"\.relu\(\) is no NIR node"),
@@ -239,6 +238,49 @@ def test_wirings(name: str) -> None:
     with pytest.raises(UnsupportedError, match=words) as error:
         from_snntorch(Wired(does).eval(), input_shape=(4,), dt=DT)
     assert (error.value.node, error.value.parameter) == (node, parameter)
+
+
+def test_all_that_cannot_be_said_is_named_at_once() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), hidden(snn.Leaky, 0.9), nn.Sequential(nn.ReLU(), nn.GELU()), nn.Flatten(),
+        nn.Linear(8, 4), snn.Alpha(alpha=0.9, beta=0.8, init_hidden=True),
+    ).eval()  # fmt: skip
+    with pytest.raises(UnsupportedError, match=r"'1': MaxPool2d cannot be said") as error:
+        from_snntorch(net, input_shape=(1, 6, 6), dt=DT)
+    also = str(error.value.way_out).split("Refused as well:\n  ")[1].split("\n  ")
+    assert [text.split(" cannot be said in NIR")[0] for text in also] == ["'3.0': ReLU", "'3.1': GELU", "'6': Alpha"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "wanted"),
+    [
+        ((nn.Conv2d(1, 2, 3), nn.BatchNorm2d(3)), (1, 6, 6), "(3, n, n)"),
+        ((nn.Conv1d(1, 2, 3), nn.BatchNorm1d(3)), (1, 6), "(3) or (3, n)"),
+        ((nn.Linear(4, 2), nn.BatchNorm2d(2)), (4,), "(2, n, n)"),
+        ((nn.Conv2d(1, 2, 3), nn.BatchNorm1d(2)), (1, 6, 6), "(2) or (2, n)"),
+    ],
+)
+def test_a_norm_that_does_not_fit(layers: Any, shape: Any, wanted: str) -> None:
+    with pytest.raises(UnsupportedError, match="does not fit what arrives") as error:
+        from_snntorch(nn.Sequential(*layers).eval(), input_shape=shape, dt=DT)
+    assert (error.value.node, error.value.parameter, error.value.wanted) == ("1", "num_features", wanted)
+
+
+def test_a_linear_of_another_size() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), hidden(snn.Leaky, 0.9), nn.Linear(5, 2), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match="does not fit what arrives") as error:
+        from_snntorch(net, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("2", "in_features")
+    assert (error.value.got, error.value.wanted) == ((3,), "(5,)")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype: Any) -> None:
+    net = nn.Sequential(excited(4, 4), nn.Sequential(excited(4, 4).to(dtype)), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match=r"module\.float\(\)") as error:
+        from_snntorch(net, dt=DT)
+    assert (error.value.node, error.value.parameter) == ("1.0", "weight")
+    assert error.value.got == str(dtype).removeprefix("torch.")
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (-3,), (2.0,), ((2, 3),), "ab"])
@@ -288,3 +330,22 @@ def test_rsynaptic_without_delay_fails_in_snntorch_itself() -> None:
     neuron = snn.RSynaptic(0.8, 0.9, linear_features=4, reset_delay=False, init_hidden=True)
     with pytest.raises((TypeError, RuntimeError)):
         neuron(torch.ones(1, 4))
+
+
+def test_weights_that_are_not_there_yet_are_refused_by_path() -> None:
+    net = nn.Sequential(nn.LazyLinear(3), hidden(snn.Leaky, 0.9)).eval()
+    with pytest.raises(UnsupportedError, match=r"'0' weight: LazyLinear has no weights yet.*on a sample first"):
+        from_snntorch(net, input_shape=(4,), dt=DT)
+    net(torch.ones(1, 4))
+    assert from_snntorch(net, dt=DT).nodes["0"].weight.shape == (3, 4)
+
+
+class Twice(nn.Linear):
+    def forward(self, x: Any) -> Any:
+        return 2 * super().forward(x)
+
+
+def test_a_subclass_of_a_layer_is_refused_by_path() -> None:
+    with pytest.raises(UnsupportedError, match="'0': Twice cannot be said in NIR: a subclass of Linear may") as error:
+        from_snntorch(nn.Sequential(Twice(4, 3), hidden(snn.Leaky, 0.9)).eval(), dt=DT)
+    assert "Use Linear itself" in str(error.value)

@@ -1,4 +1,4 @@
-"""Doubles of Norse, Sinabs and SpikingJelly: as much of their modules as the conversions look at, in plain Python.
+"""Doubles of Norse, Sinabs and SpikingJelly: as much of their modules as the conversions look at.
 
 They let the conversions be tested where a tool is not installed. What a neuron computes is written out by the tests,
 from the equations at the head of each conversion; only the tools themselves prove that these are theirs.
@@ -7,7 +7,6 @@ from the equations at the head of each conversion; only the tools themselves pro
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,58 +14,38 @@ import nir
 import numpy as np
 import pytest
 
+import hasn
+
+torch = pytest.importorskip("torch", reason="the snntorch extra is not installed")
+from torch import nn  # noqa: E402
+
+DT = 2e-3
+X = np.random.default_rng(4).uniform(0, 1.2, (150, 2, 2))
 W = np.array([[1.0, 0.5], [0.25, 1.5], [2.0, -0.5]])
 
 
-class Module:
-    """A torch module, as far as the conversions look at it: parts by name."""
-
-    training = False
-
-    def __init__(self, **parts: Any) -> None:
-        self.parts = parts
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        yield prefix, self
-        for name, part in self.parts.items():
-            yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
-
-    def modules(self) -> Iterator[Any]:
-        return (part for _, part in self.named_modules())
-
-    def children(self) -> Iterator[Any]:
-        return iter(self.parts.values())
-
-
-class Linear(Module):
-    """Weights ``W``."""
-
-
-class Layer(Module):
-    """A neuron: its settings are attributes."""
+class Layer(nn.Module):
+    """A neuron: its settings are attributes, and torch.fx does not look into it."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        self.__dict__.update(settings)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        raise NotImplementedError
 
 
-def net(neuron: Layer) -> Module:
+def linear(weight: Any = W) -> Any:
+    made = nn.Linear(*np.shape(weight)[::-1], bias=False).double()
+    with torch.no_grad():
+        made.weight.copy_(torch.as_tensor(weight))
+    return made
+
+
+def net(*neurons: Any, container: Any = nn.Sequential) -> Any:
     """Two inputs, three neurons: paths "0" and "1"."""
-    return Module(**{"0": Linear(), "1": neuron})
-
-
-def exported(neuron: nir.NIRNode, prefix: str = "") -> nir.NIRGraph:
-    """What a tool's exporter gives of ``net``, with a neuron of its own."""
-    nodes = {"input": nir.Input(np.array([2])), f"{prefix}0": nir.Linear(W), f"{prefix}1": neuron,
-             "output": nir.Output(np.array([3]))}  # fmt: skip
-    edges = [("input", f"{prefix}0"), (f"{prefix}0", f"{prefix}1"), (f"{prefix}1", "output")]
-    return nir.NIRGraph(nodes, edges, type_check=False)
-
-
-def lif(**values: float) -> nir.LIF:
-    """What exporters write: one value for all neurons."""
-    given = {"tau": 1.0, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **values}
-    return nir.LIF(**{name: np.array(value) for name, value in given.items()})
+    return container(linear(), *neurons).eval()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, modules: dict[str, dict[str, Any]]) -> None:
@@ -81,13 +60,49 @@ def install(monkeypatch: pytest.MonkeyPatch, modules: dict[str, dict[str, Any]])
             setattr(sys.modules[parent], last, made)
 
 
-def kinds(*names: str) -> dict[str, type[Layer]]:
-    """A class of neurons for each name."""
-    return {name: type(name, (Layer,), {}) for name in names}
+def kinds(home: str, *names: str, base: Any = Layer) -> dict[str, Any]:
+    """A class for each name, as if it stood in the module ``home``."""
+    bases = base if isinstance(base, tuple) else (base,)
+    return {name: type(name, bases, {"__module__": home}) for name in names}
+
+
+class SequentialState(nn.Sequential):
+    """Norse's."""
+
+    def __init__(self, *parts: Any, return_hidden: bool = False) -> None:
+        super().__init__(*parts)
+        self.stateful_layers = [isinstance(part, Layer | SequentialState) for part in parts]
+        self.return_hidden = return_hidden
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        state = [None] * len(self) if state is None else state
+        for i, part in enumerate(self):
+            if self.stateful_layers[i]:
+                x, state[i] = part(x, state[i])
+            else:
+                x = part(x)
+        return x, state
+
+
+class Lift(nn.Module):
+    """Norse's."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.lifted_module = module
+        self.is_stateful = isinstance(module, Layer | SequentialState)
+
+    def forward(self, x: Any) -> Any:
+        found, state = [], None
+        for now in x:
+            made = self.lifted_module(now, state) if self.is_stateful else self.lifted_module(now)
+            given, state = made if self.is_stateful else (made, None)
+            found.append(given)
+        return (torch.stack(found), state) if self.is_stateful else torch.stack(found)
 
 
 class Parameters(SimpleNamespace):
-    """Norse's parameters; without arguments its defaults, of which the exporter is fond."""
+    """Norse's parameters; without arguments its defaults."""
 
     def __init__(self, **values: Any) -> None:
         defaults = {"v_th": 1.0, "v_leak": 0.0, "v_reset": 0.0, "tau_mem_inv": 100.0, "tau_syn_inv": 200.0}
@@ -110,3 +125,11 @@ def spikes_of(v_of: Any, fires: Any, reset: Any, start: float, x: np.ndarray[Any
         found.append(fires(v))
         v = np.where(found[-1], reset(v), v)
     return np.array(found)
+
+
+def require(graph: nir.NIRGraph, wanted: np.ndarray[Any, Any]) -> None:
+    """The graph's spikes are these, and neither few nor many."""
+    got = hasn.compile(graph, "snntorch").run(X).outputs["output"]
+    assert 0.03 < wanted.mean() < 0.97
+    np.testing.assert_array_equal(got > 0, wanted)
+    assert graph.metadata["dt"] == DT

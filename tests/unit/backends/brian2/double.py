@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hasn.backends.brian2.code import PEAK
-from hasn.backends.brian2.monitors import Recorded
+from hasn.backends.brian2.monitors import Recorded, not_finite
 from hasn.backends.brian2.plan import size
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import has_spikes
@@ -138,11 +138,25 @@ class Live:
             {key: np.array(rows) for key, rows in states.items()},
             self.peaks(),
             None if kept is None else self.snapshot(kept),
+            wrong=self.not_finite(),
         )
 
     def step(self, inputs: Any) -> None:
         """One step."""
         self._move(inputs)
+
+    def not_finite(self) -> str | None:
+        """The first population that is not finite."""
+        return not_finite(self.plan, lambda name, v: self.values_of[name][v])
+
+    def first_not_finite(self, feed: Any, steps: int, start: Any = None) -> tuple[str, int] | None:
+        """The same of a run that is taken again, and the step."""
+        self.resume(start, None)
+        for t in range(steps):
+            self.step({name: values[t] for name, values in feed.items()})
+            if self.not_finite() is not None:
+                return str(self.not_finite()), self.t - 1
+        return None
 
     def _shaped(self, name: str, value: Any) -> Any:
         return np.array(value).reshape(self.copies, *self.populations[name].shape)

@@ -15,7 +15,7 @@ from tests.graphs import DT, small_net
 
 torch = pytest.importorskip("torch", reason="pip install 'hasn[snntorch]'")
 pytest.importorskip("snntorch", reason="pip install 'hasn[snntorch]'")
-from hasn.backends.snntorch.executable import spike_gradient  # noqa: E402
+from hasn.backends.snntorch.surrogates import spike_gradient  # noqa: E402
 
 
 def test_what_it_is() -> None:

@@ -19,7 +19,7 @@ def found(module: Any, x: Any, chunk: int) -> tuple[dict[str, Any], dict[str, An
     x = x.clone().requires_grad_()
     kept = [step.name for step in module.program.of(Sink)]
     counted = list(module.program.recorded_spikes)
-    values, counts = by_chunks(module, module.inputs_of(x), chunk, kept, counted)
+    values, counts, _ = by_chunks(module, module.inputs_of(x), chunk, kept, counted)
     assert list(values) == kept
     assert list(counts) == counted
     sum((y * (i + 1)).sum() for i, y in enumerate([*values.values(), *counts.values()])).backward()

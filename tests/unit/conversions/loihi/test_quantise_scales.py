@@ -12,7 +12,7 @@ import pytest
 import hasn
 from hasn.conversions.loihi.quantising import quantise as module
 from hasn.conversions.loihi.quantising.simulate import Trace
-from hasn.errors import InputError, OptionError, TimeStepError, UnsupportedError
+from hasn.errors import InputError, NotFiniteError, OptionError, ParameterError, TimeStepError, UnsupportedError
 from hasn.program.integers.model import IntegerNetwork
 from tests.unit.conversions.loihi.nets import DT, chain, lif, spikes, weights
 
@@ -134,3 +134,40 @@ def test_inputs_are_checked_before_anything_runs() -> None:
     for bad, words in ((X[..., :7], "shape"), (np.where(X > 0, np.inf, 0), "finite"), (X * 0, "all zero")):
         with pytest.raises(InputError, match=words):
             made(inputs=bad)
+
+
+#: Of two neurons, whose threshold is then counted in units of their gain.
+R = np.array([[1e-5], [2e-5]])
+#: name: (nodes between Input and Output, factor of the data, node that is blamed, its parameter, or the step)
+BEYOND: dict[str, tuple[tuple[nir.NIRNode, ...], float, str, str]] = {
+    "weight times gain": ((nir.Linear(np.array([[1e308]])), lif(1, r=1e6)), 1.0, "n0", "weight"),
+    "two weights": ((nir.Linear(np.array([[1e200]])), nir.Linear(np.array([[1e200]])), lif(1)), 1.0, "n2", "weight"),
+    "bias": (
+        (nir.Affine(np.ones((1, 1)), np.full(1, 1e300)), nir.Linear(np.array([[1e300]])), lif(1)),
+        1.0,
+        "n2",
+        "bias",
+    ),
+    "threshold over gain": (
+        (nir.Conv1d(1, np.ones((2, 1, 1)), 1, 0, 1, 1, np.zeros(2)), nir.IF(R, np.full((2, 1), 1e308), 0 * R)),
+        1.0,
+        "n1",
+        "threshold",
+    ),
+    "far below": ((nir.Linear(np.ones((1, 1))), nir.IF(np.ones(1), np.ones(1), np.full(1, -1e305))), 1.0, "n1", ""),
+    "data": ((nir.Linear(np.array([[1e306]])), lif(1)), 1e5, "n1", "step 3"),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_numbers_that_overflow_name_their_node(case: str) -> None:
+    """Each number of the graph is one. The first spike of the data comes at step 3."""
+    nodes, factor, node, what = BEYOND[case]
+    shape = (1,) if isinstance(nodes[0], nir.Linear | nir.Affine) else (1, 1)
+    x = np.zeros((12, *shape))
+    x[3::2] = factor
+    kind = NotFiniteError if case == "data" else ParameterError
+    with pytest.raises(kind) as error:
+        made(chain(shape, *nodes), x)
+    assert error.value.node == node
+    assert what in str(error.value) if case == "data" else error.value.parameter == (what or None)

@@ -302,7 +302,7 @@ def test_regularisers_name_populations_that_are_there() -> None:
 def test_regularisers_by_hand() -> None:
     """Two populations of 2 and 1 neurons, 2 samples, 10 steps."""
     counts = {"a": torch.tensor([[4.0, 2.0], [0.0, 2.0]]), "b": torch.tensor([[5.0], [10.0]])}
-    activity = Activity(None, counts, 10, {"a": torch.tensor([3.0, 1.0]), "b": torch.tensor([2.0])})
+    activity = Activity(None, counts, 10, {"a": torch.tensor([3.0, 1.0]), "b": torch.tensor([2.0])}, torch.zeros(()))
     a, b = [0.3, 0.1], [0.5, 1.0]  # spikes a neuron and step, of the two samples
     term = sum((r - 0.2) ** 2 for r in a) / 2 + sum((r - 0.2) ** 2 for r in b) / 2
     assert float(RateTarget(0.2)(activity)) == pytest.approx(term)

@@ -11,9 +11,9 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import Step
-from hasn.backends.snntorch.training.memory import is_out_of_memory
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.errors import InputError, TrainingError
+from hasn.room import is_out_of_memory
 from tests.unit.backends.snntorch.training.task import lif, net, readout, samples, weights
 
 
@@ -158,6 +158,20 @@ def test_a_value_that_float32_does_not_hold_is_the_datas() -> None:
     wrong[3, 5, 1] = 1e300
     with pytest.raises(InputError, match=r"node 'in' data: .*float32 does not hold; got 1e\+300 at step 3, sample 5"):
         hasn.train(net(last=readout(3)), (wrong, labels), epochs=1, loss="membrane", shuffle=False)
+
+
+@pytest.mark.parametrize("recompute", [None, 3])
+def test_a_state_that_is_not_finite_on_validation_data_is_named(recompute: int | None) -> None:
+    """Nothing overflows in training: 1e38 for 1 at step 6 of the validation data, times weights of 0.1 and more."""
+    inputs, labels = samples(24)
+    large = np.zeros(inputs.shape)
+    large[6] = 3e38
+    graph = net(last=readout(3))
+    graph.nodes["w1"].weight[:] = 4.0
+    words = r"node 'w1' validation loss: .*not finite at step 3: .*first that is not, at time step 6"
+    with pytest.raises(TrainingError, match=words):
+        hasn.train(graph, (inputs, labels), validation=(large, labels), epochs=1, batch_size=8, loss="membrane",
+                   recompute=recompute)  # fmt: skip
 
 
 def test_weights_that_run_away_are_found() -> None:

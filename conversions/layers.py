@@ -1,7 +1,8 @@
 """torch's layers as NIR nodes: a table from type to builder, and what no table entry can be made of.
 
-Every builder takes the module, its path and the shape that arrives (without batch), and gives a NIR node, or None
-where the layer does nothing to the values.
+Every builder takes the module, its path, the shape that arrives (one sample of one step) and how many dimensions of
+the tensor stand before it (1: batch; 2: time and batch), and gives a NIR node, or None where the layer does nothing to
+the values.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ import nir
 import numpy as np
 from torch import Tensor, nn
 
-from hasn.backends.snntorch.connections import Scale
 from hasn.conversions.refuse import refusal
 from hasn.nodes.values import pair
+from hasn.program.model import Shape
 
-Shape: TypeAlias = tuple[int, ...]
-Builder: TypeAlias = Callable[[Any, str, Shape], nir.NIRNode | None]
+LayerBuilder: TypeAlias = Callable[[Any, str, Shape, int], nir.NIRNode | None]
 
 
 def array(value: Tensor) -> np.ndarray[Any, Any]:
@@ -27,7 +27,7 @@ def array(value: Tensor) -> np.ndarray[Any, Any]:
     return copied
 
 
-def _linear(module: nn.Linear, path: str, shape: Shape) -> nir.NIRNode:
+def _linear(module: nn.Linear, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
     if len(shape) != 1:
         raise refusal(
             path,
@@ -37,12 +37,14 @@ def _linear(module: nn.Linear, path: str, shape: Shape) -> nir.NIRNode:
             wanted=f"({module.in_features},)",
             way_out="Put a Flatten before it, or hand over the part of the network behind it.",
         )
+    if shape != (module.in_features,):
+        raise refusal(path, "in_features", "does not fit what arrives", got=shape, wanted=f"({module.in_features},)")
     if module.bias is None:
         return nir.Linear(weight=array(module.weight))
     return nir.Affine(weight=array(module.weight), bias=array(module.bias))
 
 
-def _conv(module: nn.Conv1d | nn.Conv2d, path: str, shape: Shape) -> nir.NIRNode:
+def _conv(module: nn.Conv1d | nn.Conv2d, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
     if module.padding_mode != "zeros":
         raise refusal(path, "padding_mode", "NIR pads with zeros only", got=repr(module.padding_mode), wanted="'zeros'")
     one = isinstance(module, nn.Conv1d)
@@ -56,7 +58,7 @@ def _conv(module: nn.Conv1d | nn.Conv2d, path: str, shape: Shape) -> nir.NIRNode
     return kind(input_shape=size, weight=array(module.weight), bias=bias, groups=module.groups, **options)
 
 
-def _pool(module: nn.AvgPool2d, path: str, shape: Shape) -> nir.NIRNode:
+def _pool(module: nn.AvgPool2d, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
     kernel, stride, padding = (pair(value, 2) for value in (module.kernel_size, module.stride, module.padding))
     if module.ceil_mode:
         raise refusal(
@@ -79,16 +81,17 @@ def _pool(module: nn.AvgPool2d, path: str, shape: Shape) -> nir.NIRNode:
     return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(padding))
 
 
-def flatten(start: int, end: int, path: str, shape: Shape) -> nir.NIRNode:
-    """torch's Flatten, whose dimensions count the batch."""
-    rank = len(shape) + 1
+def flatten(start: int, end: int, path: str, shape: Shape, ahead: int) -> nir.NIRNode:
+    """torch's Flatten, whose dimensions count those before a sample's."""
+    rank = len(shape) + ahead
     first, last = start % rank, end % rank
-    if first == 0:
-        raise refusal(path, "start_dim", "it would merge the batch into the values", got=start, wanted=">= 1")
-    return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=first - 1, end_dim=last - 1)
+    if first < ahead:
+        batch = "the batch" if ahead == 1 else "time and batch"
+        raise refusal(path, "start_dim", f"it would merge {batch} into the values", got=start, wanted=f">= {ahead}")
+    return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=first - ahead, end_dim=last - ahead)
 
 
-def _dropout(module: nn.Module, path: str, shape: Shape) -> None:
+def _dropout(module: nn.Module, path: str, shape: Shape, ahead: int) -> None:
     if module.training:
         raise refusal(
             path,
@@ -101,18 +104,20 @@ def _dropout(module: nn.Module, path: str, shape: Shape) -> None:
 
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-LAYERS: dict[type[nn.Module], Builder] = {
+LAYERS: dict[type, LayerBuilder] = {
     nn.Linear: _linear,
     nn.Conv1d: _conv,
     nn.Conv2d: _conv,
     nn.AvgPool2d: _pool,
-    nn.Flatten: lambda module, path, shape: flatten(module.start_dim, module.end_dim, path, shape),
-    nn.Identity: lambda module, path, shape: None,
-    Scale: lambda module, path, shape: nir.Scale(scale=np.broadcast_to(array(module.scale), shape).copy()),
+    nn.Flatten: lambda module, path, shape, ahead: flatten(module.start_dim, module.end_dim, path, shape, ahead),
+    nn.Identity: lambda module, path, shape, ahead: None,
     **dict.fromkeys(_DROPOUTS, _dropout),
 }
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+BATCH_NORMS: tuple[type, ...] = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+#: Layers of torch's (subclasses included) that count one dimension before a sample's, and no more.
+ONE_AHEAD = (nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LPPool2d)
 
 #: Layers with a way out of their own, by the name of their type.
 WAYS_OUT = {
@@ -122,6 +127,33 @@ WAYS_OUT = {
     "ConvTranspose2d": "NIR has no transposed convolution.",
     "LayerNorm": "It divides by what the values are at the moment, which no NIR node does.",
 }
+
+_OF_STEPS = "It orders, repeats or sums the steps: do that before and after a run, and convert the part between."
+#: Functions and methods with a way out, by name.
+FUNCTIONS = {
+    "avg_pool2d": "Use the module torch.nn.AvgPool2d.",
+    "linear": "Use the module torch.nn.Linear.",
+    "conv1d": "Use the module torch.nn.Conv1d.",
+    "conv2d": "Use the module torch.nn.Conv2d.",
+    "batch_norm": "Use the module torch.nn.BatchNorm1d or BatchNorm2d, behind a Linear or a convolution.",
+    "dropout": "Use the module torch.nn.Dropout, and call eval() first; or pass training=self.training.",
+    "matmul": "Use the module torch.nn.Linear.",
+    **dict.fromkeys(("max_pool2d", "adaptive_max_pool2d", "boolean_dispatch"), WAYS_OUT["MaxPool2d"]),
+    "max_pool1d": WAYS_OUT["MaxPool1d"],
+    **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "softmax", "log_softmax"), WAYS_OUT["ReLU"]),
+    **dict.fromkeys(("mul", "imul", "truediv", "div", "neg"), "Put the factor into the weights before or after it."),
+    **dict.fromkeys(("sub", "isub"), "Put the sign into the weights, and add."),
+    **dict.fromkeys(("unsqueeze", "squeeze", "repeat", "expand", "mean", "sum", "cat", "stack"), _OF_STEPS),
+    **dict.fromkeys(("permute", "transpose"), _OF_STEPS),
+}
+
+
+def check_features(norm: Any, shape: Shape, path: str) -> None:
+    """Refuse a batch normalisation of another number of channels, or of dimensions, than arrive."""
+    ranks = (3,) if norm.__class__.__name__.endswith("2d") else (1, 2)
+    if len(shape) not in ranks or shape[0] != norm.num_features:
+        channels = " or ".join(f"({', '.join((str(norm.num_features), *('n',) * (rank - 1)))})" for rank in ranks)
+        raise refusal(path, "num_features", "does not fit what arrives", got=shape, wanted=channels)
 
 
 def fused(norm: Any, node: nir.NIRNode, path: str) -> nir.NIRNode:

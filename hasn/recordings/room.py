@@ -1,0 +1,64 @@
+"""What a recording takes, before it is made."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hasn.program.model import Program
+from hasn.recordings.asked import Asked
+from hasn.room import require
+
+FEWER = (
+    "Run fewer steps at a time (keep_state=True, then state=...) or fewer samples, record less, or keep the recording "
+    "in a file (to='run.npz')."
+)
+_BYTES = {"spikes": 1}
+_NEVER_THINNED = ("spikes", "outputs")
+
+
+def require_room(program: Program, inputs: Any, steps: int | None, asked: Asked) -> None:
+    """Refuse a recording that does not fit in memory; data that have no shape, and such as do not fit, are not judged.
+
+    Raises:
+        OutOfMemoryError: names the node that takes most of it.
+    """
+    first = next(iter(inputs.values()), None) if isinstance(inputs, dict) else inputs
+    shape: tuple[int, ...] = tuple(getattr(first, "shape", ()))
+    ends = [source.shape for source in program.inputs]
+    if isinstance(steps, int) and not ends:
+        rows = steps
+    elif shape and ends:
+        rows = math.prod(shape[: max(1, len(shape) - len(ends[0]))])
+    else:
+        return
+    sizes = {name: rows * each for name, each in row_bytes(program, asked).items()}
+    if sizes:
+        largest = max(sizes, key=lambda name: sizes[name])
+        require(sum(sizes.values()), f"the recording of {rows:,} steps of all samples", node=largest, way_out=FEWER)
+
+
+def row_bytes(program: Program, asked: Asked) -> dict[str, float]:
+    """Node -> bytes that a step of one sample takes of it, in a recording and as data.
+
+    What is not kept plainly is kept piece by piece: thinned, spikes as events, whose number nobody knows, data as they
+    are.
+    """
+    sizes: dict[str, float] = {}
+    for group, nodes in asked.chosen.items():
+        if group == "spikes" and not asked.plain:
+            continue
+        thinned = 1 if group in _NEVER_THINNED else asked.every
+        for name, some in nodes.items():
+            width = math.prod(program.node(name).shape) if some is None else int(np.size(some))
+            sizes[name] = sizes.get(name, 0) + width * _BYTES.get(group, 8) / thinned
+    for source in program.inputs if asked.plain else ():
+        sizes[source.name] = sizes.get(source.name, 0) + 8 * math.prod(source.shape)
+    return sizes
+
+
+def widest(program: Program) -> str | None:
+    """The node with most elements."""
+    return max(program.nodes, key=lambda node: math.prod(node.shape)).name if program.nodes else None
