@@ -51,11 +51,12 @@ def mended(file: Path, dt: float | None) -> tuple[nir.NIRGraph, list[str]]:
     from hasn.errors import RepairWarning
     from hasn.ir.load import load
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RepairWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RepairWarning)
         graph = load(file, dt=dt, repair=True)
-    said = graph.metadata.get("repairs", "")
-    return graph, said.splitlines() if isinstance(said, str) else []
+    # The file may list what was mended before; the warning says that something was mended now.
+    new = any(issubclass(warning.category, RepairWarning) for warning in caught)
+    return graph, graph.metadata["repairs"].splitlines() if new else []
 
 
 def loaded(file: Path, *, repair: bool, dt: float | None, as_json: bool) -> tuple[nir.NIRGraph, dict[str, Any]]:
