@@ -82,12 +82,8 @@ def run(
             record = executable.recordable if out is not None else ("spikes",)
             found = run_pieces(executable, given.values, given.steps, record, out, force, say)
     if as_json:
-<<<<<<< HEAD
-        show_json({**repairs, "input": given.data, **_data(found), "out": None if out is None else str(out)})
-=======
         out_data = None if out is None else str(out)
         show_json({**repairs, "input": given.data, **_data(found), "out": out_data})
->>>>>>> wt-h
         return
     show(given.text)
     show(_table(found))
