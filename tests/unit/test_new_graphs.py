@@ -15,6 +15,7 @@ from hasn.conversions.loihi.network import QuantisedNetwork
 from hasn.ir.plain import plain
 from hasn.ir.typed import copy_graph, with_types
 from hasn.models.adapters import with_projection
+from hasn.plasticity import STDP, attach, detach
 from hasn.testing.chip_graphs import random_chip_graph
 from tests.graphs import DT, Draw, chain
 
@@ -75,6 +76,8 @@ MAKERS: dict[str, tuple[Callable[[], nir.NIRGraph], Callable[[nir.NIRGraph], Any
     "with_types": (floating, with_types),
     "plain": (floating, plain),
     "with_projection": (floating, lambda graph: with_projection(graph, 7)),
+    "attach": (floating, lambda graph: attach(graph, "n3", STDP())),
+    "detach": (lambda: attach(floating(), "n3", STDP()), lambda graph: detach(graph, "n3")),
     "to_nir": (floating, lambda graph: hasn.compile(graph, dt=DT).to_nir()),
     "train": (floating, trained),
     "quantise, chip units": (chip, lambda graph: quantised(graph).graph),
