@@ -53,7 +53,7 @@ class HasnError(Exception):
 
 
 def _rebuild(cls: type[HasnError], parts: dict[str, object]) -> HasnError:
-    error = cls.__new__(cls)
+    error = cls("")  # not cls.__new__: MemoryError's own is not that of a class with two bases
     error.__dict__.update(parts)
     Exception.__init__(error, error._text())
     return error

@@ -51,7 +51,8 @@ def neurons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer"):
         own = {"__module__": f"{folder}.layer.container", "forward": lambda self, x: None}
         layers[name] = type(name, (Stepwise,), own)
-    install(monkeypatch, {f"{folder}.layer": layers, f"{folder}.neuron": made})
+    functional = {"reset_net": lambda module: None}
+    install(monkeypatch, {f"{folder}.layer": layers, f"{folder}.neuron": made, f"{folder}.functional": functional})
     return made | layers
 
 

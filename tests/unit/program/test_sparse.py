@@ -8,7 +8,6 @@ import pytest
 from scipy.sparse import csr_array
 
 import hasn
-from hasn.errors import UnsupportedError
 from hasn.nodes import SparseLinear
 from hasn.program.fuse import Network, fuse
 from hasn.program.maps import Dense, Sparse, decoded, distinct
@@ -121,17 +120,12 @@ def test_a_dense_matrix_in_compressed_rows(dtype: type, block: int, monkeypatch:
 LATE = SparseLinear(csr_array(np.array([[0.5, 1.0], [0.7, 0.2]])), np.array([0, 2**31 - 1, 1, 2]))
 
 
-@pytest.mark.parametrize("backend", ["brian2", pytest.param("lava", marks=pytest.mark.lava)])
-def test_delays_that_would_fill_the_memory_are_refused(backend: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"node 'n2' delay: a delay behind 'input'.*2,147,483,647 steps of 2"):
-        hasn.compile(chain(LATE, D.lif(2), given=(2,), result=(2,)), backend, dt=DT)
-
-
-def test_torch_runs_them_as_if_they_never_came() -> None:
+@pytest.mark.parametrize("backend", ["snntorch", "brian2", pytest.param("lava", marks=pytest.mark.lava)])
+def test_what_comes_after_a_run_is_no_part_of_it(backend: str) -> None:
     without = SparseLinear(csr_array(np.array([[0.5, 0.0], [0.7, 0.2]])), np.array([0, 1, 2]))
     lif = D.lif(2)
     found, wanted = (
-        hasn.compile(chain(node, lif, given=(2,), result=(2,)), dt=DT)
+        hasn.compile(chain(node, lif, given=(2,), result=(2,)), backend, dt=DT)
         .run(np.ones((12, 2)), record="voltages")
         .voltages["n2"]
         for node in (LATE, without)

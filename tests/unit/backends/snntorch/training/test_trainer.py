@@ -23,6 +23,7 @@ from hasn.backends.snntorch.training.result import Epoch
 from hasn.backends.snntorch.training.waiting import Waiting
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, TrainingError
+from hasn.ir.seal import seal
 from tests.unit.backends.snntorch.training.task import net, samples, weights
 from tests.unit.backends.snntorch.training.test_option_values import options
 from tests.unit.backends.snntorch.training.test_shares import Fake
@@ -248,6 +249,7 @@ def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> Non
     assert state["progress"]["tally"]["batch"] == 8
     state["progress"]["tally"]["seconds"] = 1000.0
     torch.save(state, path)
+    seal(path)
 
     def slow(epoch: int) -> Any:
         sleep(0.05)
