@@ -191,7 +191,7 @@ def _train(
         made.step,
         dropped,
         moved,
-        bool(parts[0].heard),
+        bool(parts[0].heard) or not parts[0].begun,
     )
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)

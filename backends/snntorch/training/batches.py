@@ -73,6 +73,7 @@ class Data:
         shuffle: draw a new order for every epoch.
         workers: among whom each batch is shared.
         heard: Inputs that had a value other than 0 so far.
+        begun: numbers of the epochs that have begun here.
     """
 
     given: Any
@@ -84,6 +85,7 @@ class Data:
     shuffle: bool
     workers: Workers = field(default_factory=Workers)
     heard: set[str] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -96,8 +98,11 @@ class Data:
         given = self.given
         if callable(given) and not isinstance(given, Iterable):
             given = given(number)
+        # A training that goes on may begin with a later epoch.
+        new = given is not self.given or not self.begun
+        self.begun.add(number)
         if isinstance(given, tuple):
-            return self._arrays(given, new=number == 0 or given is not self.given)
+            return self._arrays(given, new=new)
         if isinstance(given, Iterator) and given is self.given and number > 0:
             raise InputError(
                 "an iterator is used up after one epoch",

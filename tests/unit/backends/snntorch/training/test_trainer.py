@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from time import sleep
 from types import SimpleNamespace
@@ -191,7 +192,9 @@ def test_a_checkpoint_comes_so_often(tmp_path: Path) -> None:
     state = torch.load(path, weights_only=True)
     assert (state["progress"]["step"], state["progress"]["epoch"], state["progress"]["position"]) == (7, 1, 0)
     assert state["settings"]["batch_size"] == "2"
-    again = hasn.train(net(seed=4), samples(14), **options_, resume=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that nothing was left to do does not mean that nothing was learned
+        again = hasn.train(net(seed=4), samples(14), **options_, resume=True)
     assert len(again.losses) == 7
     assert again.steps == 7
 
@@ -215,7 +218,9 @@ def test_the_best_is_not_asked_for_when_a_training_goes_on(tmp_path: Path) -> No
     options_: dict[str, Any] = {"batch_size": 16, "learning_rate": 3.0, "validation": samples(24, 5)}
     path = tmp_path / "at.pt"
     hasn.train(net(), samples(16), epochs=1, checkpoint=path, keep_best=True, **options_)
-    again = hasn.train(net(), samples(16), epochs=2, checkpoint=path, resume=True, **options_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = hasn.train(net(), samples(16), epochs=2, checkpoint=path, resume=True, **options_)
     last = hasn.train(net(), samples(16), epochs=2, **options_)
     for key, value in weights(last.graph).items():
         np.testing.assert_array_equal(weights(again.graph)[key], value)
@@ -353,3 +358,13 @@ def test_the_monitor_follows_the_validation(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(ZeroDivisionError):
             hasn.train(net(), samples(2), epochs=1, **call)
     assert seen == ["loss", "validation_loss", "accuracy"]
+
+
+def test_data_are_looked_at_when_a_training_goes_on(tmp_path: Path) -> None:
+    """Its first epoch here is not the first of all."""
+    options_: dict[str, Any] = {"batch_size": 16, "checkpoint": tmp_path / "at.pt"}
+    hasn.train(net(), samples(16), epochs=1, **options_)
+    inputs, labels = samples(16)
+    inputs = np.where(np.arange(inputs.size).reshape(inputs.shape) == 5, np.nan, inputs)
+    with pytest.raises(hasn.HasnError, match="the data have a value that is not finite"):
+        hasn.train(net(), (inputs, labels), epochs=2, resume=True, **options_)
