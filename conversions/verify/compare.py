@@ -23,6 +23,7 @@ from hasn.conversions.verify.nodes import Replay
 from hasn.errors import HasnError
 from hasn.ir.lower import lower
 from hasn.program.cycles import cycles
+from hasn.program.describe import counted
 from hasn.program.model import Neurons, Program, Sink, Threshold
 
 STEPS = 24
@@ -166,10 +167,11 @@ def _differs(
     near = {at: what for at, what in outside.items() if at == path} or dict(outside)
     way_out = "Remove what stands around forward, or write it as layers of its own."
     if path in weights:
-        near = {path: weights[path]}
+        both = path in outside  # a hook beside it may as well be why
+        near = {path: f"{outside[path]} and {weights[path]}" if both else weights[path]}
         way_out = (
             "Call module.eval() first, or make the weight plain: prune.remove, remove_weight_norm, "
-            "remove_spectral_norm or parametrize.remove_parametrizations."
+            "remove_spectral_norm or parametrize.remove_parametrizations." + (f" {way_out}" if both else "")
         )
     why = "; ".join(f"{_quoted(at)} has {what}" for at, what in near.items())
     return refusal(
@@ -196,7 +198,8 @@ def _said(tool: str, program: Program, values: Mapping[str, Tensor], ties: int, 
     steps, samples = next(iter(values.values())).shape[:2] if values else (0, 0)
     tied = f", {ties} ties left out" if ties else ""
     never = f"; never spiked: {', '.join(silent)}" if silent else ""
+    heard = f"{counted(spikes, 'spike')} in {total:,} chances{tied}"
     return (
-        f"as converted: {tool} and hasn agree in {len(spiking)} populations ({spikes} spikes in {total} chances{tied}) "
-        f"and {others} layers, on {steps} steps of {samples} random samples{never}"
+        f"as converted: {tool} and hasn agree in {counted(len(spiking), 'population')} ({heard}) "
+        f"and {counted(others, 'layer')}, on {steps} steps of {samples} random samples{never}"
     )

@@ -97,6 +97,15 @@ def test_the_module_keeps_its_hooks_and_parametrizations(name: str) -> None:
         module(torch.ones(2, 6))  # it still runs
 
 
+def test_a_hook_beside_a_recomputed_weight_is_named_too() -> None:
+    module = net(LAYERS["linear"][0], CHANGES["l1"])
+    module[0].register_forward_hook(lambda _, __, y: 2 * y)
+    with pytest.raises(
+        UnsupportedError, match=r"'0' has a forward hook.* and L1Unstructured.*prune\.remove.*around forward"
+    ):
+        from_snntorch(module, dt=DT)
+
+
 def test_a_twins_state_is_loaded_after_pruning() -> None:
     module, trained = (net(LAYERS["linear"][0], CHANGES["l1"]) for _ in range(2))
     with torch.no_grad():

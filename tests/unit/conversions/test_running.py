@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hasn.errors import UnsupportedError
+from hasn.program.describe import counted
 from tests.unit.conversions.tool_doubles import (
     Layer,
     Lift,
@@ -143,7 +144,7 @@ def test_norse_networks_are_run_with_their_states(cell: Any, name: str) -> None:
     sample = torch.zeros(5, 2, 2) if over else torch.zeros(2, 2)
     said = norse.from_norse(module.eval(), sample, DT).metadata["verified"]
     populations = sum(isinstance(part, Box) for part in module.modules())
-    assert f"agree in {populations} populations" in said
+    assert f"agree in {counted(populations, 'population')} (" in said
     assert name == "without neurons" or int(said.split("(")[1].split()[0]) > 20
 
 

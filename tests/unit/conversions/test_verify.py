@@ -95,7 +95,7 @@ def test_the_result_says_what_was_compared() -> None:
     assert "24 steps of 4 random samples" in said
     spikes = int(said.split("(")[1].split()[0])
     assert spikes > 100, "a silent comparison proves nothing"
-    assert f"in {24 * 4 * (8 + 4 + 4)} chances" in said
+    assert f"in {24 * 4 * (8 + 4 + 4):,} chances" in said
     assert "verified" not in from_snntorch(net(), dt=DT, verify=False).metadata
 
 
