@@ -12,6 +12,7 @@ from hasn.errors import GraphError
 from hasn.ir.parameters import parameter_findings
 from hasn.ir.shapes import infer_shapes
 from hasn.ir.structure import FlatGraph, flatten, laid_flat
+from hasn.nodes.lookup import neuron_kind
 from hasn.nodes.values import in_numpy
 from hasn.program.model import Shape
 
@@ -38,9 +39,16 @@ def set_types(graph: nir.NIRGraph) -> nir.NIRGraph:
 
 
 def typed_copy(graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]]) -> nir.NIRGraph:
-    """:func:`with_types` of a graph that has been checked, whose shapes are known."""
-    typed = copy_graph(graph)
-    _type(typed, laid_flat(typed), shapes)
+    """:func:`with_types` of a graph that has been checked, whose shapes are known.
+
+    Weights are shared with the caller's, however large they are: whoever gives the graph away copies them then.
+    """
+    typed = copy_graph(graph, fresh=False)
+    flat = laid_flat(typed)
+    for node in flat.nodes.values():
+        if neuron_kind(node) is not None:
+            vars(node).update(vars(copy_node(node)))
+    _type(typed, flat, shapes)
     return typed
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import hasn
 from hasn import kernels
-from hasn.errors import OptionError
+from hasn.errors import InputError, OptionError
 from hasn.kernels import Slope
 from tests.graphs import DT, spikes
 from tests.unit.backends.snntorch.engine_nets import NETS, net
@@ -98,14 +98,11 @@ def test_gradients_are_the_step_loops(name: str, with_kernels: bool, monkeypatch
     assert_close(gradients(fused, given(name)), gradients(steps, given(name)), 1e-5)
 
 
-@pytest.mark.parametrize("name", ["two states", "readout, reset to zero", "moving thresholds", "held"])
 @pytest.mark.parametrize("engine", ["steps", "fused"])
-def test_a_batch_of_nothing_gives_nothing(name: str, engine: str) -> None:
-    x = given(name)[:, :0].requires_grad_()
-    (made,) = outputs(compiled(name, engine, precision="float32"), x).values()
-    assert made.shape == (14, 0, *net(name)[0].nodes["output"].output_type["output"])
-    made.sum().backward()
-    assert x.grad.shape == x.shape
+def test_a_batch_of_nothing_is_refused(engine: str) -> None:
+    x = given("two states")[:, :0]
+    with pytest.raises(InputError, match=r"the input has no step or no sample; got \(14, 0, 12\)"):
+        outputs(compiled("two states", engine, precision="float32"), x)
 
 
 def test_a_cycles_gradient_costs_no_more_for_every_step() -> None:
