@@ -10,7 +10,7 @@ from hasn.program.maps import Sparse
 
 
 def map_of(delay: list[int] | None) -> Sparse:
-    """As many synapses as sources, in another order: 2 and 0 into the first target, 1 into the second, 0 into the last."""
+    """As many synapses as sources, out of order: 2 and 0 into the first target, 1 into the second, 0 into the last."""
     parts = (np.array(part, dtype=np.int32) for part in ([2, 0, 1, 0], [0, 2, 3, 4]))
     late = None if delay is None else np.array(delay, dtype=np.int32)
     return Sparse(np.array([0.1, 0.2, 0.3, 0.4]), *parts, 3, 4, None, late)
