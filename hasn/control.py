@@ -141,8 +141,9 @@ def run(
         raise OptionError("controllers change a NIR graph", parameter="graph", got=type(graph).__name__)
     for controller in controllers:
         _check(controller)
-    meaning = {"dt": dt, "method": method, "reset": reset, "timing": timing, "precision": precision}
-    executable = compile(graph, backend, **meaning, **options)
+    executable = compile(
+        graph, backend, dt=dt, method=method, reset=reset, timing=timing, precision=precision, **options
+    )
     run_ = _Run(executable, tuple(controllers), {"backend": backend, **options}, progress)
     try:
         wanted = {"every": every, "last": last, "rate_tau": rate_tau}
@@ -255,9 +256,9 @@ class _Run:
         """Let another graph go on."""
         old = self.executable
         own = old.program
-        meaning = {"dt": own.dt, "method": own.method, "timing": own.timing}
+        meaning: dict[str, Any] = {"dt": own.dt, "method": own.method, "timing": own.timing}
         unsaid = {name: value for name, value in meaning.items() if name not in graph.metadata}
-        new = compile(graph, **unsaid, precision=old.precision, **self.compiling)
+        new = compile(graph, precision=old.precision, **unsaid, **self.compiling)
         try:
             found = taken_over(state, old, new)
             for one in keepers:
@@ -271,7 +272,8 @@ class _Run:
 
     def _keeper(self, controller: Controller) -> Keeper:
         wanted = asked(controller.record, self.executable.program, self.executable.recordable)
-        return Keeper(self.executable.program, replace(wanted, plain=False, counts=wanted.counts or wanted.plain))
+        counts = wanted.counts or (wanted.plain and "spikes" in wanted.chosen)
+        return Keeper(self.executable.program, replace(wanted, plain=False, counts=counts))
 
 
 def _pieces(first: int, end: int, controllers: Sequence[Controller]) -> Iterator[tuple[int, int]]:
