@@ -67,7 +67,7 @@ def code(learning: Learning) -> str:
 
 
 def sent(learning: Learning) -> str:
-    """What a synapse adds to its target when something arrives: traces are those of the step before, not yet decayed."""
+    """What a synapse adds to its target when something arrives; its traces have not yet decayed in this step."""
     names = {**_OWN, **{t.name: f"({t.decay!r}*trace_{i})" for i, t in enumerate(learning.traces)}}
     return "w*sent_pre" if learning.transmits == PLAIN else f"({_sum(learning.transmits, names)})*amp"
 

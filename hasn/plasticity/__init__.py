@@ -2,6 +2,7 @@
 
 from hasn.plasticity.attach import attach, detach
 from hasn.plasticity.clopath import Clopath
+from hasn.plasticity.intrinsic import homeostatic
 from hasn.plasticity.rule import Rule, Trace
 from hasn.plasticity.rules import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, TripletSTDP
 from hasn.plasticity.short_term import ShortTerm
@@ -25,5 +26,6 @@ __all__ = [
     "TripletSTDP",
     "attach",
     "detach",
+    "homeostatic",
     "together",
 ]

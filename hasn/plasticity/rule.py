@@ -26,6 +26,8 @@ GIVEN = {
 }
 
 
+#: Steps over time constant of a running mean: what enters must be a number that a decay brings back.
+_MOST_DECAY = 100
 #: Formulas that are no trace: the update, and what is sent.
 _NO_NAMES = ("", "transmits")
 
@@ -41,7 +43,7 @@ class Trace:
         feed: a formula, such as ``"pre"``, ``"post"``, or for an eligibility the pair rule's own.
         tau: seconds; ``math.inf`` for one that does not decay.
         sets: a spike sets the trace to what it feeds, in place of adding to it (nearest-neighbour rules).
-        mean: what enters is scaled by ``1 - exp(-dt/tau)``, so that the trace is the running mean of its feed.
+        mean: what enters is scaled by ``exp(dt/tau) - 1``, so that formulas read the running mean of its feed.
         start: "zero", or "weight": the trace belongs to the synapses and starts as their weights do.
     """
 
@@ -55,7 +57,10 @@ class Trace:
         """The trace in steps of ``dt`` seconds, with what feeds it as products."""
         decay = math.exp(-dt / self.tau)
         if self.mean:
-            feed = tuple(replace(product, factor=-math.expm1(-dt / self.tau) * product.factor) for product in feed)
+            if not 0 < dt / self.tau < _MOST_DECAY:
+                wanted = f"more than dt / {_MOST_DECAY}, and finite"
+                raise OptionError("no running mean over this", parameter=f"{name}.tau", got=self.tau, wanted=wanted)
+            feed = tuple(replace(product, factor=math.expm1(dt / self.tau) * product.factor) for product in feed)
         return DiscreteTrace(name, extent, decay, feed, bool(self.sets), self.start == "weight")
 
 
@@ -72,8 +77,8 @@ class Rule:
         batch_learning: "own": every sample of a batch has weights of its own, from the same start. "mean": all have
             one, moved by the mean of their updates.
         modulators: names of numbers that come from outside, one a step (a reward).
-        transmits: a formula: what a synapse sends to its target, of ``w``, ``pre`` and traces as they have decayed in this
-            step; each product has ``pre``. Short-term plasticity says more than ``w * pre``.
+        transmits: a formula: what a synapse sends to its target, of ``w``, ``pre`` and traces as they have decayed in
+            this step; each product has ``pre``. Short-term plasticity says more than ``w * pre``.
         name, source: what the rule is called, and the paper.
 
     Two rules for one connection are one: :func:`hasn.plasticity.together`.
@@ -208,7 +213,9 @@ class Rule:
     def discrete(self, dt: float, target: str, modulators: Mapping[str, str]) -> Learning:
         """The rule in steps of ``dt`` seconds; ``modulators``: name -> the node that gives it."""
         terms, extents = self._terms(dt)
-        traces = tuple(trace.discrete(name, extents[name], terms[name], dt) for name, trace in sorted(self.traces.items()))
+        traces = tuple(
+            trace.discrete(name, extents[name], terms[name], dt) for name, trace in sorted(self.traces.items())
+        )
         sent = tuple((name, modulators[name]) for name in self.modulators)
         rectified = tuple(Rectified(n, own, terms[n]) for n, own in extents.items() if n.startswith("pos("))
         return Learning(
@@ -239,7 +246,7 @@ class Rule:
         lines = [f"dw = {self.update}"]
         for name, trace in self.traces.items():
             how = "is set to" if trace.sets else "grows by"
-            fed = f"({trace.feed}) (1 - exp(-dt/tau))" if trace.mean else trace.feed
+            fed = f"({trace.feed}) (exp(dt/tau) - 1)" if trace.mean else trace.feed
             start = ", from w" if trace.start == "weight" else ""
             lines.append(f"{name}{start} decays with {trace.tau:g} s and {how} {fed}")
         if self.transmits != Rule.transmits:

@@ -86,8 +86,8 @@ def TagAndCapture(
     """Consolidation by tagging and capture (found by Frey & Morris 1997, Nature 385; a linear form of the model of
     Clopath, Ziegler, Vasilaki, Büsing & Gerstner 2008, PLoS Computational Biology 4).
 
-    Each synapse has a late part ``c``, which starts as its weight. What other rules have moved is early: it is lost with
-    ``tau_early``, unless proteins are there while it is tagged, that is further than ``tag`` from the late part:
+    Each synapse has a late part ``c``, which starts as its weight. What other rules have moved is early: it is lost
+    with ``tau_early``, unless proteins are there while it is tagged, that is further than ``tag`` from the late part:
 
         dw = (c - w) dt/tau_early,      dc = p (pos(w - c - tag) - pos(c - w - tag)) dt/tau_late
 
@@ -101,9 +101,7 @@ def TagAndCapture(
     return Rule(
         "dt / tau_early * (c - w)",
         traces={
-            "c": Trace(
-                f"{protein} * dt / tau_late * (pos(w - c - tag) - pos(c - w - tag))", math.inf, start="weight"
-            )
+            "c": Trace(f"{protein} * dt / tau_late * (pos(w - c - tag) - pos(c - w - tag))", math.inf, start="weight")
         },
         constants={"tau_early": tau_early, "tau_late": tau_late, "tag": tag},
         modulators=(protein,),

@@ -92,8 +92,7 @@ def _apart(one: Rule, other: Rule) -> Rule:
     names = {
         name: _free(name, {*taken, *mine})
         for name, meaning in mine.items()
-        if name in taken
-        and (taken[name] != meaning or (isinstance(meaning, Trace) and meaning.feed not in plain))
+        if name in taken and (taken[name] != meaning or (isinstance(meaning, Trace) and meaning.feed not in plain))
     }
     return _renamed(other, names, other.constants)
 

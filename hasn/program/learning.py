@@ -82,8 +82,8 @@ PLAIN: Products = (Product(1.0, ("pre", "w")),)
 @dataclass(frozen=True)
 class Learning:
     """How a Connection learns. Each step: traces decay; the synapse sends ``transmits``; then, after all nodes, ``dw``
-    is the sum of ``update``, of these traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then traces
-    are fed.
+    is the sum of ``update``, of these traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then
+    traces are fed.
 
     Attributes:
         target: the population that the connection feeds: whose spikes and membrane are ``post`` and ``v``.
@@ -111,8 +111,10 @@ class Learning:
     @property
     def extents(self) -> dict[str, Extent]:
         """Who has a value of each name that products read."""
-        found = {**OWN, **dict.fromkeys((name for name, _ in self.modulators), "all")}
-        return {**found, **{each.name: each.extent for each in (*self.traces, *self.rectified)}}
+        found: dict[str, Extent] = {**OWN}
+        found |= {name: "all" for name, _ in self.modulators}
+        found |= {trace.name: trace.extent for trace in self.traces}
+        return found | {part.name: part.extent for part in self.rectified}
 
     @property
     def reads(self) -> Iterator[tuple[str, str]]:

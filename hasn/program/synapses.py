@@ -54,7 +54,7 @@ def total(terms: Products, known: Mapping[str, Array]) -> Array:
 
 def value_of(term: Product, known: Mapping[str, Array]) -> Array:
     """One product."""
-    found = np.float64(term.factor)
+    found = np.asarray(term.factor)
     for name in term.names:
-        found = found * known[name]
-    return np.asarray(found)
+        found = np.asarray(found * known[name])
+    return found

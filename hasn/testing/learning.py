@@ -90,7 +90,7 @@ class Learner:
         for name, kept in decayed.items():
             fed = np.zeros_like(self.weight) + self.value(rule["traces"][name]["feed"], known)
             if rule["traces"][name].get("mean", False):
-                fed = fed * (1.0 - np.exp(-self.dt / rule["traces"][name]["tau"]))
+                fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
 

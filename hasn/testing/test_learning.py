@@ -22,7 +22,16 @@ ORDERS = (("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch"))
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
 #: Each thing that a learning connection remembers.
-TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean", "short-and-long", "tagged-mean")
+TRAVELLERS = (
+    "pair-delays-batch",
+    "pair-loop",
+    "two-layers",
+    "reward-sparse",
+    "odd-delays",
+    "odd-mean",
+    "short-and-long",
+    "tagged-mean",
+)
 
 
 def learners(config: pytest.Config) -> list[str]:

@@ -17,7 +17,8 @@ class Learner:
     Args:
         number: which of the population's.
         given: ``first`` and ``size`` of its part of the port, ``modulators`` {name: element}, ``traces`` [{name, decay,
-            feed, sets, from_weight}], ``rectified`` [{name, sum}], ``update``, ``transmits``; ``low``, ``high``, ``every``, ``shared``. A sum of products is [[factor, names]].
+            feed, sets, from_weight}], ``rectified`` [{name, sum}], ``update``, ``transmits``; ``low``, ``high``,
+            ``every``, ``shared``. A sum of products is [[factor, names]].
         arrays: of the cell.
         shape: of a step's port.
     """

@@ -192,7 +192,7 @@ ODD = Rule(
 )
 
 #: Voltages of a few tenths of a volt; with and without an upswing and homeostasis.
-VOLTAGE = Clopath(0.01, 0.3, 0.05, 0.3, w_min=0.0, w_max=1.0)
+VOLTAGE = Clopath(0.01, 0.3, 0.05, 0.3, w_min=0.0, w_max=1.0, v_rest=-0.1)
 UPSWING = Clopath(0.01, 0.03, 0.05, 0.5, w_min=0.0, w_max=1.0, spike=1.0, v_rest=0.0, u_ref=0.3)
 TAGGED = together(PAIR, TagAndCapture(0.2, 0.1, 0.01))
 #: A synapse that sends what only it knows, and half of what it would: an eligibility beside its weight.
@@ -238,9 +238,7 @@ CASES: dict[str, LearningCase] = {
     "pair-and-scaling": LearningCase(dense(together(PAIR, SynapticScaling(20.0, 0.5, 0.2)))),
     "metaplastic": LearningCase(dense(MetaplasticSTDP(w_min=0.0, w_max=1.0, rate=50.0, tau_history=0.3))),
     "tagged": LearningCase(dense(TAGGED), modulators=("protein",), batch=2),
-    "tagged-mean": LearningCase(
-        sparse(replace(TAGGED, batch_learning="mean"), True), modulators=("protein",), batch=2
-    ),
+    "tagged-mean": LearningCase(sparse(replace(TAGGED, batch_learning="mean"), True), modulators=("protein",), batch=2),
     "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
     "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
     "odd-delays": LearningCase(sparse(ODD, delays=True)),
