@@ -19,7 +19,7 @@ def taken_over(state: NetworkState, before: Executable, after: Executable) -> Ne
     """The state with which ``after`` goes on where ``before`` stopped.
 
     What neurons and traces hold stays. Weights that are learned are those of ``after``'s own graph. A synapse is the
-    one that has the same source, target and delay; what a new one has of its own begins at 0. Where something now
+    one that has the same source, target and delay; what a new one has of its own begins as in a new network. Where something now
     comes later than anything before, what was sent longer ago than the state remembers does not arrive.
 
     Raises:
@@ -91,20 +91,22 @@ def _learned(state: NetworkState, name: str, before: Program, after: Executable,
     rule = before.learning.get(name)
     known = {} if rule is None else {trace.name: trace.extent for trace in rule.traces}
     for trace in after.program.learning[name].traces:
+        start = found["w"].copy() if trace.from_weight else np.zeros((batch, *size[trace.extent]), dtype=like.dtype)
         if known.get(trace.name) == trace.extent:
-            found[trace.name] = _trace(before.node(name), connection, trace.extent, state.learned[name][trace.name])
+            kept = state.learned[name][trace.name]
+            found[trace.name] = _trace(before.node(name), connection, trace.extent, kept, start)
         else:
-            found[trace.name] = np.zeros((batch, *size[trace.extent]), dtype=like.dtype)
+            found[trace.name] = start
     return found
 
 
-def _trace(old: Any, new: Any, extent: Extent, values: Array) -> Array:
-    """What a trace holds, as the owners in the new pattern have it."""
+def _trace(old: Any, new: Any, extent: Extent, values: Array, start: Array) -> Array:
+    """What a trace holds, as the owners in the new pattern have it; what is new has ``start``."""
     if same_pattern(old, new) or not (of_synapses(old.map, extent) or of_synapses(new.map, extent)):
         return values.copy()
     of_old = spread(old.map, extent, values)
     place, there = _places(old, new)
-    moved = np.zeros((len(values), len(place)), dtype=values.dtype)
+    moved = spread(new.map, extent, start.astype(values.dtype))
     moved[:, there] = of_old[:, place[there]]
     return gathered(new.map, extent, moved)
 
