@@ -19,8 +19,8 @@ def taken_over(state: NetworkState, before: Executable, after: Executable) -> Ne
     """The state with which ``after`` goes on where ``before`` stopped.
 
     What neurons and traces hold stays. Weights that are learned are those of ``after``'s own graph. A synapse is the
-    one that has the same source, target and delay; what a new one has of its own begins as in a new network. Where something now
-    comes later than anything before, what was sent longer ago than the state remembers does not arrive.
+    one that has the same source, target and delay; what a new one has of its own begins as in a new network. Where
+    something now comes later than anything before, what was sent longer ago than the state remembers does not arrive.
 
     Raises:
         GraphError: the two have other populations, Inputs or Outputs, or another dt or timing.

@@ -13,7 +13,7 @@ import hasn
 from hasn.control import run
 from hasn.errors import OptionError
 from hasn.nodes import SparseLinear
-from hasn.plasticity import STDP, RewardSTDP, Rewiring, attach
+from hasn.plasticity import STDP, RewardSTDP, Rewiring, Rule, Trace, attach
 
 DT = 1e-3
 Pairs = set[tuple[int, int]]
@@ -226,6 +226,15 @@ def test_traces_stay_with_their_synapse(late: int) -> None:
     assert new == (0, 2)  # the only free place
     assert by[new] == pytest.approx(0.3 + (0 if late else after * np.exp(-8 / 50)), rel=1e-12)
     assert by[0, 0] == pytest.approx(0.9 + before * np.exp(-20 / 50) + after * np.exp(-8 / 50), rel=1e-12)
+
+
+def test_a_trace_that_starts_as_the_weight() -> None:
+    """Of a new synapse it is the new weight; of the others it has moved on."""
+    rule = Rule("0 * pre", traces={"slow": Trace("0 * w", 20e-3, start="weight")})
+    graph = attach(network([[0.9, 0.1, 0.0]]), "fc", rule)
+    found = run(graph, spikes(12, 3, 1, 0), [Rewiring("fc", fraction=0.5, every=12, weight=0.3)])
+    assert found.graph.nodes["fc"].indices.tolist() == [0, 2]
+    assert found.state.learned["fc"]["slow"][0] == pytest.approx([0.9 * np.exp(-12 / 20), 0.3], rel=1e-12)
 
 
 # --- what is refused
