@@ -1,14 +1,16 @@
 """Two tasks, one after the other, learned by a local rule: what tagging and capture keeps of the first.
 
 A unit for each digit gets ``-w x`` from its image and 1 from a teacher where the digit is its own; what is left is its
-error, and each synapse goes against what it sees of it: ``dw = -eta pre v`` (the delta rule of Widrow & Hoff 1960, written
-with the two values that a synapse has). In the second task all pixels are permuted. Proteins are there during the first.
+error, and each synapse goes against what it sees of it: ``dw = -eta pre v`` (the delta rule of Widrow & Hoff 1960,
+written with the two values that a synapse has). In the second task all pixels are permuted. Proteins are there during
+the first.
 
 python -m benchmarks.forgetting_local
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +93,10 @@ def main() -> int:
     """The figures, as text."""
     plain, kept = two_tasks(captured=False), two_tasks(captured=True)
     for name, found in (("plain", plain), ("tagging and capture", kept)):
-        print(f"{name}: first task {found.first:.1%}, after the second {found.after:.1%}; second {found.second:.1%}")
-    print(f"forgotten: {kept.forgotten:.3f} of {plain.forgotten:.3f}, {kept.forgotten / plain.forgotten:.0%}")
+        sys.stdout.write(
+            f"{name}: first task {found.first:.1%}, after the second {found.after:.1%}; second {found.second:.1%}\n"
+        )
+    sys.stdout.write(f"forgotten: {kept.forgotten:.3f} of {plain.forgotten:.3f}\n")
     return 0
 
 
