@@ -15,9 +15,7 @@ from hasn.program.maps import Dense, Matrix
 from hasn.program.model import Floats, Source
 
 #: What `hasn.compare` says of the engine.
-OWN_RULE = (
-    "Lava's learning engine applies the terms of a rule that a target's spike causes a step later, to the weight of then"
-)
+OWN_RULE = "Lava's learning engine applies the terms of a rule that a target's spike causes a step later, to the weight of then"
 _WAY_OUT = "Take learning='process', which has it and is not deployable."
 
 

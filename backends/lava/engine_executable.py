@@ -12,7 +12,7 @@ from hasn.backends.lava.engine import OWN_RULE
 from hasn.backends.lava.mapping import map_network
 from hasn.errors import InputError, UnsupportedError
 from hasn.executable import Array, Raw
-from hasn.nonfinite import not_finite
+from hasn.nonfinite import all_finite, not_finite
 from hasn.program.model import Program
 from hasn.signals import Signals
 from hasn.state import Snapshot
@@ -67,6 +67,9 @@ class LavaEngineExecutable(WorkerClient):
         }
         weights = {name: w / self._learning[name].settings["scale"] for name, w in found["weights"].items()}
         learned = {name: w[-1] for name, w in weights.items()}
+        for name, w in learned.items():
+            if not all_finite(w):
+                raise not_finite(name, f"{given.steps - 1} or before", self.precision)
         courses = weights if "weights" in record else {}
         shifts = {name: self.mapping.shifts.get(name, 0) for name in self.network.by_name}
         seen = {name: shows[name] for name in spikes}
@@ -101,7 +104,7 @@ class LavaEngineExecutable(WorkerClient):
         )
 
     def _start_stream(self, batch: int) -> None:
-        raise self._no_state("step")
+        raise self._no_state("step, load_state")
 
     def _step(self, inputs: dict[str, Array]) -> dict[str, Array]:
         raise self._no_state("step")

@@ -194,9 +194,7 @@ def _population(name: str, node: str, cell: PopulationCell, found: dict[str, lis
     return Cell(name, node, cell.kind, False, WHY_NOT, size_in, cell.size, *more)
 
 
-def _learning(
-    name: str, one: Synapses, shift: int, scales: dict[str, Any], names: dict[str, str]
-) -> Cell:
+def _learning(name: str, one: Synapses, shift: int, scales: dict[str, Any], names: dict[str, str]) -> Cell:
     target = one.plastic.target
     settings, arrays, why_not = one.spec(shift, scales[target])
     more = {**settings, "source": one.source, "target": target, "graded": False, "post": names[target]}

@@ -170,7 +170,9 @@ def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float, own_rule: s
     if own_rule:
         late = {term: float(np.mean([run.late[term] for run in runs])) for term in terms}
         if fits(sum(late.values())):
-            return str(max(terms, key=lambda term: abs(late[term] - terms[term]))), f"has an order of its own: {own_rule}"
+            return str(
+                max(terms, key=lambda term: abs(late[term] - terms[term]))
+            ), f"has an order of its own: {own_rule}"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"

@@ -24,6 +24,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 _MODELS: dict[type, type] = {}
+_LEARNING: dict[Any, type] = {}
+#: What a learning rule moves -> its name there.
+_MOVED = {"weights": "dw", "tag_1": "dt"}
 #: What runs, and has not been stopped.
 RUNNING: list[Any] = []
 
@@ -300,6 +303,67 @@ class DelayDense(Dense):
             buffer[:, k] += self.shifted(np.sum(np.where(self.delays == k, self._weights, 0) * x, axis=1))
 
 
+class LearningModel:
+    """``PyLearningDenseModelFloat``, as far as a model of ours changes it."""
+
+    implements_process: Any = None
+
+    def __init__(self, proc_params: Any) -> None:
+        self.proc_params = proc_params
+
+    def __init_subclass__(cls) -> None:
+        _LEARNING[cls.implements_process] = cls
+
+    def _saturate_synaptic_variable(self, synaptic_variable_name: str, synaptic_variable_values: Any) -> Any:
+        bounds = {"EXCITATORY": (0, np.inf), "INHIBITORY": (-np.inf, 0), "MIXED": (-np.inf, np.inf)}
+        if synaptic_variable_name != "weights":
+            return synaptic_variable_values
+        return np.clip(synaptic_variable_values, *bounds[self.proc_params["sign_mode"]])
+
+
+class LearningDense(Dense):
+    """Stock LearningDense in floating point, with epochs of one step: after each, traces decay and then have the step's
+    spikes, and all products are evaluated at once."""
+
+    def __init__(self, *, learning_rule: Any, sign_mode: str, bounds: Any = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.rule = dict(learning_rule)
+        assert self.rule.pop("t_epoch") == 1
+        kind = _LEARNING.get(type(self), LearningModel)
+        self.model = kind({"sign_mode": sign_mode, "bounds": bounds})
+        rows, columns = self.weights.shape
+        self.s_in_bap = Port((rows,))
+        self.weights, self.tag_1 = Var((rows, columns), self.weights.copy()), Var((rows, columns), 0.0)
+        self.x1, self.x2 = Var((columns,), 0.0), Var((columns,), 0.0)
+        self.y1, self.y2, self.y3 = (Var((rows,), 0.0) for _ in range(3))
+
+    def begin(self, fixed: bool) -> None:
+        """Floating point alone."""
+        assert not fixed
+        self.fixed = fixed
+        self.a_buff.value = self.a_buff.value.astype(float)
+
+    def step(self) -> None:
+        """One step."""
+        self.a_out.send(self.a_buff.value)
+        x, y = self.received(), self.s_in_bap.recv() != 0
+        self.a_buff.value[...] = self.weights.value[:, x].sum(axis=1)
+        known = {"x0": 1.0 * x, "y0": 1.0 * y[:, np.newaxis], "u0": 1}
+        known |= {"w": self.weights.value, "t": self.tag_1.value}
+        for name in ("x1", "x2", "y1", "y2", "y3"):
+            trace = getattr(self, name).value
+            tau, impulse = self.rule.get(f"{name}_tau", 0.0), self.rule.get(f"{name}_impulse", 0.0)
+            # Lava fills a trace with NaN that has no time constant: nobody may read it.
+            trace[...] = (trace * np.exp(-1 / tau) if tau else np.nan) + impulse * (x if name[0] == "x" else y)
+            known[name] = trace if name[0] == "x" else trace[:, np.newaxis]
+        with np.errstate(invalid="ignore"):
+            said = {var: self.rule[of].replace("^", "**") for var, of in _MOVED.items() if of in self.rule}
+            moved = {var: eval(formula, {}, known) for var, formula in said.items()}
+        for var, change in moved.items():
+            value = getattr(self, var).value
+            value[...] = self.model._saturate_synaptic_variable(var, value + change)
+
+
 class Source(Process):
     """``lava.proc.io.source.RingBuffer``."""
 
@@ -514,14 +578,19 @@ _MODULES: dict[str, dict[str, Any]] = {
     "lava.magma.core.run_conditions": {"RunSteps": SimpleNamespace},
     "lava.magma.core.run_configs": {"Loihi2SimCfg": SimpleNamespace, "Loihi2HwCfg": SimpleNamespace},
     "lava.proc.lif.process": {"LIF": LIF, "LIFRefractory": LIFRefractory},
-    "lava.proc.dense.process": {"Dense": Dense, "DelayDense": DelayDense},
+    "lava.magma.core.learning.learning_rule": {"Loihi2FLearningRule": dict},
+    "lava.utils.weightutils": {"SignMode": dict(zip(*[("EXCITATORY", "INHIBITORY", "MIXED")] * 2, strict=True))},
+    "lava.proc.dense.models": {"PyLearningDenseModelFloat": LearningModel},
+    "lava.proc.dense.process": {"Dense": Dense, "DelayDense": DelayDense, "LearningDense": LearningDense},
     "lava.proc.sparse.process": {"Sparse": Sparse},
     "lava.proc.io.source": {"RingBuffer": Source},
     "lava.proc.io.sink": {"RingBuffer": Sink},
     "lava.proc.monitor.process": {"Monitor": Monitor},
 }
 _WORKER = "hasn.backends.lava.worker"
-_ON_LAVA = (f"{_WORKER}.build", f"{_WORKER}.processes", f"{_WORKER}.processes.element", f"{_WORKER}.processes.host")
+_ON_LAVA = tuple(f"{_WORKER}.{name}" for name in (
+    "build", "processes", "processes.bounded", "processes.element", "processes.host",
+))  # fmt: skip
 
 
 #: What Intel's extension brings: a chip's spike adapters; the one out of the chip takes a step.
