@@ -13,7 +13,7 @@ from hasn.executable import Executable
 from hasn.program.model import Program
 
 DELIVERIES = ("auto", "retimed", "in-step")
-LEARNINGS = ("process", "engine")
+LEARNINGS = ("process", "engine", "engine-exact")
 
 
 class LavaBackend(Backend):
@@ -50,7 +50,7 @@ class LavaBackend(Backend):
         *,
         time_limit: float = 120.0,
         delivery: Literal["auto", "retimed", "in-step"] = "auto",
-        learning: Literal["process", "engine"] = "process",
+        learning: Literal["process", "engine", "engine-exact"] = "process",
         **options: Any,
     ) -> Executable:
         """Choose Lava processes for a Program; the worker starts with the first run.
@@ -64,14 +64,16 @@ class LavaBackend(Backend):
                 the network stays the same; "in-step": connections deliver in the step in which they receive;
                 "auto": retimed where that is possible.
             learning: "process": connections learn in processes of ours, as on the other backends; "engine": on Lava's
-                own learning engine, which a chip has, by its own order (docs/plasticity.md), always retimed.
+                own learning engine, which a chip has, by its own order (docs/plasticity.md), always retimed;
+                "engine-exact": there too, with two steps of it for one of the network, so that a pair of spikes counts
+                in its own step, as on the other backends.
 
         Raises:
             OptionError: an option has no meaning.
             RetimingError: ``delivery="retimed"`` or precision "loihi", and a cycle has fewer steps of delay than its
                 connections take.
-            UnsupportedError: precision "loihi", and the graph has what the chip's LIF neuron has not; learning "engine",
-                and the engine has no place for a term of a rule, or for a connection.
+            UnsupportedError: precision "loihi", and the graph has what the chip's LIF neuron has not; learning
+                on the engine, and it has no place for a term of a rule, or for a connection.
         """
         from hasn.backends.lava.engine_executable import LavaEngineExecutable
         from hasn.backends.lava.executable import LavaExecutable
@@ -95,7 +97,7 @@ class LavaBackend(Backend):
                     way_out="precision='loihi' has no process of ours that delivers within the step.",
                 )
             return LavaIntegerExecutable(program, float(time_limit))
-        if learning == "engine" and program.learning:
+        if learning != "process" and program.learning:
             if delivery == "in-step":
                 raise OptionError(
                     "Lava's learning connections take a step",
@@ -104,7 +106,8 @@ class LavaBackend(Backend):
                     wanted="auto or retimed",
                     way_out="Leave it out, or take learning='process'.",
                 )
-            return LavaEngineExecutable(program, precision, float(time_limit))
+            stride = {"engine": 1, "engine-exact": 2}[learning]
+            return LavaEngineExecutable(program, precision, float(time_limit), stride)
         return LavaExecutable(program, precision, float(time_limit), delivery)
 
 

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from hasn.backends.lava.engine_rule import engine_rule
+from hasn.backends.lava.neurons import PopulationCell
 from hasn.errors import UnsupportedError
 from hasn.plasticity.rule import KEY
 from hasn.program.fuse import Network, Plastic, Projection, has_spikes
 from hasn.program.maps import Dense, Matrix
 from hasn.program.model import Floats, Source
 
-#: What `hasn.compare` says of the engine.
-OWN_RULE = "Lava's learning engine applies the terms of a rule that a target's spike causes a step later, to the weight of then"
+#: What a recording says of the engine's order, with one step of it for a step of the network.
+OWN_RULE = (
+    "Lava's learning engine applies the terms of a rule that a target's spike causes a step later, "
+    "to the weight of then"
+)
 _WAY_OUT = "Take learning='process', which has it and is not deployable."
 
 
@@ -33,19 +37,20 @@ class Synapses:
     source: str
     projection: Projection
 
-    def spec(self, shift: int, scale: Floats | None) -> tuple[dict[str, Any], dict[str, Any], str]:
+    def spec(self, shift: int, scale: Floats | None, stride: int) -> tuple[dict[str, Any], dict[str, Any], str]:
         """Settings and arrays of its cell, and why the chip could not run it.
 
         Args:
             shift: steps that the target runs late.
             scale: what the weights are multiplied with, the same for all, > 0; None for 1.
+            stride: steps of Lava for one of the network.
         """
         learning = self.plastic.learning
         factor = 1.0 if scale is None else float(scale.reshape(-1)[0])
-        rule = engine_rule(self.plastic.name, learning, factor)
+        rule = engine_rule(self.plastic.name, learning, factor, stride)
         low, high = learning.low * factor, learning.high * factor
         sign = "excitatory" if low == 0 else "inhibitory" if high == 0 else "mixed"
-        settings: dict[str, Any] = {"onset": shift - 1, "scale": factor, "rule": rule.settings(), "sign": sign}
+        settings: dict[str, Any] = {"onset": shift + stride - 2, "scale": factor, "rule": rule.settings(), "sign": sign}
         if [low, high] not in ([0.0, np.inf], [-np.inf, 0.0], [-np.inf, np.inf]):
             settings["bounds"] = [float(np.clip(bound, -1.7e308, 1.7e308)) for bound in (low, high)]
         uneven = sign == "mixed" and low != -high
@@ -79,25 +84,44 @@ def synapses(network: Network) -> tuple[Network, list[Synapses]]:
     return replace(network, populations=populations, projections=tuple(rest), plastic=()), found
 
 
-def joined(network: Network, found: list[Synapses]) -> Network:
-    """The network with projections in their place, for retiming."""
-    return replace(network, projections=(*network.projections, *(one.projection for one in found)))
+def joined(network: Network, found: list[Synapses], stride: int) -> Network:
+    """The network with projections in their place, for retiming, in steps of Lava."""
+    projections = (*network.projections, *(one.projection for one in found))
+    return replace(network, projections=tuple(replace(p, delay=stride * p.delay) for p in projections))
 
 
-def require_single_steps(found: list[Synapses], steps: tuple[int, ...]) -> None:
-    """Refuse delays.
+def halved(name: str, cell: PopulationCell) -> PopulationCell:
+    """A population in two steps for one: nothing comes in the second, so that two decays are one, and it is silent.
 
     Raises:
-        UnsupportedError: one takes more than its own step.
+        UnsupportedError: something would happen in between.
+    """
+    quiet = cell.kind == "lif" and cell.settings["du"] == 1.0 and not cell.arrays
+    if not quiet or cell.settings["vth"] < 0 or cell.settings["dv"] > 1:
+        raise UnsupportedError(
+            "two steps for one need neurons that only decay in between",
+            node=name,
+            got=cell.why_not or "a synaptic current, a bias or a threshold below 0",
+            wanted="LIF or Threshold on stock LIF, without bias or current",
+            way_out="Take learning='engine', by the engine's own order, or learning='process'.",
+        )
+    return replace(cell, settings={**cell.settings, "dv": 1.0 - (1.0 - cell.settings["dv"]) ** 0.5})
+
+
+def require_times(found: list[Synapses], steps: tuple[int, ...], shifts: dict[str, int], stride: int) -> None:
+    """Refuse delays, and spikes at the wrong end of an epoch.
+
+    Raises:
+        UnsupportedError: one takes more than its own step; with two steps for one, its target's spike is not in the
+            second of the epoch that its source's begins.
     """
     for one, taken in zip(found, steps, strict=True):
         if taken != 1:
-            raise _no(
-                one.plastic.name,
-                "has no delays",
-                f"{taken - 1} step(s) beside its own, so that '{one.plastic.target}' gets all at its time",
-                "none",
-            )
+            got = f"{taken - 1} step(s) beside its own, so that '{one.plastic.target}' gets all at its time"
+            raise _no(one.plastic.name, "has no delays", got, "none")
+        if stride > 1 and shifts[one.plastic.target] % stride != 1:
+            got = f"'{one.source}', which another layer makes {shifts[one.plastic.target] - 1} steps late"
+            raise _no(one.plastic.name, "has its epochs in one place", got, "a source that is an even number late")
 
 
 def _between(network: Network, plastic: Plastic) -> Synapses:

@@ -29,18 +29,18 @@ class LavaEngineExecutable(WorkerClient):
         program: what to run.
         precision: "float64".
         time_limit: seconds without a sign of life from the worker.
+        stride: steps of Lava for one of the network: 1, by the engine's order; 2, by SEMANTICS.
 
     Raises:
         UnsupportedError: the engine has no place for a rule or its connection.
     """
 
-    own_rule = OWN_RULE
-
-    def __init__(self, program: Program, precision: str, time_limit: float) -> None:
+    def __init__(self, program: Program, precision: str, time_limit: float, stride: int) -> None:
         super().__init__(program, precision)
         self.recordable = (*self.recordable, "weights")
         self.time_limit = time_limit
-        self.mapping = map_network(self.network, "retimed", engine=True)
+        self.mapping = map_network(self.network, "retimed", engine=stride)
+        self.own_rule = OWN_RULE if stride == 1 else ""
         self._learning = {cell.node: cell for cell in self.mapping.cells if cell.kind == "learning_dense"}
 
     def _run_pieces(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:

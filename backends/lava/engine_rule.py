@@ -1,4 +1,4 @@
-"""A learning rule as Lava's learning engine takes it: sums of products, impulses and time constants (docs/plasticity.md).
+"""A learning rule as Lava's learning engine takes it: products, impulses and time constants (docs/plasticity.md).
 
 Every step the engine adds to its traces ``x <- x exp(-1/tau) + impulse`` where the neuron spikes, and then evaluates
 ``dw``: a product with ``x0`` counts where the source spiked, one with ``y0`` where the target did, one with ``u0``
@@ -10,12 +10,16 @@ their own step. So that every pair of spikes counts as SEMANTICS says:
     t        the synapse's tag, set to x1 - x2: the trace as it was when the target's spike was caused
     y1 ...   traces of the target; what lags by a step has decayed by a step less, which the impulse takes out
     y2, y3   where free, one that forgets at once: a real number in products with y0, as x2 is in those with x0
+
+Of one step, what the source's spike brings is in the weight a step before what the target's does. With two steps of the
+engine for one of the network, and epochs of two, sources spike in the first and targets in the second of an epoch: then
+both are there before the next spike is sent, and the tag is x1 of the epoch before.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hasn.errors import UnsupportedError
@@ -37,27 +41,30 @@ class EngineRule:
     Attributes:
         dw, dt: how the weight and the tag change; dt None: there is no tag.
         impulses, taus: trace -> number; taus in steps. A trace that is not there is not used.
+        epoch: steps from update to update.
     """
 
     dw: str
     dt: str | None
     impulses: dict[str, float]
     taus: dict[str, float]
+    epoch: int = 1
 
     def settings(self) -> dict[str, Any]:
         """Arguments of Lava's learning rule."""
         found: dict[str, Any] = {f"{name}_impulse": value for name, value in self.impulses.items()}
         found |= {f"{name}_tau": value for name, value in self.taus.items()}
-        return {"dw": self.dw, "t_epoch": 1, **found} | ({} if self.dt is None else {"dt": self.dt})
+        return {"dw": self.dw, "t_epoch": self.epoch, **found} | ({} if self.dt is None else {"dt": self.dt})
 
 
-def engine_rule(node: str, learning: Learning, scale: float = 1.0) -> EngineRule:
+def engine_rule(node: str, learning: Learning, scale: float = 1.0, stride: int = 1) -> EngineRule:
     """Translate a rule.
 
     Args:
         node: the connection, for errors.
         learning: its rule.
         scale: the engine's weights are this times the graph's, > 0.
+        stride: steps of the engine that a step of the graph takes.
 
     Raises:
         UnsupportedError: the engine has no place for a term, which it names, or for a trace, epoch or batch.
@@ -67,7 +74,8 @@ def engine_rule(node: str, learning: Learning, scale: float = 1.0) -> EngineRule
                   f"every = {learning.every}", "every=1")  # fmt: skip
     if learning.shared:
         raise _no(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
-    return _Translation(node, learning, scale).rule()
+    traces = tuple(replace(trace, decay=trace.decay ** (1 / stride)) for trace in learning.traces)
+    return _Translation(node, replace(learning, traces=traces), scale, stride).rule()
 
 
 @dataclass
@@ -75,6 +83,7 @@ class _Translation:
     node: str
     learning: Learning
     scale: float
+    epoch: int
     pre: Trace | None = None
     forgets: float | None = None  # the impulse of x1 and x2
     traces: dict[str, str] = field(default_factory=dict)  # the rule's trace of the target -> the engine's
@@ -98,7 +107,8 @@ class _Translation:
             impulses |= dict.fromkeys(_PRE, forgets)
             taus |= {"x1": AT_ONCE if self.pre is None else _tau(self.pre.decay), "x2": AT_ONCE}
         dw = " ".join(self.terms).removeprefix("+ ")
-        return EngineRule(dw, "u0 * x1 - u0 * x2 - u0 * t" if self.tagged else None, impulses, taus)
+        tag = "u0 * x1 - u0 * x2 - u0 * t" if self.epoch == 1 else "u0 * x1 - u0 * t"
+        return EngineRule(dw, tag if self.tagged else None, impulses, taus, self.epoch)
 
     # --- what there is no place for
 
@@ -188,14 +198,13 @@ class _Translation:
             elif name in known and known[name].extent == "pre":
                 self.tagged = True
                 factors.append("t")
-                wanted = self._by_forgetting(wanted)
+                # The tag of the last of two steps is to be read in the second one of the next two.
+                wanted = self._by_forgetting(wanted * known[name].decay if self.epoch > 1 else wanted)
             elif name in known:
                 factors.append(f"({self.traces[name]} - 1)")
         number = _literal(wanted)
-        if number is None:
-            number, place = self._number(product, wanted)
-            factors.append(place)
-        self._add(number, 1, ["y0", *factors])
+        number, places = self._number(product, wanted) if number is None else (number, [])
+        self._add(number, 1, ["y0", *factors, *places])
 
     def _by_forgetting(self, wanted: float) -> float:
         """What is left of a factor beside x1, x2 or the tag."""
@@ -203,17 +212,17 @@ class _Translation:
             self.forgets = abs(wanted)
         return wanted / self.forgets
 
-    def _number(self, product: Product, wanted: float) -> tuple[str, str]:
+    def _number(self, product: Product, wanted: float) -> tuple[str, list[str]]:
         """(m * 2^e, the trace that is the rest)."""
         for place, value in self.numbers.items():
             number = _literal(wanted / value)
             if number is not None:
-                return number, place
+                return number, [place]
         place = next((place for place in _POST if place not in {*self.traces.values(), *self.numbers}), None)
         if place is None:
             raise self._refused(product, f"has no trace left to hold the number {wanted:.6g}")
         self.numbers[place] = abs(wanted)
-        return ("-1" if wanted < 0 else "1"), place
+        return ("-1" if wanted < 0 else "1"), [place]
 
     def _add(self, number: str, sign: int, factors: list[str]) -> None:
         negative = number.startswith("-") == (sign > 0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.lava.connections import Link, links
-from hasn.backends.lava.engine import Synapses, joined, require_single_steps, synapses
+from hasn.backends.lava.engine import Synapses, halved, joined, require_times, synapses
 from hasn.backends.lava.neurons import PopulationCell, population_cell
 from hasn.backends.lava.plastic import WHY_NOT, Learner, learners, port_size, spec, widened
 from hasn.errors import RetimingError
@@ -85,6 +85,7 @@ class Mapping:
         delivery: "retimed" (every connection takes a step) or "in-step".
         shifts: population -> steps that it runs late, Inputs included.
         precision: "float64" or "loihi".
+        stride: steps of Lava for one of the network; shifts are steps of Lava.
     """
 
     cells: tuple[Cell, ...]
@@ -94,6 +95,7 @@ class Mapping:
     delivery: Delivery
     shifts: dict[str, int]
     precision: str = "float64"
+    stride: int = 1
 
     @property
     def longest(self) -> int:
@@ -101,7 +103,7 @@ class Mapping:
         return max(self.shifts.values(), default=0)
 
 
-def map_network(network: Network, delivery: str = "auto", stock: bool = True, engine: bool = False) -> Mapping:
+def map_network(network: Network, delivery: str = "auto", stock: bool = True, engine: int = 0) -> Mapping:
     """Choose a process for every population and projection.
 
     Args:
@@ -110,22 +112,22 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True, en
             same; "in-step": a connection delivers in the step in which it receives; "auto": retimed where that is
             possible.
         stock: whether to use Lava's own processes where they can express a cell.
-        engine: whether connections learn on Lava's learning engine, always retimed; else in the population that they
-            feed, always in-step.
+        engine: connections learn on Lava's learning engine, always retimed, with so many steps of it for one of the
+            network, 1 or 2; 0: in the population that they feed, always in-step.
 
     Raises:
         RetimingError: ``delivery="retimed"`` and a cycle has too little delay.
         UnsupportedError: ``engine``, and it has no place for a rule or its connection.
     """
-    whole, learning = network, list[Synapses]()
+    whole, learning, stride = network, list[Synapses](), 1
     if engine and network.plastic:
-        (network, learning), delivery = synapses(network), "retimed"
+        (network, learning), delivery, stride = synapses(network), "retimed", engine
     found = learners(network)
     if found:  # everything meets within the step
         network, delivery = widened(network), "in-step"
-    chosen, shifts, delays = _times(joined(network, learning), delivery)
+    chosen, shifts, delays = _times(joined(network, learning, stride), delivery)
     plain = len(network.projections)
-    require_single_steps(learning, delays[plain:])
+    require_times(learning, delays[plain:], shifts, stride)
     populations = [p for p in network.populations if not isinstance(p, Source)]
     learnt = {one.plastic.target for one in learning}
     chosen_cells = {
@@ -134,6 +136,8 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True, en
         )
         for p in populations
     }
+    if stride > 1:
+        chosen_cells = {name: halved(name, cell) for name, cell in chosen_cells.items()}
     scales = {name: cell.input_scale for name, cell in chosen_cells.items()}
     cells = [_population(f"p{i}", name, cell, found) for i, (name, cell) in enumerate(chosen_cells.items())]
     names = {cell.node: cell.name for cell in cells}
@@ -144,7 +148,7 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True, en
         for i, link in enumerate(links(network, delays[:plain], scales, stock))
     ]
     made += [
-        (one.source, one.plastic.target, _learning(f"l{i}", one, shifts[one.plastic.target], scales, names))
+        (one.source, one.plastic.target, _learning(f"l{i}", one, shifts[one.plastic.target], scales, names, stride))
         for i, one in enumerate(learning)
     ]
     for source, target, cell in made:
@@ -160,7 +164,7 @@ def map_network(network: Network, delivery: str = "auto", stock: bool = True, en
     sizes = {p.name: int(np.prod(p.shape)) for p in network.populations}
     inputs = {name: Entry(sizes[name], shifts[name], tuple(to)) for name, to in targets.items()}
     places = {name: Place((cell,), sizes[name], shifts[name]) for name, cell in names.items()}
-    return Mapping(tuple(cells), tuple(wires), inputs, places, chosen, shifts)
+    return Mapping(tuple(cells), tuple(wires), inputs, places, chosen, shifts, stride=stride)
 
 
 def _times(network: Network, delivery: str) -> tuple[Delivery, dict[str, int], tuple[int, ...]]:
@@ -194,9 +198,9 @@ def _population(name: str, node: str, cell: PopulationCell, found: dict[str, lis
     return Cell(name, node, cell.kind, False, WHY_NOT, size_in, cell.size, *more)
 
 
-def _learning(name: str, one: Synapses, shift: int, scales: dict[str, Any], names: dict[str, str]) -> Cell:
+def _learning(name: str, one: Synapses, shift: int, scales: dict[str, Any], names: dict[str, str], stride: int) -> Cell:
     target = one.plastic.target
-    settings, arrays, why_not = one.spec(shift, scales[target])
+    settings, arrays, why_not = one.spec(shift, scales[target], stride)
     more = {**settings, "source": one.source, "target": target, "graded": False, "post": names[target]}
     outputs, inputs = arrays["weights"].shape
     stock = "bounds" not in settings

@@ -28,7 +28,8 @@ _SHIFTS = (1, 2, 3, -1, -2, -3)
 @dataclass(frozen=True)
 class Cause:
     """A kind ("tie", "float32 rounding", "shift", "late input", "reset", "discretisation", "missing bias",
-    "quantisation", "integer arithmetic", "weights", "unknown"), one sentence, and how many steps late the other recording is."""
+    "quantisation", "integer arithmetic", "weights", "unknown"), one sentence, and how many steps late the other
+    recording is."""
 
     kind: str
     text: str

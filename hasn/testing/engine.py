@@ -5,7 +5,6 @@ Not how the engine gets there: no trace, tag or product of its own is in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np

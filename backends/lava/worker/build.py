@@ -40,9 +40,10 @@ class Job:
 
     Args:
         bundle: the mapped network.
-        request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``graded`` (Inputs whose data is not 0
-            or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}}, "weights"
-            of a connection that learns), ``length`` (canonical steps; a file of fewer holds the last ones), ``late`` (steps that all begins late),
+        request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``stride`` (steps that a canonical one
+            takes), ``graded`` (Inputs whose data is not 0 or 1), ``inputs``, ``tapes`` ({population: .npy file}),
+            ``states`` ({"v" or "u": {population: .npy file}, "weights": {connection that learns: .npy file}}),
+            ``length`` (canonical steps; a file of fewer holds the last ones), ``late`` (steps that all begins late),
             ``leads`` ({cell: {Var: .npy file}}, as in :class:`Variable`); in a stream also ``folder`` and ``batch``.
             ``alarms``: .npy file with a place for each cell, for :class:`~hasn_lava_worker.memory.Alarm`; left out
             where nothing can stop being finite.
@@ -54,7 +55,8 @@ class Job:
         self.folder: str | None = request.get("folder")
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
-        self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
+        self.stride = int(request["stride"])
+        self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control, self.stride)
         alarms = None if "alarms" not in request else _open(request["alarms"], "r+")
         self.alarms = {} if alarms is None else {name: Alarm(alarms[i : i + 1]) for i, name in enumerate(bundle.cells)}
         self.late = int(request["late"])
@@ -68,9 +70,8 @@ class Job:
         built = {name: self._process(cell) for name, cell in cells.items()}
         for source, target in manifest["wires"]:
             self._port(built, source, OUT_PORT).connect(self._port(built, target, IN_PORT))
-        for name, cell in cells.items():
-            if cell["kind"] == "learning_dense":  # it learns from its target's spikes
-                self._port(built, cell["post"], OUT_PORT).connect(built[name].s_in_bap)
+        for learner in (cell for cell in cells.values() if cell["kind"] == "learning_dense"):
+            self._port(built, learner["post"], OUT_PORT).connect(built[learner["name"]].s_in_bap)
         variables = self._variables(cells)
         feeds, tapes = self._feeds(), self._tapes()
         host = self._host([feed for _, feed in feeds], [tape for _, tape in tapes], variables)
@@ -115,7 +116,7 @@ class Job:
     def _tape(self, array: Any, shift: int, shape: tuple[int, ...], cell: str) -> Tape:
         """Of the last steps, as many as the array has."""
         first = int(self.request["length"]) - len(array)
-        return Tape(array, shift + self.late + first, shape, self._members(cell))
+        return Tape(array, shift + self.late + self.stride * first, shape, self._members(cell))
 
     def _members(self, cell: str) -> Any:
         """Which of the population's neurons a cell holds; all where nothing is said."""

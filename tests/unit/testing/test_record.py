@@ -215,7 +215,7 @@ def test_tables_of_a_record() -> None:
     assert (feature.cells["a float64"]["batch"], feature.cells["b float64"]["no batch axis"]) == ("1 cases", "–")
     assert tests.rows == (
         "version", "cases, whole sequences", "cases, step by step, state saved and loaded", "a run beside a stream",
-        "tests of random networks", "cases that learn",
+        "tests of random networks", "cases that learn", "cases on Lava's learning engine",
     )  # fmt: skip
     assert [tests.cells["a float64"][row] for row in tests.rows] == [
         "1.2", "1, **1 fail**", "1", "1 gaps", "–", "1, **1 fail**",

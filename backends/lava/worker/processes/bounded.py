@@ -1,4 +1,4 @@
-"""Lava's learning connection with bounds of the weights: the chip's mantissa has them, the floating-point model has not."""
+"""Lava's learning connection with bounds of the weights: the chip's mantissa has them, the floating-point model not."""
 
 from __future__ import annotations
 
