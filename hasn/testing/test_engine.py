@@ -1,15 +1,16 @@
-"""Rules on Lava's own learning engine: spikes and weights at every step are those of its own order."""
+"""Rules on Lava's own learning engine: spikes and weights at every step are those of its own order, and with two of its
+steps for one those of SEMANTICS."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hasn
 from hasn.agreement.comparison import Comparison
-from hasn.backends.lava.client import WorkerClient
 from hasn.errors import InputError, UnsupportedError
 from hasn.recording import Recording
 from hasn.testing import reference
@@ -18,7 +19,7 @@ from hasn.testing.cases.learning import CASES as LEARNING
 from hasn.testing.cases.learning import DT, LearningCase
 from hasn.testing.engine import EngineLearner
 from hasn.testing.learning import Learner
-from hasn.testing.matrix import Cell, chosen, parametrise
+from hasn.testing.matrix import Cell, parametrise
 from hasn.testing.runners import why_not
 
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
@@ -27,8 +28,10 @@ WEIGHTS = 1e-9
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
-        judged = CASES if "lava" in chosen(metafunc.config) else {}
-        parametrise(metafunc, "engine", lambda runner: judged if runner == "lava" else (), ("float64",))
+        exact = "two_steps" in metafunc.function.__name__
+        names = [name for name, made in CASES.items() if made.exact or not exact]
+        kind = "engine-exact" if exact else "engine"
+        parametrise(metafunc, kind, lambda runner: names if runner == "lava" else (), ("float64",))
 
 
 @cache
@@ -39,17 +42,15 @@ def expected(name: str, learner: type[Learner] = EngineLearner) -> reference.Ref
     return reference.run(case.graph(), arrays, DT, "euler", "zero", "synchronous", learner=learner)
 
 
-def compiled(case: LearningCase) -> WorkerClient:
+def compiled(case: LearningCase, learning: str = "engine") -> Any:
     if why_not("lava"):
         pytest.skip(why_not("lava"))
-    made = hasn.compile(case.graph(), "lava", learning="engine")
-    assert isinstance(made, WorkerClient)
-    return made
+    return hasn.compile(case.graph(), "lava", learning=learning)
 
 
-def agree(got: Recording, name: str) -> None:
+def agree(got: Recording, name: str, learner: type[Learner] = EngineLearner) -> None:
     """Spikes identical, weights within the tolerance, at every step."""
-    want, case = expected(name), CASES[name].case
+    want, case = expected(name, learner), CASES[name].case
     for node, spikes in got.spikes.items():
         shown = np.asarray(spikes) if case.batch is not None else np.asarray(spikes)[:, np.newaxis]
         np.testing.assert_array_equal(shown, want.spikes[node], err_msg=node)
@@ -79,6 +80,14 @@ def test_spikes_and_weights_are_those_of_the_engines_order(cell: Cell) -> None:
         assert {one.node for one in executable.deployable if not one.on_chip} == made.ours
         for node, course in got.series["weights"].items():
             np.testing.assert_array_equal(executable.weights(node), course[-1])
+
+
+def test_two_steps_for_one_are_semantics_order(cell: Cell) -> None:
+    """The chip's engine learns what snnTorch and Brian2 do."""
+    made = CASES[cell.name]
+    with compiled(made.case, "engine-exact") as executable:
+        agree(executable.run(made.case.inputs(), record=("spikes", "weights")), cell.name, Learner)
+        assert {one.node for one in executable.deployable if not one.on_chip} == made.ours
 
 
 @pytest.mark.lava
@@ -113,6 +122,11 @@ def test_compare_says_that_it_is_the_engines_order() -> None:
     assert weight.cause.startswith("lava has an order of its own: Lava's learning engine applies")
     assert spike.kind == "weights"
     assert "Lava's learning engine applies" in spike.cause
+    found = hasn.compare(
+        case.graph(), inputs, backends=("snntorch", "lava"), reference="snntorch", learning="engine-exact"
+    )
+    assert found.ok
+    assert 0 < found.max_weight_error["lava"] < 1e-12
 
 
 def test_what_a_run_on_the_engine_cannot_do_is_refused() -> None:

@@ -41,14 +41,29 @@ def test_the_order_is_the_engines(name: str, workers: list[Any]) -> None:
         np.testing.assert_allclose(got.series["weights"][node].reshape(course.shape), course, rtol=0, atol=1e-9)
 
 
-def pair(times: tuple[int, int], rule: Any, low: float = 0.0) -> tuple[np.ndarray, float]:
-    """Course of the one weight from 0 (``low``) for a source and a target that spike once each; the target is made to
-    by a second input in its very step."""
-    graph = graph_of(nir.Linear(np.array([[low]])), lif(1), 1, 1, [("kick", "strong"), ("strong", "cells")],
+@pytest.mark.parametrize("name", [name for name, made in CASES.items() if made.exact])
+def test_two_steps_for_one_are_semantics(name: str, workers: list[Any]) -> None:
+    case = replace(CASES[name].case, steps=200, batch=3)
+    inputs = case.inputs()
+    with hasn.compile(case.graph(), "lava", learning="engine-exact") as executable:
+        got = executable.run(inputs, record=("spikes", "weights", "voltages"))
+        assert all(cell.stock or cell.settings.get("bounds") for cell in executable.mapping.cells)
+        assert executable.own_rule == got.own_rule == ""
+    want = reference.run(case.graph(), inputs, DT, "euler", "zero", "synchronous")
+    np.testing.assert_array_equal(got.spikes["cells"], want.spikes["cells"])
+    np.testing.assert_allclose(got.voltages["cells"], want.voltages["cells"], rtol=0, atol=1e-9)
+    course = want.weights["plastic"]
+    np.testing.assert_allclose(got.series["weights"]["plastic"].reshape(course.shape), course, rtol=0, atol=1e-9)
+
+
+def pair(times: tuple[int, int], rule: Any, learning: str = "engine") -> np.ndarray:
+    """Course of the one weight from 0 for a source and a target that spike once each; the target is made to by a second
+    input in its very step."""
+    graph = graph_of(nir.Linear(np.zeros((1, 1))), lif(1), 1, 1, [("kick", "strong"), ("strong", "cells")],
                      kick=nir.Input(np.array([1])), strong=nir.Linear(np.array([[2.0]])))  # fmt: skip
     inputs = {"input": np.zeros((60, 1)), "kick": np.zeros((60, 1))}
     inputs["input"][times[0]] = inputs["kick"][times[1]] = 1.0
-    with hasn.compile(attach(graph, "plastic", rule), "lava", learning="engine") as executable:
+    with hasn.compile(attach(graph, "plastic", rule), "lava", learning=learning) as executable:
         got = executable.run(inputs, record=("spikes", "weights"))
     assert np.flatnonzero(got.spikes["cells"][:, 0]).tolist() == [times[1]]
     return got.series["weights"]["plastic"][:, 0, 0]
@@ -64,6 +79,14 @@ def test_a_pair_counts_what_semantics_says_and_potentiation_a_step_later(lava: s
     np.testing.assert_allclose(against[-1], -0.012 * np.exp(-5 / 20), rtol=1e-12)
     assert (np.flatnonzero(np.diff(against)) + 1).tolist() == [25]
     np.testing.assert_allclose(pair((20, 20), rule), 0.0, atol=1e-17)
+
+
+def test_a_pair_counts_in_its_own_step_with_two_steps_for_one(lava: str) -> None:
+    rule = STDP(0.01, 0.012, 10e-3, 20e-3)
+    causal = pair((20, 25), rule, "engine-exact")
+    np.testing.assert_allclose(causal[-1], 0.01 * np.exp(-5 / 10), rtol=1e-12)
+    assert (np.flatnonzero(np.diff(causal)) + 1).tolist() == [25]
+    np.testing.assert_allclose(pair((20, 20), rule, "engine-exact"), 0.0, atol=1e-17)
 
 
 def test_bounds_hold_at_every_step(workers: list[Any]) -> None:
@@ -156,9 +179,41 @@ def test_connections_that_the_engine_does_not_have(graph: nir.NIRGraph, said: st
     assert "learning='process'" in str(raised.value.way_out)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    {
+        "pair-unlike": "node 'cells': two steps for one need neurons that only decay in between; got every cell",
+        "pair-to-0": "node 'cells': two steps for one need neurons that only decay in between; got a bias would act",
+        "pair-loop": r"node 'loop' .* has no delays; got 1 step\(s\) beside its own",
+        "two-layers": "node 'second' .* epochs in one place; got 'cells', which another layer makes 1 steps late",
+    }.items(),
+)
+def test_what_two_steps_for_one_do_not_have(name: str, said: str) -> None:
+    assert not CASES[name].exact
+    with pytest.raises(UnsupportedError, match=said):
+        hasn.compile(CASES[name].case.graph(), "lava", learning="engine-exact")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        nir.CubaLIF(*(np.full(5, value) for value in (5e-3, 20e-3, 20.0, 0.0, 1.0, 0.0, 1.0))),
+        lif(5, -0.1),
+        nir.LIF(np.full(5, 20e-3), np.full(5, 20.0), np.zeros(5), np.ones(5), np.full(5, 0.5)),
+    ],
+    ids=["current", "threshold below 0", "reset"],
+)
+def test_neurons_that_would_do_something_in_between(target: Any) -> None:
+    graph = dense(STDP(), target=target)(RNG(0))
+    with pytest.raises(UnsupportedError, match="node 'cells': two steps for one need neurons that only decay"):
+        hasn.compile(graph, "lava", learning="engine-exact")
+
+
 def test_options() -> None:
     graph = recurrent(STDP())(RNG(0))
-    with pytest.raises(OptionError, match=r"learning: unknown learning; got 'chip'; wanted process or engine"):
+    with pytest.raises(
+        OptionError, match=r"learning: unknown learning; got 'chip'; wanted process or engine or engine-exact"
+    ):
         hasn.compile(graph, "lava", learning="chip")
     with pytest.raises(OptionError, match=r"delivery: Lava's learning connections take a step; got 'in-step'"):
         hasn.compile(graph, "lava", learning="engine", delivery="in-step")
