@@ -24,7 +24,7 @@ from typing import Any
 
 from hasn.errors import UnsupportedError
 from hasn.plasticity.rule import KEY
-from hasn.program.learning import Learning, Product, Trace
+from hasn.program.learning import OWN, PLAIN, Learning, Product, Trace
 
 #: Steps: exp(-1/tau) is 0, so that the trace is its neuron's spike of this step.
 AT_ONCE = 1e-3
@@ -72,6 +72,9 @@ def engine_rule(node: str, learning: Learning, scale: float = 1.0, stride: int =
     if learning.every != 1:
         raise _no(node, "changes weights by all spikes of an epoch, this rule by those of every Kth step",
                   f"every = {learning.every}", "every=1")  # fmt: skip
+    if learning.transmits != PLAIN:
+        sent = " + ".join(map(str, learning.transmits))
+        raise _no(node, "sends the weight of a spike and no more", f"transmits = {sent}", "w * pre")
     if learning.shared:
         raise _no(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
     traces = tuple(replace(trace, decay=trace.decay ** (1 / stride)) for trace in learning.traces)
@@ -120,6 +123,8 @@ class _Translation:
                 raise self._refused(product, "reads spikes, not the membrane (v)")
             if name in modulators:
                 raise self._refused(product, f"gets a third factor ({name}) from neurons that compute it alone")
+            if name not in known and name not in OWN:
+                raise self._refused(product, f"multiplies and adds, without {name}")
         spikes = [name for name in product.names if name in ("pre", "post")]
         if len(spikes) != 1:
             what = "has no products without a spike here" if not spikes else "has one spike in a product"
@@ -128,6 +133,8 @@ class _Translation:
             if trace.sets or len(trace.feed) != 1 or trace.feed[0].names not in (("pre",), ("post",)):
                 how = "is set" if trace.sets else f"is fed by {' + '.join(map(str, trace.feed))}"
                 raise self._refused(product, f"adds a number to a trace at each spike, and {trace.name} {how}")
+            if trace.from_weight:
+                raise self._refused(product, f"starts its traces at 0, and {trace.name} at the weight")
             if trace.feed[0].factor <= 0:
                 raise self._refused(product, f"has impulses of 0 or more, and {trace.name} falls")
         return spikes[0]

@@ -95,7 +95,7 @@ class Mapping:
     delivery: Delivery
     shifts: dict[str, int]
     precision: str = "float64"
-    stride: int = 1
+    stride: int = field(default=1, kw_only=True)
 
     @property
     def longest(self) -> int:

@@ -79,6 +79,8 @@ def test_products(update: str, dw: str, impulses: dict[str, float]) -> None:
 def test_what_feeds_a_trace_is_in_its_impulse() -> None:
     found = made(rule("x * post - y * pre", Trace("0.2 * pre", 20e-3), Trace("3 * post", math.inf)))
     close(found, {"x1": 0.2, "x2": 0.2, "y1": 3.0}, {"x1": 20, "x2": AT_ONCE, "y1": math.inf})
+    mean = made(rule("x * post - y * pre", y=Trace("post", 40e-3, mean=True)))
+    close(mean, {"x1": 1.0, "x2": 1.0, "y1": 1 - Y}, mean.taus)
 
 
 def test_ready_rules() -> None:
@@ -109,6 +111,9 @@ def test_ready_rules() -> None:
          "no trace left to hold the number 1.1; got the term 1.1 post w w w"),
         (Rule("(a + b + c + d) * pre", traces={name: Trace("post", 0.02) for name in "abcd"}),
          r"three traces of the target \(a, b, c\); got the term d pre"),
+        (rule("pos(y - x) * post"), r"without pos\(.*\); got the term"),
+        (rule("x * post", Trace("pre", 0.02, start="weight")), "starts its traces at 0, and x at the weight; got the term"),
+        (rule("x * post", transmits="w * pre * x"), "no more; got transmits = pre w x; wanted w [*] pre"),
         (rule("x * post", every=4), "every Kth step; got every = 4; wanted every=1"),
         (rule("x * post", batch_learning="mean"), "no weights that a batch shares; got batch_learning='mean'"),
     ],
