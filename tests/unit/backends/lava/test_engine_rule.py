@@ -112,7 +112,7 @@ def test_ready_rules() -> None:
         (Rule("(a + b + c + d) * pre", traces={name: Trace("post", 0.02) for name in "abcd"}),
          r"three traces of the target \(a, b, c\); got the term d pre"),
         (rule("pos(y - x) * post"), r"without pos\(.*\); got the term"),
-        (rule("x * post", Trace("pre", 0.02, start="weight")), "starts its traces at 0, and x at the weight; got the term"),
+        (rule("x * post", Trace("pre", 0.02, start="weight")), "traces at 0, and x at the weight; got the term"),
         (rule("x * post", transmits="w * pre * x"), "no more; got transmits = pre w x; wanted w [*] pre"),
         (rule("x * post", every=4), "every Kth step; got every = 4; wanted every=1"),
         (rule("x * post", batch_learning="mean"), "no weights that a batch shares; got batch_learning='mean'"),
