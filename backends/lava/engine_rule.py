@@ -209,8 +209,8 @@ class _Translation:
                 wanted = self._by_forgetting(wanted * known[name].decay if self.epoch > 1 else wanted)
             elif name in known:
                 factors.append(f"({self.traces[name]} - 1)")
-        number = _literal(wanted)
-        number, places = self._number(product, wanted) if number is None else (number, [])
+        plain = _literal(wanted)
+        number, places = self._number(product, wanted) if plain is None else (plain, [])
         self._add(number, 1, ["y0", *factors, *places])
 
     def _by_forgetting(self, wanted: float) -> float:
