@@ -91,11 +91,13 @@ class Executable(ABC):
         program: the Program that was compiled.
         precision: "float64", "float32" ...
         recordable: what ``record`` may name.
+        own_rule: see :class:`hasn.recording.Recording`.
         graph: what the Program was lowered from; None: it was given as one.
     """
 
     backend: str
     recordable: tuple[str, ...] = ("spikes", "voltages")
+    own_rule: str = ""
     graph: nir.NIRGraph | None = None
 
     def __init__(self, program: Program, precision: str) -> None:
@@ -181,6 +183,7 @@ class Executable(ABC):
                 keeper.add(given, raw)
                 end = given, raw
             recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
+        recording = replace(recording, own_rule=self.own_rule)
         if keep_state and end is not None:
             self._keep(*end)
         if end is not None and self.program.learning:
