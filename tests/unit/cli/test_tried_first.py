@@ -34,6 +34,7 @@ OUTPUTS: dict[str, tuple[list[str], tuple[str, ...], str]] = {
     "place": (["MODEL"], ("--report",), "hasn.cli.quantised.chip_network"),
     "set": (["MODEL", "--dt", "0.002"], ("--out",), "hasn.ir.load.load"),
     "demo": ([], ("--out",), "hasn.demo.job.load_digits"),
+    "demo-learning": ([], ("--out",), "hasn.demo.learning_job.load_digits"),
 }
 
 
