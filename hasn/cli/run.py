@@ -35,12 +35,15 @@ Out = Annotated[
     typer.Option(help="Write outputs, spikes and voltages here: arrays outputs/NODE, spikes/NODE ... in a .npz file."),
 ]
 
+Weights = Annotated[bool, typer.Option("--weights", help="Write the weights that learn after each step, too.")]
+
 
 def run(
     file: File,
     backend: Backend = "snntorch",
     input_: Input = None,
     out: Out = None,
+    weights: Weights = False,
     steps: Steps = None,
     rate: Rate = 0.2,
     seed: Seed = 0,
@@ -64,10 +67,13 @@ def run(
     from hasn.cli.pieces import run as run_pieces
     from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
+    from hasn.errors import OptionError
     from hasn.ir.outputs import apart, ready_to_write
     from hasn.program.describe import counted
 
     options = backend_options(option)
+    if weights and out is None:
+        raise OptionError("nothing is written", parameter="--weights", way_out="Give --out too.")
     if out is not None:
         apart({"FILE": file, "--input": input_}, **{"--out": out})
         ready_to_write(out, force=force)
@@ -80,6 +86,7 @@ def run(
             given = given_inputs(executable.program, input_, steps, rate, seed, batch)
             say(f"Running on {backend}")
             record = executable.recordable if out is not None else ("spikes",)
+            record = tuple(group for group in record if group != "weights" or weights)
             found = run_pieces(executable, given.values, given.steps, record, out, force, say)
     if as_json:
         out_data = None if out is None else str(out)
@@ -118,7 +125,22 @@ def _table(summary: Summary) -> Any:
         mean = array.total / max(1, array.size)
         values = f"{array.least:.4g} .. {array.most:.4g}, mean {mean:.4g}" if array.size else ""
         add_row(made, name, "output", array.shape, "", "", values)
+    for name, histogram in summary.histograms.items():
+        size = f"{int(histogram.counts[0].sum()):,} weights"
+        add_row(made, name, "weights", size, "", "", _course(histogram.figures()))
     return made
+
+
+def _course(figures: dict[str, dict[str, float]]) -> str:
+    """How weights have moved, from the start to the end."""
+    start, end = figures["start"], figures["end"]
+    text = [f"{name} {start[name]:.4g} -> {end[name]:.4g}" for name in ("mean", "sd")]
+    text += [
+        f"at {bound} {100 * start[name]:.3g} -> {100 * end[name]:.3g} %"
+        for name, bound in (("at_low", "w_min"), ("at_high", "w_max"))
+        if start[name] or end[name]
+    ]
+    return ", ".join(text)
 
 
 def _data(summary: Summary) -> dict[str, Any]:
@@ -131,6 +153,7 @@ def _data(summary: Summary) -> dict[str, Any]:
         "spikes": _rates(summary),
         "outputs": {name: {"shape": list(array.shape), "sum": array.total} for name, array in summary.outputs.items()},
         "shifts": {name: int(shift) for name, shift in summary.last.shifts.items()},
+        "weights": {name: histogram.figures() for name, histogram in summary.histograms.items()},
         "total_spikes": summary.counts.total_spikes,
         "synaptic_operations": summary.counts.total_synaptic_operations,
     }
