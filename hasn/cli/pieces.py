@@ -159,9 +159,9 @@ class _Histograms:
 
     def add(self, steps: int, total: int) -> None:
         """After so many of all steps."""
-        from hasn.recordings.histograms import TIMES
+        from hasn.recordings.histograms import due
 
-        if steps == total or steps * TIMES // total > self._steps * TIMES // total:
+        if due(self._steps, steps, total):
             for name, histograms in self._of.items():
                 histograms.add(steps, self._executable.weights(name))
         self._steps = steps

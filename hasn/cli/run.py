@@ -35,6 +35,7 @@ Out = Annotated[
     typer.Option(help="Write outputs, spikes and voltages here: arrays outputs/NODE, spikes/NODE ... in a .npz file."),
 ]
 
+Report = Annotated[Path | None, typer.Option(help="Write a page with the weights over time of what learns, here.")]
 Weights = Annotated[bool, typer.Option("--weights", help="Write the weights that learn after each step, too.")]
 
 
@@ -44,6 +45,7 @@ def run(
     input_: Input = None,
     out: Out = None,
     weights: Weights = False,
+    report: Report = None,
     steps: Steps = None,
     rate: Rate = 0.2,
     seed: Seed = 0,
@@ -68,15 +70,19 @@ def run(
     from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
     from hasn.errors import OptionError
+    from hasn.ir.learning import rules_of
     from hasn.ir.outputs import apart, ready_to_write
+    from hasn.ir.structure import flatten
     from hasn.program.describe import counted
+    from hasn.report.run import write_run_report
 
     options = backend_options(option)
     if weights and out is None:
         raise OptionError("nothing is written", parameter="--weights", way_out="Give --out too.")
-    if out is not None:
-        apart({"FILE": file, "--input": input_}, **{"--out": out})
-        ready_to_write(out, force=force)
+    apart({"FILE": file, "--input": input_}, **{"--out": out, "--report": report})
+    for path in (out, report):
+        if path is not None:
+            ready_to_write(path, force=force)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
@@ -88,15 +94,21 @@ def run(
             record = executable.recordable if out is not None else ("spikes",)
             record = tuple(group for group in record if group != "weights" or weights)
             found = run_pieces(executable, given.values, given.steps, record, out, force, say)
+    pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
+    told = f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
+    if report is not None:
+        write_run_report(
+            report, f"{file.name} on {backend}", told, _rows(found), rules_of(flatten(graph)), found.histograms,
+            found.last.dt, force=force,
+        )  # fmt: skip
+    files = {name: path and str(path) for name, path in (("out", out), ("report", report))}
     if as_json:
-        out_data = None if out is None else str(out)
-        show_json({**repairs, "input": given.data, **_data(found), "out": out_data})
+        show_json({**repairs, "input": given.data, **_data(found), **files})
         return
     show(given.text)
     show(_table(found))
-    pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
-    show(f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
-         + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
+    written = ", ".join(filter(None, files.values()))
+    show(told + (f"; wrote {written}" if written else ""))
 
 
 def _rates(summary: Summary) -> dict[str, dict[str, Any]]:
@@ -113,22 +125,32 @@ def _rates(summary: Summary) -> dict[str, dict[str, Any]]:
     return found
 
 
+_COLUMNS = ("node", "recorded", "shape (time first)", "spikes", "mean rate (Hz)", "values")
+
+
 def _table(summary: Summary) -> Any:
     from hasn.cli.console import add_row, table
 
-    made = table("node", "recorded", "shape (time first)", "spikes", "mean rate (Hz)", "values",
-                 numbers=("spikes", "mean rate (Hz)"))  # fmt: skip
+    made = table(*_COLUMNS, numbers=("spikes", "mean rate (Hz)"))
+    for row in _rows(summary):
+        add_row(made, *row)
+    return made
+
+
+def _rows(summary: Summary) -> list[tuple[str, ...]]:
+    """A row of :data:`_COLUMNS` for each array, and for each connection that learns."""
+    rows: list[tuple[str, ...]] = []
     for name, found in _rates(summary).items():
-        shape = summary.spikes[name].shape
-        add_row(made, name, "spikes", shape, f"{found['spikes']:,}", f"{found['rate_hz']:.4g}", "")
+        shape = str(summary.spikes[name].shape)
+        rows.append((name, "spikes", shape, f"{found['spikes']:,}", f"{found['rate_hz']:.4g}", ""))
     for name, array in summary.outputs.items():
         mean = array.total / max(1, array.size)
         values = f"{array.least:.4g} .. {array.most:.4g}, mean {mean:.4g}" if array.size else ""
-        add_row(made, name, "output", array.shape, "", "", values)
+        rows.append((name, "output", str(array.shape), "", "", values))
     for name, histogram in summary.histograms.items():
         size = f"{int(histogram.counts[0].sum()):,} weights"
-        add_row(made, name, "weights", size, "", "", _course(histogram.figures()))
-    return made
+        rows.append((name, "weights", size, "", "", _course(histogram.figures())))
+    return rows
 
 
 def _course(figures: dict[str, dict[str, float]]) -> str:

@@ -1,6 +1,7 @@
 """Learning rules: declared once, as data, for every backend (docs/plasticity.md)."""
 
 from hasn.plasticity.attach import attach, detach
+from hasn.plasticity.pairs import window
 from hasn.plasticity.rule import Rule, Trace
 from hasn.plasticity.rules import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, TripletSTDP
 
@@ -16,4 +17,5 @@ __all__ = [
     "TripletSTDP",
     "attach",
     "detach",
+    "window",
 ]

@@ -15,6 +15,11 @@ BINS, TIMES = 64, 32
 _FIGURES = ("step", "mean", "sd", "at_low", "at_high", "low", "high")
 
 
+def due(before: int, now: int, total: int) -> bool:
+    """Whether a histogram is made after ``now`` of all steps, where ``before`` was the last time to ask."""
+    return now == total or now * TIMES // total > before * TIMES // total
+
+
 @dataclass(frozen=True, eq=False)
 class WeightHistogram:
     """The weights of a connection at some times of a run, over all synapses and samples.

@@ -17,7 +17,7 @@ from hasn.program.operations import Tally
 from hasn.recording import Array, Recording
 from hasn.recordings.asked import Asked, synapses
 from hasn.recordings.events import Collected, SpikeTrains
-from hasn.recordings.histograms import TIMES, Histograms
+from hasn.recordings.histograms import Histograms, due
 from hasn.recordings.spool import Spool
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ class Keeper:
             if given.start is not None:
                 weights = given.start.learned[name]["w"]
             self._histograms[name] = Histograms(rule.low, rule.high, given.first, chosen(weights))
-        done = self.steps + given.steps
-        if not given.more or done * TIMES // given.total > self.steps * TIMES // given.total:
+        if due(self.steps, self.steps + given.steps, given.total):
             self._histograms[name].add(given.first + given.steps, chosen(raw.learned[name]))
 
     @property

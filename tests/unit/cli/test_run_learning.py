@@ -151,3 +151,55 @@ def test_a_reward_comes_from_the_file(hasn: Hasn, files: dict[str, Path], tmp_pa
         told.append(found["end"]["mean"] - found["start"]["mean"])
     assert told[0] == 0.0
     assert abs(told[1]) > 1e-3
+
+
+# --- the page
+
+
+def test_the_page_shows_what_was_learned(hasn: Hasn, files: dict[str, Path], tmp_path: Path) -> None:
+    need("snntorch")
+    page = tmp_path / "run.html"
+    given = ("run", files["net.nir"], "--input", files["x.npy"], "--report", page)
+    answer = hasn(*given)
+    assert f"wrote {page}" in answer.out
+    text = page.read_text(encoding="utf8")
+    assert "dw = 0.02 * pre * post - 0.01 * post" in text
+    assert "<h1>net.nir on snntorch</h1>" in text
+    assert "<td>cells</td><td>spikes</td><td>(90, 2)</td>" in text
+    assert f"{course(files)[-1].mean():.4g}" in text
+    assert "data:image/png" in text
+    assert "the file exists" in hasn(*given, status=1).err
+    answer = hasn(*given, "--force", "--out", files["out.npz"], "--json")
+    assert (answer.data["report"], answer.data["out"]) == (str(page), str(files["out.npz"]))
+    assert hasn("run", files["net.nir"], "--steps", 3, "--json").data["report"] is None
+
+
+def test_the_page_of_a_network_that_does_not_learn(hasn: Hasn, model: Path, tmp_path: Path) -> None:
+    need("snntorch")
+    hasn("run", model, "--steps", 5, "--report", tmp_path / "run.html")
+    text = (tmp_path / "run.html").read_text(encoding="utf8")
+    assert "Node by node" in text
+    assert "learned" not in text
+
+
+def test_the_page_is_no_other_file(hasn: Hasn, files: dict[str, Path]) -> None:
+    given = ("run", files["net.nir"])
+    assert "is the file of --out too" in hasn(*given, "--out", "same", "--report", "same", status=1).err
+    assert "is the file of FILE too" in hasn(*given, "--report", files["net.nir"], "--force", status=1).err
+
+
+# --- hasn info
+
+
+def test_info_shows_a_rule_as_its_formula(hasn: Hasn, files: dict[str, Path]) -> None:
+    text = " ".join(hasn("info", files["net.nir"]).out.replace("│", " ").split())
+    assert "plasticity: a rule dw = 0.02 * pre * post - 0.01 * post 0 <= w <= 0.62" in text
+    kept = hasn("info", files["net.nir"], "--json").data["nodes"]["fc"]["metadata"]["plasticity"]
+    assert kept["w_max"] == 0.62
+
+
+def test_info_shows_what_is_no_rule_as_it_stands(hasn: Hasn, files: dict[str, Path]) -> None:
+    graph = package.load(files["net.nir"])
+    graph.nodes["fc"].metadata["plasticity"] = {"update": "nonsense * post"}
+    package.save(graph, files["net.nir"], force=True)
+    assert "nonsense * post" in hasn("info", files["net.nir"]).out

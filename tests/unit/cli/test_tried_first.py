@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Hasn
 
 #: command -> (arguments, the option of each output, what does the work)
 OUTPUTS: dict[str, tuple[list[str], tuple[str, ...], str]] = {
-    "run": (["MODEL"], ("--out",), "hasn.compiler.compile"),
+    "run": (["MODEL"], ("--out", "--report"), "hasn.compiler.compile"),
     "compare": (["MODEL"], ("--report",), "hasn.agreement.compare"),
     "train": (
         ["MODEL", "--data", "DATA", "--out", "NEW"],
