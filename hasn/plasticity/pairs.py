@@ -15,13 +15,14 @@ from hasn.program.synapses import Synapses, total
 
 Floats: TypeAlias = NDArray[np.float64]
 #: Time constants after which a trace counts for nothing (e^-12), and the most steps that are waited for it.
-_GONE, _MOST = 12.0, 20_000
+_GONE, _MOST = 12.0, 5_000
 
 
 def window(rule: Rule, dt: float, span: float = 0.1, *, weight: float | None = None) -> tuple[Floats, Floats]:
     """The change of a weight by one spike of its source and one of its target, for each time between them.
 
-    The rule itself runs, step by step, at a synapse of its own for each time, until its traces are gone. What the
+    The rule itself runs, step by step, at a synapse of its own for each time, until its traces are gone, or for 5,000
+    steps behind the spikes. What the
     weight would have done without the two spikes is taken off; modulators are 1 throughout; of a rule that acts at
     every K-th step the mean over the K steps at which the source may spike is taken.
 
@@ -71,7 +72,7 @@ def _waited(rule: Rule, learning: Learning, dt: float) -> int:
     """Steps after both spikes in which weights may still move: none where each product has a spike."""
     if all({"pre", "post"} & set(product.names) for product in learning.update) or not rule.traces:
         return 0
-    return min(_MOST, math.ceil(_GONE * max(trace.tau for trace in rule.traces.values()) / dt))
+    return math.ceil(min(_MOST, _GONE * max(trace.tau for trace in rule.traces.values()) / dt))
 
 
 def _halfway(rule: Rule) -> float:
