@@ -22,9 +22,8 @@ def window(rule: Rule, dt: float, span: float = 0.1, *, weight: float | None = N
     """The change of a weight by one spike of its source and one of its target, for each time between them.
 
     The rule itself runs, step by step, at a synapse of its own for each time, until its traces are gone, or for 5,000
-    steps behind the spikes. What the
-    weight would have done without the two spikes is taken off; modulators are 1 throughout; of a rule that acts at
-    every K-th step the mean over the K steps at which the source may spike is taken.
+    steps behind the spikes. What the weight would have done without the two is taken off; modulators are 1 throughout;
+    of a rule that acts at every K-th step the mean over the K steps at which the source may spike is taken.
 
     Args:
         rule: any rule that does not read a voltage, which spikes do not tell.

@@ -112,3 +112,19 @@ def test_times_that_are_none(options: dict[str, float]) -> None:
 def test_spikes_do_not_tell_a_voltage() -> None:
     with pytest.raises(OptionError, match="reads v"):
         window(Oja(), 1e-3)
+
+
+def test_traces_that_never_fade_are_not_waited_for() -> None:
+    rule = Rule("c", traces={"c": Trace("0.5 * post", math.inf)})
+    late = of(rule, 2e-3)
+    assert late[2] == pytest.approx(0.5 * 5000)  # read from the step after it on, to the end
+    assert late[0] == pytest.approx(late[2] + 0.5 * 2)
+
+
+def test_rectified_sums_and_traces_that_start_at_the_weight() -> None:
+    rule = Rule(
+        "pos(x - 0.5) * post + 0 * m", traces={"x": Trace("pre", 20e-3), "m": Trace("pre", 1.0, start="weight")}
+    )
+    found = of(rule)
+    assert found[10] == pytest.approx(math.exp(-0.5) - 0.5)
+    assert found[14] == pytest.approx(0.0, abs=1e-15)  # exp(-0.7) < 0.5
