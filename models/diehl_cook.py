@@ -120,7 +120,7 @@ def normalised(weight: NDArray[Any], total: float) -> NDArray[Any]:
     if not 0 < total <= weight.shape[-1] or not np.all(sums > 0):
         got, wanted = f"{total:g}, of sums from {sums.min():g} on", f"0 < total <= {weight.shape[-1]}, sums > 0"
         raise OptionError("the weights have no such sum", parameter="total", got=got, wanted=wanted)
-    return np.minimum(weight * (total / sums), 1.0).astype(weight.dtype)
+    return np.asarray(np.minimum(weight * (total / sums), 1.0), dtype=weight.dtype)
 
 
 def frozen(learned: nir.NIRGraph, theta: NDArray[Any]) -> nir.NIRGraph:

@@ -101,7 +101,7 @@ def run(
             report, f"{file.name} on {backend}", told, _rows(found), rules_of(flatten(graph)), found.histograms,
             found.last.dt, force=force,
         )  # fmt: skip
-    files = {name: path and str(path) for name, path in (("out", out), ("report", report))}
+    files = {name: None if path is None else str(path) for name, path in (("out", out), ("report", report))}
     if as_json:
         show_json({**repairs, "input": given.data, **_data(found), **files})
         return

@@ -124,10 +124,9 @@ def between(state: NetworkState, total: float) -> NetworkState:
             n: normalised(kept, total) if n == "w" else np.zeros_like(kept) for n, kept in state.learned["fc1"].items()
         }
     }
-    rest = {
-        name: {node: np.zeros_like(kept) for node, kept in getattr(state, name).items()} for name in ("held", "past")
-    }
-    return replace(state, states=states, learned=learned, **rest)
+    held = {node: np.zeros_like(kept) for node, kept in state.held.items()}
+    past = {node: np.zeros_like(kept) for node, kept in state.past.items()}
+    return replace(state, states=states, learned=learned, held=held, past=past)
 
 
 # --- what it has learned

@@ -50,7 +50,7 @@ def window(rule: Rule, dt: float, span: float = 0.1, *, weight: float | None = N
     steps = 2 * reach + learning.every + _waited(rule, learning, dt)
     pair = _learned(learning, pre, pre + apart, start, steps)
     alone = _learned(learning, np.array([[-1]]), np.array([[-1]]), start, steps)
-    return apart * dt, (pair - alone).mean(axis=0)
+    return np.asarray(apart * dt), np.asarray((pair - alone).mean(axis=0))
 
 
 def _learned(learning: Learning, pre: NDArray[np.int64], post: NDArray[np.int64], start: float, steps: int) -> Floats:

@@ -154,8 +154,9 @@ class Keeper:
         trains = {name: train.events(self.batch, self.batched) for name, train in self._trains.items()}
         groups["spikes"] = SpikeTrains(trains) if trains else {}
         groups["histograms"] = {name: found.table for name, found in self._histograms.items()}
-        for name, table in groups["histograms"].items() if self._spool is not None else ():
-            self._spool.append(f"histograms/{name}", table)
+        if self._spool is not None:
+            for name, table in groups["histograms"].items():
+                self._spool.append(f"histograms/{name}", table)
         return groups, self._counts()
 
     def _written(self, found: Recording, spool: Spool) -> Recording:
