@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hasn.kernels.plastic import Job
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -18,10 +20,12 @@ class Sent:
     Attributes:
         x: (batch, inputs).
         active: places in the flat x that are not 0.
+        at: the addresses of both, which take a microsecond each to find out.
     """
 
     x: Tensor
     active: NDArray[np.int64]
+    at: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Learned:
         step: number of the step to come.
         arrived: what came in at the last step: (batch, inputs), or with delays (batch, synapses).
         sent: the same where the connection goes by events: of this step and, newest first, of those before.
+        job: what the kernel is told of it, and what must live as long.
         scales: name -> what a trace is to be multiplied with; 1 if it is not there.
         owned: whether the run that goes on from here may write into ``weight`` and the scaled traces.
         outside: whether weights may lie outside the bounds, as no step has left them.
@@ -45,6 +50,7 @@ class Learned:
     step: int
     arrived: Tensor | None = None
     sent: tuple[Sent, ...] = ()
+    job: tuple[Job, list[Any]] | None = None
     scales: Mapping[str, float] = field(default_factory=dict)
     owned: bool = False
     outside: bool = False

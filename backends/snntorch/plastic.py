@@ -131,7 +131,7 @@ class Plastic(nn.Module):
             late.take(x)
         events, made = self._by_events(x, learned), None
         if events is not None:
-            learned = replace(learned, sent=events.sent(x, learned, late), arrived=None)
+            learned = events.arrived(x, learned, late)
             made = events.transmit(learned)
         else:
             x = x if late is None else self._late(late, x)

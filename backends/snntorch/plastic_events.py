@@ -31,13 +31,14 @@ _MOST = 0.1
 
 
 def why_not(rule: Learning, spec: Any) -> str:
-    """Why a connection does not go by events; "" if it does. The one place that decides it of a rule and its pattern."""
-    late = isinstance(spec, Sparse) and spec.delay is not None and bool(spec.delay.any())
+    """Why a connection does not go by events; "" if it does. The one place that decides it of rule and pattern."""
+    if not isinstance(spec, Dense | Sparse):
+        return f"a {type(spec).__name__} is none that the kernel has"
+    longest = _longest(spec)
+    late = longest > 0
     steady = rule.steady(late)
     if steady:
         return f"{steady[0]} acts at every step"
-    if not isinstance(spec, Dense | Sparse):
-        return f"a {type(spec).__name__} is none that the kernel has"
     formulas = [feed for _, feed in _formulas(rule, late)]
     terms = [term for formula in formulas for term in formula]
     names = {name for term in terms for name in term.names} | {trace.name for trace in rule.of_synapses(late)}
@@ -47,13 +48,18 @@ def why_not(rule: Learning, spec: Any) -> str:
         and len(terms) <= kernel.MAX_TERMS
         and len(names | {"w"}) <= kernel.MAX_OPERANDS
         and all(len(term.names) <= kernel.MAX_NAMES for term in terms)
-        and max(synapses, *spec_size(spec)) < 2**31
-        and (not late or int(spec.delay.max()) <= kernel.MAX_DELAY)
+        and max(synapses, *_size(spec)) < 2**31
+        and longest <= kernel.MAX_DELAY
     )
     return "" if fits else "more than the kernel has room for"
 
 
-def spec_size(spec: Dense | Sparse) -> tuple[int, int]:
+def _longest(spec: Dense | Sparse) -> int:
+    """Steps of the longest delay."""
+    return 0 if isinstance(spec, Dense) or spec.delay is None else int(spec.delay.max(initial=0))
+
+
+def _size(spec: Dense | Sparse) -> tuple[int, int]:
     """Outputs and inputs."""
     if isinstance(spec, Sparse):
         return spec.outputs, spec.inputs
@@ -81,14 +87,23 @@ class Events:
 
     def __init__(self, rule: Learning, spec: Dense | Sparse, extents: Mapping[str, Extent]) -> None:
         self._rule, self._spec, self._extents = rule, spec, extents
-        self._outputs, self._inputs = spec_size(spec)
-        self._late = isinstance(spec, Sparse) and spec.delay is not None and bool(spec.delay.any())
-        self._longest = int(spec.delay.max()) if isinstance(spec, Sparse) and spec.delay is not None and self._late else 0
+        self._outputs, self._inputs = _size(spec)
+        self._longest = _longest(spec)
+        self._late = self._longest > 0
         self._own = {trace.name: trace for trace in rule.of_synapses(self._late)}
         self._formulas = list(_formulas(rule, self._late))
         read = {name for _, formula in self._formulas for term in formula for name in term.names}
         self._operands = sorted(read | {"w"} | self._own.keys())
+        self._triggers = tuple(frozenset(self._waited_for(due)) for due in (False, True))
         self.touched = 0
+
+    def _waited_for(self, due: bool) -> Iterator[str]:
+        """What touches synapses, in a step at which weights move and in others."""
+        for name, formula in self._formulas:
+            for term in formula if due or name != "w" else ():
+                yield self._rule.trigger(term) or ""
+                if self._late and "pre" in term.names:  # only a synapse that is touched for it knows what arrives
+                    yield "pre"
 
     # --- the pattern
 
@@ -103,7 +118,7 @@ class Events:
         rows = np.repeat(np.arange(spec.outputs, dtype=np.int32), np.diff(spec.indptr))
         ends = np.concatenate([[0], np.cumsum(np.bincount(spec.indices, minlength=spec.inputs))])
         found = {"indptr": np.ascontiguousarray(spec.indptr, dtype=np.int64), "ends": ends.astype(np.int64)}
-        found |= {"order": order.astype(np.int32), "row": rows[order]}
+        found["place"] = np.stack([order.astype(np.int32), rows[order]], axis=1)
         if late:  # what arrives late is found by its source alone
             return found | {"late": late[0][order].astype(np.uint16)}
         return found | {"columns": np.ascontiguousarray(spec.indices, dtype=np.int32)}
@@ -115,23 +130,22 @@ class Events:
 
     # --- in a step
 
-    def sent(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Sent, ...]:
-        """What has come in now, and where it is on its way still, before."""
+    def arrived(self, x: Tensor, learned: Learned, line: Line | None) -> Learned:
+        """With what has come in now, and before where it is on its way still."""
         known = {id(sent.x): sent for sent in learned.sent}
         past = [x] if line is None else line.past
-        return tuple(known.get(id(value)) or _sent(value) for value in past[: self._longest + 1])
+        sent = tuple(known.get(id(value)) or _sent(value) for value in past[: self._longest + 1])
+        return replace(learned, sent=sent, arrived=None, job=self._job(sent))
 
     def transmit(self, learned: Learned) -> Tensor | None:
         """(batch, outputs) of what came in; None where so much came in that the whole product is faster."""
+        job, _ = _of(learned)
         x = learned.sent[0].x
         if isinstance(self._spec, Dense) and len(learned.sent[0].active) > _MOST * x.numel():
             return None
-        weight = learned.weight.contiguous()
-        job, held = self._job(learned, weight)
-        made = x.new_empty(len(x), self._outputs)
-        job.y = made.data_ptr()
+        weight, made = learned.weight.contiguous(), x.new_empty(len(x), self._outputs)
+        job.weight, job.y = weight.data_ptr(), made.data_ptr()
         kernel.transmit(job, x.dtype == torch.float64)
-        del held
         return made
 
     def learn(self, learned: Learned, known: Mapping[str, Tensor]) -> Learned:
@@ -144,23 +158,23 @@ class Events:
         rule, batch = self._rule, len(learned.sent[0].x)
         learned = self._decayed(learned if learned.owned else self._owning(learned))
         due = (learned.step + 1) % rule.every == 0
-        formulas = [feed for name, feed in self._formulas if due or name != "w"]
+        formulas = len(self._own) + (due and bool(rule.update))
         if not formulas:
             self.touched = 0
             return learned
-        job, held = self._job(learned, learned.weight)
-        triggers = {rule.trigger(term) for formula in formulas for term in formula}
-        read = {name for formula in formulas for term in formula for name in term.names}
-        job.by_source, job.by_target = "pre" in (read if self._late else triggers), "post" in triggers
-        job.formulas = len(formulas)
+        job, held = _of(learned)
+        job.weight = learned.weight.data_ptr()
+        job.marks = None if learned.marks is None else learned.marks.ctypes.data
+        triggers = self._triggers[due]
+        job.by_source, job.by_target = "pre" in triggers, "post" in triggers
+        job.formulas = formulas
         everything = np.full(batch, due and learned.outside, dtype=np.uint8)
         for name in triggers - {"pre", "post"}:
-            everything |= (known[str(name)].detach().reshape(-1) != 0).numpy()
+            everything |= (known[name].detach().reshape(-1) != 0).numpy()
         post = known["post"].contiguous()
         job.everything, job.post = everything.ctypes.data, post.data_ptr()
         held += [everything, post, *self._operands_in(job, learned, known)]
         self.touched = kernel.learn(job, learned.weight.dtype == torch.float64)
-        del held
         return replace(learned, outside=learned.outside and not due)
 
     def _owning(self, learned: Learned) -> Learned:
@@ -212,16 +226,17 @@ class Events:
             job.formula[n] = kernel.Formula(first, count, self._operands.index(name), sets)
         return job
 
-    def _job(self, learned: Learned, weight: Tensor) -> tuple[Job, list[Any]]:
-        """All but what only learning reads; and what must live as long."""
-        sent, job = learned.sent, Job.from_buffer_copy(self._fixed)
-        job.batch, job.lags, job.weight = len(sent[0].x), len(sent), weight.data_ptr()
-        job.marks = None if learned.marks is None else learned.marks.ctypes.data
-        x = (ctypes.c_void_p * len(sent))(*(each.x.data_ptr() for each in sent))
-        active = (ctypes.c_void_p * len(sent))(*(each.active.ctypes.data for each in sent))
-        counts = (ctypes.c_int64 * len(sent))(*(len(each.active) for each in sent))
-        job.x, job.active, job.counts = map(ctypes.addressof, (x, active, counts))
-        return job, [weight, x, active, counts]
+    def _job(self, sent: tuple[Sent, ...]) -> tuple[Job, list[Any]]:
+        """What sending and learning both read; and what must live as long."""
+        job = Job.from_buffer_copy(self._fixed)
+        counts = [len(each.active) for each in sent]
+        numbers = [*(each.at[0] for each in sent), *(each.at[1] for each in sent), *counts]
+        table = (ctypes.c_int64 * len(numbers))(*numbers)
+        ranges = np.empty((sum(counts) if self._pattern else 0, 2), dtype=np.int32)
+        place, row = ctypes.addressof(table), 8 * len(sent)
+        job.batch, job.lags = len(sent[0].x), len(sent)
+        job.x, job.active, job.counts, job.ranges = place, place + row, place + 2 * row, ranges.ctypes.data
+        return job, [table, ranges]
 
     def _operands_in(self, job: Job, learned: Learned, known: Mapping[str, Tensor]) -> list[Tensor]:
         """Write what formulas read; the tensors must live as long as the job."""
@@ -251,7 +266,14 @@ class Events:
                 n += 1
 
 
+def _of(learned: Learned) -> tuple[Job, list[Any]]:
+    if learned.job is None:
+        raise RuntimeError("nothing has arrived")
+    return learned.job
+
+
 def _sent(x: Tensor) -> Sent:
     """What came in, looked through once."""
     x = x.contiguous()
-    return Sent(x, np.flatnonzero(x.detach().numpy()))
+    active = np.flatnonzero(x.detach().numpy())
+    return Sent(x, active, (x.data_ptr(), active.ctypes.data))

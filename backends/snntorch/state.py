@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hasn.backends.snntorch.neurons import HELD, Population, States
 from hasn.backends.snntorch.learned import Learned
+from hasn.backends.snntorch.neurons import HELD, Population, States
 from hasn.program.model import Source, Threshold
 from hasn.program.past import lag, needed
 from hasn.state import Snapshot

@@ -41,24 +41,36 @@ typedef struct {
     int64_t from, to, target, sets;
 } Formula;
 
-/* No columns: a matrix. late: synapses have delays: x, active and counts are those of now and of lags - 1 steps before,
+/* Synapses that stand next to each other. */
+typedef struct {
+    int32_t from, to;
+} Range;
+
+/* A synapse and its target. */
+typedef struct {
+    int32_t synapse, row;
+} Place;
+
+/* No indptr: a matrix. late: synapses have delays: x, active and counts are those of now and of lags - 1 steps before,
  * and an ARRIVING number that of the synapse's own delay. active: places in the flat x that are not 0, in order.
  *
- * Turned by source and then delay, synapse k is order[k], comes to row[k] after late[k] steps; ends are by source. marks:
- * a bit for each synapse of each group, all 0 between calls (with delays only). everything: samples of which all synapses
+ * Turned by source and then delay, what is at k is said by place[k], and takes late[k] steps; ends are by source. ranges,
+ * one for each of active, is where transmit notes what arrives, for learn. marks: a bit for each synapse of each group, all 0 between calls (with delays only). everything: samples of which all synapses
  * are touched; else those whose source has sent something (by_source) or whose target has spiked (by_target). */
 typedef struct {
     int64_t batch, inputs, outputs, synapses, lags, shared;
     double low, high;
     void *weight;
     const int64_t *indptr;
-    const int32_t *columns, *order, *row;
+    const int32_t *columns;
+    const Place *place;
     const int64_t *ends;
     const uint16_t *late;
     uint8_t *marks;
     const void *const *x;
     const int64_t *const *active;
     const int64_t *counts;
+    Range *ranges;
     void *y;
     const uint8_t *everything;
     const void *post;
@@ -70,31 +82,28 @@ typedef struct {
 
 /* Synapses whose turn has come: all of one group, and with what arrives after as many steps. */
 typedef struct {
-    int64_t group, touched;
+    int64_t group, touched, traces;
     const void *x; /* null: nothing arrives */
+    const void *trace[MAX_OPERANDS];
     int n;
     int32_t row[TILE], column[TILE];
     int64_t synapse[TILE];
 } Tile;
 
-/* The synapses of a source that take `lag` steps: from *first to the result, in the turned order. */
-static int64_t turned(const Job *job, int64_t source, int64_t lag, int64_t *first) {
-    int64_t low = job->ends[source], high = job->ends[source + 1], end = high;
-    if (!job->late) {
-        *first = low;
-        return high;
+/* The synapses of a source that take `lag` steps, in the turned order. */
+static INLINE Range turned(const Job *job, int64_t source, int64_t lag) {
+    const int32_t first = (int32_t)job->ends[source], end = (int32_t)job->ends[source + 1];
+    Range found = {first, end};
+    if (!job->late)
+        return found;
+    for (int32_t left = end - first; left > 0;) { /* without branches that nobody can foretell */
+        const int32_t half = left / 2, lower = job->late[found.from + half] < lag;
+        found.from += lower ? half + 1 : 0;
+        left = lower ? left - half - 1 : half;
     }
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        if (job->late[middle] < lag)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *first = low;
-    while (low < end && job->late[low] == lag)
-        low++;
-    return low;
+    for (found.to = found.from; found.to < end && job->late[found.to] == lag;)
+        found.to++;
+    return found;
 }
 
 /* Of `count` rising numbers, how many are smaller than `bound`. */

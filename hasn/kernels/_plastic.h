@@ -1,34 +1,51 @@
 /* The loops of _plastic.c, for one floating type: REAL, and NAME(name) for what is called so. */
 
-/* y (batch, outputs) = the sum of w x over the synapses at which something arrives, by source. */
-TARGETS static void NAME(transmit)(const Job *job) {
-    REAL *y = job->y;
-    memset(y, 0, (size_t)(job->batch * job->outputs) * sizeof(REAL));
-    for (int64_t lag = 0; lag < job->lags; lag++) {
-        const REAL *x = job->x[lag];
-        const int64_t *active = job->active[lag], count = job->counts[lag];
-        for (int64_t k = 0, next; k < count; k = next) {
-            const int64_t sample = active[k] / job->inputs, base = sample * job->inputs;
-            const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
-            REAL *made = y + sample * job->outputs;
-            for (next = k; next < count && active[next] < base + job->inputs;)
-                next++;
-            if (!job->indptr) /* by rows: the weights of a column lie far apart */
-                for (int64_t o = 0; o < job->outputs; o++, weight += job->inputs) {
-                    REAL total = 0;
-                    for (int64_t i = k; i < next; i++)
-                        total += weight[active[i] - base] * x[active[i]];
-                    made[o] = total;
-                }
-            else
-                for (int64_t i = k; i < next; i++) {
-                    int64_t from, to = turned(job, active[i] - base, lag, &from);
-                    const REAL sent = x[active[i]];
-                    for (; from < to; from++)
-                        made[job->row[from]] += weight[job->order[from]] * sent;
-                }
+/* A matrix's part of transmit: by rows, for the weights of a column lie far apart. */
+TARGETS static void NAME(multiply)(const Job *job) {
+    const REAL *x = job->x[0];
+    const int64_t *active = job->active[0], count = job->counts[0];
+    for (int64_t k = 0, next; k < count; k = next) {
+        const int64_t sample = active[k] / job->inputs, base = sample * job->inputs;
+        const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
+        REAL *made = (REAL *)job->y + sample * job->outputs;
+        for (next = k; next < count && active[next] < base + job->inputs;)
+            next++;
+        for (int64_t o = 0; o < job->outputs; o++, weight += job->inputs) {
+            REAL total = 0;
+            for (int64_t i = 0; i < next - k; i++)
+                total += weight[active[k + i] - base] * x[active[k + i]];
+            made[o] = total;
         }
     }
+}
+
+/* y (batch, outputs) = the sum of w x over the synapses at which something arrives, by delay and source. */
+static void NAME(transmit)(const Job *job) {
+    REAL *y = job->y;
+    Range *range = job->ranges;
+    memset(y, 0, (size_t)(job->batch * job->outputs) * sizeof(REAL));
+    if (!job->indptr) {
+        NAME(multiply)(job);
+        return;
+    }
+    for (int64_t lag = 0; lag < job->lags; lag++)
+        for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
+            const int64_t at = job->active[lag][i], sample = at / job->inputs;
+            const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
+            *range = turned(job, at % job->inputs, lag);
+            for (int32_t k = range->from; k < range->to; k++)
+                PREFETCH(weight + job->place[k].synapse);
+        }
+    range = job->ranges;
+    for (int64_t lag = 0; lag < job->lags; lag++)
+        for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
+            const int64_t at = job->active[lag][i], sample = at / job->inputs;
+            const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
+            const REAL sent = ((const REAL *)job->x[lag])[at];
+            REAL *made = y + sample * job->outputs;
+            for (int32_t k = range->from; k < range->to; k++)
+                made[job->place[k].row] += weight[job->place[k].synapse] * sent;
+        }
 }
 
 /* An operand at the tile's synapses. */
@@ -129,16 +146,30 @@ TARGETS static void NAME(flush)(const Job *job, Tile *tile) {
 }
 
 static INLINE void NAME(add)(const Job *job, Tile *tile, int64_t synapse, int64_t row, int64_t column) {
+    /* What flush will read is on its way while the tile fills. */
+    PREFETCH((const REAL *)job->weight + tile->group * job->synapses + synapse);
+    for (int64_t i = 0; i < tile->traces; i++)
+        PREFETCH((const REAL *)tile->trace[i] + synapse);
     tile->synapse[tile->n] = synapse, tile->row[tile->n] = (int32_t)row, tile->column[tile->n] = (int32_t)column;
     if (++tile->n == TILE)
         NAME(flush)(job, tile);
+}
+
+/* Which traces of a synapse to fetch: of the group's first sample. */
+static void NAME(reads)(const Job *job, Tile *tile) {
+    tile->traces = 0;
+    for (int64_t i = 0; i < job->operands; i++)
+        if (job->operand[i].kind == SYNAPSE)
+            tile->trace[tile->traces++] =
+                (const REAL *)job->operand[i].at + (job->shared ? 0 : tile->group * job->operand[i].stride);
 }
 
 /* The synapses of what a group's samples have sent now, or with delays sent so long ago that it arrives now. Without
  * delays those of hot targets are left out: they come with their target. */
 static void NAME(arrivals)(const Job *job, Tile *tile, const uint8_t *hot, uint8_t *seen) {
     const int64_t group = tile->group, marks = group * job->synapses;
-    for (int64_t lag = 0; lag < job->lags; lag++) {
+    const Range *ranges = job->ranges;
+    for (int64_t lag = 0; lag < job->lags; ranges += job->counts[lag++]) {
         int64_t i, end = sent_by(job, group, lag, &i);
         tile->x = job->x[lag];
         for (; i < end; i++) {
@@ -146,14 +177,13 @@ static void NAME(arrivals)(const Job *job, Tile *tile, const uint8_t *hot, uint8
             if (!job->late && seen[source])
                 continue;
             seen[source] = 1;
-            int64_t from, to = turned(job, source, lag, &from);
-            for (; from < to; from++) {
-                const int64_t synapse = job->order[from];
-                if (job->late ? MARKED(job, marks + synapse) : hot[job->row[from]])
+            for (int32_t k = ranges[i].from; k < ranges[i].to; k++) {
+                const int64_t synapse = job->place[k].synapse, row = job->place[k].row;
+                if (job->late ? MARKED(job, marks + synapse) : hot[row])
                     continue;
                 if (job->late)
                     job->marks[(marks + synapse) >> 3] |= (uint8_t)(1 << ((marks + synapse) & 7));
-                NAME(add)(job, tile, synapse, job->row[from], source);
+                NAME(add)(job, tile, synapse, row, source);
             }
         }
         NAME(flush)(job, tile);
@@ -162,12 +192,12 @@ static void NAME(arrivals)(const Job *job, Tile *tile, const uint8_t *hot, uint8
 
 /* Take the marks away again. */
 static void NAME(unmark)(const Job *job) {
+    const Range *range = job->ranges;
     for (int64_t lag = 0; lag < job->lags; lag++)
-        for (int64_t i = 0; i < job->counts[lag]; i++) {
-            const int64_t at = job->active[lag][i], marks = job->shared ? 0 : at / job->inputs * job->synapses;
-            int64_t from, to = turned(job, at % job->inputs, lag, &from);
-            for (; from < to; from++)
-                job->marks[(marks + job->order[from]) >> 3] = 0; /* whatever else the byte has is going as well */
+        for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
+            const int64_t marks = job->shared ? 0 : job->active[lag][i] / job->inputs * job->synapses;
+            for (int32_t k = range->from; k < range->to; k++) /* whatever else the byte has goes as well */
+                job->marks[(marks + job->place[k].synapse) >> 3] = 0;
         }
 }
 
@@ -203,6 +233,7 @@ static int64_t NAME(learn)(const Job *job, uint8_t *room, int32_t *columns) {
             hot[o] |= job->everything[sample] || (job->by_target && post[sample * job->outputs + o] != 0);
     }
     for (tile.group = 0; tile.group < groups; tile.group++) {
+        NAME(reads)(job, &tile);
         uint8_t *hot = room + tile.group * job->outputs, *seen = room + groups * job->outputs + tile.group * job->inputs;
         if (!job->indptr) {
             NAME(matrix)(job, &tile, hot, seen, columns);

@@ -69,8 +69,8 @@ class Job(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "inputs", "outputs", "synapses", "lags", "shared")),
         *((name, ctypes.c_double) for name in ("low", "high")),
-        *((name, ctypes.c_void_p) for name in ("weight", "indptr", "columns", "order", "row", "ends", "late", "marks")),
-        *((name, ctypes.c_void_p) for name in ("x", "active", "counts", "y", "everything", "post")),
+        *((name, ctypes.c_void_p) for name in ("weight", "indptr", "columns", "place", "ends", "late", "marks")),
+        *((name, ctypes.c_void_p) for name in ("x", "active", "counts", "ranges", "y", "everything", "post")),
         *((name, ctypes.c_int64) for name in ("by_source", "by_target", "operands", "formulas")),
         ("operand", Operand * MAX_OPERANDS),
         ("term", Term * MAX_TERMS),
