@@ -14,7 +14,7 @@ from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import Line
 from hasn.backends.snntorch.plastic_events import Events, why_not
 from hasn.kernels.plastic import plastic_available
-from hasn.program.learning import OWN, Extent, Product, Products, sizes
+from hasn.program.learning import PLAIN, Extent, Product, Products, sizes
 from hasn.program.maps import Dense, Sparse, floating
 from hasn.program.model import Connection
 
@@ -33,6 +33,10 @@ class Matrix:
         if len(weight) == 1:
             return x @ weight[0].t()
         return (weight @ x.unsqueeze(-1)).squeeze(-1)
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
+        return sent.sum(-1)
 
 
 class Listed:
@@ -55,7 +59,10 @@ class Listed:
 
     def product(self, weight: Tensor, x: Tensor) -> Tensor:
         """(batch, outputs) of what came in."""
-        sent = weight * self.spread(x, "pre")
+        return self.total(weight * self.spread(x, "pre"))
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
         return sent.new_zeros(len(sent), self.outputs).index_add(1, self.rows, sent)
 
 
@@ -76,11 +83,7 @@ class Plastic(nn.Module):
         if step.learning is None or not isinstance(step.map, Dense | Sparse):
             raise TypeError(f"{step.name} does not learn")
         self.rule, spec = step.learning, step.map
-        self.extents: dict[str, Extent] = {
-            **OWN,
-            **{trace.name: trace.extent for trace in self.rule.traces},
-            **{name: "all" for name, _ in self.rule.modulators},
-        }
+        self.extents = self.rule.extents
         values = spec.values if isinstance(spec, Sparse) else floating(spec.weight)
         self.weight = nn.Parameter(torch.tensor(values, dtype=dtype))
         bias = None if spec.bias is None else nn.Parameter(torch.tensor(floating(spec.bias), dtype=dtype))
@@ -115,7 +118,12 @@ class Plastic(nn.Module):
         weight = self.weight.unsqueeze(0)
         if not self.rule.shared:
             weight = weight.expand(batch, *self.weight.shape)
-        traces = {t.name: weight.new_zeros(()).expand(batch, *self._sizes[t.extent]) for t in self.rule.traces}
+        traces = {
+            t.name: weight.expand(batch, *self.weight.shape)
+            if t.from_weight
+            else weight.new_zeros(()).expand(batch, *self._sizes[t.extent])
+            for t in self.rule.traces
+        }
         return Learned(weight, traces, 0)
 
     def _by_events(self, x: Tensor, learned: Learned) -> Events | None:
@@ -135,9 +143,17 @@ class Plastic(nn.Module):
             made = events.transmit(learned)
         else:
             x = x if late is None else self._late(late, x)
-            learned = replace(learned, sent=(), arrived=x)
-        made = self.sides.product(learned.weight, x) if made is None else made
+            learned = replace(learned, sent=(), job=None, arrived=x)
+        if made is None:
+            plain = self.rule.transmits == PLAIN
+            made = self.sides.product(learned.weight, x) if plain else self._sent(x, learned)
         return made if self.bias is None else made + self.bias, learned
+
+    def _sent(self, x: Tensor, learned: Learned) -> Tensor:
+        """What synapses send that do not send ``w * pre``: (batch, outputs)."""
+        known = {"pre": x, "w": learned.weight, **self._decayed(learned.plain())}
+        sent = self._sum(self.rule.transmits, "synapse", known)
+        return self.sides.total(sent.expand(len(x), *self._sizes["synapse"]))
 
     def _late(self, line: Line, like: Tensor) -> Tensor:
         """What arrives at each synapse: (batch, synapses)."""
@@ -161,16 +177,25 @@ class Plastic(nn.Module):
         if learned.sent and self.events is not None:
             scaled = {trace.name for trace in self.rule.of_synapses(late=self.longest > 0)}
             known |= self._decayed({n: x for n, x in learned.traces.items() if n not in scaled})
-            moved = self.events.learn(learned, {"pre": learned.sent[0].x, **known})
-            fed = self._fed({"pre": learned.sent[0].x, **known}, skipped=scaled)
+            known["pre"] = learned.sent[0].x
+            known |= self._rectified(known)
+            moved, fed = self.events.learn(learned, known), self._fed(known, skipped=scaled)
             return replace(moved, traces={**moved.traces, **fed}, step=learned.step + 1)
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
         known |= {"pre": learned.arrived, "w": learned.weight, **self._decayed(learned.plain())}
+        known |= self._rectified(known)
         return Learned(self._moved(learned, known), self._fed(known), learned.step + 1)
 
     def _decayed(self, traces: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {trace.name: trace.decay * traces[trace.name] for trace in self.rule.traces if trace.name in traces}
+
+    def _rectified(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is above zero of sums; later ones may read those before."""
+        found: dict[str, Tensor] = {}
+        for part in self.rule.rectified:
+            found[part.name] = self._sum(part.sum, part.extent, {**known, **found}).clamp(min=0.0)
+        return found
 
     def _moved(self, learned: Learned, known: Mapping[str, Tensor]) -> Tensor:
         """The weights after the step."""

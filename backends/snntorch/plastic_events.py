@@ -17,7 +17,7 @@ from hasn.backends.snntorch.learned import Learned, Sent
 from hasn.backends.snntorch.lines import Line
 from hasn.kernels import plastic as kernel
 from hasn.kernels.plastic import Job, Kind, Operand
-from hasn.program.learning import Extent, Learning, Product, Products
+from hasn.program.learning import PLAIN, Extent, Learning, Product, Products
 from hasn.program.maps import Dense, Sparse
 
 #: A trace of synapses stands in memory divided by a scale, which decays in its place. Below this the division is made
@@ -39,6 +39,10 @@ def why_not(rule: Learning, spec: Any) -> str:
     steady = rule.steady(late)
     if steady:
         return f"{steady[0]} acts at every step"
+    if rule.transmits != PLAIN:
+        return "synapses send something else than w pre"
+    if any(part.extent == "synapse" or (late and part.extent == "pre") for part in rule.rectified):
+        return "something rectified belongs to each synapse"
     formulas = [feed for _, feed in _formulas(rule, late)]
     terms = [term for formula in formulas for term in formula]
     names = {name for term in terms for name in term.names} | {trace.name for trace in rule.of_synapses(late)}
