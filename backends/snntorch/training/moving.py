@@ -55,7 +55,8 @@ class Moving:
         self.schedule = options.schedule(self.optimizer) if options.schedule else None
         device = network.module.like.device.type
         self.scaler = torch.amp.GradScaler(device) if options.amp == "fp16" else None
-        self.watchers: list[Watcher] = [term for term in options.regularisers if isinstance(term, Watcher)]
+        terms: Sequence[Any] = options.regularisers
+        self.watchers = [term for term in terms if isinstance(term, Watcher)]
         if self.watchers and options.checkpoint is not None:
             raise OptionError(
                 "a checkpoint does not hold what a regulariser has gathered of the updates",
