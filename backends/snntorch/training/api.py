@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
+from hasn.backend import require_backend
+from hasn.backends.snntorch.training.drawing import own_generator, process_generators, runs_alone
 from hasn.backends.snntorch.training.joining import open_workers
+from hasn.backends.snntorch.training.network import BACKEND
 from hasn.backends.snntorch.training.options import Options, learned
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
@@ -118,7 +121,9 @@ def train(
         log: a folder for TensorBoard (pip install 'hasn[train]'), or a writer with add_scalar; no step waits for it.
         log_queue: entries that may wait for the writer before more are dropped.
         progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`.
-        seed: of torch's, numpy's and Python's generators while training lasts; None: as they stand (in worker 0).
+        seed: of the order of the samples, and of torch's, numpy's and Python's generators while a training lasts that
+            runs functions of the caller's (:mod:`hasn.backends.snntorch.training.drawing`); None: as torch's stand (in
+            worker 0). Trainings in several threads give what each gives alone.
         dt, method, reset, timing, precision: see :func:`hasn.compile`.
         **backend_options: the backend's: ``surrogate="fast_sigmoid"``, ``device="cuda"`` ...
 
@@ -147,8 +152,11 @@ def train(
             _check_files(options)
         else:
             options = replace(options, log=None, progress=None)
-        with _generators_put_back():
-            return _train(graph, data, validation, options, lowering, workers)
+        require_backend(BACKEND, precision)  # before anything of torch is asked for
+        if runs_alone(options, data, validation):
+            with process_generators(seed):
+                return _train(graph, data, validation, options, lowering, workers, None)
+        return _train(graph, data, validation, options, lowering, workers, own_generator(seed))
 
 
 def _train(
@@ -158,29 +166,40 @@ def _train(
     options: Options,
     lowering: Mapping[str, Any],
     workers: Workers,
+    generator: Any,
 ) -> TrainResult:
+    from hasn.backends.snntorch.training.agreeing import lowered
     from hasn.backends.snntorch.training.checkpoint import digest_of, fingerprint
     from hasn.backends.snntorch.training.loop import Trainer
     from hasn.backends.snntorch.training.losses import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.origin import origin_of
     from hasn.backends.snntorch.training.score import Scorer
 
-    _seed(options.seed)
     network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn)
+    origin = {} if options.checkpoint is None or workers.rank else origin_of(graph, options, lowering)
     start = {"graph": print_, "graph's parameters": before} if workers.count > 1 else {}
-    workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
+    workers.check_same(
+        {
+            **start,
+            **lowered(network.program),
+            **options.settings,
+            **options.course,
+            "validation": str(validation is not None),
+        }
+    )
     parts = [
-        _data(given, network, loss, options, what, workers)
+        _data(given, network, loss, options, what, workers, generator)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
     if parts[1] is not None:
         parts[1].look()
     with _board(options) as board:
         scorer = Scorer(network, loss, options)
-        made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
+        made = Trainer(network, scorer, options, parts[0], parts[1], print_, origin, board, workers).run()
     dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
     moved = digest_of(network.parameters) != before
     result = TrainResult(
@@ -233,7 +252,10 @@ def _check_files(options: Options) -> None:
         )
 
 
-def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:
+def _data(
+    given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers, generator: Any
+) -> Any:
+    from hasn.backends.snntorch.training.accuracy import check_monitor
     from hasn.backends.snntorch.training.batches import Data
     from hasn.backends.snntorch.training.losses import check_labels
     from hasn.backends.snntorch.training.network import shapes_of
@@ -242,42 +264,20 @@ def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, wha
         return None
     classes = _classes(network.program)
     shuffle = options.shuffle and what == "data"
+
+    def check(labels: Any) -> None:
+        check_labels(labels, classes, loss, what)
+        check_monitor(options.monitor, loss, labels, what)
+
     return Data(
-        given, shapes_of(network.program), lambda labels: check_labels(labels, classes, loss, what), what,
-        options.batch_size, options.budget, shuffle, workers,
+        given, shapes_of(network.program), check, what,
+        options.batch_size, options.budget, shuffle, workers, generator,
     )  # fmt: skip
 
 
 def _classes(program: Program) -> int | None:
     sinks = program.of(Sink)
     return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
-
-
-def _seed(seed: int | None) -> None:
-    import random
-
-    import numpy as np
-    import torch
-
-    if seed is not None:
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-
-
-@contextmanager
-def _generators_put_back() -> Iterator[None]:
-    """The caller's generators are left as they were found."""
-    from hasn.backend import require_backend
-    from hasn.backends.snntorch.training.checkpoint import random_states, set_random_states
-    from hasn.backends.snntorch.training.network import BACKEND
-
-    require_backend(BACKEND, "float32")  # without torch there is nothing to put back
-    before = random_states()
-    try:
-        yield
-    finally:
-        set_random_states(before)
 
 
 @contextmanager

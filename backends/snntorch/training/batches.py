@@ -72,6 +72,7 @@ class Data:
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make large batches.
         shuffle: draw a new order for every epoch.
         workers: among whom each batch is shared.
+        generator: of the order; None: torch's global one.
         heard: Inputs that had a value other than 0 so far.
         begun: numbers of the epochs that have begun here.
     """
@@ -84,13 +85,14 @@ class Data:
     budget: int | None
     shuffle: bool
     workers: Workers = field(default_factory=Workers)
+    generator: Any = None
     heard: set[str] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
 
-        The order is drawn from torch's global generator when this is called.
+        The order is drawn when this is called.
 
         Raises:
             InputError: data of the wrong form or shape, or none; at once, or when a batch is reached.
@@ -190,10 +192,10 @@ class Data:
         chosen: list[Tensor] = []
         for steps, members in lengths.items():
             size = max(1, self.budget // steps) if self.budget else self.batch_size
-            order = members[torch.randperm(len(members))] if self.shuffle else members
+            order = members[torch.randperm(len(members), generator=self.generator)] if self.shuffle else members
             chosen += torch.split(order, size)
         if self.shuffle and any(isinstance(column, list) for column in columns.values()):
-            chosen = [chosen[i] for i in torch.randperm(len(chosen)).tolist()]
+            chosen = [chosen[i] for i in torch.randperm(len(chosen), generator=self.generator).tolist()]
         return (self._taken(columns, labels, members) for members in chosen), len(chosen)
 
     def _taken(self, columns: dict[str, Any], labels: Tensor, members: Tensor) -> Batch:
