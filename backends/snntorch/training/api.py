@@ -13,9 +13,10 @@ import nir
 
 from hasn.backend import require_backend
 from hasn.backends.snntorch.training.drawing import own_generator, process_generators, runs_alone
+from hasn.backends.snntorch.training.forms import held_out, is_share
 from hasn.backends.snntorch.training.joining import open_workers
 from hasn.backends.snntorch.training.network import BACKEND
-from hasn.backends.snntorch.training.options import Options, learned
+from hasn.backends.snntorch.training.options import Options, check_one_of, learned
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
@@ -38,6 +39,7 @@ def train(
     learning_rate: float = 1e-3,
     schedule: Callable[[Any], Any] | None = None,
     validation: Any = None,
+    batch_first: bool | None = None,
     shuffle: bool = True,
     batch_size: int = 32,
     budget: int | None = None,
@@ -79,8 +81,9 @@ def train(
         graph: the network; not changed.
         data: (inputs (T, N, *shape) or {Input: ...}, labels (N,)), a pair, cut into batches; inputs may be a list of N
             arrays (T_i, *shape) of several lengths, of which those of one length share a batch. Or an iterable of
-            batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader. Or a function of the epoch (0, 1 ...)
-            that gives either, to code inputs anew. The same in all workers: no DistributedSampler.
+            batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader; or a torch Dataset of samples
+            (inputs (T, *shape), label). Or a function of the epoch (0, 1 ...) that gives any of them, to code inputs
+            anew. The same in all workers: no DistributedSampler.
         epochs: passes over the data.
         loss: "rate", "count", "membrane" or "first-spike" (equations in
             :mod:`hasn.backends.snntorch.training.losses`), a :class:`hasn.training.Loss`, or a function (outputs
@@ -89,7 +92,11 @@ def train(
         optimizer: "adam", "adamw", "sgd", or a function of the parameter groups that gives a torch.optim.Optimizer.
         learning_rate: of a named optimizer.
         schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
-        validation: like ``data``; judged after every epoch.
+        validation: like ``data``; judged after every epoch. Or a share, 0 < share < 1, of ``data`` that is held out:
+            of arrays and Datasets, drawn by the seed.
+        batch_first: True: arrays and batches are (N, T, *shape). Labels have the samples first either way: (N,), or
+            (N, T, ...) of targets for every step. Of torch's TensorDataset and of a DataLoader with the default
+            ``collate_fn`` it is known.
         shuffle: a new order of the samples at every epoch; data that come in batches keep their order.
         batch_size: samples of a batch, in all workers together.
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make larger batches. Memory has
@@ -136,6 +143,10 @@ def train(
         FileError: the checkpoint exists and ``resume`` is False, or it is damaged or cannot be written.
         BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
     """
+    check_one_of("batch_first", batch_first, (None, True, False))
+    if is_share(validation):
+        require_backend(BACKEND, precision)
+        data, validation = held_out(data, validation, batch_first, seed)
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     path = None if checkpoint is None else Path(checkpoint)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
@@ -143,8 +154,8 @@ def train(
         if "device" in backend_options:
             backend_options["device"] = workers.placed(backend_options["device"])
         options = Options(
-            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
-            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
+            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_first, batch_size, budget, accumulate,
+            apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
         )  # fmt: skip
         _check(graph, options, validation)
@@ -186,7 +197,7 @@ def _train(
         {
             **start,
             **lowered(network.program),
-            **options.settings,
+            **options.shared,
             **options.course,
             "validation": str(validation is not None),
         }
@@ -271,7 +282,7 @@ def _data(
 
     return Data(
         given, shapes_of(network.program), check, what,
-        options.batch_size, options.budget, shuffle, workers, generator,
+        options.batch_size, options.budget, shuffle, workers, generator, options.batch_first,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hasn.backends.snntorch.training.forms import opened
 from hasn.backends.snntorch.training.losses import Loss
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def runs_alone(options: Options, *data: Any) -> bool:
         [] if isinstance(options.loss, str) else [options.loss],
         [value for value in options.backend.values() if callable(value)],
     )
-    arrays = all(given is None or isinstance(given, tuple) for given in data)
+    arrays = all(given is None or isinstance(opened(given)[0], tuple) for given in data)
     return not arrays or not all(_known(function) for some in made for function in some)
 
 

@@ -88,14 +88,6 @@ def schedule_of(chosen: Callable[[Any], Any] | None, optimizer: Any, monitor: st
             wanted="one of torch.optim.lr_scheduler",
             way_out="Pass a function that makes it: schedule=lambda optimizer: StepLR(optimizer, 100).",
         )
-    for part in getattr(schedule, "_schedulers", ()):
-        if watches(part):
-            raise OptionError(
-                "a schedule that is told a figure cannot be part of another one",
-                parameter="schedule",
-                got=f"{type(part).__name__} in {type(schedule).__name__}",
-                way_out=f"Pass the {type(part).__name__} alone.",
-            )
     mode = getattr(schedule, "mode", None) if watches(schedule) else None
     wanted = "min" if monitor.endswith("loss") else "max"
     if mode in ("min", "max") and mode != wanted:
@@ -110,17 +102,17 @@ def schedule_of(chosen: Callable[[Any], Any] | None, optimizer: Any, monitor: st
 
 def watches(schedule: Any) -> bool:
     """Whether a schedule's step wants to be told a figure, as ReduceLROnPlateau's does."""
-    return bool(required(schedule.step))
+    return _asks(schedule)
 
 
-def required(function: Callable[..., Any]) -> list[str]:
-    """Names of the arguments without which a function cannot be called."""
+def _asks(thing: Any) -> bool:
+    """Whether a thing's step cannot be called without an argument; torch wraps the steps of instances."""
     try:
-        parameters = signature(function).parameters.values()
+        parameters = list(signature(type(thing).step).parameters.values())[1:]
     except (TypeError, ValueError):  # of C
-        return []
+        return False
     free = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    return [p.name for p in parameters if p.default is Parameter.empty and p.kind not in free]
+    return any(p.default is Parameter.empty and p.kind not in free for p in parameters)
 
 
 def _check_steps(optimizer: Any) -> None:
@@ -128,7 +120,7 @@ def _check_steps(optimizer: Any) -> None:
     import torch
 
     name = type(optimizer).__name__
-    if required(optimizer.step):
+    if _asks(optimizer):
         raise OptionError(
             "the optimizer computes the loss anew within a step (a closure), and an update here is one pass",
             parameter="optimizer",

@@ -55,11 +55,12 @@ def stop_at_gradient(network: TrainedNetwork, batches: Sequence[Batch], step: in
 
 
 def _recurrent(network: TrainedNetwork) -> list[str]:
-    """Connections that lie in cycles."""
+    """Trained connections that lie in cycles."""
     program = network.program
     edges = [(edge.source, edge.target) for edge in program.edges]
     loops = {name for group in cycles([node.name for node in program.nodes], edges) for name in group if len(group) > 1}
-    return [step.name for step in program.of(Connection) if step.name in loops]
+    trained = set(network.owners.values())
+    return [step.name for step in program.of(Connection) if step.name in loops & trained]
 
 
 def _kind(network: TrainedNetwork) -> str:

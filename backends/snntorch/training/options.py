@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Options:
     learning_rate: float
     schedule: Callable[[Any], Any] | None
     shuffle: bool
+    batch_first: bool | None
     batch_size: int
     budget: int | None
     accumulate: int
@@ -69,6 +71,12 @@ class Options:
             raise OptionError("two precisions of the same products", parameter="amp", got=got, wanted="one of them")
         check_one_of("monitor", self.monitor, MONITORS)
         check_optimizer(self.optimizer, self.schedule)
+        if callable(self.loss):
+            check_takes("loss", self.loss, "outputs", "labels")
+        for term in self.regularisers:
+            check_takes("regularisers", term, "activity")
+        if self.progress is not None:
+            check_takes("progress", self.progress, "step")
         if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
             name = "resume" if self.resume else "checkpoint_every"
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
@@ -124,6 +132,8 @@ def check_optimizer(optimizer: Any, schedule: Any) -> None:
         )
     if not callable(optimizer):
         check_one_of("optimizer", optimizer, tuple(OPTIMIZERS))
+    else:
+        check_takes("optimizer", optimizer, "groups")
     if schedule is not None and not callable(schedule):
         made = hasattr(schedule, "state_dict")
         wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
@@ -135,6 +145,26 @@ def check_optimizer(optimizer: Any, schedule: Any) -> None:
             wanted=wanted,
             way_out=f"Pass schedule=lambda optimizer: {name}(optimizer, ...)." if made else None,
         )
+    if schedule is not None:
+        check_takes("schedule", schedule, "optimizer")
+
+
+def check_takes(name: str, function: Any, *given: str) -> None:
+    """Refuse a function that cannot be called with these arguments, before torch or Python do in other words."""
+    try:
+        form = signature(function)
+    except (TypeError, ValueError):  # of C, which does not say
+        return
+    try:
+        form.bind(*given)
+    except TypeError as error:
+        takes = "takes no argument" if not form.parameters else f"takes {form}"
+        raise OptionError(
+            f"the function {takes}, and it is called with {' and '.join(given)}",
+            parameter=name,
+            got=str(error),
+            wanted=f"a function ({', '.join(given)})",
+        ) from None
 
 
 def check_positive(name: str, value: Any) -> None:

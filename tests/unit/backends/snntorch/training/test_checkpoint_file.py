@@ -150,7 +150,8 @@ def test_the_generators_that_data_bring() -> None:
 SETTINGS = {"loss": "rate", "seed": "0"}
 STATE: dict[str, Any] = {
     "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
-    "progress": {}, "room": None, "random": {}, "epoch_start": {},
+    "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "",
+    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False},
 }  # fmt: skip
 
 

@@ -93,9 +93,9 @@ PAIRS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "a closure's bfloat16": (lambda: scaled(torch.ones(2).bfloat16()), lambda: scaled(torch.zeros(2).bfloat16())),
     "a closure of a closure": (lambda: deep(1.0), lambda: deep(2.0)),
     "defaults": (lambda: with_default(1.0), lambda: with_default(2.0)),
-    "a constant": (lambda: lambda o, l: 1.5 * o, lambda: lambda o, l: 2.5 * o),
-    "an operation": (lambda: lambda o, l: o + l, lambda: lambda o, l: o - l),
-    "a name": (lambda: lambda o, l: o.sum(), lambda: lambda o, l: o.mean()),
+    "a constant": (lambda: lambda o, y: 1.5 * o, lambda: lambda o, y: 2.5 * o),
+    "an operation": (lambda: lambda o, y: o + y, lambda: lambda o, y: o - y),
+    "a name": (lambda: lambda o, y: o.sum(), lambda: lambda o, y: o.mean()),
     "an inner function": (lambda: lambda o: (lambda e: 0.9**e), lambda: lambda o: (lambda e: 0.8**e)),
     "a partial's keyword": (
         lambda: functools.partial(scaled(1.0), labels=1), lambda: functools.partial(scaled(1.0), labels=2),
@@ -123,7 +123,8 @@ PAIRS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: lambda groups: torch.optim.SGD(groups, lr=0.1), lambda: lambda groups: torch.optim.SGD(groups, lr=0.2),
     ),
     "two that are exchanged": (
-        lambda: (lambda x, y: [x, y, {"a": x, "b": y}])(*_two()), lambda: (lambda x, y: [x, y, {"a": y, "b": x}])(*_two()),
+        lambda: (lambda x, y: [x, y, {"a": x, "b": y}])(*_two()),
+        lambda: (lambda x, y: [x, y, {"a": y, "b": x}])(*_two()),
     ),
     "a set": (lambda: {"a", "b"}, lambda: {"a", "c"}),
     "a number's last bit": (lambda: 0.1, lambda: np.nextafter(0.1, 1.0)),
