@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
     from hasn.backends.snntorch.training.losses import Loss
     from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.progress import Progress
 
 
 def train(
@@ -58,7 +59,7 @@ def train(
     resume: bool = False,
     log: Any = None,
     log_queue: int = 1000,
-    progress: Callable[[Step], None] | None = None,
+    progress: Callable[[Step], object] | None = None,
     seed: int | None = 0,
     dt: float | None = None,
     method: str | None = None,
@@ -127,12 +128,17 @@ def train(
             the generators of torch, numpy and Python (also those of a DataLoader), which the checkpoint puts back.
         log: a folder for TensorBoard (pip install 'hasn[train]'), or a writer with add_scalar; no step waits for it.
         log_queue: entries that may wait for the writer before more are dropped.
-        progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`.
+        progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`;
+            training ends there if it returns True.
         seed: of the order of the samples, and of torch's, numpy's and Python's generators while a training lasts that
             runs functions of the caller's (:mod:`hasn.backends.snntorch.training.drawing`); None: as torch's stand (in
             worker 0). Trainings in several threads give what each gives alone.
         dt, method, reset, timing, precision: see :func:`hasn.compile`.
         **backend_options: the backend's: ``surrogate="fast_sigmoid"``, ``device="cuda"`` ...
+
+    Whatever ends a training that has begun (Ctrl-C, an error in a callback, a loss that is not finite) carries what was
+    trained so far as ``error.result``, a :class:`TrainResult`: of the best epoch with ``keep_best``, else of the last
+    update, or where numbers are no longer finite of the last epoch.
 
     Raises:
         InputError: no sample, wrong shapes, labels out of range.
@@ -208,21 +214,24 @@ def _train(
     ]
     if parts[1] is not None:
         parts[1].look()
+
+    def result_of(made: Progress, dropped: int) -> TrainResult:
+        moved = digest_of(network.parameters) != before
+        heard = bool(parts[0].heard) or not parts[0].begun
+        return TrainResult(
+            network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped, moved, heard
+        )
+
     with _board(options) as board:
         scorer = Scorer(network, loss, options)
-        made = Trainer(network, scorer, options, parts[0], parts[1], print_, origin, board, workers).run()
-    dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
-    moved = digest_of(network.parameters) != before
-    result = TrainResult(
-        network.to_graph(),
-        tuple(made.history),
-        tuple(made.losses),
-        made.stopped,
-        made.step,
-        dropped,
-        moved,
-        bool(parts[0].heard) or not parts[0].begun,
-    )
+        trainer = Trainer(network, scorer, options, parts[0], parts[1], print_, origin, board, workers)
+        try:
+            made = trainer.run()
+        except BaseException as error:
+            with suppress(Exception):  # the first error is the one to tell
+                error.result = result_of(trainer.salvage(error), 0)  # type: ignore[attr-defined]
+            raise
+    result = result_of(made, workers.first("dropped log entries", 0 if board is None else board.dropped))
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
     return result

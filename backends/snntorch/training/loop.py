@@ -80,6 +80,7 @@ class Trainer:
         self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
+        self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
         self._saved: int | None = None  # updates that the checkpoint holds
 
     def run(self) -> Progress:
@@ -90,12 +91,25 @@ class Trainer:
         try:
             while self.now.epoch < self.options.epochs and not self.now.stopped:
                 self._run_epoch()
-        except KeyboardInterrupt as stop:
-            stop.add_note(self._kept())
+                self._sound = self.moving.parameters() if self.now.epoch < self.options.epochs else {}
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or self._saved is not None:
+                error.add_note(self._kept())
             raise
         self.now.stopped = self.now.stopped or "the last epoch is done"
         if self.options.keep_best and self.now.best_parameters:
             self.network.load(self.now.best_parameters)
+        return self.now
+
+    def salvage(self, error: BaseException) -> Progress:
+        """What an error has left of training: the best epoch, or else the last update whose numbers were sound."""
+        self.now.stopped = (
+            "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped by an error: {error}"
+        )
+        best = self.now.best_parameters if self.options.keep_best else {}
+        kept = best or (self._sound if isinstance(error, TrainingError) else {})
+        if kept:
+            self.network.load(kept)
         return self.now
 
     # --- an epoch
@@ -106,6 +120,8 @@ class Trainer:
         while True:
             group = list(islice(batches, self.options.accumulate))
             values = self.update(group, self.now.step + 1)
+            if self.update.stop:
+                return self._end()
             if values is None:
                 break
             self.now.position += len(group)
@@ -114,6 +130,8 @@ class Trainer:
             self.now.tally.seconds = time.perf_counter() - start
             self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
             self._tell(values, group, count)
+            if self.update.stop and self.workers.count == 1:
+                return self._end()
             every = self.options.checkpoint_every
             if every and self.now.step % every == 0:
                 self._save()
@@ -126,6 +144,11 @@ class Trainer:
             tally.rates(self.scorer.populations), tally.seconds, tally.batch,
         )  # fmt: skip
         self._finish(done)
+
+    def _end(self) -> None:
+        """End in the middle of an epoch, as a callback wants it; what was done is kept."""
+        self.now.stopped = "the callback wanted it"
+        self._save()
 
     def _batches(self) -> tuple[Iterator[Batch], int | None]:
         """This epoch's batches from where it stands, the generators in the state in which they were then."""
@@ -220,8 +243,8 @@ class Trainer:
         if self.board:
             scalars = {"loss": loss, "accuracy": accuracy, "learning rate": step.learning_rate}
             self.board.add(self.now.step, scalars | {f"rate/{name}": rate for name, rate in step.rates.items()})
-        if self.options.progress:
-            self.options.progress(step)
+        if self.options.progress and self.options.progress(step) is True:
+            self.update.stop = True
 
     def _kept(self) -> str:
         """What is left of a training that is stopped, and how to go on."""

@@ -46,7 +46,7 @@ class Options:
     resume: bool
     log: Any
     log_queue: int
-    progress: Callable[[Step], None] | None
+    progress: Callable[[Step], object] | None
     seed: int | None
     precision: str
     backend: Mapping[str, Any]
