@@ -130,26 +130,34 @@ def held_out(data: Any, share: float, batch_first: bool | None, seed: int | None
         rest, own = (torch.utils.data.Subset(data, part.tolist()) for part in parts)
         return rest, own
     axis = 0 if first or batch_first else 1
-    rest, own = ((_of_inputs(data[0], part, axis), _of(data[1], part, 0)) for part in parts)
+    rest, own = ((_of_inputs(data[0], part, axis, count), _of(data[1], part, 0, count)) for part in parts)
     if first:  # a TensorDataset's samples come first, whatever batch_first says of arrays
         rest, own = (torch.utils.data.TensorDataset(*map(torch.as_tensor, side)) for side in (rest, own))
     return rest, own
 
 
-def _of_inputs(inputs: Any, members: Tensor, axis: int) -> Any:
+def _of_inputs(inputs: Any, members: Tensor, axis: int, count: int) -> Any:
     if isinstance(inputs, Mapping):
-        return {name: _of_inputs(value, members, axis) for name, value in inputs.items()}
-    return [inputs[i] for i in members.tolist()] if isinstance(inputs, list) else _of(inputs, members, axis)
+        return {name: _of_inputs(value, members, axis, count) for name, value in inputs.items()}
+    return [inputs[i] for i in members.tolist()] if isinstance(inputs, list) else _of(inputs, members, axis, count)
 
 
-def _of(values: Any, members: Tensor, axis: int) -> Any:
+def _of(values: Any, members: Tensor, axis: int, count: int) -> Any:
     import torch
 
-    if isinstance(values, torch.Tensor):
-        return values.index_select(axis, members.to(values.device))
-    array = np.asarray(values)
-    if array.ndim <= axis or array.shape[axis] <= int(members.max()):
-        raise InputError("the inputs have the wrong shape", parameter="data", got=array.shape, wanted="(T, N, *shape)")
+    array = values if isinstance(values, torch.Tensor) else np.asarray(values)
+    if array.ndim <= axis or array.shape[axis] != count:
+        other = array.ndim > 1 and array.shape[1 - axis] == count
+        turned = "Time seems to come first: leave batch_first out." if axis == 0 else None
+        raise InputError(
+            "the inputs have the wrong shape",
+            parameter="data",
+            got=f"{tuple(array.shape)} and {count} labels",
+            wanted="(T, N, *shape)" if axis else "(N, T, *shape)",
+            way_out=(turned or "The batch seems to come first: pass batch_first=True.") if other else None,
+        )
+    if isinstance(array, torch.Tensor):
+        return array.index_select(axis, members.to(array.device))
     return np.take(array, members.numpy(), axis)
 
 

@@ -81,6 +81,7 @@ class Trainer:
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
         self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
+        self._told: set[str] = set()  # populations of whose rate was warned
         self._saved: int | None = None  # updates that the checkpoint holds
 
     def run(self) -> Progress:
@@ -165,6 +166,22 @@ class Trainer:
         self.now.tally = Tally()
         return self.data.epoch(self.now.epoch)
 
+    def _warn_of_rates(self, done: Epoch) -> None:
+        """Say of each population, once, that it did not spike in a whole epoch, or did at every step."""
+        new = {name: rate for name, rate in done.rates.items() if rate in (0, 1) and name not in self._told}
+        self._told.update(new)
+        if self.workers.rank or not new:
+            return
+        silent, full = ([name for name, rate in new.items() if rate == value] for value in (0, 1))
+        said = [f"{', '.join(silent)} never spiked"] if silent else []
+        said += [f"{', '.join(full)} spiked at every step"] if full else []
+        warnings.warn(
+            f"{' and '.join(said)} in epoch {done.epoch + 1}; hasn.check(graph, inputs=x) names the gain that would "
+            "mend it, hasn.models.initialise(graph, x, rate=0.1) sets it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
     def _random(self) -> dict[str, Any]:
         return random_states([self.data.given], self.data.generator)
 
@@ -176,6 +193,7 @@ class Trainer:
         if self.board:
             scalars = {"validation/loss": done.validation_loss, "validation/accuracy": done.validation_accuracy}
             self.board.add(self.now.step, scalars)
+        self._warn_of_rates(done)
         monitored = getattr(done, self.options.monitor)
         self.moving.epoch_done(monitored)
         if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:

@@ -66,6 +66,7 @@ class Pipeline:
 
     def _start(self, options: PipelineOptions) -> tuple[str, int]:
         """Make this process's runs; (a mark of the graph and its cut, number of parameters)."""
+        from hasn.backends.snntorch.training.agreeing import lowered
         from hasn.backends.snntorch.training.checkpoint import fingerprint
         from hasn.backends.snntorch.training.pipeline_stage import Judge, Runs, StageModule
 
@@ -74,7 +75,8 @@ class Pipeline:
         place = (self.rank, len(self.stages))
         self._runs: Any = Runs(self._stage, place, self._pieces, options.pipeline, self._judge, self._workers.values)
         names = [stage.names for stage in self.stages]
-        return fingerprint(self._graph, self._program, options.learn) + str(names), len(self._part.parameters)
+        mark = fingerprint(self._graph, self._program, options.learn)
+        return f"{mark}{lowered(self._program)}{names}", len(self._part.parameters)
 
     # --- an update
 
