@@ -111,3 +111,15 @@ def test_an_error_says_where_the_checkpoint_is(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         hasn.train(net(), samples(24), epochs=9, **CALL, checkpoint=path, progress=raising(ZeroDivisionError(), 7))
     assert caught.value.__notes__ == [f"Kept: {path}, after 6 updates of 7. Go on with the same call with resume=True."]
+
+
+def test_a_checkpoint_that_is_loaded_as_a_graph_is_told_for_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "at.pt"
+    hasn.train(net(), samples(8), epochs=1, checkpoint=path)
+    with pytest.raises(hasn.errors.FileError, match="a checkpoint of a training, and not a graph") as caught:
+        hasn.load(path)
+    assert f"hasn.training.graph_of('{path}') is its graph" in str(caught.value)
+    assert f"hasn train --from {path} --out FILE" in str(caught.value)
+    torch.save({"weight": torch.ones(3)}, path)
+    with pytest.raises(hasn.errors.FileError, match=r"a file of torch.save, and not a graph"):
+        hasn.load(path)
