@@ -49,6 +49,7 @@ class Trace:
         decay: what is left of it after a step.
         feed: what enters it; read before anything of this step has entered any trace.
         sets: where what enters is not 0 it replaces the trace, instead of being added.
+        from_weight: it starts as the weight that its synapse has then, in place of 0.
     """
 
     name: str
@@ -56,12 +57,33 @@ class Trace:
     decay: float
     feed: Products
     sets: bool = False
+    from_weight: bool = False
+
+
+@dataclass(frozen=True)
+class Rectified:
+    """What is above 0 of a sum: a name for products of what comes after it.
+
+    Attributes:
+        name: its name in products.
+        extent: who has one of its own.
+        sum: the products of the sum.
+    """
+
+    name: str
+    extent: Extent
+    sum: Products
+
+
+#: What a synapse sends, where nothing else is said.
+PLAIN: Products = (Product(1.0, ("pre", "w")),)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How a Connection learns. Each step, after all nodes: traces decay; ``dw`` is the sum of ``update``, of these
-    traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then traces are fed.
+    """How a Connection learns. Each step: traces decay; the synapse sends ``transmits``; then, after all nodes, ``dw``
+    is the sum of ``update``, of these traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then
+    traces are fed.
 
     Attributes:
         target: the population that the connection feeds: whose spikes and membrane are ``post`` and ``v``.
@@ -71,6 +93,8 @@ class Learning:
         modulators: name in products -> the node whose value it is, one number a sample.
         every: K: weights change at the last of every K steps only; ``dw`` is that step's.
         shared: all samples of a batch have one weight, moved by the mean of their updates.
+        rectified: what products read beside traces and spikes, in the order in which each can be known.
+        transmits: what a synapse sends, of its weight, ``pre`` and traces; each product has ``pre``.
     """
 
     target: str
@@ -81,6 +105,16 @@ class Learning:
     modulators: tuple[tuple[str, str], ...] = ()
     every: int = 1
     shared: bool = False
+    rectified: tuple[Rectified, ...] = ()
+    transmits: Products = PLAIN
+
+    @property
+    def extents(self) -> dict[str, Extent]:
+        """Who has a value of each name that products read."""
+        found: dict[str, Extent] = {**OWN}
+        found |= {name: "all" for name, _ in self.modulators}
+        found |= {trace.name: trace.extent for trace in self.traces}
+        return found | {part.name: part.extent for part in self.rectified}
 
     @property
     def reads(self) -> Iterator[tuple[str, str]]:
@@ -88,6 +122,23 @@ class Learning:
         yield self.target, "post"
         for name, node in self.modulators:
             yield node, name
+
+    def trigger(self, product: Product) -> str | None:
+        """A factor that is 0 unless something happens in the step: the target spikes, something arrives, or a modulator
+        is given. None: the product acts whatever happens."""
+        happening = ("post", "pre", *(name for name, _ in self.modulators))
+        return next((name for name in happening if name in product.names), None)
+
+    def of_synapses(self, late: bool = False) -> tuple[Trace, ...]:
+        """Traces of which every synapse has its own; ``late``: synapses have delays, and know their source each at
+        another time."""
+        return tuple(t for t in self.traces if t.extent == "synapse" or (late and t.extent == "pre"))
+
+    def steady(self, late: bool = False) -> tuple[Product, ...]:
+        """What acts on synapses at every step, whatever happens. Where there is nothing, the rule goes by events: a
+        step changes the synapses at which something happens, and those alone (but that their traces decay)."""
+        formulas = (self.update, *(trace.feed for trace in self.of_synapses(late)))
+        return tuple(product for formula in formulas for product in formula if self.trigger(product) is None)
 
 
 def extent_of(names: Iterable[str], known: dict[str, Extent]) -> Extent:
@@ -110,8 +161,14 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
     if not isinstance(of, Sparse):
         raise TypeError(f"a {type(of).__name__} does not learn")
     many = (len(of.indices),)
-    late = of.delay is not None and bool(of.delay.any())
-    return {"all": (1,), "pre": many if late else (of.inputs,), "post": (of.outputs,), "synapse": many}
+    pre = many if of_synapses(of, "pre") else (of.inputs,)
+    return {"all": (1,), "pre": pre, "post": (of.outputs,), "synapse": many}
+
+
+def of_synapses(of: Any, extent: Extent) -> bool:
+    """Whether each synapse has its own of what this extent has."""
+    late = isinstance(of, Sparse) and of.delay is not None and bool(of.delay.any())
+    return extent == "synapse" or (extent == "pre" and late)
 
 
 def weights_of(connection: Any) -> Any:
@@ -151,10 +208,18 @@ def listed(of: Any) -> Listed:
     return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1))
 
 
+def same_pattern(one: Any, two: Any) -> bool:
+    """Whether two connections have the same synapses, in the same order, with the same delays."""
+    if not (isinstance(one.map, Sparse) and isinstance(two.map, Sparse)):
+        return bool(type(one.map) is type(two.map) and weights_of(one).shape == weights_of(two).shape)
+    parts = ((of.map.indices, of.map.indptr, listed(of.map).late) for of in (one, two))
+    return all(np.array_equal(a, b) for a, b in zip(*parts, strict=True))
+
+
 def gathered(of: Any, extent: Extent, values: Array) -> Array:
     """What each synapse has, (samples, synapses), as its owners have it: (samples, *size); 0 of those without any."""
     size = sizes(of)[extent]
-    if extent == "synapse" or (extent == "pre" and size == sizes(of)["synapse"]):
+    if of_synapses(of, extent):
         return values.reshape(len(values), *size)
     found = np.zeros((len(values), *size), dtype=values.dtype)
     if values.shape[1]:
@@ -165,7 +230,7 @@ def gathered(of: Any, extent: Extent, values: Array) -> Array:
 def spread(of: Any, extent: Extent, values: Array) -> Array:
     """The way back: (samples, synapses)."""
     flat = values.reshape(len(values), -1)
-    if extent == "synapse" or (extent == "pre" and sizes(of)["pre"] == sizes(of)["synapse"]):
+    if of_synapses(of, extent):
         return flat
     return flat[:, _owners(of, extent)]
 
