@@ -1,0 +1,26 @@
+"""Energy with sources: a run's counts priced by profiles, each constant with its source and grade (docs/energy.md)."""
+
+from hasn.energy import biology
+from hasn.energy.breakeven import BreakEven, break_even
+from hasn.energy.comparing import PROFILES_COMPARED, EnergyTable, compare_profiles
+from hasn.energy.estimating import estimate
+from hasn.energy.meter import Meter
+from hasn.energy.profile import Constant, Profile, profile, profiles
+from hasn.energy.report import EnergyReport, Price
+
+__all__ = [
+    "PROFILES_COMPARED",
+    "BreakEven",
+    "Constant",
+    "EnergyReport",
+    "EnergyTable",
+    "Meter",
+    "Price",
+    "Profile",
+    "biology",
+    "break_even",
+    "compare_profiles",
+    "estimate",
+    "profile",
+    "profiles",
+]
