@@ -11,6 +11,7 @@ from hasn.cli.backends import backends
 from hasn.cli.check import check
 from hasn.cli.compare import compare
 from hasn.cli.demo import demo
+from hasn.cli.energy import energy
 from hasn.cli.errors import Group
 from hasn.cli.export import export
 from hasn.cli.info import info
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata,
     "repair": repair, "run": run,
     "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
+    "energy": energy,
 }  # fmt: skip
 for name, command in COMMANDS.items():
     app.command(name)(command)
