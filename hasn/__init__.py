@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.counts import Counts
+    from hasn.energy.bench import neurobench
     from hasn.errors import HasnError
     from hasn.executable import Executable
     from hasn.finding import Finding
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "load_state",
     "lower",
+    "neurobench",
     "quantise",
     "repair",
     "save",
@@ -69,6 +71,7 @@ _HOMES = {
     "ir.lower": ("lower",),
     "state": ("NetworkState", "load_state"),
     "counts": ("Counts",),
+    "energy.bench": ("neurobench",),
     "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),

@@ -1,6 +1,7 @@
 """Energy with sources: a run's counts priced by profiles, each constant with its source and grade (docs/energy.md)."""
 
 from hasn.energy import biology
+from hasn.energy.bench import benchmark_model, neurobench
 from hasn.energy.breakeven import BreakEven, break_even
 from hasn.energy.comparing import PROFILES_COMPARED, EnergyTable, compare_profiles
 from hasn.energy.estimating import estimate
@@ -17,10 +18,12 @@ __all__ = [
     "Meter",
     "Price",
     "Profile",
+    "benchmark_model",
     "biology",
     "break_even",
     "compare_profiles",
     "estimate",
+    "neurobench",
     "profile",
     "profiles",
 ]
