@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hasn.compiler import compile as compile_graph
 from hasn.energy.layers import arriving, layers, reaches, weights
-from hasn.errors import BackendUnavailable
 from hasn.executable import Executable
 from hasn.program.model import Neurons, Program
 from hasn.recording import Recording
@@ -56,23 +55,6 @@ def neurobench(
         return measured(network, inputs, steps)
     with compile_graph(network, backend, **how) as executable:
         return measured(executable, inputs, steps)
-
-
-def benchmark_model(executable: Executable) -> Any:
-    """An executable as a model that ``neurobench.benchmarks.Benchmark`` runs: data (batch, T, *shape).
-
-    Raises:
-        BackendUnavailable: the package neurobench is not installed, or torch.
-        OptionError, UnsupportedError: see :class:`hasn.energy.bench_model.ExecutableModel`.
-    """
-    try:
-        from hasn.energy.bench_model import ExecutableModel
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"NeuroBench cannot be imported ({error})",
-            way_out="pip install 'hasn[snntorch]' && pip install --no-deps neurobench tqdm",
-        ) from error
-    return ExecutableModel(executable)
 
 
 def measured(executable: Executable, inputs: Any, steps: int | None = None) -> Metrics:

@@ -21,7 +21,7 @@ GROUPS = {
 
 
 @dataclass(frozen=True)
-class Budget:
+class TissueBudget:
     """What a neuron and its synapses spend.
 
     Attributes:
@@ -52,7 +52,7 @@ class Budget:
         found = {group: sum(self.terms.get(term, 0.0) for term in terms) for group, terms in GROUPS.items()}
         return {group: value / self.total for group, value in found.items() if value}
 
-    def __add__(self, other: Budget) -> Budget:
+    def __add__(self, other: TissueBudget) -> TissueBudget:
         """Of both together.
 
         Raises:
@@ -65,7 +65,7 @@ class Budget:
             raise OptionError("they count ATP at different prices", parameter="joules_per_mol")
         terms = {term: self.terms.get(term, 0.0) + other.terms.get(term, 0.0) for term in {**self.terms, **other.terms}}
         names = dict.fromkeys([self.model, other.model])
-        return Budget(" + ".join(names), terms, False, self.joules_per_mol)
+        return TissueBudget(" + ".join(names), terms, False, self.joules_per_mol)
 
 
 def budget(
@@ -76,7 +76,7 @@ def budget(
     release_probability: float = 0.25,
     synchrony: float = 0.0,
     joules_per_mol: float = JOULES_PER_MOL,
-) -> Budget:
+) -> TissueBudget:
     """ATP/s a neuron, term by term, without a run.
 
     Args:
@@ -111,7 +111,7 @@ def budget(
         raise OptionError(f"{found.name} has everything in one figure: nothing is added to it", parameter="synchrony")
     if synchrony:
         terms["network_synchrony"] = synchrony
-    return Budget(found.name, terms, all_in, joules_per_mol)
+    return TissueBudget(found.name, terms, all_in, joules_per_mol)
 
 
 def _tissue(model: str) -> Profile:
