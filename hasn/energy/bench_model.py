@@ -80,12 +80,13 @@ def _tensor(array: Array) -> Any:
 def _module(layer: Connection) -> nn.Module:
     """The layer as torch has it, in float64."""
     of = layer.map
-    made: nn.Module
+    made: Any
     if isinstance(of, Dense) and np.ndim(of.weight) == 2:
-        made = nn.Linear(*np.shape(of.weight)[::-1], bias=of.bias is not None)
+        outs, ins = np.shape(of.weight)
+        made = nn.Linear(ins, outs, bias=of.bias is not None)
     elif isinstance(of, Convolution) and all(low == high for low, high in of.pads):
         outs, ins, *kernel = np.shape(of.weight)
-        kind = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
+        kind: Any = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
         made = kind(
             ins * of.groups, outs, tuple(kernel), stride=of.stride, padding=tuple(low for low, _ in of.pads),
             dilation=of.dilation, groups=of.groups, bias=of.bias is not None,
@@ -97,4 +98,5 @@ def _module(layer: Connection) -> nn.Module:
         made.weight.copy_(torch.as_tensor(np.array(of.weight, dtype=float)))
         if of.bias is not None:
             made.bias.copy_(torch.as_tensor(np.array(of.bias, dtype=float).reshape(-1)))
-    return made.requires_grad_(False)
+    module: nn.Module = made.requires_grad_(False)
+    return module

@@ -129,13 +129,14 @@ def _prices(run: Priced, constants: list[Constant], joules_per_mol: float, left_
     return prices
 
 
-#: Part of the work -> whether a run did any of it, and what it is called.
-_PARTS = {
-    "synapses": ("synaptic operations", lambda run: bool(run.counts.total.multiply_accumulates
-                                                         + run.counts.total.accumulates)),
-    "neurons": ("updates of neurons", lambda run: any(run.counts.neuron_updates.values())),
-    "plasticity": ("updates of weights that learn", lambda run: any(run.counts.plastic_updates.values())),
-}  # fmt: skip
+def _did(run: Priced) -> dict[str, tuple[str, int]]:
+    """Part of the work -> what it is called, and how much of it a run did."""
+    total = run.counts.total
+    return {
+        "synapses": ("synaptic operations", total.multiply_accumulates + total.accumulates),
+        "neurons": ("updates of neurons", sum(run.counts.neuron_updates.values())),
+        "plasticity": ("updates of weights that learn", sum(run.counts.plastic_updates.values())),
+    }
 
 
 def _note_missing(run: Priced, constants: list[Constant], left_out: dict[str, str]) -> None:
@@ -143,8 +144,8 @@ def _note_missing(run: Priced, constants: list[Constant], left_out: dict[str, st
     paid = {TERMS[constant.term].part for constant in constants}
     if any(constant.all_in for constant in constants) or "whole" in paid:
         paid |= {"synapses", "neurons"}
-    for part, (what, did) in _PARTS.items():
-        if part not in paid and did(run):
+    for part, (what, number) in _did(run).items():
+        if part not in paid and number:
             left_out[what] = "the profile has no price for it"
     vesicles = any(constant.term == "postsynaptic" for constant in constants)
     if vesicles and run.counts.total.multiply_accumulates:

@@ -270,7 +270,8 @@ class Tally:
         history, steps = self._history(name, sent), len(sent)
         rows = len(history) - steps + np.arange(steps)[:, np.newaxis] - np.asarray(delay).reshape(1, -1)
         begun = history[np.maximum(rows, 0), :, np.arange(sent.shape[2])] & (rows >= 0)[..., np.newaxis]
-        return begun.swapaxes(1, 2)
+        arrived: Bools = begun.swapaxes(1, 2)
+        return arrived
 
     def _add_active(self, active: dict[str, int], name: str, sent: Mapping[str, Bools], steps: int) -> None:
         """Count the updates of a population in which something reached the neuron or it spiked."""
