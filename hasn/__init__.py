@@ -88,10 +88,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name in ("energy", "errors", "nodes", "plasticity", "training"):
+    if name in ("control", "energy", "errors", "nodes", "plasticity", "training"):
         return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "energy", "errors", "nodes", "training"])
+    return sorted([*__all__, "control", "energy", "errors", "nodes", "plasticity", "training"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hasn.errors import InputError
@@ -207,6 +207,27 @@ class Counts:
         if self.unknown:
             raise _unrecorded(self.unknown[0])
 
+    def __add__(self, after: Counts) -> Counts:
+        """Of a run and of what followed it; synapses are those of the end."""
+        both = {
+            name: self.connections[name] + new for name, new in after.connections.items() if name in self.connections
+        }
+        ended = {name: replace(work, synapses=after.connections[name].synapses) for name, work in both.items()}
+        return Counts(
+            _sums(self.spikes, after.spikes),
+            _sums(self.synaptic_operations, after.synaptic_operations),
+            self.steps + after.steps,
+            after.samples,
+            _sums(self.events, after.events),
+            _sums(self.neuron_updates, after.neuron_updates),
+            {**self.connections, **after.connections, **ended},
+            tuple(dict.fromkeys([*self.unknown, *after.unknown])),
+            self.counted and after.counted,
+            {n: self.active_updates[n] + more for n, more in after.active_updates.items() if n in self.active_updates},
+            _sums(self.plastic_updates, after.plastic_updates),
+            _sums(self.memory, after.memory),
+        )
+
     # --- when it is asked for
 
     @classmethod
@@ -254,6 +275,10 @@ def _unrecorded(node: str) -> InputError:
         parameter="counts",
         way_out="Record 'spikes' of all nodes, or 'counts'.",
     )
+
+
+def _sums(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + two.get(name, 0) for name in [*one, *(set(two) - set(one))]}
 
 
 def counts_of(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import hasn
-from hasn.counts import Counts, Work
+from hasn.counts import Counts, Work, tallied
 from hasn.errors import InputError, OptionError
 from hasn.plasticity import STDP, attach
+from hasn.program.operations import Tally
 from hasn.recording import Recording
 from hasn.sent import Sent
 from hasn.testing.interpreter import ProgramInterpreter
@@ -161,3 +162,31 @@ def test_every_backend_counts_the_same() -> None:
     assert {name: one[name] for name in one} == {name: other[name] for name in other}
     assert 0 < one["n4"].active_updates < one["n4"].neuron_updates  # type: ignore[operator]
     assert one["n3"].synaptic_operations > 100
+
+
+def test_a_run_and_what_followed_it() -> None:
+    """Active updates are known of both or of none; a tally that goes on with another Program counts them on."""
+    program = hasn.lower(small_net(), dt=DT)
+    x = spikes((6,), 50, 3)
+    executable: Any = ProgramInterpreter(program)
+    whole = executable.run(x).counts
+    both = whole.during(0, 17) + whole.during(17, 50)
+    assert both == whole
+    assert both.active_updates == whole.active_updates
+    assert (whole + executable.run(x, record="counts").counts).active_updates == {}
+    sent = {"input": x, **executable.run(x).spikes}
+    tally = Tally(program, 3, active=True, first=5)
+    tally.add({name: array[:17] for name, array in sent.items()}, 17)
+    more = tally.going_on(program)
+    more.add({name: array[17:] for name, array in sent.items()}, 33)
+    assert more.first == 22
+    assert (tallied(tally) + tallied(more)).active_updates == whole.active_updates
+    assert Tally(program, 3).going_on(program).active is None
+
+
+def test_weights_that_learn_in_a_run_and_what_followed_it() -> None:
+    net = attach(chain(nir.Linear(FIRST), D.lif(2), given=(3,), result=(2,)), "n1", replace(STDP(), every=3))
+    counts = later(hasn.lower(net, dt=DT), {"input": np.zeros((8, 1, 3))}, {"n2": np.zeros((8, 1, 2))})
+    both = counts.during(0, 4) + counts.during(4, 8)
+    assert both.plastic_updates == {"n1": 6 * 2}
+    assert both.memory == counts.during(0, 8).memory

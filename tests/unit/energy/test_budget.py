@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 import hasn
 from hasn.energy import Budget, EnergyCost, estimate
 from hasn.errors import OptionError
-from hasn.ir.typed import copy_graph
 from hasn.nodes import SparseLinear
 from tests.graphs import Draw, chain, graph, inp, out
 from tests.unit.energy.runs import made
@@ -41,15 +40,12 @@ def busy() -> nir.NIRGraph:
 
 
 def run(net: nir.NIRGraph, x: Any, budget: Budget) -> tuple[nir.NIRGraph, np.ndarray[Any, Any]]:
-    """Piece after piece, the budget in between: the graph at the end, and watts of each piece."""
-    state, watts = None, []
-    for t in range(0, len(x), budget.every):
-        with hasn.compile(net) as executable:
-            recording = executable.run(x[t : t + budget.every], record=budget.record, state=state, keep_state=True)
-            state = executable.state()
-        watts.append(estimate(recording, budget.profile).per_second)
-        net = budget(copy_graph(net), recording, t + budget.every) or net
-    return net, np.array(watts)
+    """The graph at the end of a run under a budget, and watts of each piece."""
+    found = hasn.control.run(net, x, [budget], record={"outputs": []})
+    assert [action.changed != () for action in found.log] == list(
+        np.diff([1.0, *(decision.scale for decision in budget.log)]) != 0
+    )
+    return found.graph, np.array([decision.watts for decision in budget.log])
 
 
 def test_it_holds_under_an_input_that_triples_and_lets_go() -> None:
@@ -58,9 +54,8 @@ def test_it_holds_under_an_input_that_triples_and_lets_go() -> None:
     x = rng.random((2800, 6, 30)) < rate
     net = busy()
     _, calm = run(net, x[:200], Budget(1.0))
-    free, wild = run(net, x[200:400], Budget(1.0))
+    _, wild = run(net, x[200:400], Budget(1.0))
     assert wild.mean() > 2 * calm.mean()  # what it would do
-    assert free is net
     budget = Budget(1.15 * calm.mean())
     end, watts = run(net, x, budget)
     scales = np.array([decision.scale for decision in budget.log])
@@ -70,7 +65,6 @@ def test_it_holds_under_an_input_that_triples_and_lets_go() -> None:
     assert (scales[14:20] > 1.5).all()
     assert not any(decision.at_limit for decision in budget.log)
     assert [decision.step for decision in budget.log] == list(range(100, 2801, 100))
-    assert np.array([decision.watts for decision in budget.log]) == near(watts)
     # and recovers, to the last bit
     assert (scales[-2:] == 1).all()
     assert watts[-2:].mean() == pytest.approx(calm.mean(), rel=0.05)
