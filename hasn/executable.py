@@ -130,13 +130,15 @@ class Executable(ABC):
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
-            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts"; or a mapping
-                that chooses nodes and neurons: ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs
-                are there too, unless the mapping says which, or "counts" is all that is recorded.
+            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts", and of
+                connections that learn "weights" or "histograms"; or a mapping that chooses nodes and neurons:
+                ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs are there too, unless the mapping
+                says which, or "counts" is all that is recorded.
             steps: T, for a graph without Inputs.
             state: where to start: what :meth:`state` gave, of this or another backend; default: the initial state.
             keep_state: whether the stream continues from the end of this run: :meth:`state` is then that end.
-            every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
+            every: steps between two records of voltages, currents, rates and weights. Spikes and Outputs are never
+                thinned.
             last: spikes kept for each neuron of each sample, the last ones; None: all.
             rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
             to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
@@ -175,7 +177,8 @@ class Executable(ABC):
     ) -> Recording:
         """Run, and keep what is wanted."""
         size = None if wanted.plain else self._piece
-        pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
+        origin = 0 if begun is None else begun.step
+        pieces = parts(self.program, inputs, steps, size, origin, wanted.weights(self.program), wanted.pieces)
         end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
             start = time.perf_counter()

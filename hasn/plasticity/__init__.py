@@ -3,6 +3,7 @@
 from hasn.plasticity.attach import attach, detach
 from hasn.plasticity.clopath import Clopath
 from hasn.plasticity.intrinsic import homeostatic
+from hasn.plasticity.pairs import window
 from hasn.plasticity.rewiring import Rewiring
 from hasn.plasticity.rule import Rule, Trace
 from hasn.plasticity.rules import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, TripletSTDP
@@ -30,4 +31,5 @@ __all__ = [
     "detach",
     "homeostatic",
     "together",
+    "window",
 ]

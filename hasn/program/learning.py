@@ -123,6 +123,23 @@ class Learning:
         for name, node in self.modulators:
             yield node, name
 
+    def trigger(self, product: Product) -> str | None:
+        """A factor that is 0 unless something happens in the step: the target spikes, something arrives, or a modulator
+        is given. None: the product acts whatever happens."""
+        happening = ("post", "pre", *(name for name, _ in self.modulators))
+        return next((name for name in happening if name in product.names), None)
+
+    def of_synapses(self, late: bool = False) -> tuple[Trace, ...]:
+        """Traces of which every synapse has its own; ``late``: synapses have delays, and know their source each at
+        another time."""
+        return tuple(t for t in self.traces if t.extent == "synapse" or (late and t.extent == "pre"))
+
+    def steady(self, late: bool = False) -> tuple[Product, ...]:
+        """What acts on synapses at every step, whatever happens. Where there is nothing, the rule goes by events: a
+        step changes the synapses at which something happens, and those alone (but that their traces decay)."""
+        formulas = (self.update, *(trace.feed for trace in self.of_synapses(late)))
+        return tuple(product for formula in formulas for product in formula if self.trigger(product) is None)
+
 
 def extent_of(names: Iterable[str], known: dict[str, Extent]) -> Extent:
     """Who has a product of these."""

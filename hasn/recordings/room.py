@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hasn.program.model import Program
-from hasn.recordings.asked import Asked
+from hasn.recordings.asked import Asked, synapses
 from hasn.room import require
 
 FEWER = (
@@ -49,15 +49,19 @@ def row_bytes(program: Program, asked: Asked) -> dict[str, float]:
     """
     sizes: dict[str, float] = {}
     for group, nodes in asked.chosen.items():
-        if group == "spikes" and not asked.plain:
+        if group == "histograms" or (group == "spikes" and not asked.plain):
             continue
         thinned = 1 if group in _NEVER_THINNED else asked.every
         for name, some in nodes.items():
-            width = math.prod(program.node(name).shape) if some is None else int(np.size(some))
+            width = _width(program, group, name) if some is None else int(np.size(some))
             sizes[name] = sizes.get(name, 0) + width * _BYTES.get(group, 8) / thinned
     for source in program.inputs if asked.plain else ():
         sizes[source.name] = sizes.get(source.name, 0) + 8 * math.prod(source.shape)
     return sizes
+
+
+def _width(program: Program, group: str, name: str) -> int:
+    return synapses(program, name) if group == "weights" else math.prod(program.node(name).shape)
 
 
 def widest(program: Program) -> str | None:
