@@ -45,6 +45,7 @@ class Recording:
         length: T, or 0 where the arrays say it.
         neurons: group -> node -> flat numbers of the neurons that were recorded, where it was not all of them: their
             arrays are (T[, batch], neurons).
+        own_rule: in a sentence, how connections learned where not as SEMANTICS says; empty: as it says.
     """
 
     outputs: dict[str, Array]
@@ -62,6 +63,7 @@ class Recording:
     every: int = 1
     length: int = 0
     neurons: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+    own_rule: str = ""
 
     @property
     def series(self) -> dict[str, Mapping[str, Array]]:

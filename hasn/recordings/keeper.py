@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.counts import Counts, counts_of, tallied
+from hasn.errors import OptionError
 from hasn.ir.whole import refuse_existing
-from hasn.program.learning import weights_of
+from hasn.program.learning import same_pattern, weights_of
 from hasn.program.operations import Tally
 from hasn.recording import Array, Recording
 from hasn.recordings.asked import Asked, synapses
@@ -52,6 +53,7 @@ class Keeper:
         self._rates = {name: Rate(program.dt, asked.tau) for name in asked.chosen.get("rates", {})}
         self._histograms: dict[str, Histograms] = {}
         self._tally: Tally | None = None
+        self._earlier: Counts | None = None  # of networks that ran before
         self._whole: tuple[Signals, Raw, dict[str, NDArray[np.bool_]]] | None = None
 
     def add(self, given: Signals, raw: Raw) -> None:
@@ -98,6 +100,21 @@ class Keeper:
             self._histograms[name] = Histograms(rule.low, rule.high, given.first, chosen(weights))
         if due(self.steps, self.steps + given.steps, given.total):
             self._histograms[name].add(given.first + given.steps, chosen(raw.learned[name]))
+
+    def change(self, program: Program) -> None:
+        """The next steps are another network's, with the same populations, Inputs and Outputs.
+
+        Raises:
+            OptionError: the weights of one connection are recorded, and it has other synapses now.
+        """
+        for name in self.asked.chosen.get("weights", {}):
+            if not same_pattern(self.program.node(name), program.node(name)):
+                way = "Record no weights of it; what a controller does with it stands in the graph that it gives back."
+                what = "its synapses have changed, so that weights of before and after are no one course"
+                raise OptionError(what, node=name, parameter="record", got="weights", way_out=way)
+        if self._tally is not None:
+            self._earlier, self._tally = self._counts(), self._tally.going_on(program)
+        self.program = program
 
     @property
     def _thinned(self) -> slice:
@@ -186,7 +203,9 @@ class Keeper:
 
     def _counts(self) -> Counts:
         if self._tally is not None:
-            return tallied(self._tally)
+            if self._earlier is None:
+                return tallied(self._tally)
+            return self._earlier + tallied(self._tally) if self._tally.steps else self._earlier
         whole = {name: train.total for name, train in self._trains.items() if train.chosen is None}
         unknown = tuple(name for name in self.program.recorded_spikes if name not in whole)
         return Counts(whole, steps=self.steps, samples=self.batch, unknown=unknown, counted=False)

@@ -25,13 +25,14 @@ def require_room(program: Program, inputs: Any, steps: int | None, asked: Asked)
     Raises:
         OutOfMemoryError: names the node that takes most of it.
     """
-    first = next(iter(inputs.values()), None) if isinstance(inputs, dict) else inputs
-    shape: tuple[int, ...] = tuple(getattr(first, "shape", ()))
-    ends = [source.shape for source in program.inputs]
-    if isinstance(steps, int) and not ends:
+    ends = {source.name: source.shape for source in program.inputs if not source.modulates}
+    given = inputs if isinstance(inputs, dict) else dict.fromkeys(ends, inputs)
+    name = next((name for name in ends if name in given), None)
+    shape: tuple[int, ...] = () if name is None else tuple(getattr(given[name], "shape", ()))
+    if isinstance(steps, int) and not program.inputs:
         rows = steps
-    elif shape and ends:
-        rows = math.prod(shape[: max(1, len(shape) - len(ends[0]))])
+    elif shape and name is not None:
+        rows = math.prod(shape[: max(1, len(shape) - len(ends[name]))])
     else:
         return
     sizes = {name: rows * each for name, each in row_bytes(program, asked).items()}
