@@ -134,7 +134,7 @@ class Synapse:
             known = synapse.read(now, synapse.decayed())
             synapse.feed(known)
         self.terms = {term: float(value_of(term, known)) for term in learning.update}
-        late = {**last, "w": now["w"]} if last else {**known, "post": 0.0}
+        late: dict[str, Array] = dict(last) | {"w": now["w"]} if last else dict(known) | {"post": np.zeros(())}
         self.late = {t: float(value_of(t, late if "post" in t.names else known)) for t in learning.update}
         other = {
             "traces fed before the update": synapse.read(now, synapse.traces),
