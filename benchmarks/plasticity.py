@@ -8,10 +8,9 @@
     million whole runs of a network (an Input -> plastic -> LIF cells that a teacher drives, all at 5 Hz, dt 1 ms,
             float32): seconds for a second of the network, by events, by tensors (HASN_KERNELS=0), on Brian2
 
-Everything is measured in turns; a figure is a median, of wall-clock and of processor time: with one thread the latter is
-what an idle machine would take at most. Brian2 has its own event-driven Synapses, compiled by Cython, whose order inside
-a step is another one (docs/plasticity.md): a peer in time, not in numbers. From its time that of a run of one step is
-taken off, which starts as long a run does.
+Everything is measured in turns; a figure is a median, of processor time and of wall-clock. Brian2 has its own
+event-driven Synapses, compiled by Cython, whose order inside a step is another one (docs/plasticity.md): a peer in
+time, not in numbers. From its time that of a run of one step is taken off, which starts as long a run does.
 """
 
 from __future__ import annotations
@@ -310,8 +309,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = sys.stdout.write
     for key in ("rate", "size"):
         for row in figures[key]:
-            line = f"{key} {row['at']:>9,.0f}: {row['ms']:.3f} ms a step ({row['wall_ms']:.3f} by the clock), {row['touched']:,.0f} synapses touched"
-            out(f"{line}, {row['bytes']:.1f} bytes a synapse\n")
+            line = f"{key} {row['at']:>9,.0f}: {row['ms']:.3f} ms a step ({row['wall_ms']:.3f} by the clock)"
+            out(f"{line}, {row['touched']:,.0f} synapses touched, {row['bytes']:.1f} bytes a synapse\n")
     for name, row in figures["million"].items():
         shown = (f"{label} {taken['cpu']:.2f} ({taken['wall']:.2f} by the clock)" for label, taken in row.items())
         out(f"{name}: {', '.join(shown)} seconds for a second\n")
