@@ -95,6 +95,8 @@ def spec(found: list[Learner]) -> tuple[list[dict[str, Any]], dict[str, NDArray[
         synapses, rule = listed(learner.plastic.map), learner.plastic.learning
         for name in ("pre", "post", "late", "weight"):
             arrays[f"learner{i}.{name}"] = getattr(synapses, name)
+        if synapses.tie is not None:
+            arrays[f"learner{i}.tie"] = synapses.tie
         settings.append(
             {
                 "first": learner.first,

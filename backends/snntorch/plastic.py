@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.lines import Line
-from hasn.program.learning import OWN, Extent, Product, Products, sizes
-from hasn.program.maps import Dense, Sparse, floating
+from hasn.program import learning
+from hasn.program.learning import OWN, Extent, Product, Products, sizes, weights_of
+from hasn.program.maps import Convolution, Dense, Sparse, floating
 from hasn.program.model import Connection
 
 
@@ -21,7 +24,7 @@ class Learned:
     """What a connection has learned; nothing is written into it.
 
     Attributes:
-        weight: (batch, outputs, inputs) or (batch, synapses); where all samples share it, batch is 1.
+        weight: (batch, outputs, inputs), (batch, synapses) or (batch, *kernel); where all samples share it, batch is 1.
         traces: name -> (batch, who has one).
         step: number of the step to come.
         arrived: what came in at the last step: (batch, inputs), or with delays (batch, synapses).
@@ -48,6 +51,14 @@ class Matrix:
             return x @ weight[0].t()
         return (weight @ x.unsqueeze(-1)).squeeze(-1)
 
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by, of what synapses do."""
+        return values
+
 
 class Listed:
     """Some synapses, each with its source and its target.
@@ -72,12 +83,57 @@ class Listed:
         sent = weight * self.spread(x, "pre")
         return sent.new_zeros(len(sent), self.outputs).index_add(1, self.rows, sent)
 
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by, of what synapses do."""
+        return values
+
+
+class Kernel(Listed):
+    """A convolution: each of its weights is that of many synapses, one a position.
+
+    Args:
+        spec: the map.
+        device: where the weights are.
+    """
+
+    def __init__(self, spec: Convolution, device: torch.device) -> None:
+        found = learning.listed(spec)
+        rows, columns, tie = (torch.tensor(index, device=device) for index in (found.post, found.pre, found.tie))
+        super().__init__(rows, columns, found.outputs, own=False)
+        self.spec, self.tie, self.shape = spec, tie, tuple(spec.weight.shape)
+        self.padding = [n for pads in reversed(spec.pads) for n in pads]
+        self.convolve: Any = functional.conv1d if len(spec.stride) == 1 else functional.conv2d
+
+    def product(self, weight: Tensor, x: Tensor) -> Tensor:
+        """(batch, channels, *size) of (batch, inputs); own weights are a convolution whose groups are the samples."""
+        spec, samples = self.spec, len(weight)
+        padded = functional.pad(x.reshape(len(x), *spec.given or ()), self.padding)
+        if samples > 1:
+            padded = padded.flatten(0, 1).unsqueeze(0)
+        more = {"stride": spec.stride, "dilation": spec.dilation, "groups": spec.groups * samples}
+        made: Tensor = self.convolve(padded, weight.flatten(0, 1), **more)
+        return made.reshape(samples, -1, *made.shape[2:]) if samples > 1 else made
+
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight.flatten(1).index_select(1, self.tie)
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by: the sum over their synapses."""
+        whole = values.expand(batch, len(self.tie))
+        flat = whole.new_zeros(batch, math.prod(self.shape)).index_add(1, self.tie, whole)
+        return flat.reshape(batch, *self.shape)
+
 
 class Plastic(nn.Module):
     """A Connection with a rule.
 
     Attributes:
-        weight: at the start, as the map has them: (outputs, inputs), or one for each synapse.
+        weight: at the start, as the map has them: (outputs, inputs), one for each synapse, or a kernel.
         bias: or None; it does not learn.
         longest: the longest delay of a synapse.
     """
@@ -87,7 +143,7 @@ class Plastic(nn.Module):
 
     def __init__(self, step: Connection, dtype: torch.dtype) -> None:
         super().__init__()
-        if step.learning is None or not isinstance(step.map, Dense | Sparse):
+        if step.learning is None or not isinstance(step.map, Dense | Sparse | Convolution):
             raise TypeError(f"{step.name} does not learn")
         self.rule, spec = step.learning, step.map
         self.extents: dict[str, Extent] = {
@@ -95,8 +151,7 @@ class Plastic(nn.Module):
             **{trace.name: trace.extent for trace in self.rule.traces},
             **{name: "all" for name, _ in self.rule.modulators},
         }
-        values = spec.values if isinstance(spec, Sparse) else floating(spec.weight)
-        self.weight = nn.Parameter(torch.tensor(values, dtype=dtype))
+        self.weight = nn.Parameter(torch.tensor(floating(weights_of(step)), dtype=dtype))
         bias = None if spec.bias is None else nn.Parameter(torch.tensor(floating(spec.bias), dtype=dtype))
         self.register_parameter("bias", bias)
         delay = spec.delay if isinstance(spec, Sparse) else None
@@ -105,6 +160,8 @@ class Plastic(nn.Module):
         self.register_buffer("delays", late, persistent=False)
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)
+        formulas = (self.rule.update, *(trace.feed for trace in self.rule.traces))
+        self._reads = frozenset(name for formula in formulas for term in formula for name in term.names)
 
     @property
     def sides(self) -> Matrix | Listed:
@@ -118,6 +175,8 @@ class Plastic(nn.Module):
         spec = self._spec
         if isinstance(spec, Dense):
             return Matrix()
+        if isinstance(spec, Convolution):
+            return Kernel(spec, device)
         rows = np.repeat(np.arange(spec.outputs), np.diff(spec.indptr))
         to, of = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in (rows, spec.indices))
         return Listed(to, of, spec.outputs, self.delays is not None)
@@ -133,12 +192,15 @@ class Plastic(nn.Module):
         return Learned(weight, traces, 0)
 
     def arrive(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Tensor, Learned]:
-        """What the connection sends for x (batch, inputs), with the weights of the last step."""
+        """What the connection sends for x (batch, *shape), with the weights of the last step."""
+        x = x.flatten(1)
         if self.delays is not None and line is not None:
             line.take(x)
             x = self._late(line, x)
         made = self.sides.product(learned.weight, x)
-        return made if self.bias is None else made + self.bias, replace(learned, arrived=x)
+        if self.bias is not None:  # one a target, or a channel
+            made = made + self.bias.reshape(-1, *[1] * (made.ndim - 2))
+        return made, replace(learned, arrived=x)
 
     def _late(self, line: Line, like: Tensor) -> Tensor:
         """What arrives at each synapse: (batch, synapses)."""
@@ -160,11 +222,13 @@ class Plastic(nn.Module):
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
         decayed = {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
-        known = {"pre": learned.arrived, "post": post.flatten(1), "v": v.flatten(1), "w": learned.weight, **decayed}
+        known = {"pre": learned.arrived, "post": post.flatten(1), "v": v.flatten(1), **decayed}
+        if "w" in self._reads:
+            known["w"] = self.sides.at_synapses(learned.weight)
         known |= {name: value.reshape(-1, 1) for name, value in modulators.items()}
         weight = learned.weight
         if (learned.step + 1) % self.rule.every == 0 and self.rule.update:
-            change = self._sum(self.rule.update, "synapse", known)
+            change = self.sides.change(self._sum(self.rule.update, "synapse", known), len(post))
             if self.rule.shared:
                 change = change.expand(len(post), *weight.shape[1:]).mean(0, keepdim=True)
             weight = (weight + change).clamp(self.rule.low, self.rule.high)

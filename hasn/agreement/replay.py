@@ -68,7 +68,7 @@ class Replay:
             weights = np.asarray(shown[t - 1] if t else synapses.weight, dtype=np.float64)
             weights = weights if rounding is None else rounding(weights)
             there = np.flatnonzero(synapses.late <= t)
-            values = weights[there] * sent[t - synapses.late[there], synapses.pre[there]]
+            values = synapses.spread(weights)[there] * sent[t - synapses.late[there], synapses.pre[there]]
             total[t] = np.bincount(synapses.post[there], values, minlength=total.shape[1])
         return total
 
@@ -116,13 +116,13 @@ class Replay:
 
 
 def course(recording: Recording, plastic: Plastic) -> Array:
-    """Weights after each step, (steps, batch, synapses), in the order of :func:`listed`; NaN: none were recorded."""
-    synapses = len(listed(plastic.map).pre)
+    """Weights after each step, (steps, batch, weights), in the order of :func:`listed`; NaN: none were recorded."""
+    weights = len(listed(plastic.map).weight)
     kept = recording.series.get("weights", {}).get(plastic.name)
     if kept is None:
         batch = next(len(array[0]) for group in recording.series.values() for array in group.values())
-        return np.full((recording.steps, batch, synapses), np.nan)
-    return kept.reshape(*kept.shape[:2], synapses)
+        return np.full((recording.steps, batch, weights), np.nan)
+    return kept.reshape(*kept.shape[:2], weights)
 
 
 def voltages(spec: Neurons, current: Floats) -> Floats:

@@ -11,7 +11,7 @@ from hasn.agreement.comparison import WeightDivergence
 from hasn.agreement.margin import apart
 from hasn.agreement.replay import Replay, course
 from hasn.program.fuse import Network, Plastic
-from hasn.program.learning import Array, Product, listed, spread
+from hasn.program.learning import Array, Product, listed, pattern, spread
 from hasn.recording import Recording
 
 
@@ -36,7 +36,7 @@ class Weights:
     def verdict(self) -> tuple[float, WeightDivergence | None]:
         """Largest difference as a part of its connection's largest weight, and the first beyond rounding."""
         worst = 0.0
-        first: tuple[int, int, int, int] | None = None  # step, connection, sample, synapse
+        first: tuple[int, int, int, int] | None = None  # step, connection, sample, weight
         for order, plastic in enumerate(self.network.plastic):
             pair = [course(r, plastic) for r in (self.one, self.other)]
             scale = max(float(np.abs(w).max(initial=0.0)) for w in (listed(plastic.map).weight, *pair)) or 1.0
@@ -46,35 +46,39 @@ class Weights:
                 beyond = not largest <= apart(self.one, self.other)
                 if beyond and (first is None or (step, order) < first[:2]):
                     place = int(np.where(np.isnan(error), np.inf, error).argmax())
-                    sample, synapse = map(int, np.unravel_index(place, error.shape))
-                    first = (step, order, sample, synapse)
+                    sample, weight = map(int, np.unravel_index(place, error.shape))
+                    first = (step, order, sample, weight)
         return worst, None if first is None else self._divergence(*first)
 
     def _errors(self, plastic: Plastic, pair: list[Array]) -> Iterator[tuple[int, Array]]:
-        """(step, what differs: (batch, synapses)), 0 where a tie explains it."""
+        """(step, what differs: (batch, weights)), 0 where a tie explains it."""
+        synapses = listed(plastic.map)
         for step, (a, b) in enumerate(zip(*pair, strict=True)):
             error = np.abs(np.asarray(a, dtype=np.float64) - b)
             for sample, felt in self.explained.items():
                 if plastic.target in felt:
-                    error[sample][spread(plastic.map, "post", felt[plastic.target][step][np.newaxis])[0]] = 0.0
+                    feels = spread(plastic.map, "post", felt[plastic.target][step][np.newaxis])
+                    error[sample][synapses.summed(feels)[0]] = 0.0
             yield step, error
 
-    def _divergence(self, step: int, order: int, sample: int, synapse: int) -> WeightDivergence:
+    def _divergence(self, step: int, order: int, sample: int, weight: int) -> WeightDivergence:
         plastic = self.network.plastic[order]
         found = listed(plastic.map)
-        place = (int(found.post[synapse]), int(found.pre[synapse]))
+        synapse = next(iter(found.of_weight(weight)), None)  # a weight that meets padding alone has none
+        place = () if synapse is None else (int(found.post[synapse]), int(found.pre[synapse]))
+        index = () if found.tie is None else tuple(map(int, np.unravel_index(weight, pattern(plastic.map))))
         pair = dict(zip(self.labels, (self.one, self.other), strict=True))
-        weights = {label: float(course(r, plastic)[step, sample, synapse]) for label, r in pair.items()}
-        term, cause = self._cause(plastic, step, sample, synapse)
-        return WeightDivergence(plastic.name, place, sample, step, *self.labels, weights, term, cause)
+        weights = {label: float(course(r, plastic)[step, sample, weight]) for label, r in pair.items()}
+        term, cause = self._cause(plastic, step, sample, weight)
+        return WeightDivergence(plastic.name, place, sample, step, *self.labels, weights, term, cause, index)
 
-    def _cause(self, plastic: Plastic, step: int, sample: int, synapse: int) -> tuple[str, str]:
+    def _cause(self, plastic: Plastic, step: int, sample: int, weight: int) -> tuple[str, str]:
         """(the term, a sentence): the first of the two that does not follow the rule, or what the rule reads."""
         shared = plastic.learning.shared
         chosen = range(course(self.one, plastic).shape[1]) if shared else (sample,)  # all samples have a say
         seen = []
         for label, recording in zip(self.labels[::-1], (self.other, self.one), strict=True):
-            runs = [Synapse(self.network, self.inputs, recording, plastic, n, synapse, step) for n in chosen]
+            runs = [Learner(self.network, self.inputs, recording, plastic, n, weight, step) for n in chosen]
             missed = _missed(runs, plastic, apart(self.one, self.other))
             if missed is not None:
                 return missed[0], f"{label} {missed[1]}"
@@ -86,12 +90,13 @@ class Weights:
         return "", "both follow the rule to rounding, which has added up"
 
 
-class Synapse:
-    """One synapse learns again, of what a recording shows.
+class Learner:
+    """One weight learns again, of what a recording shows.
 
     Attributes:
-        given: ``pre``, ``post``, ``v`` and modulators at every step up to the one that is looked at.
-        terms: product -> what it brings at that step.
+        given: ``pre``, ``post``, ``v`` and modulators at every step up to the one that is looked at, (steps, synapses):
+            a weight of a convolution has many.
+        terms: product -> what it brings at that step, of all its synapses.
         orders: what the terms bring if traces had been fed before the update, or had not decayed in this step.
         before, after: its weight.
     """
@@ -103,50 +108,55 @@ class Synapse:
         recording: Recording,
         plastic: Plastic,
         sample: int,
-        synapse: int,
+        weight: int,
         step: int,
     ) -> None:
         steps, found = step + 1, listed(plastic.map)
-        late, pre, post = (int(of[synapse]) for of in (found.late, found.pre, found.post))
-        sent = Replay(network, inputs, recording, sample, steps).arriving(plastic.name)[:, pre]
-        weights = course(recording, plastic)[:steps, sample, synapse].astype(np.float64)
-        self.weights = np.concatenate([[found.weight[synapse]], weights])
+        late, pre, post = (of[found.of_weight(weight)] for of in (found.late, found.pre, found.post))
+        sent = Replay(network, inputs, recording, sample, steps).arriving(plastic.name)
+        when = np.arange(steps)[:, np.newaxis] - late
+        weights = course(recording, plastic)[:steps, sample, weight].astype(np.float64)
+        self.weights = np.concatenate([[found.weight[weight]], weights])
         self.given: dict[str, Array] = {
-            "pre": np.concatenate([np.zeros(late), sent])[:steps],
+            "pre": np.where(when >= 0, sent[np.maximum(when, 0), pre], 0.0),
             "post": _shown(recording.spikes, plastic.target, steps, sample, post),
             "v": _shown(recording.voltages, plastic.target, steps, sample, post),
-            "w": self.weights[:-1],
+            "w": np.broadcast_to(self.weights[:-1, np.newaxis], when.shape),
         }
         for name, node in plastic.learning.modulators:
-            self.given[name] = np.asarray(inputs[node][:steps, sample], dtype=np.float64)
+            given = np.asarray(inputs[node][:steps, sample], dtype=np.float64)
+            self.given[name] = np.broadcast_to(given[:, np.newaxis], when.shape)
         self.before, self.after = self.weights[-2:]
         self._learn(plastic, steps)
 
     def _learn(self, plastic: Plastic, steps: int) -> None:
         learning = plastic.learning
-        traces = dict.fromkeys((trace.name for trace in learning.traces), 0.0)
+        traces = dict.fromkeys((trace.name for trace in learning.traces), np.zeros(self.given["pre"].shape[1]))
         for t in range(steps):
             stale = dict(traces)
-            now = {name: float(values[t]) for name, values in self.given.items()}
+            now = {name: values[t] for name, values in self.given.items()}
             traces = {trace.name: trace.decay * traces[trace.name] for trace in learning.traces}
             known = {**now, **traces}
-            fed = {trace.name: sum(value_of(term, known) for term in trace.feed) for trace in learning.traces}
             for trace in learning.traces:
-                if not trace.sets:
-                    traces[trace.name] += fed[trace.name]
-                elif fed[trace.name]:
-                    traces[trace.name] = fed[trace.name]
-        self.terms = {term: value_of(term, known) for term in learning.update}
+                fed = sum(value_of(term, known) for term in trace.feed)
+                kept = np.where(fed != 0, 0.0, known[trace.name]) if trace.sets else known[trace.name]
+                traces[trace.name] = kept + fed
+        self.terms = {term: float(value_of(term, known).sum()) for term in learning.update}
         other = {"traces fed before the update": {**now, **traces}, "traces that had not decayed": {**now, **stale}}
-        self.orders = {why: {term: value_of(term, seen) for term in learning.update} for why, seen in other.items()}
+        self.orders = {
+            why: {term: float(value_of(term, seen).sum()) for term in learning.update} for why, seen in other.items()
+        }
 
 
-def value_of(term: Product, known: Mapping[str, float]) -> float:
-    """The product."""
-    return float(term.factor * np.prod([known[name] for name in term.names]))
+def value_of(term: Product, known: Mapping[str, Array]) -> Array:
+    """The product, for each synapse."""
+    made = np.full_like(known["w"], term.factor)
+    for name in term.names:
+        made = made * known[name]
+    return made
 
 
-def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:
+def _missed(runs: list[Learner], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:
     """(term, what was done with it), if the step that a recording took is not the rule's."""
     learning, step = plastic.learning, len(runs[0].given["pre"]) - 1
     due = (step + 1) % learning.every == 0
@@ -182,7 +192,7 @@ def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[st
     return named, f"changed it by {after - before:.6g}, where the rule says {shown}"
 
 
-def _shown(group: Mapping[str, Array], node: str, steps: int, sample: int, element: int) -> Array:
+def _shown(group: Mapping[str, Array], node: str, steps: int, sample: int, elements: Array) -> Array:
     if node not in group:  # a population that does not spike has no post, and no rule that reads it
-        return np.zeros(steps)
-    return np.asarray(group[node][:steps, sample], dtype=np.float64).reshape(steps, -1)[:, element]
+        return np.zeros((steps, len(elements)))
+    return np.asarray(group[node][:steps, sample], dtype=np.float64).reshape(steps, -1)[:, elements]

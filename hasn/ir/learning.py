@@ -17,7 +17,7 @@ from hasn.plasticity.rule import KEY, Rule, rule_of
 from hasn.program.learning import Learning
 from hasn.program.model import Source
 
-_LEARNERS = (nir.Linear, nir.Affine, SparseLinear)
+_LEARNERS = (nir.Linear, nir.Affine, SparseLinear, nir.Conv1d, nir.Conv2d)
 
 
 def learning_nodes(flat: FlatGraph) -> list[str]:
@@ -99,7 +99,7 @@ def _check_weights(name: str, node: Any, rule: Rule) -> None:
         raise ParameterError(
             "weights that learn are floating numbers", node=name, parameter="weight", got=weight.dtype, way_out=way
         )
-    if not sparse and weight.ndim != 2:
+    if isinstance(node, nir.Linear | nir.Affine) and weight.ndim != 2:
         raise ParameterError(
             "only one block of weights can learn",
             node=name,

@@ -19,7 +19,7 @@ def attach(graph: nir.NIRGraph, node: str, rule: Rule) -> nir.NIRGraph:
 
     Args:
         graph: the graph.
-        node: name of a Linear, Affine or SparseLinear; ``"outer.inner"`` in a nested graph.
+        node: name of a Linear, Affine, SparseLinear, Conv1d or Conv2d; ``"outer.inner"`` in a nested graph.
         rule: what it learns by.
 
     Raises:

@@ -58,13 +58,13 @@ class Plastic:
     Attributes:
         name: of the connection, and of the Relay that sums what arrives at it.
         target: the population that it feeds, without delay but the synapses' own.
-        map: Dense or Sparse; a bias is among the target's drives.
+        map: Dense, Sparse or Convolution; a bias is among the target's drives.
         learning: how its weights move.
     """
 
     name: str
     target: str
-    map: Dense | Sparse
+    map: Dense | Sparse | Convolution
     learning: Learning
 
 
@@ -238,7 +238,7 @@ class _Fusion:
         return Network(*found, tuple(self._plastic(node) for node in self.learners.values()))
 
     def _plastic(self, node: Connection) -> Plastic:
-        if node.learning is None or not isinstance(node.map, Dense | Sparse):
+        if node.learning is None or not isinstance(node.map, Dense | Sparse | Convolution):
             raise TypeError(f"{node.name} does not learn")
         return Plastic(node.name, node.learning.target, node.map, node.learning)
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.program.maps import Dense, Sparse, floating
+from hasn.program.maps import Convolution, Dense, Sparse, floating
+from hasn.room import require
 
 Array: TypeAlias = NDArray[Any]
 #: Who has a value of its own: nobody, every source, every target, or every synapse.
@@ -102,11 +103,14 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
     """How many there are of each extent, for the map of a connection that learns.
 
     A synapse with a delay of its own knows its source at another time than its neighbours: then what belongs to the
-    sources belongs to each synapse.
+    sources belongs to each synapse. Of a convolution every position of a weight is a synapse.
     """
     if isinstance(of, Dense):
         outputs, inputs = (int(n) for n in of.weight.shape)
         return {"all": (1,), "pre": (inputs,), "post": (outputs,), "synapse": (outputs, inputs)}
+    if isinstance(of, Convolution):
+        found = listed(of)
+        return {"all": (1,), "pre": (found.inputs,), "post": (found.outputs,), "synapse": (len(found.pre),)}
     if not isinstance(of, Sparse):
         raise TypeError(f"a {type(of).__name__} does not learn")
     many = (len(of.indices),)
@@ -115,12 +119,19 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
 
 
 def weights_of(connection: Any) -> Any:
-    """The weights that a connection starts with: (outputs, inputs), or one for each stored synapse."""
+    """The weights that a connection starts with: (outputs, inputs), one for each stored synapse, or a kernel."""
     return connection.map.values if isinstance(connection.map, Sparse) else connection.map.weight
 
 
+def pattern(of: Any) -> tuple[int, ...]:
+    """The shape of the weights of a map of a connection that learns."""
+    return tuple(int(n) for n in np.shape(of.weight))
+
+
 def arriving(of: Any) -> tuple[int]:
-    """The shape that arrives at the map of a connection that learns."""
+    """How many elements arrive at the map of a connection that learns."""
+    if isinstance(of, Convolution):
+        return (listed(of).inputs,)
     return (int(of.inputs if isinstance(of, Sparse) else of.weight.shape[1]),)
 
 
@@ -131,24 +142,66 @@ class Listed:
     Attributes:
         pre, post: source and target of each.
         late: steps of delay.
-        weight: at the start.
+        weight: the weights at the start, flat: one for each synapse, or those that they share.
+        tie: number of each synapse's weight; None: each has its own.
+        inputs, outputs: how many sources and targets there are.
     """
 
     pre: Array
     post: Array
     late: Array
     weight: Array
+    inputs: int
+    outputs: int
+    tie: Array | None = None
+
+    def spread(self, weights: Array) -> Array:
+        """What each synapse has of weights (..., weights): (..., synapses)."""
+        return weights if self.tie is None else weights[..., self.tie]
+
+    def summed(self, values: Array) -> Array:
+        """Over the synapses of each weight: (cases, synapses) to (cases, weights)."""
+        if self.tie is None:
+            return values
+        many = len(self.weight)
+        found = [np.bincount(self.tie, weights=case, minlength=many) for case in values]
+        return np.stack(found).astype(values.dtype)
+
+    def of_weight(self, weight: int) -> Array:
+        """The synapses of a weight."""
+        return np.array([weight]) if self.tie is None else np.flatnonzero(self.tie == weight)
 
 
 def listed(of: Any) -> Listed:
     """All synapses of the map of a connection that learns, those of weight 0 too."""
+    if isinstance(of, Convolution):
+        return _unrolled(of)
     if isinstance(of, Sparse):
         post = np.repeat(np.arange(of.outputs), np.diff(of.indptr))
         late = np.zeros(len(post), dtype=np.int64) if of.delay is None else of.delay.astype(np.int64)
-        return Listed(of.indices.astype(np.int64), post, late, of.values)
+        return Listed(of.indices.astype(np.int64), post, late, of.values, of.inputs, of.outputs)
     weight = floating(of.weight)
     post, pre = (index.reshape(-1) for index in np.indices(weight.shape))
-    return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1))
+    outputs, inputs = weight.shape
+    return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1), inputs, outputs)
+
+
+def _unrolled(of: Convolution) -> Listed:
+    """Every position of every weight; made once, and kept beside the map's fields."""
+    kept: dict[str, Any] = vars(of)
+    if "_unrolled" not in kept:
+        if of.given is None:
+            raise TypeError("a convolution that learns knows what it is applied to")
+        way_out = "Make the convolution smaller."
+        require(of.unrolled_bytes(of.given), "a convolution that learns, position by position,", way_out=way_out)
+        places = of.places(of.given)
+        outputs, inputs = places.shape
+        post = np.repeat(np.arange(outputs), np.diff(places.indptr))
+        tie = places.data.astype(np.int64) - 1
+        late, weight = np.zeros(len(post), dtype=np.int64), floating(of.weight).reshape(-1)
+        kept["_unrolled"] = Listed(places.indices.astype(np.int64), post, late, weight, inputs, outputs, tie)
+    found: Listed = kept["_unrolled"]
+    return found
 
 
 def gathered(of: Any, extent: Extent, values: Array) -> Array:

@@ -193,6 +193,7 @@ class Convolution(Map):
         stride, dilation: one integer for each dimension.
         pads: zeros (before, after) each dimension.
         groups: blocks of channels that do not see each other.
+        given: (in channels, *size) of what it is applied to, where that is known.
     """
 
     weight: Floats
@@ -201,10 +202,16 @@ class Convolution(Map):
     pads: Pads
     dilation: Shape
     groups: int
+    given: Shape | None = None
 
     def matrix(self, shape: Shape) -> Matrix:
         """Sparse matrix: every window unrolled."""
         return _window_matrix(floating(self.weight), shape, self.stride, self.pads, self.dilation, self.groups)
+
+    def places(self, shape: Shape) -> Matrix:
+        """Which weight stands where in the matrix: its flat number, and 1; what meets padding alone stands nowhere."""
+        numbers = np.arange(1.0, self.weight.size + 1.0).reshape(self.weight.shape)
+        return _window_matrix(numbers, shape, self.stride, self.pads, self.dilation, self.groups)
 
     def unrolled_bytes(self, shape: Shape) -> int:
         """Memory that making the matrix takes."""

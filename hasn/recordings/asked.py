@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import OptionError
-from hasn.program.learning import sizes
+from hasn.program.learning import pattern
 from hasn.program.model import Program, Sink
 
 Neurons: TypeAlias = "NDArray[np.int64] | None"
@@ -80,7 +80,7 @@ def _there(program: Program, recordable: tuple[str, ...]) -> dict[str, dict[str,
     spiking = {name: shape[name] for name in program.recorded_spikes}
     states = {name: shape[name] for name in program.recorded_voltages}
     found = {group: spiking if group == "spikes" else states for group in recordable}
-    found["weights"] = {name: sizes(program.by_name[name].map)["synapse"] for name in program.learning}  # type: ignore[union-attr]
+    found["weights"] = {name: pattern(program.by_name[name].map) for name in program.learning}  # type: ignore[union-attr]
     return {**found, "rates": spiking, "outputs": {sink.name: sink.shape for sink in program.of(Sink)}}
 
 

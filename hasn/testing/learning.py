@@ -5,28 +5,42 @@ Formulas are Python's own: the text of the rule is evaluated as it stands, on on
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.nodes import SparseLinear
+from hasn.testing.layers import convolution
 
 Array = NDArray[Any]
 
 
 class Learner:
-    """A Linear, Affine or SparseLinear with a rule.
+    """A Linear, Affine, SparseLinear or convolution with a rule.
 
     Attributes:
-        weight: (batch, synapses), in the order of the matrix or of the stored synapses.
+        weight: (batch, weights), in the order of the matrix, of the stored synapses, or of the kernel.
         target: the population that it feeds.
+        tie: for each synapse the weight that is its: of a convolution, one for all positions.
+
+    Args:
+        node: the connection.
+        target: see above.
+        dt: seconds a step.
+        given, result: shapes of what it takes and gives.
     """
 
-    def __init__(self, node: Any, target: str, dt: float) -> None:
-        self.rule, self.target, self.dt = node.metadata["plasticity"], target, dt
-        if isinstance(node, SparseLinear):
+    def __init__(self, node: Any, target: str, dt: float, given: tuple[int, ...], result: tuple[int, ...]) -> None:
+        self.rule, self.target, self.dt, self.result = node.metadata["plasticity"], target, dt, result
+        if isinstance(node, nir.Conv1d | nir.Conv2d):
+            self.outputs, self.start = int(np.prod(result)), np.asarray(node.weight, dtype=float).reshape(-1)
+            self.pre, self.post, self.tie = positions(node, given)
+            self.late = np.zeros(len(self.pre), dtype=int)
+        elif isinstance(node, SparseLinear):
             self.outputs, self.inputs = node.shape
             self.post = np.repeat(np.arange(self.outputs), np.diff(node.indptr))
             self.pre = np.asarray(node.indices)
@@ -37,20 +51,23 @@ class Learner:
             self.post, self.pre = (index.reshape(-1) for index in np.indices(node.weight.shape))
             self.start = np.asarray(node.weight, dtype=float).reshape(-1)
             self.late = np.zeros(len(self.pre), dtype=int)
-        self.bias = np.asarray(getattr(node, "bias", 0.0))
+        if not isinstance(node, nir.Conv1d | nir.Conv2d):
+            self.tie = np.arange(len(self.pre))
+        bias = np.asarray(getattr(node, "bias", 0.0))
+        self.bias = bias.reshape(-1, *[1] * (len(result) - 1)) if bias.ndim else bias
         self.past: list[Array] = []
         self.weight = self.start
         self.traces: dict[str, Any] = dict.fromkeys(self.rule.get("traces", {}), 0.0)
 
     def __call__(self, x: Array, log: Any) -> Array:
-        self.past.append(x)
+        self.past.append(x.reshape(len(x), -1))
         if len(self.past) == 1:
             self.weight = np.tile(self.start, (len(x), 1))
         self.arriving = self.sent()
-        y = np.zeros((len(x), self.outputs)) + self.bias
+        y = np.zeros((len(x), self.outputs))
         everywhere: Any = (slice(None), self.post)
-        np.add.at(y, everywhere, self.weight * self.arriving)
-        return np.asarray(y)
+        np.add.at(y, everywhere, self.weight[:, self.tie] * self.arriving)
+        return np.asarray(y.reshape(len(x), *self.result) + self.bias)
 
     def sent(self) -> Array:
         """What arrives at each synapse in this step: (batch, synapses)."""
@@ -61,14 +78,14 @@ class Learner:
         return found
 
     def learn(self, post: Array, v: Array, modulators: Mapping[str, Array]) -> None:
-        """After all nodes of the step; (batch, outputs) twice, and (batch,) each."""
-        rule = self.rule
+        """After all nodes of the step; (batch, *outputs) twice, and (batch,) each."""
+        rule, post, v = self.rule, post.reshape(len(post), -1), v.reshape(len(v), -1)
         decayed = {n: kept * np.exp(-self.dt / rule["traces"][n]["tau"]) for n, kept in self.traces.items()}
         known: dict[str, Any] = {
             "pre": self.arriving,
             "post": post[:, self.post],
             "v": v[:, self.post],
-            "w": self.weight,
+            "w": self.weight[:, self.tie],
             "dt": self.dt,
             "w_min": rule.get("w_min", -np.inf),
             "w_max": rule.get("w_max", np.inf),
@@ -77,15 +94,28 @@ class Learner:
             **decayed,
         }
         if len(self.past) % rule.get("every", 1) == 0:
-            change = np.zeros_like(self.weight) + self.value(rule["update"], known)
+            change = np.zeros_like(self.weight)
+            everywhere: Any = (slice(None), self.tie)
+            np.add.at(change, everywhere, np.zeros_like(self.arriving) + self.value(rule["update"], known))
             if rule.get("batch_learning", "own") == "mean":
                 change[:] = change.mean(axis=0)
             self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
         for name, kept in decayed.items():
-            fed = np.zeros_like(self.weight) + self.value(rule["traces"][name]["feed"], known)
+            fed = np.zeros_like(self.arriving) + self.value(rule["traces"][name]["feed"], known)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
 
     @staticmethod
     def value(text: str, known: dict[str, Any]) -> Any:
         return eval(text, {"__builtins__": {}}, known)
+
+
+def positions(node: Any, given: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """(source, target, weight) of every synapse of a convolution, flat: each source sends 1, and the weights are
+    numbered, so that what arrives at a target is the number of the weight between them."""
+    numbered = copy.copy(node)
+    numbered.weight = np.arange(1.0, node.weight.size + 1.0).reshape(node.weight.shape)
+    numbered.bias = np.zeros(len(node.weight))
+    found = convolution(numbered, np.eye(int(np.prod(given))).reshape(-1, *given))
+    source, target = np.nonzero(found.reshape(len(found), -1))
+    return source, target, np.rint(found.reshape(len(found), -1)[source, target]).astype(int) - 1

@@ -101,9 +101,10 @@ def walk(
         for name, node in found.nodes.items()
     }
     cells |= {
-        name: Learner(node, next(target for source, target in found.edges if source == name), dt)
+        name: Learner(node, target, dt, found.shapes[name], found.shapes[target])
         for name, node in found.nodes.items()
         if "plasticity" in node.metadata
+        for target in [next(target for source, target in found.edges if source == name)]
     }
     before: dict[str, Array] = {}
     for t in range(steps):

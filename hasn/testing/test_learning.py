@@ -22,7 +22,16 @@ ORDERS = (("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch"))
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
 #: Each thing that a learning connection remembers.
-TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean")
+TRAVELLERS = (
+    "pair-delays-batch",
+    "pair-loop",
+    "two-layers",
+    "reward-sparse",
+    "odd-delays",
+    "odd-mean",
+    "conv1d-reward",
+    "conv2d-groups-mean",
+)
 
 
 def learners(config: pytest.Config) -> list[str]:
@@ -95,7 +104,7 @@ def test_weights_and_spikes_are_those_of_the_reference(cell: Cell) -> None:
             np.testing.assert_array_equal(executable.weights(node), course[-1])
 
 
-@pytest.mark.parametrize("name", ["two-layers", "pair-delays", "reward"])
+@pytest.mark.parametrize("name", ["two-layers", "pair-delays", "reward", "conv1d-loop"])
 def test_hardware_timing_moves_what_a_synapse_sees(name: str, backend: str) -> None:
     """A layer more is a step more, and ``pre`` is what arrives in the step."""
     case = CASES[name]
@@ -130,7 +139,7 @@ def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Pa
         state, first = hasn.load_state(tmp_path / "state.npz"), last
 
 
-@pytest.mark.parametrize("name", ["pair-delays", "reward", "odd"])
+@pytest.mark.parametrize("name", ["pair-delays", "reward", "odd", "conv1d-reward"])
 def test_streams_learn(name: str, backend: str) -> None:
     """Step by step, from a state in the middle on."""
     case, want = CASES[name], expected(name)

@@ -12,7 +12,7 @@ from .memory import Clock, Memory
 
 
 class Learner:
-    """The synapses of one connection: weights and traces, a value for each synapse.
+    """The synapses of one connection: traces, a value for each synapse, and weights, which several may share.
 
     Args:
         number: which of the population's.
@@ -27,8 +27,9 @@ class Learner:
     ) -> None:
         self.given = given
         self.pre, self.post, self.late = (arrays[f"learner{number}.{name}"] for name in ("pre", "post", "late"))
-        whole = (*shape[:-1], len(self.pre))
-        self.weight = memory.array(f"weight{number}", whole, arrays[f"learner{number}.weight"])
+        self.tie = arrays.get(f"learner{number}.tie")
+        whole, start = (*shape[:-1], len(self.pre)), arrays[f"learner{number}.weight"]
+        self.weight = memory.array(f"weight{number}", (*shape[:-1], len(start)), start)
         self.traces = {
             trace["name"]: memory.array(f"trace{number}_{i}", whole) for i, trace in enumerate(given["traces"])
         }
@@ -47,8 +48,23 @@ class Learner:
             self.arriving = np.moveaxis(self.ring, 0, -2)[..., places, self.pre]
         made = np.zeros((*port.shape[:-1], outputs))
         everywhere: Any = (..., self.post)
-        np.add.at(made, everywhere, self.weight * self.arriving)
+        np.add.at(made, everywhere, self.present * self.arriving)
         return made
+
+    @property
+    def present(self) -> Any:
+        """The weight of each synapse."""
+        return self.weight if self.tie is None else self.weight[..., self.tie]
+
+    def change(self, known: Mapping[str, Any]) -> Any:
+        """What weights change by: the sum over their synapses."""
+        made = np.zeros_like(self.arriving) + total(self.given["update"], known)
+        if self.tie is None:
+            return made
+        summed = np.zeros_like(self.weight)
+        everywhere: Any = (..., self.tie)
+        np.add.at(summed, everywhere, made)
+        return summed
 
     def learn(self, port: Any, spikes: Any, v: Any, t: int) -> None:
         """After the step: traces decay, the weight changes, traces are fed."""
@@ -58,13 +74,13 @@ class Learner:
             "pre": self.arriving,
             "post": spikes[..., self.post],
             "v": v[..., self.post],
-            "w": self.weight,
+            "w": self.present,
             **{name: port[..., int(element), np.newaxis] for name, element in given["modulators"].items()},
             **decayed,
         }
         fed = {trace["name"]: total(trace["feed"], known) for trace in given["traces"]}
         if (t + 1) % int(given["every"]) == 0:
-            change = np.zeros_like(self.weight) + total(given["update"], known)
+            change = self.change(known)
             if given["shared"] and change.ndim > 1:
                 change = change.mean(axis=0, keepdims=True)
             self.weight[...] = np.clip(self.weight + change, given["low"], given["high"])
