@@ -59,6 +59,11 @@ class Replay:
                 total[onset:] += value
         return total
 
+    def modulator(self, node: str) -> Floats:
+        """What a modulator was: (steps, 1)."""
+        given = self.inputs.get(node)
+        return self.arriving(node) if given is None else given[: self.steps, self.sample].reshape(-1, 1)
+
     def _learned(self, plastic: Plastic, sent: Floats, rounding: Rounding | None) -> Floats:
         """What arrives over a connection that learns, by the weights that the recording shows: (steps, outputs)."""
         synapses = listed(plastic.map)

@@ -113,7 +113,8 @@ class Learner:
     ) -> None:
         steps, found = step + 1, listed(plastic.map)
         late, pre, post = (of[found.of_weight(weight)] for of in (found.late, found.pre, found.post))
-        sent = Replay(network, inputs, recording, sample, steps).arriving(plastic.name)
+        replay = Replay(network, inputs, recording, sample, steps)
+        sent = replay.arriving(plastic.name)
         when = np.arange(steps)[:, np.newaxis] - late
         weights = course(recording, plastic)[:steps, sample, weight].astype(np.float64)
         self.weights = np.concatenate([[found.weight[weight]], weights])
@@ -124,8 +125,7 @@ class Learner:
             "w": np.broadcast_to(self.weights[:-1, np.newaxis], when.shape),
         }
         for name, node in plastic.learning.modulators:
-            given = np.asarray(inputs[node][:steps, sample], dtype=np.float64)
-            self.given[name] = np.broadcast_to(given[:, np.newaxis], when.shape)
+            self.given[name] = np.broadcast_to(replay.modulator(node), when.shape)
         self.before, self.after = self.weights[-2:]
         self._learn(plastic, steps)
 

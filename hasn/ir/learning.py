@@ -11,11 +11,13 @@ import numpy as np
 from hasn.errors import GraphError, HasnError, ParameterError
 from hasn.finding import Finding, finding_of
 from hasn.ir.structure import FlatGraph
-from hasn.nodes.lookup import neuron_kind
+from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.nodes.sparse import SparseLinear
+from hasn.plasticity.modulators import SOURCES, sources_of
 from hasn.plasticity.rule import KEY, Rule, rule_of
 from hasn.program.learning import Learning
-from hasn.program.model import Source
+from hasn.program.maps import Mean
+from hasn.program.model import Connection, Edge, Shape, Source
 
 _LEARNERS = (nir.Linear, nir.Affine, SparseLinear, nir.Conv1d, nir.Conv2d)
 
@@ -55,16 +57,18 @@ def learning_of(flat: FlatGraph, name: str, dt: float) -> Learning:
             got=rule.name,
             way_out="Read v, or let the connection feed neurons with a threshold.",
         )
+    given = _given(flat, name, rule)
     for modulator in rule.modulators:
-        if modulator in flat.nodes:
+        if modulator in flat.nodes and modulator not in given:
             raise GraphError(
                 "a modulator has the name of a node",
                 node=name,
                 parameter=f"metadata['{KEY}']",
                 got=repr(modulator),
-                way_out="Name it otherwise in the rule.",
+                way_out="Name it otherwise in the rule, or attach it as one that comes from that node: modulators={...}.",
             )
-    return rule.discrete(dt, target, {modulator: modulator for modulator in rule.modulators})
+    means = {modulator: mean_of(flat, source) for modulator, source in given.items()}
+    return rule.discrete(dt, target, {modulator: means.get(modulator, modulator) for modulator in rule.modulators})
 
 
 def arriving_late(flat: FlatGraph, late: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -79,10 +83,93 @@ def arriving_late(flat: FlatGraph, late: set[tuple[str, str]]) -> set[tuple[str,
     return (late - moved) | {edge for edge in flat.edges if edge[1] in behind}
 
 
-def modulator_sources(learning: dict[str, Learning]) -> tuple[Source, ...]:
-    """The Sources that the rules' modulators come from: one number a step and sample each."""
-    names = {node for found in learning.values() for _, node in found.modulators}
+def modulator_sources(flat: FlatGraph, learning: dict[str, Learning]) -> tuple[Source, ...]:
+    """The Sources of the modulators that a user gives: one number a step and sample each."""
+    names = {node for found in learning.values() for _, node in found.modulators} - {*means(flat)}
     return tuple(Source(name, (), modulates=True) for name in sorted(names))
+
+
+def mean_of(flat: FlatGraph, source: str) -> str:
+    """Name of the Connection that takes the mean of a node, for those who learn from it."""
+    name = f"mean of {source}"
+    while name in flat.nodes:
+        name += "'"
+    return name
+
+
+def means(flat: FlatGraph) -> dict[str, str]:
+    """Mean that a modulator is -> the node that it is taken of."""
+    found = {}
+    for learner in learning_nodes(flat):
+        for source in sources_of(flat.nodes[learner].metadata, learner).values():
+            node = learner[: learner.rfind(".") + 1] + source
+            found[mean_of(flat, node)] = node
+    return dict(sorted(found.items()))
+
+
+def modulating(
+    flat: FlatGraph, shapes: dict[str, tuple[Shape, Shape]], timing: str
+) -> tuple[tuple[Connection, ...], tuple[Edge, ...]]:
+    """The Connections that take means, and the edges into them.
+
+    What an Input or a drawn input has acts in its own step, as what a user gives does; on hardware it takes a step as
+    over any connection. All else may stand behind the one who learns: it acts one step later.
+    """
+    nodes, edges = [], []
+    for name, source in means(flat).items():
+        now = timing == "synchronous" and is_given(flat, source)
+        nodes.append(Connection(name, Mean(), (1,), given=shapes[source][1]))
+        edges.append(Edge(source, name, 0 if now else 1))
+    return tuple(nodes), tuple(edges)
+
+
+def is_given(flat: FlatGraph, node: str) -> bool:
+    """Whether a node's value is there before any other's: an Input of the graph, or a drawn input."""
+    return node in flat.inputs or not kind_of(flat.nodes[node]).takes_edges
+
+
+def _given(flat: FlatGraph, name: str, rule: Rule) -> dict[str, str]:
+    """Modulator of the rule -> the node that gives it.
+
+    Raises:
+        OptionError: the metadata say no such thing.
+        GraphError: the rule has no such modulator, or there is no such node with a value.
+    """
+    inside, found = name[: name.rfind(".") + 1], {}
+    where = f"metadata['{SOURCES}']"
+    for modulator, given in sources_of(flat.nodes[name].metadata, name).items():
+        if modulator not in rule.modulators:
+            wanted = ", ".join(rule.modulators) or "none"
+            raise GraphError(
+                "the rule reads no such modulator", node=name, parameter=where, got=repr(modulator), wanted=wanted
+            )
+        source = found[modulator] = inside + given
+        node = flat.nodes.get(source)
+        if node is None:
+            raise GraphError(
+                f"the modulator {modulator} comes from a node that is not there",
+                node=name,
+                parameter=where,
+                got=repr(source),
+                way_out="hasn.plasticity.attach it again, with modulators={...}.",
+            )
+        if KEY in node.metadata:
+            raise GraphError(
+                f"the modulator {modulator} comes from a connection that learns",
+                node=name,
+                parameter=where,
+                got=repr(source),
+                way_out="Name the population behind it.",
+            )
+        if isinstance(node, nir.Input | nir.Output) and source not in (*flat.inputs, *flat.outputs):
+            raise GraphError(
+                f"the modulator {modulator} comes from a port of a nested graph, which is no node of its own",
+                node=name,
+                parameter=where,
+                got=repr(source),
+                way_out="Name the node before it.",
+            )
+    return found
 
 
 def _check_weights(name: str, node: Any, rule: Rule) -> None:

@@ -25,7 +25,8 @@ from hasn.room import require
 
 @dataclass(frozen=True)
 class Relay:
-    """``y = sum of what arrives``, without state: an Output that sums, or the cut of a stateless loop."""
+    """``y = sum of what arrives``, without state: an Output that sums, the cut of a stateless loop, what a connection
+    that learns is given, or reads."""
 
     name: str
     shape: Shape
@@ -199,10 +200,11 @@ class _Fusion:
         self.into = {name: program.edges_into(name) for name in self.nodes}
         cut = stateless_loops(program)
         self.learners = {node.name: node for node in program.of(Connection) if node.learning is not None}
+        read = {node for learning in program.learning.values() for node, _ in learning.reads}
         self.populations: dict[str, Population] = {
             name: Relay(name, self._relayed(node)) if isinstance(node, Sink | Connection) else node
             for name, node in self.nodes.items()
-            if not isinstance(node, Connection) or name in cut or name in self.learners
+            if not isinstance(node, Connection) or name in cut or name in self.learners or name in read
         }
         self.known: dict[str, _Sum] = {}
 

@@ -241,6 +241,20 @@ class Pooling(Map):
         return _UNROLLED * math.prod(windows) * shape[0] * math.prod(self.kernel)
 
 
+@dataclass(frozen=True)
+class Mean(Map):
+    """``y = sum of all elements / how many there are``: one number."""
+
+    bias: None = None
+
+    def matrix(self, shape: Shape) -> Matrix:
+        """One row."""
+        from scipy.sparse import csr_array
+
+        many = math.prod(shape)
+        return csr_array(np.full((1, many), 1.0 / max(many, 1)))
+
+
 def window_counts(size: Shape, kernel: Shape, stride: Shape, pads: Pads, dilation: Shape) -> Shape:
     """Windows in each dimension: ``(n + pads - dilation (kernel - 1) - 1) // stride + 1``."""
     return tuple(

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.nodes import SparseLinear
+from hasn.testing.drawn import DRAWN
 from hasn.testing.layers import convolution
+from hasn.testing.structure import Structure
 
 Array = NDArray[Any]
 
@@ -104,6 +106,30 @@ class Learner:
             fed = np.zeros_like(self.arriving) + self.value(rule["traces"][name]["feed"], known)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
+
+    def modulators(
+        self,
+        name: str,
+        found: Structure,
+        inputs: Mapping[str, Array],
+        now: Mapping[str, Array],
+        before: Mapping[str, Array],
+        t: int,
+    ) -> dict[str, Any]:
+        """In step t: what the user gives; the mean of a node, in its own step where it is an Input or drawn (and takes
+        no step to get there), else of the step before."""
+        given: dict[str, Any] = {}
+        for modulator in self.rule.get("modulators", "").split():
+            own = found.nodes[name].metadata.get("plasticity_modulators", {})
+            if modulator not in own:
+                given[modulator] = inputs[modulator][t]
+                continue
+            source = name[: name.rfind(".") + 1] + own[modulator]
+            first = source in found.inputs or isinstance(found.nodes[source], DRAWN)
+            values = now if first and found.timing == "synchronous" else before
+            sent = values.get(source, np.zeros((len(self.weight), 1)))
+            given[modulator] = sent.reshape(len(sent), -1).mean(axis=1)
+        return given
 
     @staticmethod
     def value(text: str, known: dict[str, Any]) -> Any:

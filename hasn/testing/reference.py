@@ -119,7 +119,7 @@ def walk(
             log[name]["output"].append(now[name])
         for name, cell in cells.items():
             if isinstance(cell, Learner):
-                given = {m: inputs[m][t] for m in cell.rule.get("modulators", "").split()}
+                given = cell.modulators(name, found, inputs, now, before, t)
                 cell.learn(now[cell.target], log[cell.target]["voltage"][-1], given)
                 log[name]["weight"].append(cell.weight)
         yield now

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hasn.nodes import AdaptiveLIF, SparseLinear
+from hasn.nodes import AdaptiveLIF, PoissonInput, SparseLinear
 from hasn.plasticity import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, Rule, Trace, TripletSTDP, attach
 from hasn.testing.layers import convolution
 
@@ -195,6 +195,34 @@ def kernel(weight: tuple[int, ...], spatial: tuple[int, ...] | int, *, bias: flo
     return make
 
 
+def rewarded(source: str, rule: Rule | None = None) -> Callable[[Rng], nir.NIRGraph]:
+    """Two layers that learn, each modulated by the mean of ``source``: "cells", "more" (behind both), "output" (the sum
+    of both), "readout" (of what "more" spikes), "signal" (an Input of 2 x 2), or "noise" (drawn)."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(
+            nir.Affine(rng.uniform(0.2, 0.8, (4, 10)), rng.uniform(0.0, 0.05, 4)),
+            lif(4),
+            10,
+            4,
+            edges=[("cells", "second"), ("second", "more"), ("more", "output"), ("more", "read"), ("read", "readout")],
+            second=nir.Linear(rng.uniform(0.3, 0.9, (4, 4))),
+            more=lif(4),
+            read=nir.Linear(rng.uniform(-2.0, 2.0, (2, 4))),
+            readout=nir.LI(np.full(2, 30e-3), np.full(2, 10.0), np.zeros(2)),
+        )
+        if source == "signal":
+            graph.nodes["signal"] = nir.Input(np.array([2, 2]))
+        if source == "noise":
+            graph.nodes["noise"] = PoissonInput(np.full(3, 20.0), np.array([1.0, -1.0, 2.0]), seed=3)
+        used = REWARD if rule is None else rule
+        for node in ("plastic", "second"):
+            graph = attach(graph, node, used, modulators={"reward": source})
+        return graph
+
+    return build
+
+
 PAIR = STDP(0.01, 0.011, 17e-3, 34e-3, 0.0, 1.0)
 SOFT = STDP(0.05, 0.05, w_min=0.0, w_max=1.0, dependence="multiplicative")
 ADAPTIVE = AdaptiveLIF(
@@ -215,6 +243,9 @@ ADAPTIVE = AdaptiveLIF(
     }
 )
 RATE = nir.LI(np.full(5, 10e-3), np.full(5, 1.0), np.zeros(5))
+REWARD = RewardSTDP(0.05, 0.05, w_min=0.0, w_max=1.0, tau_eligibility=0.1)
+#: One modulator from a node, one from outside.
+TWO = replace(REWARD, update="(reward + boost) * e", modulators=("boost", "reward"), every=2)
 #: As a kernel learns: many positions move one weight.
 WIDE = STDP(0.002, 0.001, 17e-3, 34e-3, 0.0, 1.0)
 SAME = kernel((2, 1, 4), 7, padding="same", dilation=2, groups=2, bias=0.05)
@@ -277,6 +308,12 @@ CASES: dict[str, LearningCase] = {
     ),
     "conv1d-padded": LearningCase(convolved(PAIR, kernel((2, 3, 3), 1, padding=1), (3, 1)), rate=0.3),
     "conv1d-loop": LearningCase(recurrent_convolution(STDP(0.004, 0.0035, w_min=-0.2, w_max=0.15)), batch=2, rate=0.06),
+    "reward-cells": LearningCase(rewarded("cells"), batch=2),
+    "reward-behind": LearningCase(rewarded("more")),
+    "reward-output": LearningCase(rewarded("output", replace(REWARD, batch_learning="mean")), batch=2),
+    "reward-readout": LearningCase(rewarded("readout"), batch=2),
+    "reward-input": LearningCase(rewarded("signal", TWO), modulators=("boost",), batch=2),
+    "reward-drawn": LearningCase(rewarded("noise")),
     "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
     "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
     "odd-delays": LearningCase(sparse(ODD, delays=True)),
