@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from hasn.backends.snntorch.lines import Line
 from hasn.program import learning
-from hasn.program.learning import OWN, Extent, Product, Products, sizes, weights_of
-from hasn.program.maps import Convolution, Dense, Sparse, floating
+from hasn.program.learning import PLAIN, Extent, Product, Products, sizes, weights_of
+from hasn.program.maps import Convolution, Dense, Sparse, floating, window_counts
 from hasn.program.model import Connection
 
 
@@ -51,6 +51,10 @@ class Matrix:
             return x @ weight[0].t()
         return (weight @ x.unsqueeze(-1)).squeeze(-1)
 
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
+        return sent.sum(-1)
+
     def at_synapses(self, weight: Tensor) -> Tensor:
         """The weight of every synapse."""
         return weight
@@ -80,7 +84,10 @@ class Listed:
 
     def product(self, weight: Tensor, x: Tensor) -> Tensor:
         """(batch, outputs) of what came in."""
-        sent = weight * self.spread(x, "pre")
+        return self.total(weight * self.spread(x, "pre"))
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
         return sent.new_zeros(len(sent), self.outputs).index_add(1, self.rows, sent)
 
     def at_synapses(self, weight: Tensor) -> Tensor:
@@ -107,6 +114,9 @@ class Kernel(Listed):
         self.spec, self.tie, self.shape = spec, tie, tuple(spec.weight.shape)
         self.padding = [n for pads in reversed(spec.pads) for n in pads]
         self.convolve: Any = functional.conv1d if len(spec.stride) == 1 else functional.conv2d
+        given = spec.given or ()
+        size = window_counts(given[1:], self.shape[2:], spec.stride, spec.pads, spec.dilation)
+        self.result = (self.shape[0], *size)
 
     def product(self, weight: Tensor, x: Tensor) -> Tensor:
         """(batch, channels, *size) of (batch, inputs); own weights are a convolution whose groups are the samples."""
@@ -117,6 +127,10 @@ class Kernel(Listed):
         more = {"stride": spec.stride, "dilation": spec.dilation, "groups": spec.groups * samples}
         made: Tensor = self.convolve(padded, weight.flatten(0, 1), **more)
         return made.reshape(samples, -1, *made.shape[2:]) if samples > 1 else made
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, channels, *size) of what each synapse sends."""
+        return super().total(sent).reshape(len(sent), *self.result)
 
     def at_synapses(self, weight: Tensor) -> Tensor:
         """The weight of every synapse."""
@@ -146,11 +160,7 @@ class Plastic(nn.Module):
         if step.learning is None or not isinstance(step.map, Dense | Sparse | Convolution):
             raise TypeError(f"{step.name} does not learn")
         self.rule, spec = step.learning, step.map
-        self.extents: dict[str, Extent] = {
-            **OWN,
-            **{trace.name: trace.extent for trace in self.rule.traces},
-            **{name: "all" for name, _ in self.rule.modulators},
-        }
+        self.extents = self.rule.extents
         self.weight = nn.Parameter(torch.tensor(floating(weights_of(step)), dtype=dtype))
         bias = None if spec.bias is None else nn.Parameter(torch.tensor(floating(spec.bias), dtype=dtype))
         self.register_parameter("bias", bias)
@@ -160,8 +170,6 @@ class Plastic(nn.Module):
         self.register_buffer("delays", late, persistent=False)
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)
-        formulas = (self.rule.update, *(trace.feed for trace in self.rule.traces))
-        self._reads = frozenset(name for formula in formulas for term in formula for name in term.names)
 
     @property
     def sides(self) -> Matrix | Listed:
@@ -188,7 +196,12 @@ class Plastic(nn.Module):
         weight = self.weight.unsqueeze(0)
         if not self.rule.shared:
             weight = weight.expand(batch, *self.weight.shape)
-        traces = {t.name: weight.new_zeros(batch, *self._sizes[t.extent]) for t in self.rule.traces}
+        traces = {
+            t.name: self.sides.at_synapses(weight.expand(batch, *self.weight.shape)).clone()
+            if t.from_weight
+            else weight.new_zeros(batch, *self._sizes[t.extent])
+            for t in self.rule.traces
+        }
         return Learned(weight, traces, 0)
 
     def arrive(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Tensor, Learned]:
@@ -197,10 +210,19 @@ class Plastic(nn.Module):
         if self.delays is not None and line is not None:
             line.take(x)
             x = self._late(line, x)
-        made = self.sides.product(learned.weight, x)
+        made = self.sides.product(learned.weight, x) if self.rule.transmits == PLAIN else self._sent(x, learned)
         if self.bias is not None:  # one a target, or a channel
             made = made + self.bias.reshape(-1, *[1] * (made.ndim - 2))
         return made, replace(learned, arrived=x)
+
+    def _sent(self, x: Tensor, learned: Learned) -> Tensor:
+        """What synapses send that do not send ``w * pre``: (batch, outputs)."""
+        known = {"pre": x, "w": self.sides.at_synapses(learned.weight), **self._decayed(learned)}
+        sent = self._sum(self.rule.transmits, "synapse", known)
+        return self.sides.total(sent.expand(len(x), *self._sizes["synapse"]))
+
+    def _decayed(self, learned: Learned) -> dict[str, Tensor]:
+        return {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
 
     def _late(self, line: Line, like: Tensor) -> Tensor:
         """What arrives at each synapse: (batch, synapses)."""
@@ -221,11 +243,12 @@ class Plastic(nn.Module):
         """
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
-        decayed = {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
+        decayed = self._decayed(learned)
         known = {"pre": learned.arrived, "post": post.flatten(1), "v": v.flatten(1), **decayed}
-        if "w" in self._reads:
-            known["w"] = self.sides.at_synapses(learned.weight)
+        known["w"] = self.sides.at_synapses(learned.weight)
         known |= {name: value.reshape(-1, 1) for name, value in modulators.items()}
+        for part in self.rule.rectified:
+            known[part.name] = self._sum(part.sum, part.extent, known).clamp(min=0.0)
         weight = learned.weight
         if (learned.step + 1) % self.rule.every == 0 and self.rule.update:
             change = self.sides.change(self._sum(self.rule.update, "synapse", known), len(post))

@@ -12,6 +12,7 @@ from hasn.agreement.margin import apart
 from hasn.agreement.replay import Replay, course
 from hasn.program.fuse import Network, Plastic
 from hasn.program.learning import Array, Product, listed, pattern, spread
+from hasn.program.synapses import Synapses, value_of
 from hasn.recording import Recording
 
 
@@ -131,29 +132,23 @@ class Learner:
 
     def _learn(self, plastic: Plastic, steps: int) -> None:
         learning = plastic.learning
-        traces = dict.fromkeys((trace.name for trace in learning.traces), np.zeros(self.given["pre"].shape[1]))
+        synapses = Synapses(learning, self.given["w"][0])
         for t in range(steps):
-            stale = dict(traces)
             now = {name: values[t] for name, values in self.given.items()}
-            traces = {trace.name: trace.decay * traces[trace.name] for trace in learning.traces}
-            known = {**now, **traces}
-            for trace in learning.traces:
-                fed = sum(value_of(term, known) for term in trace.feed)
-                kept = np.where(fed != 0, 0.0, known[trace.name]) if trace.sets else known[trace.name]
-                traces[trace.name] = kept + fed
-        self.terms = {term: float(value_of(term, known).sum()) for term in learning.update}
-        other = {"traces fed before the update": {**now, **traces}, "traces that had not decayed": {**now, **stale}}
-        self.orders = {
-            why: {term: float(value_of(term, seen).sum()) for term in learning.update} for why, seen in other.items()
+            stale = dict(synapses.traces)
+            known = synapses.read(now, synapses.decayed())
+            synapses.feed(known)
+        self.terms = self._terms(plastic, known)
+        other = {
+            "traces fed before the update": synapses.read(now, synapses.traces),
+            "traces that had not decayed": synapses.read(now, stale),
         }
+        self.orders = {why: self._terms(plastic, seen) for why, seen in other.items()}
 
-
-def value_of(term: Product, known: Mapping[str, Array]) -> Array:
-    """The product, for each synapse."""
-    made = np.full_like(known["w"], term.factor)
-    for name in term.names:
-        made = made * known[name]
-    return made
+    def _terms(self, plastic: Plastic, known: Mapping[str, Array]) -> dict[Product, float]:
+        """What each term brings, of all synapses together."""
+        alone = np.zeros(self.given["pre"].shape[1])
+        return {term: float((alone + value_of(term, known)).sum()) for term in plastic.learning.update}
 
 
 def _missed(runs: list[Learner], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:

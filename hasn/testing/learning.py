@@ -59,17 +59,29 @@ class Learner:
         self.bias = bias.reshape(-1, *[1] * (len(result) - 1)) if bias.ndim else bias
         self.past: list[Array] = []
         self.weight = self.start
-        self.traces: dict[str, Any] = dict.fromkeys(self.rule.get("traces", {}), 0.0)
+        self.traces: dict[str, Any] = {}
 
     def __call__(self, x: Array, log: Any) -> Array:
         self.past.append(x.reshape(len(x), -1))
         if len(self.past) == 1:
             self.weight = np.tile(self.start, (len(x), 1))
+            for name, trace in self.rule.get("traces", {}).items():
+                self.traces[name] = self.weight[:, self.tie] if trace.get("start", "zero") == "weight" else 0.0
         self.arriving = self.sent()
         y = np.zeros((len(x), self.outputs))
         everywhere: Any = (slice(None), self.post)
-        np.add.at(y, everywhere, self.weight[:, self.tie] * self.arriving)
+        known = {
+            "pre": self.arriving,
+            "w": self.weight[:, self.tie],
+            **self.rule.get("constants", {}),
+            **self.decayed(),
+        }
+        np.add.at(y, everywhere, self.value(self.rule.get("transmits", "w * pre"), known))
         return np.asarray(y.reshape(len(x), *self.result) + self.bias)
+
+    def decayed(self) -> dict[str, Any]:
+        """Traces as a step reads them."""
+        return {n: kept * np.exp(-self.dt / self.rule["traces"][n]["tau"]) for n, kept in self.traces.items()}
 
     def sent(self) -> Array:
         """What arrives at each synapse in this step: (batch, synapses)."""
@@ -81,8 +93,7 @@ class Learner:
 
     def learn(self, post: Array, v: Array, modulators: Mapping[str, Array]) -> None:
         """After all nodes of the step; (batch, *outputs) twice, and (batch,) each."""
-        rule, post, v = self.rule, post.reshape(len(post), -1), v.reshape(len(v), -1)
-        decayed = {n: kept * np.exp(-self.dt / rule["traces"][n]["tau"]) for n, kept in self.traces.items()}
+        rule, decayed, post, v = self.rule, self.decayed(), post.reshape(len(post), -1), v.reshape(len(v), -1)
         known: dict[str, Any] = {
             "pre": self.arriving,
             "post": post[:, self.post],
@@ -104,6 +115,8 @@ class Learner:
             self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
         for name, kept in decayed.items():
             fed = np.zeros_like(self.arriving) + self.value(rule["traces"][name]["feed"], known)
+            if rule["traces"][name].get("mean", False):
+                fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
 
@@ -133,7 +146,7 @@ class Learner:
 
     @staticmethod
     def value(text: str, known: dict[str, Any]) -> Any:
-        return eval(text, {"__builtins__": {}}, known)
+        return eval(text, {"__builtins__": {}, "pos": lambda x: np.maximum(x, 0.0)}, known)
 
 
 def positions(node: Any, given: tuple[int, ...]) -> tuple[Array, Array, Array]:

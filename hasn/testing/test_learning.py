@@ -33,6 +33,8 @@ TRAVELLERS = (
     "conv2d-groups-mean",
     "reward-behind",
     "reward-output",
+    "short-and-long",
+    "tagged-mean",
 )
 
 
@@ -88,7 +90,7 @@ def agree(name: str, got: Recording, first: int = 0, timing: str = "synchronous"
 def test_the_cases_learn(name: str) -> None:
     """Or they would show nothing: weights move, in both directions where the rule has two, and targets spike."""
     want = expected(name)
-    for node, course in want.weights.items():
+    for node, course in want.weights.items() if CASES[name].moves else ():
         moved = np.diff(course, axis=0)
         assert np.any(moved > 0), node
         assert np.any(moved < 0) or name.startswith("triplet"), node

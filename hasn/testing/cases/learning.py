@@ -12,7 +12,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hasn.nodes import AdaptiveLIF, PoissonInput, SparseLinear
-from hasn.plasticity import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, Rule, Trace, TripletSTDP, attach
+from hasn.plasticity import (
+    BCM,
+    STDP,
+    Clopath,
+    Hebb,
+    InhibitorySTDP,
+    MetaplasticSTDP,
+    Oja,
+    RewardSTDP,
+    Rule,
+    ShortTerm,
+    SynapticScaling,
+    TagAndCapture,
+    Trace,
+    TripletSTDP,
+    attach,
+    together,
+)
 from hasn.testing.layers import convolution
 
 DT = 1e-3
@@ -30,6 +47,7 @@ class LearningCase:
         modulators: names of what the rule reads from outside.
         steps: T.
         spikes: whether a run without any spike of the target would show nothing.
+        moves: whether weights do.
     """
 
     build: Callable[[Rng], nir.NIRGraph]
@@ -38,6 +56,7 @@ class LearningCase:
     modulators: tuple[str, ...] = ()
     steps: int = 1000
     spikes: bool = True
+    moves: bool = True
 
     def graph(self) -> nir.NIRGraph:
         """The graph, made afresh."""
@@ -261,6 +280,21 @@ ODD = Rule(
 )
 
 SLOW = replace(ODD, constants={"eta": 0.004, "decay": 0.6, "slope": 1e-4})
+#: Voltages of a few tenths of a volt; with and without an upswing and homeostasis.
+VOLTAGE = Clopath(0.01, 0.3, 0.05, 0.3, w_min=0.0, w_max=1.0, v_rest=-0.1)
+UPSWING = Clopath(0.01, 0.03, 0.05, 0.5, w_min=0.0, w_max=1.0, spike=1.0, v_rest=0.0, u_ref=0.3)
+TAGGED = together(PAIR, TagAndCapture(0.2, 0.1, 0.01))
+#: A synapse that sends what only it knows, and half of what it would: an eligibility beside its weight.
+OWN_SENT = Rule(
+    "0.01 * x * post - 0.01 * y * pre",
+    traces={"x": Trace("pre", 20e-3), "y": Trace("post", 30e-3), "e": Trace("x * post - y * pre", 50e-3, mean=True)},
+    w_min=0.0,
+    w_max=1.0,
+    transmits="w * pre + e * pre * w",
+    name="a rule that sends its eligibility",
+)
+SENT = replace(OWN_SENT, update="0.001 * x * post - 0.0005 * y * pre")
+TAGGED_KERNEL = together(WIDE, TagAndCapture(0.2, 0.1, 0.01))
 
 CASES: dict[str, LearningCase] = {
     "pair": LearningCase(dense(PAIR)),
@@ -308,12 +342,28 @@ CASES: dict[str, LearningCase] = {
     ),
     "conv1d-padded": LearningCase(convolved(PAIR, kernel((2, 3, 3), 1, padding=1), (3, 1)), rate=0.3),
     "conv1d-loop": LearningCase(recurrent_convolution(STDP(0.004, 0.0035, w_min=-0.2, w_max=0.15)), batch=2, rate=0.06),
+    "conv1d-sends": LearningCase(convolved(SENT, kernel((2, 2, 2), 5, bias=0.05), (2, 5)), batch=2),
+    "conv1d-tagged": LearningCase(
+        convolved(TAGGED_KERNEL, kernel((2, 1, 3), 6), (1, 6)), modulators=("protein",), batch=2
+    ),
     "reward-cells": LearningCase(rewarded("cells"), batch=2),
     "reward-behind": LearningCase(rewarded("more")),
     "reward-output": LearningCase(rewarded("output", replace(REWARD, batch_learning="mean")), batch=2),
     "reward-readout": LearningCase(rewarded("readout"), batch=2),
     "reward-input": LearningCase(rewarded("signal", TWO), modulators=("boost",), batch=2),
     "reward-drawn": LearningCase(rewarded("noise")),
+    "short-term": LearningCase(dense(ShortTerm(0.3, 0.2, 0.3), 0.5, 1.5), batch=2, moves=False),
+    "depression": LearningCase(sparse(ShortTerm(0.6, 0.1), False), moves=False),
+    "short-and-long": LearningCase(sparse(together(PAIR, ShortTerm(0.7, 0.1, 0.05)), True), batch=2),
+    "short-and-long-loop": LearningCase(recurrent(together(STDP(w_min=-0.5, w_max=0.9), ShortTerm(0.4, 0.2))), batch=2),
+    "sends-its-own": LearningCase(dense(OWN_SENT), batch=2),
+    "voltage": LearningCase(dense(VOLTAGE)),
+    "voltage-upswing": LearningCase(sparse(UPSWING, True), batch=2),
+    "scaling": LearningCase(dense(SynapticScaling(20.0, 1.0, 0.2, every=5)), batch=2),
+    "pair-and-scaling": LearningCase(dense(together(PAIR, SynapticScaling(20.0, 0.5, 0.2)))),
+    "metaplastic": LearningCase(dense(MetaplasticSTDP(w_min=0.0, w_max=1.0, rate=50.0, tau_history=0.3))),
+    "tagged": LearningCase(dense(TAGGED), modulators=("protein",), batch=2),
+    "tagged-mean": LearningCase(sparse(replace(TAGGED, batch_learning="mean"), True), modulators=("protein",), batch=2),
     "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
     "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
     "odd-delays": LearningCase(sparse(ODD, delays=True)),
