@@ -16,7 +16,7 @@ from hasn.backends.brian2.plan import Plan
 from hasn.backends.brian2.plastic import is_shared, share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import Plastic, has_spikes
-from hasn.program.learning import gathered, listed, pattern, spread
+from hasn.program.learning import gathered, listed, normalised, pattern, spread
 from hasn.program.model import Source
 from hasn.program.past import History
 from hasn.state import Snapshot
@@ -116,7 +116,9 @@ class Live:
             if is_shared(link) and (self._now + 1) % link.learning.every == 0:
                 change = self.parts.plastic[link.name].variables["change"].get_value().reshape(self.copies, -1)
                 share(weight, change, link.learning, self._synapses[link.name])
-                self._hand_out(link)
+            if link.learning.normalises(self._now):
+                weight[:] = normalised(weight, self._synapses[link.name].rows, link.learning)
+            self._hand_out(link)
             if self.wanted.weights:
                 self._courses.setdefault(link.name, []).append(np.array(weight))
 

@@ -255,11 +255,24 @@ class Plastic(nn.Module):
             if self.rule.shared:
                 change = change.expand(len(post), *weight.shape[1:]).mean(0, keepdim=True)
             weight = (weight + change).clamp(self.rule.low, self.rule.high)
+        if self.rule.normalises(learned.step):
+            weight = self._normalised(weight)
         traces = {}
         for trace in self.rule.traces:
             before, fed = decayed[trace.name], self._sum(trace.feed, trace.extent, known)
             traces[trace.name] = torch.where(fed != 0, fed, before) if trace.sets else before + fed
         return Learned(weight, traces, learned.step + 1)
+
+    def _normalised(self, weight: Tensor) -> Tensor:
+        """The weights of each target, or channel, scaled so that their sizes sum to what the rule says."""
+        if isinstance(self.sides, Listed) and not isinstance(self.sides, Kernel):
+            rows = self.sides.rows
+            sums = weight.new_zeros(len(weight), self.sides.outputs).index_add(1, rows, weight.abs())
+            sums = sums.index_select(1, rows)
+        else:
+            sums = weight.abs().flatten(2).sum(-1).reshape(*weight.shape[:2], *[1] * (weight.ndim - 2))
+        factor = torch.where(sums > 0, (self.rule.normal or 0.0) / sums, 1.0)
+        return (weight * factor).clamp(self.rule.low, self.rule.high)
 
     def _sum(self, terms: Products, extent: Extent, known: Mapping[str, Tensor]) -> Tensor:
         total: Any = 0.0

@@ -11,7 +11,7 @@ from hasn.agreement.comparison import WeightDivergence
 from hasn.agreement.margin import apart
 from hasn.agreement.replay import Replay, course
 from hasn.program.fuse import Network, Plastic
-from hasn.program.learning import Array, Product, listed, pattern, spread
+from hasn.program.learning import Array, Product, listed, normalised, pattern, spread
 from hasn.program.synapses import Synapses, value_of
 from hasn.recording import Recording
 
@@ -92,14 +92,15 @@ class Weights:
 
 
 class Learner:
-    """One weight learns again, of what a recording shows.
+    """Weights learn again, of what a recording shows: one, or all of its target where they are normalised.
 
     Attributes:
+        at: place of the weight that is looked at.
         given: ``pre``, ``post``, ``v`` and modulators at every step up to the one that is looked at, (steps, synapses):
             a weight of a convolution has many.
-        terms: product -> what it brings at that step, of all its synapses.
+        terms: product -> what it brings at that step to each weight, of all its synapses.
         orders: what the terms bring if traces had been fed before the update, or had not decayed in this step.
-        before, after: its weight.
+        before, after: the weights.
     """
 
     def __init__(
@@ -113,17 +114,23 @@ class Learner:
         step: int,
     ) -> None:
         steps, found = step + 1, listed(plastic.map)
-        late, pre, post = (of[found.of_weight(weight)] for of in (found.late, found.pre, found.post))
+        row = np.flatnonzero(found.rows == found.rows[weight])
+        chosen = np.array([weight]) if plastic.learning.normal is None else row
+        self.at = int(np.flatnonzero(chosen == weight)[0])
+        self._place = np.searchsorted(chosen, found.numbers)
+        there = np.flatnonzero(np.isin(found.numbers, chosen))
+        self._place = self._place[there]
+        late, pre, post = (of[there] for of in (found.late, found.pre, found.post))
         replay = Replay(network, inputs, recording, sample, steps)
         sent = replay.arriving(plastic.name)
         when = np.arange(steps)[:, np.newaxis] - late
-        weights = course(recording, plastic)[:steps, sample, weight].astype(np.float64)
-        self.weights = np.concatenate([[found.weight[weight]], weights])
+        weights = course(recording, plastic)[:steps, sample][:, chosen].astype(np.float64)
+        self.weights = np.concatenate([found.weight[np.newaxis, chosen], weights])
         self.given: dict[str, Array] = {
             "pre": np.where(when >= 0, sent[np.maximum(when, 0), pre], 0.0),
             "post": _shown(recording.spikes, plastic.target, steps, sample, post),
             "v": _shown(recording.voltages, plastic.target, steps, sample, post),
-            "w": np.broadcast_to(self.weights[:-1, np.newaxis], when.shape),
+            "w": self.weights[:-1][:, self._place],
         }
         for name, node in plastic.learning.modulators:
             self.given[name] = np.broadcast_to(replay.modulator(node), when.shape)
@@ -145,41 +152,51 @@ class Learner:
         }
         self.orders = {why: self._terms(plastic, seen) for why, seen in other.items()}
 
-    def _terms(self, plastic: Plastic, known: Mapping[str, Array]) -> dict[Product, float]:
-        """What each term brings, of all synapses together."""
-        alone = np.zeros(self.given["pre"].shape[1])
-        return {term: float((alone + value_of(term, known)).sum()) for term in plastic.learning.update}
+    def _terms(self, plastic: Plastic, known: Mapping[str, Array]) -> dict[Product, Array]:
+        """What each term brings to each weight, of all its synapses together."""
+        many, alone = self.weights.shape[1], np.zeros(self.given["pre"].shape[1])
+        return {
+            term: np.bincount(self._place, alone + value_of(term, known), minlength=many)
+            for term in plastic.learning.update
+        }
 
 
 def _missed(runs: list[Learner], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:
     """(term, what was done with it), if the step that a recording took is not the rule's."""
     learning, step = plastic.learning, len(runs[0].given["pre"]) - 1
     due = (step + 1) % learning.every == 0
-    terms = {term: float(np.mean([run.terms[term] for run in runs])) * due for term in learning.update}
-    before, after = runs[0].before, runs[0].after
+    changes = {term: np.mean([run.terms[term] for run in runs], axis=0) * due for term in learning.update}
+    run, at = runs[0], runs[0].at
+    terms = {term: float(change[at]) for term, change in changes.items()}
+    before, after = float(run.before[at]), float(run.after[at])
     room = tolerance * max(abs(before), abs(after), max(map(abs, terms.values()), default=0.0))
 
-    def fits(change: float) -> bool:
-        return bool(abs(min(max(before + change, learning.low), learning.high) - after) <= room)
+    def fits(change: Array, normal: bool = learning.normalises(step)) -> bool:
+        moved = np.clip(run.before + change, learning.low, learning.high)[np.newaxis]
+        moved = normalised(moved, np.zeros(len(change), dtype=np.int64), learning) if normal else moved
+        return bool(abs(moved[0, at] - after) <= room)
 
-    right = sum(terms.values())
+    right = sum(changes.values(), np.zeros(len(run.before)))
     if fits(right):
         return None
+    if learning.normal is not None and fits(right, normal=not learning.normalises(step)):
+        said = f"the normalisation to {learning.normal:g}"
+        return "normalise", f"left out {said}" if learning.normalises(step) else f"took {said} at step {step}, not due"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"
     for term, value in terms.items():
         for what, change in (
-            ("left out", right - value),
-            ("took twice", right + value),
-            ("took away", right - 2 * value),
+            ("left out", right - changes[term]),
+            ("took twice", right + changes[term]),
+            ("took away", right - 2 * changes[term]),
         ):
             if value and fits(change):
                 return str(term), f"{what} the term {term} = {value:.6g}"
-    for why in runs[0].orders:
-        other = {term: float(np.mean([run.orders[why][term] for run in runs])) for term in terms}
-        if fits(sum(other.values())):
-            largest = max(terms, key=lambda term: abs(other[term] - terms[term]))
+    for why in run.orders:
+        other = {term: np.mean([one.orders[why][term] for one in runs], axis=0) for term in terms}
+        if fits(sum(other.values(), np.zeros(len(run.before)))):
+            largest = max(terms, key=lambda term: abs(other[term][at] - terms[term]))
             return str(largest), f"took the term {largest} of {why}"
     largest = max(terms, key=lambda term: abs(terms[term]))
     shown = " + ".join(f"({term} = {value:.6g})" for term, value in terms.items() if value) or "0"

@@ -60,6 +60,7 @@ def _rule_of(flat: FlatGraph, name: str) -> tuple[Rule, str]:
     node = flat.nodes[name]
     rule = rule_of(node.metadata[KEY], name)
     _check_weights(name, node, rule)
+    _check_sums(name, node, rule)
     target = _target(flat, name)
     if "post" in rule.reads and not hasattr(flat.nodes[target], "v_threshold"):
         raise GraphError(
@@ -214,6 +215,27 @@ def _check_weights(name: str, node: Any, rule: Rule) -> None:
             got=f"{weight.min():g} .. {weight.max():g}",
             wanted=f"{rule.w_min:g} .. {rule.w_max:g}",
             way_out="Widen w_min and w_max, or clip the weights first.",
+        )
+
+
+def _check_sums(name: str, node: Any, rule: Rule) -> None:
+    """Refuse bounds under which a target's weights cannot sum to what they are normalised to."""
+    if rule.normalise is None:
+        return
+    sparse = isinstance(node, SparseLinear)
+    many = np.diff(node.indptr) if sparse else np.full(len(node.weight), np.asarray(node.weight)[0].size)
+    many = many[many > 0]
+    most = max(abs(rule.w_min), abs(rule.w_max))
+    least = max(rule.w_min, -rule.w_max, 0.0)
+    wrong = many[(many * most < rule.normalise) | (many * least > rule.normalise)]
+    if wrong.size:
+        raise ParameterError(
+            f"weights within these bounds do not sum to that: {wrong.size:,} of its targets have {wrong[0]}",
+            node=name,
+            parameter=f"metadata['{KEY}']['normalise']",
+            got=rule.normalise,
+            wanted=f"{wrong[0] * least:g} .. {wrong[0] * most:g}",
+            way_out="Widen w_min and w_max, or normalise to another sum.",
         )
 
 

@@ -96,6 +96,9 @@ class Learning:
         shared: all samples of a batch have one weight, moved by the mean of their updates.
         rectified: what products read beside traces and spikes, in the order in which each can be known.
         transmits: what a synapse sends, of its weight, ``pre`` and traces; each product has ``pre``.
+        normal: what the sizes of a target's weights sum to after the bounds, by a factor; then the bounds hold again.
+            None: they are not normalised.
+        normal_every: at the last of every so many steps.
     """
 
     target: str
@@ -108,6 +111,12 @@ class Learning:
     shared: bool = False
     rectified: tuple[Rectified, ...] = ()
     transmits: Products = PLAIN
+    normal: float | None = None
+    normal_every: int = 1
+
+    def normalises(self, step: int) -> bool:
+        """Whether weights are normalised at the end of a step."""
+        return self.normal is not None and (step + 1) % self.normal_every == 0
 
     @property
     def extents(self) -> dict[str, Extent]:
@@ -178,6 +187,7 @@ class Listed:
         late: steps of delay.
         weight: the weights at the start, flat: one for each synapse, or those that they share.
         tie: number of each synapse's weight; None: each has its own.
+        channels: of the result, where weights are shared.
         inputs, outputs: how many sources and targets there are.
     """
 
@@ -188,6 +198,12 @@ class Listed:
     inputs: int
     outputs: int
     tie: Array | None = None
+    channels: int = 0
+
+    @property
+    def rows(self) -> Array:
+        """Whose sum each weight counts in: its target, or its output channel."""
+        return self.post if self.tie is None else np.arange(len(self.weight)) // (len(self.weight) // self.channels)
 
     def spread(self, weights: Array) -> Array:
         """What each synapse has of weights (..., weights): (..., synapses)."""
@@ -200,6 +216,11 @@ class Listed:
         many = len(self.weight)
         found = [np.bincount(self.tie, weights=case, minlength=many) for case in values]
         return np.stack(found).astype(values.dtype)
+
+    @property
+    def numbers(self) -> Array:
+        """Of each synapse, the number of its weight."""
+        return np.arange(len(self.pre)) if self.tie is None else self.tie
 
     def of_weight(self, weight: int) -> Array:
         """The synapses of a weight."""
@@ -233,9 +254,20 @@ def _unrolled(of: Convolution) -> Listed:
         post = np.repeat(np.arange(outputs), np.diff(places.indptr))
         tie = places.data.astype(np.int64) - 1
         late, weight = np.zeros(len(post), dtype=np.int64), floating(of.weight).reshape(-1)
-        kept["_unrolled"] = Listed(places.indices.astype(np.int64), post, late, weight, inputs, outputs, tie)
+        kept["_unrolled"] = Listed(
+            places.indices.astype(np.int64), post, late, weight, inputs, outputs, tie, len(of.weight)
+        )
     found: Listed = kept["_unrolled"]
     return found
+
+
+def normalised(weights: Array, rows: Array, learning: Learning) -> Array:
+    """Weights (cases, weights), those of each row scaled so that their sizes sum to what the rule says."""
+    many = int(rows.max(initial=-1)) + 1
+    sums = np.stack([np.bincount(rows, weights=np.abs(case), minlength=many) for case in weights])
+    factors = np.divide(learning.normal, sums, out=np.ones_like(sums), where=sums > 0)
+    made = np.clip(weights * factors[:, rows], learning.low, learning.high)
+    return np.asarray(made.astype(weights.dtype))
 
 
 def gathered(of: Any, extent: Extent, values: Array) -> Array:

@@ -42,6 +42,7 @@ class Learner:
             self.outputs, self.start = int(np.prod(result)), np.asarray(node.weight, dtype=float).reshape(-1)
             self.pre, self.post, self.tie = positions(node, given)
             self.late = np.zeros(len(self.pre), dtype=int)
+            self.rows = np.indices(node.weight.shape)[0].reshape(-1)
         elif isinstance(node, SparseLinear):
             self.outputs, self.inputs = node.shape
             self.post = np.repeat(np.arange(self.outputs), np.diff(node.indptr))
@@ -54,7 +55,7 @@ class Learner:
             self.start = np.asarray(node.weight, dtype=float).reshape(-1)
             self.late = np.zeros(len(self.pre), dtype=int)
         if not isinstance(node, nir.Conv1d | nir.Conv2d):
-            self.tie = np.arange(len(self.pre))
+            self.tie, self.rows = np.arange(len(self.pre)), self.post
         bias = np.asarray(getattr(node, "bias", 0.0))
         self.bias = bias.reshape(-1, *[1] * (len(result) - 1)) if bias.ndim else bias
         self.past: list[Array] = []
@@ -113,12 +114,24 @@ class Learner:
             if rule.get("batch_learning", "own") == "mean":
                 change[:] = change.mean(axis=0)
             self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
+        if "normalise" in rule and len(self.past) % rule.get("normalise_every", 1) == 0:
+            self.weight = np.clip(self.normalised(), known["w_min"], known["w_max"])
         for name, kept in decayed.items():
             fed = np.zeros_like(self.arriving) + self.value(rule["traces"][name]["feed"], known)
             if rule["traces"][name].get("mean", False):
                 fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
+
+    def normalised(self) -> Array:
+        """Each target's (or output channel's) weights, their sizes summing to ``normalise``; zeros stay."""
+        made = self.weight.copy()
+        for sample, target in np.ndindex(len(made), int(self.rows.max()) + 1):
+            mine = self.rows == target
+            total = sum(abs(value) for value in self.weight[sample, mine])
+            if total:
+                made[sample, mine] = self.weight[sample, mine] * self.rule["normalise"] / total
+        return made
 
     def modulators(
         self,

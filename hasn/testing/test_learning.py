@@ -33,6 +33,7 @@ TRAVELLERS = (
     "conv2d-groups-mean",
     "reward-behind",
     "reward-output",
+    "normal-kernel",
     "short-and-long",
     "tagged-mean",
 )

@@ -28,7 +28,7 @@ class Learner:
     ) -> None:
         self.given = given
         self.pre, self.post, self.late = (arrays[f"learner{number}.{name}"] for name in ("pre", "post", "late"))
-        self.tie = arrays.get(f"learner{number}.tie")
+        self.tie, self.rows = arrays.get(f"learner{number}.tie"), arrays[f"learner{number}.rows"]
         whole, start = (*shape[:-1], len(self.pre)), arrays[f"learner{number}.weight"]
         self.weight = memory.array(f"weight{number}", (*shape[:-1], len(start)), start)
         self.traces = {
@@ -65,6 +65,14 @@ class Learner:
         """What each synapse has of weights."""
         return weight if self.tie is None else weight[..., self.tie]
 
+    def normalised(self) -> Any:
+        """The weights of each target, or channel, scaled so that their sizes sum to what the rule says."""
+        sums = np.zeros((*self.weight.shape[:-1], int(self.rows.max(initial=-1)) + 1))
+        everywhere: Any = (..., self.rows)
+        np.add.at(sums, everywhere, np.abs(self.weight))
+        factors = np.divide(self.given["normal"], sums, out=np.ones_like(sums), where=sums > 0)
+        return np.clip(self.weight * factors[..., self.rows], self.given["low"], self.given["high"])
+
     def change(self, known: Mapping[str, Any]) -> Any:
         """What weights change by: the sum over their synapses."""
         made = np.zeros_like(self.arriving) + total(self.given["update"], known)
@@ -99,6 +107,8 @@ class Learner:
             if given["shared"] and change.ndim > 1:
                 change = change.mean(axis=0, keepdims=True)
             self.weight[...] = np.clip(self.weight + change, given["low"], given["high"])
+        if given["normal"] and (t + 1) % int(given["normal_every"]) == 0:
+            self.weight[...] = self.normalised()
         for trace in given["traces"]:
             name = trace["name"]
             kept = np.where(fed[name] != 0, 0.0, decayed[name]) if trace["sets"] else decayed[name]

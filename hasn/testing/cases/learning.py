@@ -346,6 +346,15 @@ CASES: dict[str, LearningCase] = {
     "conv1d-tagged": LearningCase(
         convolved(TAGGED_KERNEL, kernel((2, 1, 3), 6), (1, 6)), modulators=("protein",), batch=2
     ),
+    "normal": LearningCase(dense(replace(PAIR, normalise=5.0, normalise_every=10)), batch=2),
+    "normal-signs": LearningCase(
+        sparse(replace(PAIR, w_min=-0.5, normalise=3.0, normalise_every=3, every=2, batch_learning="mean"), True),
+        batch=2,
+    ),
+    "normal-bounds": LearningCase(dense(replace(PAIR, w_max=0.45, w_min=0.0, normalise=5.2), 0.1, 0.45)),
+    "normal-kernel": LearningCase(
+        convolved(replace(WIDE, normalise=4.0, normalise_every=4), kernel((2, 2, 4), 6), (2, 6)), batch=2
+    ),
     "reward-cells": LearningCase(rewarded("cells"), batch=2),
     "reward-behind": LearningCase(rewarded("more")),
     "reward-output": LearningCase(rewarded("output", replace(REWARD, batch_learning="mean")), batch=2),

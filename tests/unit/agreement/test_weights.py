@@ -127,6 +127,24 @@ def test_a_wrong_step_and_a_wrong_order_are_named() -> None:
     assert first.cause == "yours took the term 0.01 post x of traces that had not decayed"
 
 
+@pytest.mark.parametrize("how", ["own", "mean"])
+def test_a_normalisation_that_is_missing_or_comes_at_another_step_is_named(how: str) -> None:
+    rule = replace(PAIR, normalise=3.0, normalise_every=4, batch_learning=how)
+    right = run(net(rule))
+    assert judged(net(rule), right, run(net(rule))).ok
+    first = judged(net(rule), right, run(net(replace(PAIR, batch_learning=how)))).first_weight("yours")
+    assert first is not None
+    assert (first.step, first.term) == (3, "normalise")
+    assert first.cause == "yours left out the normalisation to 3"
+    first = judged(net(rule), right, run(net(replace(rule, normalise_every=3)))).first_weight("yours")
+    assert first is not None
+    assert (first.step, first.cause) == (2, "yours took the normalisation to 3 at step 2, not due")
+    other = replace(rule, update="a_plus * x * post")
+    first = judged(net(rule), right, run(net(other))).first_weight("yours")
+    assert first is not None
+    assert first.term == "-0.011 pre y"
+
+
 def test_one_weight_for_all_samples_and_a_reward() -> None:
     """The mean over samples is the rule's, and what comes from outside is read as it was given."""
     for rule, update in (
