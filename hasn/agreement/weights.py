@@ -80,7 +80,7 @@ class Weights:
         seen = []
         for label, recording in zip(self.labels[::-1], (self.other, self.one), strict=True):
             runs = [Learner(self.network, self.inputs, recording, plastic, n, weight, step) for n in chosen]
-            missed = _missed(runs, plastic, apart(self.one, self.other))
+            missed = _missed(runs, plastic, apart(self.one, self.other), recording.own_rule)
             if missed is not None:
                 return missed[0], f"{label} {missed[1]}"
             seen.append(runs)
@@ -100,6 +100,7 @@ class Learner:
             a weight of a convolution has many.
         terms: product -> what it brings at that step to each weight, of all its synapses.
         orders: what the terms bring if traces had been fed before the update, or had not decayed in this step.
+        late: what they bring if those with ``post`` come a step late, to the weight of then.
         before, after: the weights.
     """
 
@@ -140,12 +141,16 @@ class Learner:
     def _learn(self, plastic: Plastic, steps: int) -> None:
         learning = plastic.learning
         synapses = Synapses(learning, self.given["w"][0])
+        known: Mapping[str, Array] = {}
         for t in range(steps):
-            now = {name: values[t] for name, values in self.given.items()}
+            last, now = known, {name: values[t] for name, values in self.given.items()}
             stale = dict(synapses.traces)
             known = synapses.read(now, synapses.decayed())
             synapses.feed(known)
         self.terms = self._terms(plastic, known)
+        late = {**last, "w": now["w"]} if last else {**known, "post": np.zeros_like(now["w"])}
+        behind = self._terms(plastic, late)
+        self.late = {term: behind[term] if "post" in term.names else self.terms[term] for term in self.terms}
         other = {
             "traces fed before the update": synapses.read(now, synapses.traces),
             "traces that had not decayed": synapses.read(now, stale),
@@ -161,7 +166,7 @@ class Learner:
         }
 
 
-def _missed(runs: list[Learner], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:
+def _missed(runs: list[Learner], plastic: Plastic, tolerance: float, own_rule: str) -> tuple[str, str] | None:
     """(term, what was done with it), if the step that a recording took is not the rule's."""
     learning, step = plastic.learning, len(runs[0].given["pre"]) - 1
     due = (step + 1) % learning.every == 0
@@ -182,6 +187,11 @@ def _missed(runs: list[Learner], plastic: Plastic, tolerance: float) -> tuple[st
     if learning.normal is not None and fits(right, normal=not learning.normalises(step)):
         said = f"the normalisation to {learning.normal:g}"
         return "normalise", f"left out {said}" if learning.normalises(step) else f"took {said} at step {step}, not due"
+    if own_rule:
+        late = {term: np.mean([one.late[term] for one in runs], axis=0) for term in terms}
+        if fits(sum(late.values(), np.zeros(len(run.before)))):
+            named = max(terms, key=lambda term: abs(late[term][at] - terms[term]))
+            return str(named), f"has an order of its own: {own_rule}"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"

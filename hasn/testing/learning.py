@@ -107,13 +107,7 @@ class Learner:
             **{name: value[:, np.newaxis] for name, value in modulators.items()},
             **decayed,
         }
-        if len(self.past) % rule.get("every", 1) == 0:
-            change = np.zeros_like(self.weight)
-            everywhere: Any = (slice(None), self.tie)
-            np.add.at(change, everywhere, np.zeros_like(self.arriving) + self.value(rule["update"], known))
-            if rule.get("batch_learning", "own") == "mean":
-                change[:] = change.mean(axis=0)
-            self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
+        self.move(known)
         if "normalise" in rule and len(self.past) % rule.get("normalise_every", 1) == 0:
             self.weight = np.clip(self.normalised(), known["w_min"], known["w_max"])
         for name, kept in decayed.items():
@@ -122,6 +116,16 @@ class Learner:
                 fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
+
+    def move(self, known: dict[str, Any]) -> None:
+        """The weight, by what is known in this step."""
+        if len(self.past) % self.rule.get("every", 1) == 0:
+            change = np.zeros_like(self.weight)
+            everywhere: Any = (slice(None), self.tie)
+            np.add.at(change, everywhere, np.zeros_like(self.arriving) + self.value(self.rule["update"], known))
+            if self.rule.get("batch_learning", "own") == "mean":
+                change[:] = change.mean(axis=0)
+            self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
 
     def normalised(self) -> Array:
         """Each target's (or output channel's) weights, their sizes summing to ``normalise``; zeros stay."""

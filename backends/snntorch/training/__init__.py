@@ -6,18 +6,21 @@ Nothing here imports torch before training starts.
 """
 
 from hasn.backends.snntorch.training.bar import ProgressBar
+from hasn.backends.snntorch.training.consolidation import ElasticWeights, SynapticIntelligence
 from hasn.backends.snntorch.training.losses import Loss, count, first_spike, membrane, rate
 from hasn.backends.snntorch.training.pipeline import pipelined
 from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
 
 __all__ = [
+    "ElasticWeights",
     "Epoch",
     "Loss",
     "ProgressBar",
     "RateTarget",
     "Step",
     "SynapticCost",
+    "SynapticIntelligence",
     "TrainResult",
     "count",
     "first_spike",

@@ -17,7 +17,6 @@ from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
 from hasn.ir.outputs import ready_folder, ready_to_write
-from hasn.program.model import Program, Sink
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
@@ -105,7 +104,8 @@ def train(
             (torch.utils.checkpoint): less memory, more time, the same result.
         learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
             {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`).
-        regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
+        regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`,
+            :class:`hasn.training.ElasticWeights`, :class:`hasn.training.SynapticIntelligence`, or functions of an
             Activity; added to the loss.
         patience: stop after this many epochs without a better ``monitor``.
         monitor: "validation_loss" (default with validation), "loss" (default without), "validation_accuracy",
@@ -235,22 +235,17 @@ def _check_files(options: Options) -> None:
 
 def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:
     from hasn.backends.snntorch.training.batches import Data
-    from hasn.backends.snntorch.training.losses import check_labels
+    from hasn.backends.snntorch.training.losses import check_labels, classes_of
     from hasn.backends.snntorch.training.network import shapes_of
 
     if given is None and what == "validation":
         return None
-    classes = _classes(network.program)
+    classes = classes_of(network.program)
     shuffle = options.shuffle and what == "data"
     return Data(
         given, shapes_of(network.program), lambda labels: check_labels(labels, classes, loss, what), what,
         options.batch_size, options.budget, shuffle, workers,
     )  # fmt: skip
-
-
-def _classes(program: Program) -> int | None:
-    sinks = program.of(Sink)
-    return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
 
 
 def _seed(seed: int | None) -> None:

@@ -152,6 +152,12 @@ def loss_of(chosen: Any, program: Program) -> Loss:
     return loss
 
 
+def classes_of(program: Program) -> int | None:
+    """How many classes the one Output shows; None where nobody knows."""
+    sinks = program.of(Sink)
+    return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
+
+
 def _check_output(loss: Loss, program: Program) -> None:
     sinks = program.of(Sink)
     if len(sinks) != 1 or len(sinks[0].shape) != 1:
