@@ -58,7 +58,8 @@ class Asked:
 
 def synapses(program: Program, connection: str) -> int:
     """Weights of a connection that learns."""
-    return math.prod(pattern(program.by_name[connection].map))  # type: ignore[union-attr]
+    shape: tuple[int, ...] = pattern(program.by_name[connection].map)  # type: ignore[union-attr]
+    return math.prod(shape)
 
 
 def asked(
