@@ -8,6 +8,7 @@ Nothing here imports torch before training starts.
 from hasn.backends.snntorch.training.bar import ProgressBar
 from hasn.backends.snntorch.training.consolidation import ElasticWeights, SynapticIntelligence
 from hasn.backends.snntorch.training.losses import Loss, count, first_spike, membrane, rate
+from hasn.backends.snntorch.training.origin import graph_of
 from hasn.backends.snntorch.training.pipeline import pipelined
 from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
@@ -24,6 +25,7 @@ __all__ = [
     "TrainResult",
     "count",
     "first_spike",
+    "graph_of",
     "membrane",
     "pipelined",
     "rate",

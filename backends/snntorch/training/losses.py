@@ -141,7 +141,7 @@ def loss_of(chosen: Any, program: Program) -> Loss:
         loss = chosen
     elif callable(chosen):
         name = str(getattr(chosen, "__qualname__", type(chosen).__name__))
-        return Loss(name, chosen, None if len(program.of(Sink)) != 1 else _counts, classes=False)
+        return Loss(name, chosen, None, classes=False)  # how it reads a class is not known
     elif isinstance(chosen, str) and chosen in LOSSES:
         loss = LOSSES[chosen]()
     else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hasn.backends.snntorch.training.accuracy import accuracy, has_accuracy
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.losses import Loss
 from hasn.backends.snntorch.training.network import Activity, TrainedNetwork
@@ -82,10 +83,9 @@ class Scorer:
     def _accuracy(self, activity: Activity, labels: Tensor) -> Tensor:
         import torch
 
-        if self.loss.scores is None or labels.ndim != 1 or labels.is_floating_point():
+        if not has_accuracy(self.loss, labels):
             return torch.tensor(float("nan"), device=labels.device)
-        said: Tensor = self.loss.scores(activity.outputs).flatten(1).argmax(1)
-        return (said == labels).double().mean()
+        return accuracy(self.loss, activity.outputs, labels)
 
     def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
         """Raise with the first node whose state is not finite."""
