@@ -75,6 +75,8 @@ def engine_rule(node: str, learning: Learning, scale: float = 1.0, stride: int =
     if learning.transmits != PLAIN:
         sent = " + ".join(map(str, learning.transmits))
         raise _no(node, "sends the weight of a spike and no more", f"transmits = {sent}", "w * pre")
+    if learning.normal is not None:
+        raise _no(node, "does not normalise weights", f"normalise = {learning.normal:g}", "none")
     if learning.shared:
         raise _no(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
     traces = tuple(replace(trace, decay=trace.decay ** (1 / stride)) for trace in learning.traces)
