@@ -154,7 +154,7 @@ def _of(values: Any, members: Tensor, axis: int, count: int) -> Any:
             parameter="data",
             got=f"{tuple(array.shape)} and {count} labels",
             wanted="(T, N, *shape)" if axis else "(N, T, *shape)",
-            way_out=(turned or "The batch seems to come first: pass batch_first=True.") if other else None,
+            way_out=(turned or "The batch seems to come first: transpose(0, 1), or batch_first=True.") if other else None,
         )
     if isinstance(array, torch.Tensor):
         return array.index_select(axis, members.to(array.device))
