@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.counts import Counts
+    from hasn.energy.bench import neurobench
     from hasn.errors import HasnError
     from hasn.executable import Executable
     from hasn.finding import Finding
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "load_state",
     "lower",
+    "neurobench",
     "quantise",
     "repair",
     "save",
@@ -69,6 +71,7 @@ _HOMES = {
     "ir.lower": ("lower",),
     "state": ("NetworkState", "load_state"),
     "counts": ("Counts",),
+    "energy.bench": ("neurobench",),
     "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),
@@ -85,10 +88,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name in ("control", "errors", "models", "nodes", "plasticity", "training"):
+    if name in ("control", "energy", "errors", "models", "nodes", "plasticity", "training"):
         return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "control", "errors", "models", "nodes", "plasticity", "training"])
+    return sorted([*__all__, "control", "energy", "errors", "models", "nodes", "plasticity", "training"])
