@@ -39,6 +39,8 @@ def why_not(rule: Learning, spec: Any) -> str:
     steady = rule.steady(late)
     if steady:
         return f"{steady[0]} acts at every step"
+    if rule.normal is not None:
+        return "weights are normalised"
     if rule.transmits != PLAIN:
         return "synapses send something else than w pre"
     if any(part.extent == "synapse" or (late and part.extent == "pre") for part in rule.rectified):
