@@ -111,6 +111,10 @@ class Events:
                 if self._late and "pre" in term.names:  # only a synapse that is touched for it knows what arrives
                     yield "pre"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and other processes: without what has addresses in it."""
+        return {key: value for key, value in vars(self).items() if key not in ("_pattern", "_fixed")}
+
     # --- the pattern
 
     @cached_property

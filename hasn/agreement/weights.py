@@ -148,7 +148,9 @@ class Learner:
             known = synapses.read(now, synapses.decayed())
             synapses.feed(known)
         self.terms = self._terms(plastic, known)
-        late = {**last, "w": now["w"]} if last else {**known, "post": np.zeros_like(now["w"])}
+        late: dict[str, Array] = (
+            dict(last) | {"w": now["w"]} if last else dict(known) | {"post": np.zeros_like(now["w"])}
+        )
         behind = self._terms(plastic, late)
         self.late = {term: behind[term] if "post" in term.names else self.terms[term] for term in self.terms}
         other = {
