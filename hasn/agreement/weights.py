@@ -192,8 +192,8 @@ def _missed(runs: list[Learner], plastic: Plastic, tolerance: float, own_rule: s
     if own_rule:
         late = {term: np.mean([one.late[term] for one in runs], axis=0) for term in terms}
         if fits(sum(late.values(), np.zeros(len(run.before)))):
-            named = max(terms, key=lambda term: abs(late[term][at] - terms[term]))
-            return str(named), f"has an order of its own: {own_rule}"
+            largest = max(terms, key=lambda term: abs(late[term][at] - terms[term]))
+            return str(largest), f"has an order of its own: {own_rule}"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"
