@@ -119,7 +119,8 @@ def test_what_is_learned_beside_weights_has_a_fisher_information_too() -> None:
         ({"labels": "both"}, "labels"),
         ({"samples": 0}, "samples"),
         ({"loss": "count"}, "add up to 1"),
-        ({"loss": lambda outputs, labels: outputs.mean()}, "add up to 1"),
+        ({"loss": lambda outputs, labels: outputs.mean()}, "no classes"),
+        ({"loss": hasn.training.Loss("own", lambda o, y: o.mean(), lambda o: o.sum(0))}, "add up to 1"),
         ({"loss": hasn.training.Loss("own", lambda outputs, labels: outputs.mean(), None)}, "no classes"),
     ],
 )

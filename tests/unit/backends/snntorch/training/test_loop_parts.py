@@ -17,6 +17,7 @@ from hasn.backends.snntorch.training.bar import figures
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.board import Board, writer_of
 from hasn.backends.snntorch.training.drawing import process_generators
+from hasn.backends.snntorch.training.losses import classes_of
 from hasn.backends.snntorch.training.memory import Room, is_out_of_memory
 from hasn.backends.snntorch.training.moving import Moving, optimizer_of
 from hasn.backends.snntorch.training.network import TrainedNetwork
@@ -390,14 +391,14 @@ def test_how_many_classes_there_are() -> None:
     several = net()
     several.nodes["also"] = nir.Output(np.array([HIDDEN]))
     several.edges = [*several.edges, ("hidden", "also")]
-    assert api._classes(lower(net())) == 3
-    assert api._classes(lower(several)) is None
+    assert classes_of(lower(net())) == 3
+    assert classes_of(lower(several)) is None
     image = nir.NIRGraph(
         {"in": nir.Input(np.array([2, 4])), "s": nir.Scale(np.ones((2, 4))), "out": nir.Output(np.array([2, 4]))},
         [("in", "s"), ("s", "out")],
         metadata={"dt": 1e-3},
     )
-    assert api._classes(lower(image)) is None
+    assert classes_of(lower(image)) is None
 
 
 def test_a_seed_is_all_three_generators() -> None:
