@@ -51,6 +51,7 @@ def trainer(workers: Workers | None = None, **changed: Any) -> Any:
     )
     made.scorer = SimpleNamespace(populations=("a", "b"))
     made.network = SimpleNamespace(parameters={"w": torch.ones(2)})
+    made._told = set()
     made.saved, made._epoch_start = [], {"torch": 1}
     made._save = lambda: made.saved.append(made.now.epoch)
     return made
@@ -328,6 +329,7 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(network, "TrainedNetwork", Made)
     call: dict[str, Any] = {
         "epochs": 2, "loss": "count", "optimizer": optimizer, "learning_rate": 0.5, "schedule": schedule,
+        "batch_first": True,
         "shuffle": False, "batch_size": 3, "budget": 4, "accumulate": 5, "apply_after": 6, "clip": 0.25, "amp": "bf16",
         "recompute": 7, "patience": 8, "monitor": "accuracy", "keep_best": True, "checkpoint_every": 9, "resume": True,
         "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
