@@ -194,6 +194,19 @@ class LinearNeuron(nn.Module):
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """One step; ``x`` and each state are (batch, *shape)."""
+        before, now, free = self.updated(x, *states)
+        if self.spec.condition is None:
+            return now["v"], *now.values()
+        spk = self.spike_grad(self._seen(now)).to(now["v"].dtype)
+        if free is not None and self.held is not None:
+            spk = spk * free
+            now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
+        for i, row in enumerate(self.spec.resets):
+            now[row.state] = self._reset(i, row, spk, now)
+        return spk, *now.values()
+
+    def updated(self, x: Tensor, *states: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:
+        """The states before the step, and after the update but before the reset; who is not held, if any may be."""
         before = dict(zip(states_of(self.spec), states, strict=True))
         now = dict(before)
         free = None if self.held is None else before[HELD] <= 0
@@ -204,15 +217,7 @@ class LinearNeuron(nn.Module):
             if row.bias is not None:
                 total = total + getattr(self, f"bias{i}")
             now[row.state] = total if free is None or row.state != "v" else torch.where(free, total, before["v"])
-        if self.spec.condition is None:
-            return now["v"], *now.values()
-        spk = self.spike_grad(self._seen(now)).to(now["v"].dtype)
-        if free is not None and self.held is not None:
-            spk = spk * free
-            now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
-        for i, row in enumerate(self.spec.resets):
-            now[row.state] = self._reset(i, row, spk, now)
-        return spk, *now.values()
+        return before, now, free
 
     def _sum(self, prefix: str, row: Row | Condition, now: Mapping[str, Tensor]) -> Any:
         return sum(getattr(self, f"{prefix}{state}") * now[state] for state, _ in row.terms)

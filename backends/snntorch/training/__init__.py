@@ -6,7 +6,16 @@ Nothing here imports torch before training starts.
 """
 
 from hasn.backends.snntorch.training.bar import ProgressBar
-from hasn.backends.snntorch.training.losses import Loss, count, first_spike, membrane, rate
+from hasn.backends.snntorch.training.losses import (
+    Loss,
+    Several,
+    Shown,
+    count,
+    cross_entropy,
+    first_spike,
+    membrane,
+    rate,
+)
 from hasn.backends.snntorch.training.pipeline import pipelined
 from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
@@ -16,10 +25,13 @@ __all__ = [
     "Loss",
     "ProgressBar",
     "RateTarget",
+    "Several",
+    "Shown",
     "Step",
     "SynapticCost",
     "TrainResult",
     "count",
+    "cross_entropy",
     "first_spike",
     "membrane",
     "pipelined",

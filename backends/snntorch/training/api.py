@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
+from hasn.backends.snntorch.training.choice import learned, names
 from hasn.backends.snntorch.training.joining import open_workers
-from hasn.backends.snntorch.training.options import Options, learned
+from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
 from hasn.ir.outputs import ready_folder, ready_to_write
-from hasn.program.model import Program, Sink
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
-    from hasn.backends.snntorch.training.losses import Loss
     from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.score import Scorer
 
 
 def train(
@@ -32,7 +32,7 @@ def train(
     epochs: int,
     loss: Any = "rate",
     optimizer: str | Callable[[Any], Any] = "adam",
-    learning_rate: float = 1e-3,
+    learning_rate: float | Mapping[str, float] = 1e-3,
     schedule: Callable[[Any], Any] | None = None,
     validation: Any = None,
     shuffle: bool = True,
@@ -43,7 +43,8 @@ def train(
     clip: float | None = None,
     amp: str | None = None,
     recompute: int | None = None,
-    learn: str | Sequence[str] | Mapping[str, str] = (),
+    learn: str | Sequence[str] | Mapping[str, Any] = (),
+    freeze: str | Sequence[str] = (),
     regularisers: Sequence[Callable[[Any], Any]] = (),
     patience: int | None = None,
     monitor: str | None = None,
@@ -84,7 +85,9 @@ def train(
             (T, batch, *shape), labels) to a scalar, the mean over the batch; it gets {Output: outputs} where there are
             several.
         optimizer: "adam", "adamw", "sgd", or a function of the parameter groups that gives a torch.optim.Optimizer.
-        learning_rate: of a named optimizer.
+            Each group has "params" and, as torch has them, "param_names": "node.parameter".
+        learning_rate: of a named optimizer; or {name: rate}, of which the first that means a parameter counts (1e-3 for
+            the others), whose groups have an "lr" for a function too. Names as in ``freeze``.
         schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
         validation: like ``data``; judged after every epoch.
         shuffle: a new order of the samples at every epoch; data that come in batches keep their order.
@@ -104,7 +107,10 @@ def train(
         recompute: keep the states at every K-th step only, and compute the others again on the way back
             (torch.utils.checkpoint): less memory, more time, the same result.
         learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
-            {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`).
+            {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`); of some nodes alone with
+            {"tau": [names]} or {"tau": {name: "neuron"}}. {"weight": [names]}: weights, biases and scales of these
+            nodes alone; all of them train where it is not given.
+        freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
             Activity; added to the loss.
         patience: stop after this many epochs without a better ``monitor``.
@@ -139,8 +145,8 @@ def train(
             backend_options["device"] = workers.placed(backend_options["device"])
         options = Options(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
-            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
-            checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+            clip, amp, recompute, learned(learn), names(freeze, "freeze"), tuple(regularisers), patience, monitor,
+            keep_best, path, checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -166,20 +172,22 @@ def _train(
     from hasn.backends.snntorch.training.score import Scorer
 
     _seed(options.seed)
-    network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
+    network = TrainedNetwork(
+        graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze
+    )
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
-    print_ = fingerprint(graph, network.program, options.learn)
+    print_ = fingerprint(graph, network.program, options.learn, options.freeze)
     start = {"graph": print_, "graph's parameters": before} if workers.count > 1 else {}
     workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
+    scorer = Scorer(network, loss, options)
     parts = [
-        _data(given, network, loss, options, what, workers)
+        _data(given, network, scorer, options, what, workers)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
     if parts[1] is not None:
         parts[1].look()
     with _board(options) as board:
-        scorer = Scorer(network, loss, options)
         made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
     dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
     moved = digest_of(network.parameters) != before
@@ -233,24 +241,18 @@ def _check_files(options: Options) -> None:
         )
 
 
-def _data(given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers) -> Any:
+def _data(given: Any, network: TrainedNetwork, scorer: Scorer, options: Options, what: str, workers: Workers) -> Any:
     from hasn.backends.snntorch.training.batches import Data
-    from hasn.backends.snntorch.training.losses import check_labels
     from hasn.backends.snntorch.training.network import shapes_of
+    from hasn.backends.snntorch.training.several import check_parts
 
     if given is None and what == "validation":
         return None
-    classes = _classes(network.program)
     shuffle = options.shuffle and what == "data"
     return Data(
-        given, shapes_of(network.program), lambda labels: check_labels(labels, classes, loss, what), what,
-        options.batch_size, options.budget, shuffle, workers,
+        given, shapes_of(network.program), lambda labels: check_parts(labels, network.program, scorer.loss, what), what,
+        options.batch_size, options.budget, shuffle, workers, measure=scorer.measure,
     )  # fmt: skip
-
-
-def _classes(program: Program) -> int | None:
-    sinks = program.of(Sink)
-    return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
 
 
 def _seed(seed: int | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hasn.backends.snntorch.training.finite import check_finite
+from hasn.backends.snntorch.training.targets import Targets, columns_of, targets_of
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError
 from hasn.nodes.values import native, numbers, unusable
@@ -29,12 +30,14 @@ class Batch:
         labels: (samples, ...).
         whole: samples of the batch in all workers.
         mark: a checksum of all its labels, by which workers see that they have the same data; 0 where there is one.
+        measure: weight and count of the batch's labels in all workers, where they do not count alike.
     """
 
     inputs: dict[str, Tensor]
-    labels: Tensor
+    labels: Tensor | Targets
     whole: int
     mark: int = 0
+    measure: tuple[float, float] | None = None
 
     @property
     def size(self) -> int:
@@ -54,7 +57,11 @@ class Batch:
             return [self]
         starts = range(0, self.size, samples)
         return [
-            Batch({n: x[:, i : i + samples] for n, x in self.inputs.items()}, self.labels[i : i + samples], self.whole)
+            replace(
+                self,
+                inputs={n: x[:, i : i + samples] for n, x in self.inputs.items()},
+                labels=self.labels[i : i + samples],
+            )
             for i in starts
         ]
 
@@ -74,11 +81,12 @@ class Data:
         workers: among whom each batch is shared.
         heard: Inputs that had a value other than 0 so far.
         begun: numbers of the epochs that have begun here.
+        measure: weight and count of some labels, where they do not count alike; see :class:`Batch`.
     """
 
     given: Any
     shapes: Shapes
-    check: Callable[[Tensor], None]
+    check: Callable[[Any], None]
     what: str
     batch_size: int
     budget: int | None
@@ -86,6 +94,7 @@ class Data:
     workers: Workers = field(default_factory=Workers)
     heard: set[str] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
+    measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -132,11 +141,16 @@ class Data:
                 raise InputError("a batch is no pair", parameter=self.what, got=got, wanted="(inputs, labels)")
             empty = False
             columns = self._columns(item[0], sequences=False)
-            yield self._batch(columns, _tensor(item[1], f"{self.what} labels"), number)
+            yield self._batch(columns, self._labels(item[1], columns), number)
         if empty:
             raise _empty(self.what)
 
-    def _batch(self, columns: dict[str, Any], labels: Tensor, number: int) -> Batch:
+    def _labels(self, given: Any, columns: Mapping[str, Any]) -> Tensor | Targets:
+        first = next(iter(columns.values()))
+        samples = len(first) if isinstance(first, list) else first.shape[1] if first.ndim > 1 else None
+        return targets_of(given, _tensor, f"{self.what} labels", samples)
+
+    def _batch(self, columns: dict[str, Any], labels: Tensor | Targets, number: int) -> Batch:
         check_shapes(columns, self.shapes, labels, self.what)
         if not len(labels):
             raise _empty(self.what)
@@ -144,15 +158,19 @@ class Data:
         check_finite(columns, labels, self.what, f"batch {number}, ")
         self._hear(columns)
         part = self.workers.share(len(labels))
-        return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
+        inputs = {n: x[:, part] for n, x in columns.items()}
+        return Batch(inputs, labels[part], len(labels), self._mark(labels), self.measure(labels))
 
     def _hear(self, columns: Mapping[str, Any]) -> None:
         for name, column in columns.items():
             if name not in self.heard and any(bool(part.any()) for part in _sequences(column)):
                 self.heard.add(name)
 
-    def _mark(self, labels: Tensor) -> int:
-        return zlib.crc32(labels.cpu().contiguous().numpy().tobytes()) if self.workers.count > 1 else 0
+    def _mark(self, labels: Tensor | Targets) -> int:
+        mark = 0
+        for column in columns_of(labels) if self.workers.count > 1 else ():
+            mark = zlib.crc32(column.cpu().contiguous().numpy().tobytes(), mark)
+        return mark
 
     def _columns(self, inputs: Any, *, sequences: bool) -> dict[str, Any]:
         """{Input: a tensor, or a list of one for each sample}."""
@@ -174,9 +192,10 @@ class Data:
 
         if len(given) != 2:
             raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
-        columns, labels = self._columns(given[0], sequences=True), _tensor(given[1], f"{self.what} labels")
+        columns = self._columns(given[0], sequences=True)
+        labels = self._labels(given[1], columns)
         if not labels.ndim:
-            got = f"the number {labels.item()}"
+            got = f"the number {columns_of(labels)[0].item()}"
             raise InputError(
                 "one label for all samples", parameter=f"{self.what} labels", got=got, wanted="(N,), one each"
             )
@@ -196,12 +215,13 @@ class Data:
             chosen = [chosen[i] for i in torch.randperm(len(chosen)).tolist()]
         return (self._taken(columns, labels, members) for members in chosen), len(chosen)
 
-    def _taken(self, columns: dict[str, Any], labels: Tensor, members: Tensor) -> Batch:
+    def _taken(self, columns: dict[str, Any], labels: Tensor | Targets, members: Tensor) -> Batch:
         """This worker's share of the batch of some members."""
         own = members[self.workers.share(len(members))]
         some = own if len(own) else members[:1]  # whose length and shape an empty share has as well
         inputs = {name: _take(column, some)[:, : len(own)] for name, column in columns.items()}
-        return Batch(inputs, labels[own], len(members), self._mark(labels[members]))
+        all_ = labels[members]
+        return Batch(inputs, labels[own], len(members), self._mark(all_), self.measure(all_))
 
 
 def _empty(what: str) -> InputError:
@@ -248,7 +268,7 @@ def _take(column: Any, members: Tensor) -> Tensor:
     return torch.index_select(column, 1, members.to(column.device))
 
 
-def _by_length(columns: dict[str, Any], shapes: Shapes, labels: Tensor, what: str) -> dict[int, Tensor]:
+def _by_length(columns: dict[str, Any], shapes: Shapes, labels: Tensor | Targets, what: str) -> dict[int, Tensor]:
     """T -> the samples of that length, once all shapes are right."""
     import torch
 
@@ -271,7 +291,7 @@ def _by_length(columns: dict[str, Any], shapes: Shapes, labels: Tensor, what: st
     return {steps: (every == steps).nonzero().flatten() for steps in sorted(set(lengths))}
 
 
-def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor, what: str) -> None:
+def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor | Targets, what: str) -> None:
     """Refuse arrays that are not (T, batch, *shape) with one label for each sample.
 
     Raises:

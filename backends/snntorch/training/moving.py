@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hasn.backends.snntorch.training.choice import RATE, groups_of
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import OPTIMIZERS, Options
 from hasn.errors import OptionError
@@ -14,26 +15,29 @@ if TYPE_CHECKING:
 
 
 def optimizer_of(
-    chosen: str | Callable[[Any], Any], learning_rate: float, weights: Sequence[Tensor], raw: Sequence[Tensor]
+    chosen: str | Callable[[Any], Any],
+    learning_rate: float | Mapping[str, float],
+    weights: Mapping[str, Tensor],
+    raw: Mapping[str, Tensor],
 ) -> Any:
     """The optimizer of some parameters, of which there must be one.
 
     Args:
         chosen: its name, or a function of the parameter groups.
-        learning_rate: of a named one.
+        learning_rate: of a named one, or by name; see :func:`hasn.backends.snntorch.training.choice.groups_of`.
         weights: weights, biases and scales.
         raw: what stands for learned time constants, thresholds and delays.
 
     Raises:
-        OptionError: the function gives no optimizer.
+        OptionError: the function gives no optimizer, or a name means no parameter.
     """
     import torch
 
-    groups: list[dict[str, Any]] = [{"params": list(weights)}] if weights else []
-    if raw:  # weight decay would pull a tau towards twice dt
-        groups.append({"params": list(raw), "weight_decay": 0.0})
+    groups = groups_of(weights, raw, learning_rate)
     if isinstance(chosen, str):
-        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate)
+        plain = [{key: value for key, value in group.items() if key != "param_names"} for group in groups]
+        rate = RATE if isinstance(learning_rate, Mapping) else learning_rate
+        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(plain, lr=rate)
     else:
         made = chosen(groups)
     if not isinstance(made, torch.optim.Optimizer):
@@ -49,7 +53,7 @@ class Moving:
         import torch
 
         self.network, self.options = network, options
-        raw = list(network.learnable.parameters.values())
+        raw = network.learnable.parameters
         self.optimizer = optimizer_of(options.optimizer, options.learning_rate, network.weights, raw)
         self.schedule = options.schedule(self.optimizer) if options.schedule else None
         device = network.module.like.device.type

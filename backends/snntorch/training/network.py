@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nir
 
 from hasn.backend import require_backend
-from hasn.backends.snntorch.training.learnable import Learnable
+from hasn.backends.snntorch.training.choice import require, weight_trains
+from hasn.backends.snntorch.training.learnable import Learnable, opened
 from hasn.backends.snntorch.training.losses import full
+from hasn.backends.snntorch.training.membranes import listening, populations
 from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
@@ -34,6 +36,7 @@ class Activity:
         steps: T.
         fan_out: spiking population -> synapses that each neuron reaches at the next connections (*shape).
         mark: 0 if every state is finite, else NaN.
+        membranes: as ``outputs``, the potentials before the reset behind them, where the loss reads them.
     """
 
     outputs: Any
@@ -41,6 +44,7 @@ class Activity:
     steps: int
     fan_out: dict[str, Tensor]
     mark: Tensor
+    membranes: Any = None
 
 
 class TrainedNetwork:
@@ -53,6 +57,7 @@ class TrainedNetwork:
         lowering: dt, method, reset and timing.
         precision: "float32" or "float64".
         options: of the backend.
+        freeze: see :mod:`hasn.backends.snntorch.training.choice`.
 
     Attributes:
         program: of the graph itself.
@@ -63,11 +68,12 @@ class TrainedNetwork:
     def __init__(
         self,
         graph: nir.NIRGraph,
-        learn: Mapping[str, str],
+        learn: Mapping[str, Any],
         recompute: int | None,
         lowering: Mapping[str, Any],
         precision: str,
         options: Mapping[str, Any],
+        freeze: Sequence[str] = (),
     ) -> None:
         plugin: Any = require_backend(BACKEND, precision)
         self.program = lower(graph, **lowering)
@@ -90,16 +96,46 @@ class TrainedNetwork:
         self.module.careful = False  # the loss has the mark, so that all workers stop alike
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
-        self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node)
-        self.parameters: dict[str, Tensor] = dict(self.module.named_parameters()) | self.learnable.parameters
+        self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node, freeze)
+        self._choose(learn, freeze)
+        trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+        self.parameters: dict[str, Tensor] = trained | self.learnable.parameters
         if not self.parameters:
-            raise OptionError("the graph has nothing to train", parameter="graph", way_out="Pass learn=('tau',).")
+            way_out = "Freeze less." if freeze or "weight" in learn else "Pass learn=('tau',)."
+            raise OptionError("the graph has nothing to train", parameter="graph", way_out=way_out)
         self.fan_out = self._fan_out()
+        self._read: dict[str, str] = {}  # Output -> the population whose membrane potential the loss reads
+
+    def read_membranes(self, outputs: Sequence[str]) -> None:
+        """Have :meth:`forward` give the membrane potentials behind these Outputs.
+
+        Raises:
+            OptionError: one shows no population.
+        """
+        self._read = populations(self.program, outputs)
+        for name in self._read.values():
+            opened(self.module.node(name), self.program.node(name))
+
+    def _choose(self, learn: Mapping[str, Any], freeze: Sequence[str]) -> None:
+        """Leave weights out that are frozen, or not chosen."""
+        there = {**self._named(), **dict.fromkeys(self.learnable.every)}
+        require(freeze, there, "freeze")
+        require(learn.get("weight", ()), self._named(), "learn")
+        for name, parameter in self._named().items():
+            parameter.requires_grad_(weight_trains(learn, freeze, name))
+
+    def _named(self) -> dict[str, Tensor]:
+        """ "node.parameter" -> weights, biases and scales."""
+        found: dict[str, Tensor] = {}
+        for step, _, module in self.module._order:
+            for name, parameter in () if module is None else module.named_parameters():
+                found[f"{step.name}.{name}"] = parameter
+        return found
 
     @property
-    def weights(self) -> list[Tensor]:
-        """The trained parameters that are weights, biases and scales."""
-        return list(self.module.parameters())
+    def weights(self) -> dict[str, Tensor]:
+        """ "node.parameter" -> the trained parameters that are weights, biases and scales."""
+        return {name: parameter for name, parameter in self._named().items() if parameter.requires_grad}
 
     @property
     def owners(self) -> dict[str, str]:
@@ -114,6 +150,15 @@ class TrainedNetwork:
     def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
         """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
         self.learnable.apply(self.module)
+        with listening(self.module, tuple(self._read.values())) as heard:
+            activity = self._run(inputs)
+            if not self._read:
+                return activity
+            sizes = {sink.name: sink.shape for sink in self.program.of(Sink)}
+            found = {o: _whole(heard[name][: activity.steps], sizes[o]) for o, name in self._read.items()}
+        return replace(activity, membranes=next(iter(found.values())) if len(self.sinks) == 1 else found)
+
+    def _run(self, inputs: Mapping[str, Tensor]) -> Activity:
         steps = len(next(iter(inputs.values())))
         if self.recompute is None:
             found = self.module(dict(inputs))
@@ -144,6 +189,13 @@ class TrainedNetwork:
         graph: nir.NIRGraph = self.executable.to_nir()
         self.learnable.write(flatten(graph).nodes)
         return graph
+
+
+def _whole(steps: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """(T, batch, *shape) of (batch, ...) at every step."""
+    import torch
+
+    return torch.stack(list(steps)).flatten(2).unflatten(2, shape)
 
 
 def _watch(name: str) -> str:

@@ -23,7 +23,7 @@ class Options:
     epochs: int
     loss: Any
     optimizer: str | Callable[[Any], Any]
-    learning_rate: float
+    learning_rate: float | Mapping[str, float]
     schedule: Callable[[Any], Any] | None
     shuffle: bool
     batch_size: int
@@ -33,7 +33,8 @@ class Options:
     clip: float | None
     amp: str | None
     recompute: int | None
-    learn: Mapping[str, str]
+    learn: Mapping[str, Any]
+    freeze: tuple[str, ...]
     regularisers: Sequence[Callable[[Any], Any]]
     patience: int | None
     monitor: str
@@ -57,7 +58,8 @@ class Options:
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))
         self._check_threshold()
-        check_positive("learning_rate", self.learning_rate)
+        for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
+            check_positive("learning_rate", rate)
         if self.clip is not None:
             check_positive("clip", self.clip)
         check_one_of("amp", self.amp, (None, *AMP))
@@ -71,7 +73,7 @@ class Options:
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
         names = (
             "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
-            "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
+            "apply_after", "clip", "amp", "learn", "freeze", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         known = {name: _text(getattr(self, name)) for name in names}
         known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
@@ -138,18 +140,3 @@ def _text(value: Any) -> str:
         return str(value.__qualname__)
     text = repr(value)
     return type(value).__name__ if " at 0x" in text else text
-
-
-def learned(learn: Any) -> dict[str, str]:
-    """{"tau", "threshold" and/or "delay": "population" or "neuron"} of what a user wrote.
-
-    Raises:
-        OptionError: something else.
-    """
-    if isinstance(learn, str):
-        learn = (learn,)
-    chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
-    for name, share in chosen.items():
-        check_one_of("learn", name, ("tau", "threshold", "delay"))
-        check_one_of("learn", share, ("population", "neuron"))
-    return chosen

@@ -74,12 +74,11 @@ class Update:
     def _own(self, group: Sequence[Batch]) -> tuple[list[Batch], list[float]]:
         """The gradients of this worker's samples; its parts, and its share of the figures."""
         self.gradients.clear()
-        total = sum(batch.whole for batch in group)
         parts: list[Batch] = []
         rows: list[Tensor] = []
         for batch in group:
             for part in self.room.parts(batch):
-                loss, row = self.scorer(part, part.size / total)
+                loss, row = self.scorer(part, group)
                 self.moving.backward(loss)
                 parts.append(part)
                 rows.append(row)
