@@ -85,6 +85,15 @@ class Population(nn.Module):
         neuron = snntorch.Synaptic(alpha=tensor(current.terms[0][1]), beta=tensor(voltage.terms[0][1]), **common)
         return _unlisted(neuron)
 
+    def generalise(self) -> LinearNeuron:
+        """Put a general neuron in the place of a stock one, and give it: its coefficients may be set."""
+        if not isinstance(self.neuron, LinearNeuron):
+            old: Any = self.neuron
+            like = next(t for t in old.buffers() if t.is_floating_point())
+            self.neuron = LinearNeuron(self.spec, old.spike_grad).to(dtype=like.dtype, device=like.device)
+            self.gain = self.current_scale = None
+        return self.neuron
+
     def _set_gain(self, gain: Floats | None) -> None:
         if gain is not None and np.any(gain != 1.0):
             self.gain = tensor(gain)
@@ -174,6 +183,7 @@ class LinearNeuron(nn.Module):
     spike, the last state counts the steps that are left; what a held neuron does has no gradient.
 
     Attributes:
+        detach_reset: whether the spikes of a reset pass no gradient.
         moves: of each reset, whether it does no more than add to its state.
         plain_terms: states that the condition reads with coefficient 1.
     """
@@ -185,6 +195,7 @@ class LinearNeuron(nn.Module):
         super().__init__()
         self.spec = spec
         self.spike_grad = spike_grad
+        self.detach_reset = False
         for name, value in coefficients(spec.rows, spec.condition, spec.resets).items():
             self.register_buffer(name, tensor(value))
         self.register_buffer("held", None if spec.held is None else tensor(spec.held), persistent=False)
@@ -201,8 +212,9 @@ class LinearNeuron(nn.Module):
         if free is not None and self.held is not None:
             spk = spk * free
             now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
+        resets = spk.detach() if self.detach_reset else spk
         for i, row in enumerate(self.spec.resets):
-            now[row.state] = self._reset(i, row, spk, now)
+            now[row.state] = self._reset(i, row, resets, now)
         return spk, *now.values()
 
     def updated(self, x: Tensor, *states: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:

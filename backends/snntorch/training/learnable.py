@@ -244,14 +244,7 @@ def opened(module: Any, step: Any) -> Any:
     """The module that holds a node's coefficients, each open to be set: a general neuron in place of a stock one."""
     if isinstance(step, Threshold):
         return module
-    from hasn.backends.snntorch.neurons import LinearNeuron
-
-    if not isinstance(module.neuron, LinearNeuron):
-        old = module.neuron
-        like = next(t for t in old.buffers() if t.is_floating_point())
-        module.neuron = LinearNeuron(step, old.spike_grad).to(dtype=like.dtype, device=like.device)
-        module.gain = module.current_scale = None
-    return module.neuron
+    return module.generalise()
 
 
 def _coefficients(node: nir.NIRNode, step: Any, program: Program) -> dict[str, Tensor]:
