@@ -126,11 +126,11 @@ def balance(drive: float, rate: float = 8.0) -> Array:
 # --- figures
 
 #: Told apart by people who see red and green alike (Okabe and Ito, 2008).
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 
-def draw(path: Path) -> None:
-    """All of them in one SVG, readable on light and dark paper."""
+def draw(path: Path, panels: Sequence[Any]) -> None:
+    """Some of them in one SVG, readable on light and dark paper."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -138,31 +138,33 @@ def draw(path: Path) -> None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "hasn", "font.size": 9}):
         figure = Figure(figsize=(10.5, 6.4), layout="constrained", facecolor="white")
         FigureCanvasSVG(figure)
-        for axis, panel in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+        for axis, panel in zip(figure.subplots(2, 3).flat, panels, strict=False):
             panel(axis)
             axis.spines[["top", "right"]].set_visible(False)
+        for axis in figure.axes[len(panels) :]:
+            axis.set_visible(False)
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _window(axis: Any) -> None:
     apart = [*range(-80, 0, 4), -1, 0, 1, *range(4, 81, 4)]
     for label, rule, colour in (
-        ("additive", STDP(), _BLUE),
-        ("multiplicative, w = 0.5", STDP(0.02, 0.024, w_min=0.0, w_max=1.5, dependence="multiplicative"), _ORANGE),
+        ("additive", STDP(), BLUE),
+        ("multiplicative, w = 0.5", STDP(0.02, 0.024, w_min=0.0, w_max=1.5, dependence="multiplicative"), ORANGE),
     ):
         axis.plot(apart, window(rule, apart), ".-", color=colour, label=label, linewidth=1, markersize=3)
-    axis.axhline(0, color=_GREY, linewidth=0.5)
+    axis.axhline(0, color=GREY, linewidth=0.5)
     axis.set(title="Pair STDP", xlabel="target after source (ms)", ylabel="Δw of one pair")
     axis.legend(frameon=False, loc="upper left")
 
 
 def _triplet(axis: Any) -> None:
     rates, change = triplets()
-    axis.plot(rates, change[0], "o-", color=_BLUE, label="source 10 ms before")
-    axis.plot(rates, change[1], "o-", color=_ORANGE, label="source 10 ms behind")
+    axis.plot(rates, change[0], "o-", color=BLUE, label="source 10 ms before")
+    axis.plot(rates, change[1], "o-", color=ORANGE, label="source 10 ms behind")
     values, errors = zip(*SJOSTROM.values(), strict=True)
-    axis.errorbar(list(SJOSTROM), values, errors, fmt="s", color=_GREY, capsize=2, label="data, 10 ms before")
-    axis.axhline(0, color=_GREY, linewidth=0.5)
+    axis.errorbar(list(SJOSTROM), values, errors, fmt="s", color=GREY, capsize=2, label="data, 10 ms before")
+    axis.axhline(0, color=GREY, linewidth=0.5)
     axis.set(title="Triplet STDP", xlabel="pairs a second (Hz)", ylabel="Δw of 60 pairs")
     axis.legend(frameon=False)
 
@@ -170,35 +172,35 @@ def _triplet(axis: Any) -> None:
 def _oja(axis: Any) -> None:
     course, first = component()
     angle = np.degrees(np.arccos(np.abs(course @ first) / np.linalg.norm(course, axis=1)))
-    axis.semilogy(np.arange(len(angle)) * DT, angle, color=_BLUE, linewidth=0.8)
-    axis.axhline(5, color=_GREY, linewidth=0.5)
+    axis.semilogy(np.arange(len(angle)) * DT, angle, color=BLUE, linewidth=0.8)
+    axis.axhline(5, color=GREY, linewidth=0.5)
     axis.set(title="Oja", xlabel="time (s)", ylabel="angle to the first\nprincipal component (°)", ylim=(0.1, 120))
 
 
 def _reward(axis: Any) -> None:
     course, rewards = distal_reward()
     time = np.arange(len(course)) * DT
-    axis.plot(time, course[:, 0], color=_BLUE, label="rewarded 0.3 to 0.5 s later")
-    axis.plot(time, course[:, 1], color=_ORANGE, label="never rewarded")
-    axis.plot(rewards * DT, np.full(len(rewards), 0.495), "|", color=_GREY, label="rewards")
+    axis.plot(time, course[:, 0], color=BLUE, label="rewarded 0.3 to 0.5 s later")
+    axis.plot(time, course[:, 1], color=ORANGE, label="never rewarded")
+    axis.plot(rewards * DT, np.full(len(rewards), 0.495), "|", color=GREY, label="rewards")
     axis.set(title="Reward-modulated STDP", xlabel="time (s)", ylabel="weight", ylim=(0.48, 0.8))
     axis.legend(frameon=False)
 
 
 def _bcm(axis: Any) -> None:
     spikes = selectivity(0) / (SHOWN * DT)
-    axis.plot(spikes[:, 0], "o-", color=_BLUE, label="pattern that began a little stronger", markersize=3)
-    axis.plot(spikes[:, 1], "o-", color=_ORANGE, label="the other", markersize=3)
+    axis.plot(spikes[:, 0], "o-", color=BLUE, label="pattern that began a little stronger", markersize=3)
+    axis.plot(spikes[:, 1], "o-", color=ORANGE, label="the other", markersize=3)
     axis.set(title="BCM", xlabel="times that both were shown", ylabel="rate while it is shown (Hz)", ylim=(-4, 135))
     axis.legend(frameon=False, loc="upper right")
 
 
 def _inhibition(axis: Any) -> None:
-    for drive, colour in ((0.08, _BLUE), (0.16, _ORANGE)):
+    for drive, colour in ((0.08, BLUE), (0.16, ORANGE)):
         axis.plot(
             np.arange(20) + 0.5, balance(drive), "o-", color=colour, label=f"input at {drive / DT:.0f} Hz", markersize=3
         )
-    axis.axhline(8, color=_GREY, linewidth=0.5)
+    axis.axhline(8, color=GREY, linewidth=0.5)
     axis.set(title="Inhibitory STDP, target 8 Hz", xlabel="time (s)", ylabel="rate (Hz)", ylim=(0, 16))
     axis.legend(frameon=False)
 
@@ -209,10 +211,13 @@ _PANELS = (_window, _triplet, _reward, _bcm, _inhibition, _oja)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signatures", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("docs/plasticity"), help="folder of signatures.svg")
+    parser.add_argument("--out", type=Path, default=Path("docs/plasticity"), help="folder of the figures")
     folder: Path = parser.parse_args(arguments).out
     folder.mkdir(parents=True, exist_ok=True)
-    draw(folder / "signatures.svg")
+    from benchmarks.slow_signatures import PANELS
+
+    draw(folder / "signatures.svg", _PANELS)
+    draw(folder / "signatures-slow.svg", PANELS)
     return 0
 
 

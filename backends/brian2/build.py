@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.code import GroupCode, quotient
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Link, Plan, size
-from hasn.backends.brian2.plastic import code, variables
+from hasn.backends.brian2.plastic import code, sent, variables
 from hasn.backends.brian2.schedule import LEARN, LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
 from hasn.program.fuse import Plastic, Population
 from hasn.program.learning import arriving, listed
@@ -183,7 +183,7 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
         source,
         groups[link.target],
         variables(link.learning),
-        on_pre="summed_post += w*sent_pre",
+        on_pre=f"summed_post += {sent(link.learning)}",
         clock=here.clock,
         dtype=here.dtype,
         name=here.name,
@@ -195,6 +195,9 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
         i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
     )
     synapses.w_ = np.tile(found.weight, here.copies)
+    for i, trace in enumerate(link.learning.traces):
+        if trace.from_weight:
+            setattr(synapses, f"trace_{i}_", np.tile(found.weight, here.copies))
     if link.learning.modulators:
         synapses.sample = np.repeat(np.arange(here.copies), len(found.pre))
     for i, (_, node) in enumerate(link.learning.modulators):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
-from hasn.program.learning import Learning, Product, Products
+from hasn.program.learning import PLAIN, Learning, Product, Products
 
 Array = NDArray[Any]
 #: The variable that is 1 in the step of a spike, where somebody learns from it.
@@ -53,6 +53,9 @@ def code(learning: Learning) -> str:
     names |= {trace.name: f"trace_{i}" for i, trace in enumerate(learning.traces)}
     names |= {name: f"(mod_{i}/amp)" for i, (name, _) in enumerate(learning.modulators)}
     lines = [f"{names[trace.name]} = {trace.decay!r}*{names[trace.name]}" for trace in learning.traces]
+    for i, part in enumerate(learning.rectified):
+        names[part.name] = f"above_{i}"
+        lines.append(f"above_{i} = clip({_sum(part.sum, names)}, 0.0, {_number(math.inf)})")
     lines += [f"fed_{i} = {_sum(trace.feed, names)}" for i, trace in enumerate(learning.traces)]
     due = "" if learning.every == 1 else f"*int((t_in_timesteps + 1) % {learning.every} == 0)"
     change = f"({_sum(learning.update, names)}){due}"
@@ -61,6 +64,12 @@ def code(learning: Learning) -> str:
         kept = f"trace_{i}*int(fed_{i} == 0)" if trace.sets else f"trace_{i}"
         lines.append(f"trace_{i} = {kept} + fed_{i}")
     return "\n".join(lines)
+
+
+def sent(learning: Learning) -> str:
+    """What a synapse adds to its target when something arrives; its traces have not yet decayed in this step."""
+    names = {**_OWN, **{t.name: f"({t.decay!r}*trace_{i})" for i, t in enumerate(learning.traces)}}
+    return "w*sent_pre" if learning.transmits == PLAIN else f"({_sum(learning.transmits, names)})*amp"
 
 
 def _clipped(value: str, learning: Learning) -> str:

@@ -101,8 +101,17 @@ def spec(found: list[Learner]) -> tuple[list[dict[str, Any]], dict[str, NDArray[
                 "size": arriving(learner.plastic.map)[0],
                 "modulators": {n: e for (n, _), e in zip(rule.modulators, learner.modulators, strict=True)},
                 "traces": [
-                    {"name": t.name, "decay": t.decay, "feed": _terms(t.feed), "sets": t.sets} for t in rule.traces
+                    {
+                        "name": t.name,
+                        "decay": t.decay,
+                        "feed": _terms(t.feed),
+                        "sets": t.sets,
+                        "from_weight": t.from_weight,
+                    }
+                    for t in rule.traces
                 ],
+                "rectified": [{"name": part.name, "sum": _terms(part.sum)} for part in rule.rectified],
+                "transmits": _terms(rule.transmits),
                 "update": _terms(rule.update),
                 "low": float(np.clip(rule.low, -1.7e308, 1.7e308)),
                 "high": float(np.clip(rule.high, -1.7e308, 1.7e308)),

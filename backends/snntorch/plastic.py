@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.lines import Line
-from hasn.program.learning import OWN, Extent, Product, Products, sizes
+from hasn.program.learning import PLAIN, Extent, Product, Products, sizes
 from hasn.program.maps import Dense, Sparse, floating
 from hasn.program.model import Connection
 
@@ -48,6 +48,10 @@ class Matrix:
             return x @ weight[0].t()
         return (weight @ x.unsqueeze(-1)).squeeze(-1)
 
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
+        return sent.sum(-1)
+
 
 class Listed:
     """Some synapses, each with its source and its target.
@@ -69,7 +73,10 @@ class Listed:
 
     def product(self, weight: Tensor, x: Tensor) -> Tensor:
         """(batch, outputs) of what came in."""
-        sent = weight * self.spread(x, "pre")
+        return self.total(weight * self.spread(x, "pre"))
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, outputs) of what each synapse sends."""
         return sent.new_zeros(len(sent), self.outputs).index_add(1, self.rows, sent)
 
 
@@ -90,11 +97,7 @@ class Plastic(nn.Module):
         if step.learning is None or not isinstance(step.map, Dense | Sparse):
             raise TypeError(f"{step.name} does not learn")
         self.rule, spec = step.learning, step.map
-        self.extents: dict[str, Extent] = {
-            **OWN,
-            **{trace.name: trace.extent for trace in self.rule.traces},
-            **{name: "all" for name, _ in self.rule.modulators},
-        }
+        self.extents = self.rule.extents
         values = spec.values if isinstance(spec, Sparse) else floating(spec.weight)
         self.weight = nn.Parameter(torch.tensor(values, dtype=dtype))
         bias = None if spec.bias is None else nn.Parameter(torch.tensor(floating(spec.bias), dtype=dtype))
@@ -129,7 +132,12 @@ class Plastic(nn.Module):
         weight = self.weight.unsqueeze(0)
         if not self.rule.shared:
             weight = weight.expand(batch, *self.weight.shape)
-        traces = {t.name: weight.new_zeros(batch, *self._sizes[t.extent]) for t in self.rule.traces}
+        traces = {
+            t.name: weight.expand(batch, *self.weight.shape).clone()
+            if t.from_weight
+            else weight.new_zeros(batch, *self._sizes[t.extent])
+            for t in self.rule.traces
+        }
         return Learned(weight, traces, 0)
 
     def arrive(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Tensor, Learned]:
@@ -137,8 +145,17 @@ class Plastic(nn.Module):
         if self.delays is not None and line is not None:
             line.take(x)
             x = self._late(line, x)
-        made = self.sides.product(learned.weight, x)
+        made = self.sides.product(learned.weight, x) if self.rule.transmits == PLAIN else self._sent(x, learned)
         return made if self.bias is None else made + self.bias, replace(learned, arrived=x)
+
+    def _sent(self, x: Tensor, learned: Learned) -> Tensor:
+        """What synapses send that do not send ``w * pre``: (batch, outputs)."""
+        known = {"pre": x, "w": learned.weight, **self._decayed(learned)}
+        sent = self._sum(self.rule.transmits, "synapse", known)
+        return self.sides.total(sent.expand(len(x), *self._sizes["synapse"]))
+
+    def _decayed(self, learned: Learned) -> dict[str, Tensor]:
+        return {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
 
     def _late(self, line: Line, like: Tensor) -> Tensor:
         """What arrives at each synapse: (batch, synapses)."""
@@ -159,9 +176,11 @@ class Plastic(nn.Module):
         """
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
-        decayed = {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
+        decayed = self._decayed(learned)
         known = {"pre": learned.arrived, "post": post.flatten(1), "v": v.flatten(1), "w": learned.weight, **decayed}
         known |= {name: value.reshape(-1, 1) for name, value in modulators.items()}
+        for part in self.rule.rectified:
+            known[part.name] = self._sum(part.sum, part.extent, known).clamp(min=0.0)
         weight = learned.weight
         if (learned.step + 1) % self.rule.every == 0 and self.rule.update:
             change = self._sum(self.rule.update, "synapse", known)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from hasn.program.fuse import Network, Plastic, Projection, Relay
-from hasn.program.learning import listed
+from hasn.program.learning import PLAIN, listed
 from hasn.program.maps import Matrix
 from hasn.program.model import Floats, Neurons, Source
 from hasn.program.simulate import Simulated
+from hasn.program.synapses import Synapses
 from hasn.recording import Array, Recording
 
 Rounding = Callable[[Floats], Floats]
@@ -61,16 +62,39 @@ class Replay:
 
     def _learned(self, plastic: Plastic, sent: Floats, rounding: Rounding | None) -> Floats:
         """What arrives over a connection that learns, by the weights that the recording shows: (steps, outputs)."""
-        synapses = listed(plastic.map)
+        synapses, learning = listed(plastic.map), plastic.learning
         shown = course(self.recording, plastic)[: self.steps, self.sample]
+        run = None if learning.transmits == PLAIN else Synapses(learning, synapses.weight)
+        given = {} if run is None else self._given(plastic)
         total = self._zeros(plastic.target)
         for t in range(self.steps):
             weights = np.asarray(shown[t - 1] if t else synapses.weight, dtype=np.float64)
             weights = weights if rounding is None else rounding(weights)
             there = np.flatnonzero(synapses.late <= t)
-            values = weights[there] * sent[t - synapses.late[there], synapses.pre[there]]
-            total[t] = np.bincount(synapses.post[there], values, minlength=total.shape[1])
+            pre = np.zeros(len(weights))
+            pre[there] = sent[t - synapses.late[there], synapses.pre[there]]
+            values = weights * pre if run is None else run.sent(pre, weights)
+            total[t] = np.bincount(synapses.post, values, minlength=total.shape[1])
+            if run is not None:
+                now = {name: array[t] for name, array in given.items()}
+                run.feed(run.read({"pre": pre, "w": weights, **now}, run.decayed()))
         return total
+
+    def _given(self, plastic: Plastic) -> dict[str, Array]:
+        """What a connection's traces read beside weights and what arrives: each (steps, synapses)."""
+        post = listed(plastic.map).post
+        target, recording = plastic.target, self.recording
+        found = {"post": recording.spikes.get(target), "v": recording.voltages.get(target)}
+        given = {
+            name: np.full((self.steps, len(post)), np.nan)
+            if array is None
+            else np.asarray(array[: self.steps, self.sample], dtype=np.float64).reshape(self.steps, -1)[:, post]
+            for name, array in found.items()
+        }
+        for name, node in plastic.learning.modulators:
+            values = np.asarray(self.inputs[node][: self.steps, self.sample], dtype=np.float64)
+            given[name] = np.repeat(values.reshape(-1, 1), len(post), axis=1)
+        return given
 
     def _relayed(self, inputs_late: int, rounding: Rounding | None) -> dict[str, Floats]:
         """What sums without a state pass on: step by step, for they may feed each other and themselves."""

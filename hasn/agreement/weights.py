@@ -11,7 +11,8 @@ from hasn.agreement.comparison import WeightDivergence
 from hasn.agreement.margin import apart
 from hasn.agreement.replay import Replay, course
 from hasn.program.fuse import Network, Plastic
-from hasn.program.learning import Array, Product, listed, spread
+from hasn.program.learning import Array, listed, spread
+from hasn.program.synapses import Synapses, value_of
 from hasn.recording import Recording
 
 
@@ -124,26 +125,18 @@ class Synapse:
 
     def _learn(self, plastic: Plastic, steps: int) -> None:
         learning = plastic.learning
-        traces = dict.fromkeys((trace.name for trace in learning.traces), 0.0)
+        synapse = Synapses(learning, self.weights[0])
         for t in range(steps):
-            stale = dict(traces)
-            now = {name: float(values[t]) for name, values in self.given.items()}
-            traces = {trace.name: trace.decay * traces[trace.name] for trace in learning.traces}
-            known = {**now, **traces}
-            fed = {trace.name: sum(value_of(term, known) for term in trace.feed) for trace in learning.traces}
-            for trace in learning.traces:
-                if not trace.sets:
-                    traces[trace.name] += fed[trace.name]
-                elif fed[trace.name]:
-                    traces[trace.name] = fed[trace.name]
-        self.terms = {term: value_of(term, known) for term in learning.update}
-        other = {"traces fed before the update": {**now, **traces}, "traces that had not decayed": {**now, **stale}}
-        self.orders = {why: {term: value_of(term, seen) for term in learning.update} for why, seen in other.items()}
-
-
-def value_of(term: Product, known: Mapping[str, float]) -> float:
-    """The product."""
-    return float(term.factor * np.prod([known[name] for name in term.names]))
+            now = {name: values[t] for name, values in self.given.items()}
+            stale = dict(synapse.traces)
+            known = synapse.read(now, synapse.decayed())
+            synapse.feed(known)
+        self.terms = {term: float(value_of(term, known)) for term in learning.update}
+        other = {
+            "traces fed before the update": synapse.read(now, synapse.traces),
+            "traces that had not decayed": synapse.read(now, stale),
+        }
+        self.orders = {why: {t: float(value_of(t, seen)) for t in learning.update} for why, seen in other.items()}
 
 
 def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:

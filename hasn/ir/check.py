@@ -100,7 +100,6 @@ def _look(found: _Examined, graph: nir.NIRGraph, given: dict[str, Any]) -> None:
     found.add(reach_findings(found.flat))
     found.shapes, wrong = infer_shapes(found.flat)
     found.add(wrong)
-    found.add(learning_findings(found.flat))
     found.meaning = meaning_of(found.flat.metadata, **given)
     found.add(meaning_findings(graph, found.meaning, given))
     dt = found.meaning.dt
@@ -108,6 +107,7 @@ def _look(found: _Examined, graph: nir.NIRGraph, given: dict[str, Any]) -> None:
     if dt is not None:
         found.add(suspicion_findings(found.flat, dt))
     told = dt or propose_dt(found.flat)
+    found.add(learning_findings(found.flat, told))
     if told is not None:
         found.add(delay_findings(found.flat, told))
     found.add(size_findings(found.flat, found.shapes))

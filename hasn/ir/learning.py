@@ -8,7 +8,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.errors import GraphError, HasnError, ParameterError
+from hasn.errors import GraphError, HasnError, OptionError, ParameterError
 from hasn.finding import Finding, finding_of
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.lookup import neuron_kind
@@ -25,11 +25,13 @@ def learning_nodes(flat: FlatGraph) -> list[str]:
     return [name for name, node in flat.nodes.items() if isinstance(node.metadata, dict) and KEY in node.metadata]
 
 
-def learning_findings(flat: FlatGraph) -> Iterator[Finding]:
-    """Rules without meaning, and rules that do not fit their connection."""
+def learning_findings(flat: FlatGraph, dt: float | None) -> Iterator[Finding]:
+    """Rules without meaning, and rules that do not fit their connection, or the step if it is known."""
     for name in learning_nodes(flat):
         try:
-            learning_of(flat, name, 1.0)
+            _rule_of(flat, name)
+            if dt is not None:
+                learning_of(flat, name, dt)
         except HasnError as error:
             yield finding_of(error)
 
@@ -38,11 +40,20 @@ def learning_of(flat: FlatGraph, name: str, dt: float) -> Learning:
     """How a connection learns, in steps of ``dt`` seconds.
 
     Raises:
-        OptionError: its metadata are no rule.
+        OptionError: its metadata are no rule, or none in such steps.
         ParameterError: the node cannot learn, or its weights lie outside the bounds.
         GraphError: it does not feed one population, that one does not have what the rule reads, or a modulator's name
             is a node's.
     """
+    rule, target = _rule_of(flat, name)
+    try:
+        return rule.discrete(dt, target, {modulator: modulator for modulator in rule.modulators})
+    except OptionError as error:
+        raise OptionError(f"its learning rule: {error}", node=name, parameter=f"metadata['{KEY}']") from error
+
+
+def _rule_of(flat: FlatGraph, name: str) -> tuple[Rule, str]:
+    """A node's rule, which fits it, and the population that it feeds."""
     node = flat.nodes[name]
     rule = rule_of(node.metadata[KEY], name)
     _check_weights(name, node, rule)
@@ -64,7 +75,7 @@ def learning_of(flat: FlatGraph, name: str, dt: float) -> Learning:
                 got=repr(modulator),
                 way_out="Name it otherwise in the rule.",
             )
-    return rule.discrete(dt, target, {modulator: modulator for modulator in rule.modulators})
+    return rule, target
 
 
 def arriving_late(flat: FlatGraph, late: set[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -18,6 +18,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from hasn.nodes.homeostatic import HomeostaticLIFKind
 from hasn.nodes.kind import Parameter, finite
 from hasn.nodes.neuron import FIRES, RESISTANCE, NeuronKind, Rows, element_types, floats, time_constant, unless_zero
 from hasn.program.discretise import decay
@@ -96,4 +97,4 @@ class AdaptiveLIFKind(NeuronKind):
         return condition, (*resets, moved, Row("w", (("w", ONE),), bias=floats(node.b, xp)))
 
 
-KINDS = (AdaptiveLIFKind(),)
+KINDS = (AdaptiveLIFKind(), HomeostaticLIFKind())

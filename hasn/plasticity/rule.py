@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from hasn.errors import OptionError
-from hasn.plasticity.formula import products
-from hasn.program.learning import OWN, Extent, Learning, Products, extent_of
+from hasn.plasticity.formula import formula, names_in
+from hasn.program.learning import OWN, Extent, Learning, Products, Rectified, extent_of
 from hasn.program.learning import Trace as DiscreteTrace
 
 #: Where a node's metadata keep its rule.
@@ -26,6 +26,12 @@ GIVEN = {
 }
 
 
+#: Steps over time constant of a running mean: what enters must be a number that a decay brings back.
+_MOST_DECAY = 100
+#: Formulas that are no trace: the update, and what is sent.
+_NO_NAMES = ("", "transmits")
+
+
 @dataclass(frozen=True)
 class Trace:
     """A low-pass filter: ``tau dx/dt = -x``, and what is fed enters at once.
@@ -37,11 +43,25 @@ class Trace:
         feed: a formula, such as ``"pre"``, ``"post"``, or for an eligibility the pair rule's own.
         tau: seconds; ``math.inf`` for one that does not decay.
         sets: a spike sets the trace to what it feeds, in place of adding to it (nearest-neighbour rules).
+        mean: what enters is scaled by ``exp(dt/tau) - 1``, so that formulas read the running mean of its feed.
+        start: "zero", or "weight": the trace belongs to the synapses and starts as their weights do.
     """
 
     feed: str
     tau: float
     sets: bool = False
+    mean: bool = False
+    start: Literal["zero", "weight"] = "zero"
+
+    def discrete(self, name: str, extent: Extent, feed: Products, dt: float) -> DiscreteTrace:
+        """The trace in steps of ``dt`` seconds, with what feeds it as products."""
+        decay = math.exp(-dt / self.tau)
+        if self.mean:
+            if not 0 < dt / self.tau < _MOST_DECAY:
+                wanted = f"more than dt / {_MOST_DECAY}, and finite"
+                raise OptionError("no running mean over this", parameter=f"{name}.tau", got=self.tau, wanted=wanted)
+            feed = tuple(replace(product, factor=math.expm1(dt / self.tau) * product.factor) for product in feed)
+        return DiscreteTrace(name, extent, decay, feed, bool(self.sets), self.start == "weight")
 
 
 @dataclass(frozen=True)
@@ -57,11 +77,15 @@ class Rule:
         batch_learning: "own": every sample of a batch has weights of its own, from the same start. "mean": all have
             one, moved by the mean of their updates.
         modulators: names of numbers that come from outside, one a step (a reward).
+        transmits: a formula: what a synapse sends to its target, of ``w``, ``pre`` and traces as they have decayed in
+            this step; each product has ``pre``. Short-term plasticity says more than ``w * pre``.
         name, source: what the rule is called, and the paper.
+
+    Two rules for one connection are one: :func:`hasn.plasticity.together`.
 
     Raises:
         OptionError: a name that is not defined, or defined twice; a time constant, bound or number that makes no sense;
-            a trace whose feed mixes what sources and targets have with nothing that a synapse has is one of synapses.
+            a synapse that sends what is not known before its target's step.
     """
 
     update: str
@@ -72,6 +96,7 @@ class Rule:
     every: int = 1
     batch_learning: Literal["own", "mean"] = "own"
     modulators: tuple[str, ...] = ()
+    transmits: str = "w * pre"
     name: str = "a rule"
     source: str = ""
 
@@ -86,7 +111,7 @@ class Rule:
     # --- checks
 
     def _check_names(self) -> None:
-        seen: set[str] = set(GIVEN)
+        seen: set[str] = {*GIVEN, *_NO_NAMES, "pos"}
         for kind, names in (("trace", self.traces), ("constant", self.constants), ("modulator", self.modulators)):
             for name in names:
                 if not isinstance(name, str) or not name.isidentifier():
@@ -109,6 +134,9 @@ class Rule:
         for name, trace in self.traces.items():
             if not isinstance(trace, Trace):
                 raise OptionError("not a Trace", parameter=f"{self.name}: {name}", got=type(trace).__name__)
+            if trace.start not in ("zero", "weight"):
+                wanted, got = "zero or weight", repr(trace.start)
+                raise OptionError("no such start", parameter=f"{self.name}: {name}.start", got=got, wanted=wanted)
             if not _is_number(trace.tau) or not trace.tau > 0:
                 raise OptionError(
                     "no time constant", parameter=f"{self.name}: {name}.tau", got=trace.tau, wanted="> 0 s"
@@ -122,25 +150,36 @@ class Rule:
             raise OptionError("no such learning", parameter=f"{self.name}: batch_learning", got=got, wanted=wanted)
 
     def _terms(self, dt: float) -> tuple[dict[str, Products], dict[str, Extent]]:
-        """Formulas ("" is the update's own) as products, and who has each trace.
+        """Formulas ("" is the update's own, "transmits" what is sent) as products, and who has each trace and
+        ``pos(...)``, inner ones first.
 
         Raises:
             OptionError: see the class.
         """
         constants = {**self.constants, "dt": dt, "w_min": float(self.w_min), "w_max": float(self.w_max)}
-        used = self._texts()
         finite = {name: value for name, value in constants.items() if math.isfinite(value)}
-        terms = {name: products(text, finite, _where(self.name, name)) for name, text in used}
+        read = {name: formula(text, finite, _where(self.name, name)) for name, text in self._texts()}
+        terms = {name: found.products for name, found in read.items()}
+        for found in read.values():
+            terms |= found.rectified
         known: dict[str, Extent] = {**OWN, **dict.fromkeys(self.modulators, "all")}
-        missing = dict(terms)
-        while missing:
-            ready = [n for n in missing if n and _names(missing[n]) <= {*known, n}]
-            for name in ready:
-                known[name] = extent_of(_names(missing.pop(name)) - {name}, known)
-            if not ready:
-                break
-        for name, found in missing.items():
-            for unknown in sorted(_names(found) - {*known, *self.traces}):
+        self._check_known(terms, known)
+        given = len(known)
+        known |= {n: "synapse" if self._starts_as_weight(n) else "all" for n in terms if n not in _NO_NAMES}
+        before: dict[str, Extent] = {}
+        while before != known:  # who has one grows with who has what is read, until nothing does
+            before = dict(known)
+            for name in [*known][given:]:
+                known[name] = extent_of({name, *_names(terms[name])}, known)
+        self._check_sent(terms["transmits"])
+        return terms, known
+
+    def _starts_as_weight(self, name: str) -> bool:
+        return name in self.traces and self.traces[name].start == "weight"
+
+    def _check_known(self, terms: Mapping[str, Products], known: Mapping[str, Extent]) -> None:
+        for name, found in terms.items():
+            for unknown in sorted(_names(found) - {*known, *terms}):
                 bound = unknown in ("w_min", "w_max")
                 raise OptionError(
                     "the formula reads a bound that is not there" if bound else "the formula reads what is not defined",
@@ -149,12 +188,23 @@ class Rule:
                     wanted=", ".join([*GIVEN, *self.traces, *self.modulators, *self.constants]),
                     way_out=f"Give {unknown}." if bound else "Define it as a trace, a constant or a modulator.",
                 )
-            if name:
-                raise OptionError("traces feed each other in a ring", parameter=_where(self.name, name))
-        return terms, known
+
+    def _check_sent(self, sent: Products) -> None:
+        """What is sent is known before the target has had its step, and nothing where nothing arrives."""
+        for product in sent:
+            wrong = sorted(set(product.names) - {"pre", "w", *self.traces})
+            if wrong or "pre" not in product.names:
+                raise OptionError(
+                    "a synapse cannot send this",
+                    parameter=_where(self.name, "transmits"),
+                    got=str(product),
+                    wanted="products of pre, w and traces, with pre in each",
+                    way_out=f"Feed a trace with {wrong[0]} and send that." if wrong else "Multiply it with pre.",
+                )
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         yield "", self.update
+        yield "transmits", self.transmits
         for name, trace in self.traces.items():
             yield name, trace.feed
 
@@ -164,12 +214,27 @@ class Rule:
         """The rule in steps of ``dt`` seconds; ``modulators``: name -> the node that gives it."""
         terms, extents = self._terms(dt)
         traces = tuple(
-            DiscreteTrace(name, extents[name], math.exp(-dt / trace.tau), terms[name], bool(trace.sets))
-            for name, trace in sorted(self.traces.items())
+            trace.discrete(name, extents[name], terms[name], dt) for name, trace in sorted(self.traces.items())
         )
         sent = tuple((name, modulators[name]) for name in self.modulators)
-        shared = self.batch_learning == "mean"
-        return Learning(target, traces, terms[""], self.w_min, self.w_max, sent, self.every, shared)
+        rectified = tuple(Rectified(n, own, terms[n]) for n, own in extents.items() if n.startswith("pos("))
+        return Learning(
+            target,
+            traces,
+            terms[""],
+            self.w_min,
+            self.w_max,
+            sent,
+            self.every,
+            self.batch_learning == "mean",
+            rectified,
+            terms["transmits"],
+        )
+
+    @property
+    def texts_read(self) -> frozenset[str]:
+        """Names that stand in its formulas, bounds and constants too."""
+        return frozenset().union(*(names_in(text) for _, text in self._texts()))
 
     @property
     def reads(self) -> frozenset[str]:
@@ -181,7 +246,11 @@ class Rule:
         lines = [f"dw = {self.update}"]
         for name, trace in self.traces.items():
             how = "is set to" if trace.sets else "grows by"
-            lines.append(f"{name} decays with {trace.tau:g} s and {how} {trace.feed}")
+            fed = f"({trace.feed}) (exp(dt/tau) - 1)" if trace.mean else trace.feed
+            start = ", from w" if trace.start == "weight" else ""
+            lines.append(f"{name}{start} decays with {trace.tau:g} s and {how} {fed}")
+        if self.transmits != Rule.transmits:
+            lines.append(f"sent = {self.transmits}")
         lines += [f"{name} = {value:g}" for name, value in self.constants.items()]
         if math.isfinite(self.w_min) or math.isfinite(self.w_max):
             lines.append(f"{self.w_min:g} <= w <= {self.w_max:g}")
@@ -231,7 +300,7 @@ def _names(found: Products) -> set[str]:
 
 
 def _where(rule: str, trace: str) -> str:
-    return f"{rule}: {trace}.feed" if trace else f"{rule}: update"
+    return f"{rule}: {trace or 'update'}" if trace in _NO_NAMES else f"{rule}: {trace}.feed"
 
 
 def _is_number(value: Any) -> bool:

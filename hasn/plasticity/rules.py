@@ -149,8 +149,8 @@ def BCM(
     """
     return Rule(
         "eta * pre * y * (y - theta)",
-        traces={"y": Trace("post * gain", tau_rate), "theta": Trace("y * y * dt * slow", tau_threshold)},
-        constants={"eta": eta, "gain": 1.0 / (tau_rate * rate), "slow": 1.0 / tau_threshold},
+        traces={"y": Trace("post / dt / rate", tau_rate, mean=True), "theta": Trace("y * y", tau_threshold, mean=True)},
+        constants={"eta": eta, "rate": rate},
         w_min=w_min,
         w_max=w_max,
         name="BCM",

@@ -49,6 +49,7 @@ class Trace:
         decay: what is left of it after a step.
         feed: what enters it; read before anything of this step has entered any trace.
         sets: where what enters is not 0 it replaces the trace, instead of being added.
+        from_weight: it starts as the weight that its synapse has then, in place of 0.
     """
 
     name: str
@@ -56,12 +57,33 @@ class Trace:
     decay: float
     feed: Products
     sets: bool = False
+    from_weight: bool = False
+
+
+@dataclass(frozen=True)
+class Rectified:
+    """What is above 0 of a sum: a name for products of what comes after it.
+
+    Attributes:
+        name: its name in products.
+        extent: who has one of its own.
+        sum: the products of the sum.
+    """
+
+    name: str
+    extent: Extent
+    sum: Products
+
+
+#: What a synapse sends, where nothing else is said.
+PLAIN: Products = (Product(1.0, ("pre", "w")),)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How a Connection learns. Each step, after all nodes: traces decay; ``dw`` is the sum of ``update``, of these
-    traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then traces are fed.
+    """How a Connection learns. Each step: traces decay; the synapse sends ``transmits``; then, after all nodes, ``dw``
+    is the sum of ``update``, of these traces and of this step's spikes; ``w <- min(max(w + dw, low), high)``; then
+    traces are fed.
 
     Attributes:
         target: the population that the connection feeds: whose spikes and membrane are ``post`` and ``v``.
@@ -71,6 +93,8 @@ class Learning:
         modulators: name in products -> the node whose value it is, one number a sample.
         every: K: weights change at the last of every K steps only; ``dw`` is that step's.
         shared: all samples of a batch have one weight, moved by the mean of their updates.
+        rectified: what products read beside traces and spikes, in the order in which each can be known.
+        transmits: what a synapse sends, of its weight, ``pre`` and traces; each product has ``pre``.
     """
 
     target: str
@@ -81,6 +105,16 @@ class Learning:
     modulators: tuple[tuple[str, str], ...] = ()
     every: int = 1
     shared: bool = False
+    rectified: tuple[Rectified, ...] = ()
+    transmits: Products = PLAIN
+
+    @property
+    def extents(self) -> dict[str, Extent]:
+        """Who has a value of each name that products read."""
+        found: dict[str, Extent] = {**OWN}
+        found |= {name: "all" for name, _ in self.modulators}
+        found |= {trace.name: trace.extent for trace in self.traces}
+        return found | {part.name: part.extent for part in self.rectified}
 
     @property
     def reads(self) -> Iterator[tuple[str, str]]:

@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
+from hasn.nodes import AdaptiveLIF, HomeostaticLIF, ResonateFire, SparseLinear
 
 DT = 1e-3
 Shape = tuple[int, ...]
 #: Neurons that are not NIR's own.
-OURS: dict[str, type[nir.NIRNode]] = {"AdaptiveLIF": AdaptiveLIF, "ResonateFire": ResonateFire}
+OURS: dict[str, type[nir.NIRNode]] = {
+    "AdaptiveLIF": AdaptiveLIF,
+    "HomeostaticLIF": HomeostaticLIF,
+    "ResonateFire": ResonateFire,
+}
 _LEAKY = {"tau": (4e-3, 15e-3), "v_leak": (-0.1, 0.2)}
 #: Kind, without the F of those that spike -> parameter -> range.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
@@ -26,6 +30,7 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         **_LEAKY, "tau_adaptation": (5e-3, 30e-3), "a": (-0.05, 0.1), "b": (0.02, 0.1), "tau_threshold": (5e-3, 30e-3),
         "threshold_jump": (0.05, 0.3),
     },
+    "HomeostaticLI": {**_LEAKY, "rate": (40.0, 150.0), "threshold_jump": (0.05, 0.2)},
     "ResonateFire": {"tau": (6e-3, 15e-3), "omega": (100.0, 250.0), "r": (8.0, 14.0), "v_threshold": (0.3, 0.6)},
 }  # fmt: skip
 

@@ -40,17 +40,24 @@ class Learner:
         self.bias = np.asarray(getattr(node, "bias", 0.0))
         self.past: list[Array] = []
         self.weight = self.start
-        self.traces: dict[str, Any] = dict.fromkeys(self.rule.get("traces", {}), 0.0)
+        self.traces: dict[str, Any] = {}
 
     def __call__(self, x: Array, log: Any) -> Array:
         self.past.append(x)
         if len(self.past) == 1:
             self.weight = np.tile(self.start, (len(x), 1))
+            for name, trace in self.rule.get("traces", {}).items():
+                self.traces[name] = self.weight if trace.get("start", "zero") == "weight" else 0.0
         self.arriving = self.sent()
         y = np.zeros((len(x), self.outputs)) + self.bias
         everywhere: Any = (slice(None), self.post)
-        np.add.at(y, everywhere, self.weight * self.arriving)
+        known = {"pre": self.arriving, "w": self.weight, **self.rule.get("constants", {}), **self.decayed()}
+        np.add.at(y, everywhere, self.value(self.rule.get("transmits", "w * pre"), known))
         return np.asarray(y)
+
+    def decayed(self) -> dict[str, Any]:
+        """Traces as a step reads them."""
+        return {n: kept * np.exp(-self.dt / self.rule["traces"][n]["tau"]) for n, kept in self.traces.items()}
 
     def sent(self) -> Array:
         """What arrives at each synapse in this step: (batch, synapses)."""
@@ -62,8 +69,7 @@ class Learner:
 
     def learn(self, post: Array, v: Array, modulators: Mapping[str, Array]) -> None:
         """After all nodes of the step; (batch, outputs) twice, and (batch,) each."""
-        rule = self.rule
-        decayed = {n: kept * np.exp(-self.dt / rule["traces"][n]["tau"]) for n, kept in self.traces.items()}
+        rule, decayed = self.rule, self.decayed()
         known: dict[str, Any] = {
             "pre": self.arriving,
             "post": post[:, self.post],
@@ -83,9 +89,11 @@ class Learner:
             self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
         for name, kept in decayed.items():
             fed = np.zeros_like(self.weight) + self.value(rule["traces"][name]["feed"], known)
+            if rule["traces"][name].get("mean", False):
+                fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
 
     @staticmethod
     def value(text: str, known: dict[str, Any]) -> Any:
-        return eval(text, {"__builtins__": {}}, known)
+        return eval(text, {"__builtins__": {}, "pos": lambda x: np.maximum(x, 0.0)}, known)

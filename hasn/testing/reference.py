@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from hasn.nodes import AdaptiveLIF, ResonateFire, SparseLinear
+from hasn.nodes import AdaptiveLIF, HomeostaticLIF, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN, DrawnInput
 from hasn.testing.layers import STATELESS, Synapses
 from hasn.testing.learning import Learner
@@ -183,12 +183,15 @@ class Neurons:
         self.v = np.zeros(shape) + node.metadata.get("v_init", 0.0)
         self.rest = np.rint(np.asarray(node.metadata.get("refractory", 0.0)) / dt)
         self.since = np.full(shape, np.inf)  # steps since the last spike
-        if method == "exact" and not isinstance(node, AdaptiveLIF | ResonateFire):
+        if method == "exact" and not isinstance(node, AdaptiveLIF | HomeostaticLIF | ResonateFire):
             self.transition = transition(node, dt)
 
     def advance(self, x: Array) -> None:
         if isinstance(self.node, AdaptiveLIF):
             self.adaptive(x)
+        elif isinstance(self.node, HomeostaticLIF):
+            self.theta = self.theta - self.node.threshold_jump * self.node.rate * self.dt
+            self.v = self.towards(self.v, self.node.v_leak + self.node.r * x, self.node.tau)
         elif isinstance(self.node, ResonateFire):
             self.resonating(x)
         elif self.method == "exact":
@@ -250,6 +253,8 @@ class Neurons:
             self.since = np.where(y > 0, 0, self.since)
         if isinstance(node, AdaptiveLIF):
             self.theta, self.w = self.theta + y * node.threshold_jump, self.w + y * node.b
+        if isinstance(node, HomeostaticLIF):
+            self.theta = self.theta + y * node.threshold_jump
         log["voltage"].append(self.v)
         return y
 

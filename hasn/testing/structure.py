@@ -11,14 +11,14 @@ from typing import Any
 import nir
 import numpy as np
 
-from hasn.nodes import AdaptiveLIF, NoiseInput, PoissonInput, ResonateFire, SparseLinear
+from hasn.nodes import AdaptiveLIF, HomeostaticLIF, NoiseInput, PoissonInput, ResonateFire, SparseLinear
 from hasn.testing.drawn import DRAWN
 from hasn.testing.layers import STATELESS
 from hasn.testing.suite import added
 
 Pair = tuple[str, str]
 Shape = tuple[int, ...]
-NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, ResonateFire)
+NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, HomeostaticLIF, ResonateFire)
 
 
 def is_neuron(node: Any) -> bool:

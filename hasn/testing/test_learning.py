@@ -22,7 +22,16 @@ ORDERS = (("brian2", "snntorch", "lava"), ("lava", "brian2", "snntorch"))
 #: Weights may part by this much of the largest one: sums of a thousand updates in another order, in float64.
 WEIGHTS = 1e-9
 #: Each thing that a learning connection remembers.
-TRAVELLERS = ("pair-delays-batch", "pair-loop", "two-layers", "reward-sparse", "odd-delays", "odd-mean")
+TRAVELLERS = (
+    "pair-delays-batch",
+    "pair-loop",
+    "two-layers",
+    "reward-sparse",
+    "odd-delays",
+    "odd-mean",
+    "short-and-long",
+    "tagged-mean",
+)
 
 
 def learners(config: pytest.Config) -> list[str]:
@@ -77,7 +86,7 @@ def agree(name: str, got: Recording, first: int = 0, timing: str = "synchronous"
 def test_the_cases_learn(name: str) -> None:
     """Or they would show nothing: weights move, in both directions where the rule has two, and targets spike."""
     want = expected(name)
-    for node, course in want.weights.items():
+    for node, course in want.weights.items() if CASES[name].moves else ():
         moved = np.diff(course, axis=0)
         assert np.any(moved > 0), node
         assert np.any(moved < 0) or name.startswith("triplet"), node

@@ -17,7 +17,8 @@ class Learner:
     Args:
         number: which of the population's.
         given: ``first`` and ``size`` of its part of the port, ``modulators`` {name: element}, ``traces`` [{name, decay,
-            feed, sets}], ``update``; ``low``, ``high``, ``every``, ``shared``. A sum of products is [[factor, names]].
+            feed, sets, from_weight}], ``rectified`` [{name, sum}], ``update``, ``transmits``; ``low``, ``high``,
+            ``every``, ``shared``. A sum of products is [[factor, names]].
         arrays: of the cell.
         shape: of a step's port.
     """
@@ -30,7 +31,10 @@ class Learner:
         whole = (*shape[:-1], len(self.pre))
         self.weight = memory.array(f"weight{number}", whole, arrays[f"learner{number}.weight"])
         self.traces = {
-            trace["name"]: memory.array(f"trace{number}_{i}", whole) for i, trace in enumerate(given["traces"])
+            trace["name"]: memory.array(
+                f"trace{number}_{i}", whole, arrays[f"learner{number}.weight"] if trace["from_weight"] else 0.0
+            )
+            for i, trace in enumerate(given["traces"])
         }
         self.length = int(self.late.max(initial=0)) + 1
         self.ring = memory.array(f"arrived{number}", (self.length, *shape[:-1], int(given["size"])))
@@ -47,13 +51,18 @@ class Learner:
             self.arriving = np.moveaxis(self.ring, 0, -2)[..., places, self.pre]
         made = np.zeros((*port.shape[:-1], outputs))
         everywhere: Any = (..., self.post)
-        np.add.at(made, everywhere, self.weight * self.arriving)
+        sent = total(self.given["transmits"], {"pre": self.arriving, "w": self.weight, **self.decayed()})
+        np.add.at(made, everywhere, sent)
         return made
+
+    def decayed(self) -> dict[str, Any]:
+        """Traces as this step reads them."""
+        return {trace["name"]: trace["decay"] * self.traces[trace["name"]] for trace in self.given["traces"]}
 
     def learn(self, port: Any, spikes: Any, v: Any, t: int) -> None:
         """After the step: traces decay, the weight changes, traces are fed."""
         given = self.given
-        decayed = {trace["name"]: trace["decay"] * self.traces[trace["name"]] for trace in given["traces"]}
+        decayed = self.decayed()
         known = {
             "pre": self.arriving,
             "post": spikes[..., self.post],
@@ -62,6 +71,8 @@ class Learner:
             **{name: port[..., int(element), np.newaxis] for name, element in given["modulators"].items()},
             **decayed,
         }
+        for part in given["rectified"]:
+            known[part["name"]] = np.maximum(total(part["sum"], known), 0.0)
         fed = {trace["name"]: total(trace["feed"], known) for trace in given["traces"]}
         if (t + 1) % int(given["every"]) == 0:
             change = np.zeros_like(self.weight) + total(given["update"], known)

@@ -12,7 +12,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hasn.nodes import AdaptiveLIF, SparseLinear
-from hasn.plasticity import BCM, STDP, Hebb, InhibitorySTDP, Oja, RewardSTDP, Rule, Trace, TripletSTDP, attach
+from hasn.plasticity import (
+    BCM,
+    STDP,
+    Clopath,
+    Hebb,
+    InhibitorySTDP,
+    MetaplasticSTDP,
+    Oja,
+    RewardSTDP,
+    Rule,
+    ShortTerm,
+    SynapticScaling,
+    TagAndCapture,
+    Trace,
+    TripletSTDP,
+    attach,
+    together,
+)
 
 DT = 1e-3
 Rng = np.random.Generator
@@ -29,6 +46,7 @@ class LearningCase:
         modulators: names of what the rule reads from outside.
         steps: T.
         spikes: whether a run without any spike of the target would show nothing.
+        moves: whether weights do.
     """
 
     build: Callable[[Rng], nir.NIRGraph]
@@ -37,6 +55,7 @@ class LearningCase:
     modulators: tuple[str, ...] = ()
     steps: int = 1000
     spikes: bool = True
+    moves: bool = True
 
     def graph(self) -> nir.NIRGraph:
         """The graph, made afresh."""
@@ -172,6 +191,20 @@ ODD = Rule(
     name="a rule of all parts",
 )
 
+#: Voltages of a few tenths of a volt; with and without an upswing and homeostasis.
+VOLTAGE = Clopath(0.01, 0.3, 0.05, 0.3, w_min=0.0, w_max=1.0, v_rest=-0.1)
+UPSWING = Clopath(0.01, 0.03, 0.05, 0.5, w_min=0.0, w_max=1.0, spike=1.0, v_rest=0.0, u_ref=0.3)
+TAGGED = together(PAIR, TagAndCapture(0.2, 0.1, 0.01))
+#: A synapse that sends what only it knows, and half of what it would: an eligibility beside its weight.
+OWN_SENT = Rule(
+    "0.01 * x * post - 0.01 * y * pre",
+    traces={"x": Trace("pre", 20e-3), "y": Trace("post", 30e-3), "e": Trace("x * post - y * pre", 50e-3, mean=True)},
+    w_min=0.0,
+    w_max=1.0,
+    transmits="w * pre + e * pre * w",
+    name="a rule that sends its eligibility",
+)
+
 CASES: dict[str, LearningCase] = {
     "pair": LearningCase(dense(PAIR)),
     "pair-batch": LearningCase(dense(PAIR), batch=3),
@@ -194,6 +227,18 @@ CASES: dict[str, LearningCase] = {
     "bcm": LearningCase(dense(BCM(1e-4, rate=100.0, w_min=0.0, w_max=1.5), 0.1, 0.3)),
     "hebb": LearningCase(dense(Hebb(1e-4, -1.0, 1.0), target=RATE), rate=None, spikes=False),
     "oja": LearningCase(dense(Oja(1e-2), target=RATE), rate=None, spikes=False, batch=2),
+    "short-term": LearningCase(dense(ShortTerm(0.3, 0.2, 0.3), 0.5, 1.5), batch=2, moves=False),
+    "depression": LearningCase(sparse(ShortTerm(0.6, 0.1), False), moves=False),
+    "short-and-long": LearningCase(sparse(together(PAIR, ShortTerm(0.7, 0.1, 0.05)), True), batch=2),
+    "short-and-long-loop": LearningCase(recurrent(together(STDP(w_min=-0.5, w_max=0.9), ShortTerm(0.4, 0.2))), batch=2),
+    "sends-its-own": LearningCase(dense(OWN_SENT), batch=2),
+    "voltage": LearningCase(dense(VOLTAGE)),
+    "voltage-upswing": LearningCase(sparse(UPSWING, True), batch=2),
+    "scaling": LearningCase(dense(SynapticScaling(20.0, 1.0, 0.2, every=5)), batch=2),
+    "pair-and-scaling": LearningCase(dense(together(PAIR, SynapticScaling(20.0, 0.5, 0.2)))),
+    "metaplastic": LearningCase(dense(MetaplasticSTDP(w_min=0.0, w_max=1.0, rate=50.0, tau_history=0.3))),
+    "tagged": LearningCase(dense(TAGGED), modulators=("protein",), batch=2),
+    "tagged-mean": LearningCase(sparse(replace(TAGGED, batch_learning="mean"), True), modulators=("protein",), batch=2),
     "odd-mean": LearningCase(sparse(replace(ODD, batch_learning="mean"), delays=True), batch=3),
     "odd": LearningCase(dense(ODD, target=lif(5, 3.0)), batch=2),
     "odd-delays": LearningCase(sparse(ODD, delays=True)),

@@ -26,6 +26,8 @@ def between(draw: Draw, kind: str, metadata: dict[str, Any]) -> nir.NIRGraph:
 #: name -> (kind, metadata)
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "AdaptiveLIF": ("AdaptiveLIF", {}),
+    "HomeostaticLIF": ("HomeostaticLIF", {}),
+    "HomeostaticLIF_refractory": ("HomeostaticLIF", {"refractory": 2 * DT, "v_init": 0.4}),
     "ResonateFire": ("ResonateFire", {}),
     "IF_refractory": ("IF", {"refractory": HELD * DT}),
     "LIF_refractory": ("LIF", {"refractory": HELD * DT}),

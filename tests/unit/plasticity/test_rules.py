@@ -27,7 +27,7 @@ from benchmarks.signatures import (
 from hasn.errors import GraphError, InputError, OptionError, ParameterError, UnsupportedError
 from hasn.nodes import SparseLinear
 from hasn.plasticity import STDP, RewardSTDP, Rule, Trace, attach, detach
-from hasn.plasticity.formula import products
+from hasn.plasticity.formula import formula
 
 
 def plain(inputs: int, outputs: int) -> nir.NIRGraph:
@@ -158,7 +158,9 @@ def test_samples_that_part_have_no_graph() -> None:
 
 
 def test_a_formula_is_a_sum_of_products() -> None:
-    found = {p.names: p.factor for p in products("a*x*post - (b + 2)*y*pre/4 + x*x**2", {"a": 3.0, "b": 4.0}, "")}
+    found = {
+        p.names: p.factor for p in formula("a*x*post - (b + 2)*y*pre/4 + x*x**2", {"a": 3.0, "b": 4.0}, "").products
+    }
     assert found == {("post", "x"): 3.0, ("pre", "y"): -1.5, ("x", "x", "x"): 1.0}
 
 
@@ -172,10 +174,10 @@ def test_other_formulas_are_refused(text: str) -> None:
 
 def test_a_short_text_is_no_product_that_fills_memory() -> None:
     """Fifteen powers of powers would be a product of a thousand million names."""
-    assert [len(p.names) for p in products("((x ** 4) ** 4) ** 4", {}, "")] == [64]
+    assert [len(p.names) for p in formula("((x ** 4) ** 4) ** 4", {}, "").products] == [64]
     for text in ("(" * 15 + "x" + ") ** 4" * 15, "((x ** 4) ** 4) ** 4 * x"):
         with pytest.raises(OptionError, match="not a sum of products") as caught:
-            products(text, {}, "w")
+            formula(text, {}, "w")
         assert str(caught.value.__cause__) == "a product of more than 64 names"
 
 
@@ -194,7 +196,14 @@ def test_a_short_text_is_no_product_that_fills_memory() -> None:
         ({"update": "x", "traces": {"x": Trace("pre", 0.0)}}, r"x.tau: no time constant; got 0.0"),
         ({"update": "post", "every": 0}, r"every: no number of steps; got 0"),
         ({"update": "post", "batch_learning": "sum"}, r"no such learning; got 'sum'"),
-        ({"update": "a", "traces": {"a": Trace("b", 1.0), "b": Trace("a", 1.0)}}, r"feed each other in a ring"),
+        ({"update": "x", "traces": {"x": Trace("pre", 1.0, start="w")}}, r"x.start: no such start; got 'w'"),
+        ({"update": "0", "transmits": "w"}, r"transmits: a synapse cannot send this; got w;.*Multiply it with pre"),
+        ({"update": "0", "transmits": "w * pre * v"}, r"cannot send this; got pre v w;.*Feed a trace with v"),
+        ({"update": "0", "transmits": "pre * pos(w)"}, r"cannot send this"),
+        ({"update": "0", "transmits": "r * w * pre", "modulators": ("r",)}, r"Feed a trace with r"),
+        ({"update": "pos(v, w)"}, r"not a sum of products"),
+        ({"update": "pos(q)"}, r"reads what is not defined; got 'q'"),
+        ({"update": "post", "constants": {"pos": 1.0}}, r"the constant's name is taken; got 'pos'"),
         ({"update": "k * 1e300 * 1e300", "constants": {"k": 1.0}}, r"factor is not finite"),
     ],
 )
