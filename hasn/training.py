@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hasn.backends.snntorch.training import BatchNorm as BatchNorm
+    from hasn.backends.snntorch.training import Dropout as Dropout
     from hasn.backends.snntorch.training import Epoch as Epoch
     from hasn.backends.snntorch.training import Loss as Loss
     from hasn.backends.snntorch.training import ProgressBar as ProgressBar

@@ -6,6 +6,7 @@ Nothing here imports torch before training starts.
 """
 
 from hasn.backends.snntorch.training.bar import ProgressBar
+from hasn.backends.snntorch.training.during import BatchNorm, Dropout
 from hasn.backends.snntorch.training.losses import (
     Loss,
     Several,
@@ -21,6 +22,8 @@ from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCos
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
 
 __all__ = [
+    "BatchNorm",
+    "Dropout",
     "Epoch",
     "Loss",
     "ProgressBar",

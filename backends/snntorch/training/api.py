@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import nir
 
 from hasn.backends.snntorch.training.choice import learned, names
+from hasn.backends.snntorch.training.during import written
 from hasn.backends.snntorch.training.joining import open_workers
 from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.result import Step, TrainResult
@@ -45,6 +46,7 @@ def train(
     recompute: int | None = None,
     learn: str | Sequence[str] | Mapping[str, Any] = (),
     freeze: str | Sequence[str] = (),
+    during: Mapping[str, Any] | None = None,
     regularisers: Sequence[Callable[[Any], Any]] = (),
     patience: int | None = None,
     monitor: str | None = None,
@@ -111,6 +113,8 @@ def train(
             {"tau": [names]} or {"tau": {name: "neuron"}}. {"weight": [names]}: weights, biases and scales of these
             nodes alone; all of them train where it is not given.
         freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
+        during: {connection: [:class:`hasn.training.BatchNorm`, :class:`hasn.training.Dropout`]} that are there while
+            it trains; the graph that comes back has the first in its weights and the second nowhere.
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
             Activity; added to the loss.
         patience: stop after this many epochs without a better ``monitor``.
@@ -145,8 +149,9 @@ def train(
             backend_options["device"] = workers.placed(backend_options["device"])
         options = Options(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
-            clip, amp, recompute, learned(learn), names(freeze, "freeze"), tuple(regularisers), patience, monitor,
-            keep_best, path, checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+            clip, amp, recompute, learned(learn), names(freeze, "freeze"), written(during), tuple(regularisers),
+            patience, monitor, keep_best, path, checkpoint_every, resume, log, log_queue, progress, seed, precision,
+            backend_options,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -173,8 +178,10 @@ def _train(
 
     _seed(options.seed)
     network = TrainedNetwork(
-        graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze
-    )
+        graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze,
+        options.during,
+    )  # fmt: skip
+    _check_norms(network, options, workers)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn, options.freeze)
@@ -204,6 +211,20 @@ def _train(
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
     return result
+
+
+def _check_norms(network: TrainedNetwork, options: Options, workers: Workers) -> None:
+    """Refuse what would take the statistics of a batch of parts of it.
+
+    Raises:
+        OptionError: several workers, or states that are computed twice.
+    """
+    cut = {"workers": workers.count > 1, "recompute": options.recompute is not None}
+    for name, given in cut.items():
+        if given and (network.during.has_norms if name == "workers" else options.during):
+            got, way_out = f"during and {name}", f"Leave out {name}, or during."
+            why = "a batch's statistics are those of all of it, taken once"
+            raise OptionError(why, parameter="during", got=got, way_out=way_out)
 
 
 def _why_nothing(result: TrainResult) -> str:

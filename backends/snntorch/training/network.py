@@ -10,6 +10,7 @@ import nir
 
 from hasn.backend import require_backend
 from hasn.backends.snntorch.training.choice import require, weight_trains
+from hasn.backends.snntorch.training.during import BatchNorm, Dropout, During
 from hasn.backends.snntorch.training.learnable import Learnable, opened
 from hasn.backends.snntorch.training.losses import full
 from hasn.backends.snntorch.training.membranes import listening, populations
@@ -58,6 +59,7 @@ class TrainedNetwork:
         precision: "float32" or "float64".
         options: of the backend.
         freeze: see :mod:`hasn.backends.snntorch.training.choice`.
+        during: see :mod:`hasn.backends.snntorch.training.during`.
 
     Attributes:
         program: of the graph itself.
@@ -74,6 +76,7 @@ class TrainedNetwork:
         precision: str,
         options: Mapping[str, Any],
         freeze: Sequence[str] = (),
+        during: Mapping[str, Sequence[BatchNorm | Dropout]] | None = None,
     ) -> None:
         plugin: Any = require_backend(BACKEND, precision)
         self.program = lower(graph, **lowering)
@@ -97,9 +100,11 @@ class TrainedNetwork:
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
         self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node, freeze)
+        self.during = During(self.module, flatten(graph).nodes, during or {})
         self._choose(learn, freeze)
         trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         self.parameters: dict[str, Tensor] = trained | self.learnable.parameters
+        self.parameters |= self.during.parameters | self.during.buffers
         if not self.parameters:
             way_out = "Freeze less." if freeze or "weight" in learn else "Pass learn=('tau',)."
             raise OptionError("the graph has nothing to train", parameter="graph", way_out=way_out)
@@ -134,13 +139,15 @@ class TrainedNetwork:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """ "node.parameter" -> the trained parameters that are weights, biases and scales."""
-        return {name: parameter for name, parameter in self._named().items() if parameter.requires_grad}
+        """ "node.parameter" -> the trained parameters that are weights, biases and scales, and those of norms."""
+        found = {name: parameter for name, parameter in self._named().items() if parameter.requires_grad}
+        return found | self.during.parameters
 
     @property
     def owners(self) -> dict[str, str]:
         """Name of a trained parameter -> flat name of its node."""
         found = {name: name.rpartition(".")[0] for name in self.learnable.parameters}
+        found |= {name: name.rpartition(".norm.")[0] for name in (*self.during.parameters, *self.during.buffers)}
         known = {parameter: name for name, parameter in self.module.named_parameters()}
         for step, _, module in self.module._order:
             for parameter in () if module is None else module.parameters():
@@ -150,7 +157,8 @@ class TrainedNetwork:
     def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
         """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
         self.learnable.apply(self.module)
-        with listening(self.module, tuple(self._read.values())) as heard:
+        batch = next(iter(inputs.values())).shape[1]
+        with self.during.standing(batch), listening(self.module, tuple(self._read.values())) as heard:
             activity = self._run(inputs)
             if not self._read:
                 return activity
@@ -188,6 +196,7 @@ class TrainedNetwork:
         """A plain NIR graph with the present parameters."""
         graph: nir.NIRGraph = self.executable.to_nir()
         self.learnable.write(flatten(graph).nodes)
+        self.during.fold(graph)
         return graph
 
 

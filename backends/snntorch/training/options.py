@@ -35,6 +35,7 @@ class Options:
     recompute: int | None
     learn: Mapping[str, Any]
     freeze: tuple[str, ...]
+    during: Mapping[str, Any]
     regularisers: Sequence[Callable[[Any], Any]]
     patience: int | None
     monitor: str
@@ -73,7 +74,7 @@ class Options:
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
         names = (
             "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
-            "apply_after", "clip", "amp", "learn", "freeze", "regularisers", "monitor", "seed", "precision",
+            "apply_after", "clip", "amp", "learn", "freeze", "during", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         known = {name: _text(getattr(self, name)) for name in names}
         known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import nir
@@ -17,6 +16,7 @@ from hasn.backends.snntorch.training.losses import Loss, loss_of
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.score import Scorer
 from hasn.errors import OptionError
+from tests.unit.backends.snntorch.training.membrane_nets import recurrent
 from tests.unit.backends.snntorch.training.task import CLASSES, DT, HIDDEN, lif, net, samples
 from tests.unit.backends.snntorch.training.test_network_parts import options
 
@@ -117,20 +117,6 @@ def test_accuracy_by_the_membrane_at_every_step_is_that_of_the_counts() -> None:
         learning_rate=1e-9, precision="float64",
     )  # fmt: skip
     assert made.history[0].accuracy == pytest.approx(wanted)
-
-
-def recurrent() -> nir.NIRGraph:
-    """Spiking neurons that feed themselves stand before the Output, behind a Flatten."""
-    nodes = {
-        "in": nir.Input(np.array([12])),
-        "w": nir.Linear(np.random.default_rng(3).normal(0.3, 0.3, (4, 12))),
-        "n": lif(4),
-        "flat": nir.Flatten({"input": np.array([4])}, 0, -1),
-        "out": nir.Output(np.array([4])),
-        "back": nir.Linear(np.random.default_rng(4).normal(0, 0.5, (4, 4))),
-    }
-    chain = ["in", "w", "n", "flat", "out"]
-    return nir.NIRGraph(nodes, [*pairwise(chain), ("n", "back"), ("back", "n")], metadata={"dt": DT})
 
 
 def test_neurons_in_a_cycle_behind_a_flatten_have_a_membrane_too() -> None:
