@@ -44,6 +44,8 @@ def train(
     clip: float | None = None,
     amp: str | None = None,
     recompute: int | None = None,
+    tbptt: int | None = None,
+    carry: bool = False,
     learn: str | Sequence[str] | Mapping[str, Any] = (),
     freeze: str | Sequence[str] = (),
     during: Mapping[str, Any] | None = None,
@@ -108,6 +110,9 @@ def train(
         amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
         recompute: keep the states at every K-th step only, and compute the others again on the way back
             (torch.utils.checkpoint): less memory, more time, the same result.
+        tbptt: K: a gradient passes at most K steps backwards; values and updates are those of whole sequences.
+        carry: each batch goes on with the states in which the one before it ended, which no gradient passes; an epoch
+            begins at rest. For data that come in batches: the next pieces of the same sequences, in the same order.
         learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
             {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`); of some nodes alone with
             {"tau": [names]} or {"tau": {name: "neuron"}}. {"weight": [names]}: weights, biases and scales of these
@@ -149,9 +154,9 @@ def train(
             backend_options["device"] = workers.placed(backend_options["device"])
         options = Options(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
-            clip, amp, recompute, learned(learn), names(freeze, "freeze"), written(during), tuple(regularisers),
-            patience, monitor, keep_best, path, checkpoint_every, resume, log, log_queue, progress, seed, precision,
-            backend_options,
+            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
+            checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -182,6 +187,7 @@ def _train(
         options.during,
     )  # fmt: skip
     _check_norms(network, options, workers)
+    _set_pieces(network, options, data)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn, options.freeze)
@@ -211,6 +217,27 @@ def _train(
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
     return result
+
+
+def _set_pieces(network: TrainedNetwork, options: Options, data: Any) -> None:
+    """How far gradients and states go.
+
+    Raises:
+        OptionError: states cannot go on from one batch to the next.
+    """
+    network.tbptt, network.carry = options.tbptt, options.carry
+    if options.carry and isinstance(data, tuple):
+        raise OptionError(
+            "batches of arrays are other samples, not the next steps of the same",
+            parameter="carry",
+            got="(inputs, labels)",
+            wanted="batches, of which each goes on where the one before it ended",
+            way_out="Pass [(inputs[t : t + K], labels) for t in range(0, len(inputs), K)].",
+        )
+    if options.carry and network.draws:
+        raise OptionError(
+            "drawn inputs begin anew in every batch", parameter="carry", got="a PoissonInput or NoiseInput"
+        )
 
 
 def _check_norms(network: TrainedNetwork, options: Options, workers: Workers) -> None:

@@ -93,6 +93,7 @@ class Trainer:
     def _run_epoch(self) -> None:
         start = time.perf_counter() - self.now.tally.seconds
         batches, count = self._batches()
+        self.network.forget()
         while True:
             group = list(islice(batches, self.options.accumulate))
             values = self.update(group, self.now.step + 1)
@@ -154,6 +155,7 @@ class Trainer:
         import torch
 
         tally, mark = Tally(), 0
+        self.network.forget()
         with torch.no_grad():
             for batch in self.validation.epoch(self.now.epoch)[0] if self.validation else ():
                 figures = self.room.fitted(lambda b=batch: self._judged(b))  # type: ignore[misc]

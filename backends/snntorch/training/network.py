@@ -14,6 +14,7 @@ from hasn.backends.snntorch.training.during import BatchNorm, Dropout, During
 from hasn.backends.snntorch.training.learnable import Learnable, opened
 from hasn.backends.snntorch.training.losses import full
 from hasn.backends.snntorch.training.membranes import listening, populations
+from hasn.backends.snntorch.training.truncated import by_pieces, same_size
 from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.lower import lower
 from hasn.ir.structure import flatten
@@ -65,6 +66,8 @@ class TrainedNetwork:
         program: of the graph itself.
         module: the torch module.
         parameters: name -> leaf tensor that training moves.
+        tbptt: steps that a gradient passes at most; None: all of a batch. May be set.
+        carry: whether a batch goes on with the states of the one before it. May be set.
     """
 
     def __init__(
@@ -109,6 +112,9 @@ class TrainedNetwork:
             way_out = "Freeze less." if freeze or "weight" in learn else "Pass learn=('tau',)."
             raise OptionError("the graph has nothing to train", parameter="graph", way_out=way_out)
         self.fan_out = self._fan_out()
+        self.tbptt: int | None = None
+        self.carry = False
+        self._carried: Any = None
         self._read: dict[str, str] = {}  # Output -> the population whose membrane potential the loss reads
 
     def read_membranes(self, outputs: Sequence[str]) -> None:
@@ -144,6 +150,11 @@ class TrainedNetwork:
         return found | self.during.parameters
 
     @property
+    def draws(self) -> bool:
+        """Whether some input is drawn."""
+        return bool(self.module._draws)
+
+    @property
     def owners(self) -> dict[str, str]:
         """Name of a trained parameter -> flat name of its node."""
         found = {name: name.rpartition(".")[0] for name in self.learnable.parameters}
@@ -157,8 +168,10 @@ class TrainedNetwork:
     def forward(self, inputs: Mapping[str, Tensor]) -> Activity:
         """Run a batch from the initial state: {Input: (T, batch, *shape)}."""
         self.learnable.apply(self.module)
-        batch = next(iter(inputs.values())).shape[1]
-        with self.during.standing(batch), listening(self.module, tuple(self._read.values())) as heard:
+        with (
+            self.during.standing(next(iter(inputs.values())).shape[1]),
+            listening(self.module, tuple(self._read.values())) as heard,
+        ):
             activity = self._run(inputs)
             if not self._read:
                 return activity
@@ -166,16 +179,31 @@ class TrainedNetwork:
             found = {o: _whole(heard[name][: activity.steps], sizes[o]) for o, name in self._read.items()}
         return replace(activity, membranes=next(iter(found.values())) if len(self.sinks) == 1 else found)
 
+    def forget(self) -> None:
+        """Begin at rest with the next batch, where states go on from one to the next."""
+        self._carried = None
+
     def _run(self, inputs: Mapping[str, Tensor]) -> Activity:
-        steps = len(next(iter(inputs.values())))
-        if self.recompute is None:
+        from hasn.backends.snntorch.overflow import mark as mark_of
+
+        first = next(iter(inputs.values()))
+        steps, batch = first.shape[:2]
+        if self.tbptt is not None or self.carry:
+            given = self.module.inputs_of(dict(inputs))
+            if self._carried is not None:
+                same_size(self._carried, batch)
+            begin = self.module.start(batch) if self._carried is None else self._carried
+            found, counts, end = by_pieces(
+                self.module, given, begin, self.tbptt or steps, self.sinks, self.program.recorded_spikes
+            )
+            mark, self._carried = mark_of(end), end if self.carry else None
+        elif self.recompute is None:
             found = self.module(dict(inputs))
             mark = self.module.mark
             found = found if isinstance(found, Mapping) else {self.sinks[0]: found}
             counts = {name: full(found[_watch(name)]).sum(0) for name in self.program.recorded_spikes}
         else:
             from hasn.backends.snntorch.chunks import by_chunks
-            from hasn.backends.snntorch.overflow import mark as mark_of
 
             given = self.module.inputs_of(dict(inputs))
             found, counts, end = by_chunks(self.module, given, self.recompute, self.sinks, self.program.recorded_spikes)

@@ -34,8 +34,6 @@ class Options:
     amp: str | None
     recompute: int | None
     learn: Mapping[str, Any]
-    freeze: tuple[str, ...]
-    during: Mapping[str, Any]
     regularisers: Sequence[Callable[[Any], Any]]
     patience: int | None
     monitor: str
@@ -49,16 +47,21 @@ class Options:
     seed: int | None
     precision: str
     backend: Mapping[str, Any]
+    freeze: tuple[str, ...] = ()
+    during: Mapping[str, Any] = field(default_factory=dict)
+    tbptt: int | None = None
+    carry: bool = False
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_queue"):
             check_whole(name, getattr(self, name))
-        for name in ("budget", "recompute", "patience", "checkpoint_every"):
+        for name in ("budget", "recompute", "tbptt", "patience", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))
         self._check_threshold()
+        self._check_pieces()
         for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
             check_positive("learning_rate", rate)
         if self.clip is not None:
@@ -74,9 +77,12 @@ class Options:
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
         names = (
             "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
-            "apply_after", "clip", "amp", "learn", "freeze", "during", "regularisers", "monitor", "seed", "precision",
+            "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         known = {name: _text(getattr(self, name)) for name in names}
+        # Options that a checkpoint of before they were there goes on without.
+        later = ("freeze", "during", "tbptt", "carry")
+        known |= {name: _text(getattr(self, name)) for name in later if getattr(self, name)}
         known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
         object.__setattr__(self, "settings", known)
 
@@ -85,6 +91,22 @@ class Options:
         """What workers must agree on beside the settings, or one of them stops before the others."""
         names = ("epochs", "patience", "keep_best", "recompute", "checkpoint_every", "resume")
         return {name: _text(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
+
+    def _check_pieces(self) -> None:
+        if not isinstance(self.carry, bool):
+            raise OptionError("no such value", parameter="carry", got=repr(self.carry), wanted="True or False")
+        if self.recompute is not None and (self.carry or self.tbptt is not None):
+            got = "recompute with " + ("carry" if self.carry else "tbptt")
+            raise OptionError(
+                "two ways to keep less of a sequence", parameter="recompute", got=got, wanted="one of them"
+            )
+        if self.carry and self.checkpoint_every is not None:
+            way_out = "Leave it out: a checkpoint is written at every epoch's end."
+            got = "checkpoint_every with carry"
+            raise OptionError("no checkpoint holds the carried states", parameter="carry", got=got, way_out=way_out)
+        if self.carry and "delay" in self.learn:
+            got = "learn='delay' with carry"
+            raise OptionError("values under way were sent with other delays", parameter="carry", got=got)
 
     def _check_threshold(self) -> None:
         if self.apply_after is None:
