@@ -89,6 +89,7 @@ class Learnable:
         for kind in learn:
             if kind != "weight":
                 self._add(kind, learn, nodes, freeze)
+        self._delayed = {part.node for part in self.parts if resets_late(nodes[part.node], program)}
         for name in {part.node for part in self.parts if part.parameter != "delay"}:
             self._nodes[name] = nodes[name]
             self._modules[name] = opened(module_of(name), program.node(name))
@@ -133,6 +134,8 @@ class Learnable:
             for part in self.parts:
                 if part.node == name:
                     setattr(node, part.parameter, part.value())
+            if name in self._delayed:
+                node.v_reset = late_reset(node, self.program.dt)
             for buffer, value in _coefficients(node, self.program.node(name), self.program).items():
                 setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
         network.delays = self._delays(like)
@@ -151,6 +154,34 @@ class Learnable:
         """Set the learned values in a graph's nodes (flat name -> node)."""
         for part in self.parts:
             setattr(nodes[part.node], part.parameter, part.value().detach().numpy().copy())
+        for name in self._delayed:
+            nodes[name].v_reset = late_reset(nodes[name], self.program.dt).detach().numpy().copy()
+
+
+def resets_late(node: Any, program: Program) -> bool:
+    """Whether a node is a neuron of snnTorch's that subtracts its threshold a step late, after the decay.
+
+    Its ``v_reset = threshold - threshold / beta`` then follows what is learned, as snnTorch's own reset does.
+    """
+    said = node.metadata or {}
+    if said.get("snntorch") is None or said.get("reset") != "subtract" or not said.get("snntorch_reset_delay"):
+        return False
+    if (
+        program.method == "exact"
+        or not hasattr(node, "v_reset")
+        or not (hasattr(node, "tau") or hasattr(node, "tau_mem"))
+    ):
+        return False
+    return bool(np.allclose(late_reset(node, program.dt).numpy(), node.v_reset, rtol=1e-6, atol=0))
+
+
+def late_reset(node: Any, dt: float) -> Tensor:
+    """``threshold - threshold / beta`` with ``beta = 1 - dt / tau``."""
+    import torch
+
+    tau = torch.as_tensor(node.tau if hasattr(node, "tau") else node.tau_mem, dtype=torch.float64)
+    threshold = torch.as_tensor(node.v_threshold, dtype=torch.float64)
+    return threshold - threshold / (1 - torch.tensor(dt, dtype=torch.float64) / tau)
 
 
 def learnable(node: nir.NIRNode, what: str) -> tuple[str, ...]:
@@ -194,7 +225,8 @@ def _learned(name: str, node: nir.NIRNode, what: str, parameter: str, share: str
         start = torch.tensor(float(value.flat[0]), dtype=torch.float64)
     else:
         start = torch.tensor(value)
-    floor = np.asarray(getattr(node, "v_reset", 0.0), dtype=np.float64)
+    late = resets_late(node, program)  # snnTorch's thresholds are >= 0, and its v_reset lies below
+    floor = np.zeros(1) if late else np.asarray(getattr(node, "v_reset", 0.0), dtype=np.float64)
     meaning, raw = _bounded(parameter, start, floor, program)
     stands = torch.isfinite(raw)
     if not bool(stands.any()):
