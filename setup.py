@@ -47,7 +47,12 @@ class BuildKernels(build_ext):
 
 
 #: Name -> headers.
-KERNELS = {"_scan": ["_scan.h", "_rows.h", "_portable.h"], "_product": ["_product.h"], "_events": ["_portable.h"]}
+KERNELS = {
+    "_scan": ["_scan.h", "_rows.h", "_portable.h"],
+    "_product": ["_product.h"],
+    "_events": ["_portable.h"],
+    "_plastic": ["_plastic.h", "_portable.h"],
+}
 kernels = [
     Extension(
         f"hasn.kernels.{name}",

@@ -10,6 +10,7 @@ import nir
 import numpy as np
 
 import hasn
+from benchmarks.forgetting_local import two_tasks
 from benchmarks.signatures import BLUE, DT, GREY, ORANGE, Array, follower, graph_of, lif
 from hasn.plasticity import (
     STDP,
@@ -24,7 +25,7 @@ from hasn.plasticity import (
 )
 
 #: Volts at which the target is held.
-CLAMPED = tuple(np.linspace(-80e-3, -10e-3, 29).tolist())
+CLAMPED = tuple(np.linspace(-80e-3, -38e-3, 22).tolist())
 #: Seconds of the homeostatic experiments: the input doubles in the middle.
 SECONDS, DOUBLED = 32, 16
 
@@ -138,9 +139,22 @@ def _doubled(axis: Any) -> None:
 
 def _tagged(axis: Any) -> None:
     for (name, course), colour in zip(tagged().items(), (BLUE, ORANGE, GREY), strict=True):
-        axis.plot(np.arange(0, len(course), 10) * DT, course[::10], color=colour, label=name)
+        dashes = ":" if name == "none" else "-"  # it lies on another one
+        axis.plot(np.arange(0, len(course), 10) * DT, course[::10], dashes, color=colour, label=name)
     axis.set(title="Tagging and capture", xlabel="time (s)", ylabel="weight")
     axis.legend(frameon=False)
 
 
-PANELS = (_short, _clamped, _history, _doubled, _tagged)
+def _forgotten(axis: Any) -> None:
+    for i, (name, captured, colour) in enumerate(
+        (("delta rule", False, GREY), ("with tagging and capture", True, BLUE))
+    ):
+        found = two_tasks(captured)
+        shares = np.array([found.first, found.after, found.second])
+        axis.bar(np.arange(3) + 0.4 * i, 100 * shares, 0.36, color=colour, label=name)
+    axis.set_xticks(np.arange(3) + 0.2, ["first task", "first task\nafter the second", "second task"])
+    axis.set(title="Permuted digits", ylabel="right of 1,000 (%)", ylim=(50, 100))
+    axis.legend(frameon=False, loc="upper right")
+
+
+PANELS = (_short, _clamped, _history, _doubled, _tagged, _forgotten)

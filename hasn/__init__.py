@@ -85,10 +85,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name in ("errors", "nodes", "plasticity", "training"):
+    if name in ("control", "errors", "nodes", "plasticity", "training"):
         return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "errors", "nodes", "training"])
+    return sorted([*__all__, "control", "errors", "nodes", "plasticity", "training"])

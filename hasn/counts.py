@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hasn.errors import InputError
@@ -108,6 +108,24 @@ class Counts:
                 way_out="Record 'spikes' of all nodes, or 'counts'.",
             )
 
+    def __add__(self, after: Counts) -> Counts:
+        """Of a run and of what followed it; synapses are those of the end."""
+        both = {
+            name: self.connections[name] + new for name, new in after.connections.items() if name in self.connections
+        }
+        ended = {name: replace(work, synapses=after.connections[name].synapses) for name, work in both.items()}
+        return Counts(
+            _sums(self.spikes, after.spikes),
+            _sums(self.synaptic_operations, after.synaptic_operations),
+            self.steps + after.steps,
+            after.samples,
+            _sums(self.events, after.events),
+            _sums(self.neuron_updates, after.neuron_updates),
+            {**self.connections, **after.connections, **ended},
+            tuple(dict.fromkeys([*self.unknown, *after.unknown])),
+            self.counted and after.counted,
+        )
+
     # --- when it is asked for
 
     @classmethod
@@ -131,6 +149,10 @@ class Counts:
     def __getstate__(self) -> dict[str, Any]:
         """Figures alone travel."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def _sums(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + two.get(name, 0) for name in [*one, *(set(two) - set(one))]}
 
 
 def counts_of(

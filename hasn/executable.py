@@ -91,11 +91,13 @@ class Executable(ABC):
         program: the Program that was compiled.
         precision: "float64", "float32" ...
         recordable: what ``record`` may name.
+        own_rule: see :class:`hasn.recording.Recording`.
         graph: what the Program was lowered from; None: it was given as one.
     """
 
     backend: str
     recordable: tuple[str, ...] = ("spikes", "voltages")
+    own_rule: str = ""
     graph: nir.NIRGraph | None = None
 
     def __init__(self, program: Program, precision: str) -> None:
@@ -128,13 +130,15 @@ class Executable(ABC):
 
         Args:
             inputs: (T, *shape) or (T, batch, *shape), or {Input node: such an array}. Real numbers; a spike is 1.
-            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts"; or a mapping
-                that chooses nodes and neurons: ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs
-                are there too, unless the mapping says which, or "counts" is all that is recorded.
+            record: "spikes" and/or "voltages" (precision "loihi": also "currents"), "rates", "counts", and of
+                connections that learn "weights" or "histograms"; or a mapping that chooses nodes and neurons:
+                ``{"spikes": ["hidden"], "voltages": {"hidden": [0, 17]}}``. Outputs are there too, unless the mapping
+                says which, or "counts" is all that is recorded.
             steps: T, for a graph without Inputs.
             state: where to start: what :meth:`state` gave, of this or another backend; default: the initial state.
             keep_state: whether the stream continues from the end of this run: :meth:`state` is then that end.
-            every: steps between two records of voltages, currents and rates. Spikes and Outputs are never thinned.
+            every: steps between two records of voltages, currents, rates and weights. Spikes and Outputs are never
+                thinned.
             last: spikes kept for each neuron of each sample, the last ones; None: all.
             rate_tau: seconds of the running mean "rates" (see :class:`hasn.recordings.keeper.Rate`).
             to: a .npz file to write instead of keeping arrays in memory; it is there, whole, when the run is over.
@@ -173,7 +177,8 @@ class Executable(ABC):
     ) -> Recording:
         """Run, and keep what is wanted."""
         size = None if wanted.plain else self._piece
-        pieces = parts(self.program, inputs, steps, size, 0 if begun is None else begun.step)
+        origin = 0 if begun is None else begun.step
+        pieces = parts(self.program, inputs, steps, size, origin, wanted.weights(self.program), wanted.pieces)
         end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
             start = time.perf_counter()
@@ -181,11 +186,39 @@ class Executable(ABC):
                 keeper.add(given, raw)
                 end = given, raw
             recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
-        if keep_state and end is not None:
-            self._keep(*end)
-        if end is not None and self.program.learning:
-            self._last = end[1].learned if end[0].batched else {name: w[0] for name, w in end[1].learned.items()}
+        recording = replace(recording, own_rule=self.own_rule)
+        if end is not None:
+            self._ended(*end, keep_state)
         return recording
+
+    def going_on(
+        self, inputs: Any, steps: int, state: NetworkState | None, groups: frozenset[str]
+    ) -> Iterator[tuple[Signals, Raw]]:
+        """Run from a state, and let the stream continue from the end: for what records several runs as one.
+
+        Args:
+            inputs: see :meth:`run`, the modulators among them.
+            steps: T.
+            state: where to start.
+            groups: what the backend records.
+
+        Returns:
+            The pieces of the run, as the backend gave them.
+        """
+        begun = self._begun(state)
+        pieces = parts(self.program, inputs, steps, self._piece, 0 if begun is None else begun.step)
+        end: tuple[Signals, Raw] | None = None
+        for end in self._run_pieces(self._started(pieces, begun, True), groups):
+            yield end
+        if end is not None:
+            self._ended(*end, True)
+
+    def _ended(self, given: Signals, raw: Raw, keep: bool) -> None:
+        """Remember what the end of a run leaves behind."""
+        if keep:
+            self._keep(given, raw)
+        if self.program.learning:
+            self._last = raw.learned if given.batched else {name: w[0] for name, w in raw.learned.items()}
 
     #: :data:`PIECE` where a run may go on from a state; None: the backend runs the whole at once.
     _piece: int | None = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hasn.counts import Counts
 from hasn.recordings.events import Events, SpikeTrains
+from hasn.recordings.histograms import WeightHistogram
 
 if TYPE_CHECKING:
     import nir
@@ -40,10 +41,11 @@ class Recording:
         currents: neuron node -> synaptic current u; empty unless "currents" was recorded (precision "loihi"). In that
             precision voltages and currents are integers in the chip's units.
         more: further groups, such as "rates".
-        every: steps between two records of voltages, currents and rates.
+        every: steps between two records of voltages, currents, rates and weights.
         length: T, or 0 where the arrays say it.
         neurons: group -> node -> flat numbers of the neurons that were recorded, where it was not all of them: their
             arrays are (T[, batch], neurons).
+        own_rule: in a sentence, how connections learned where not as SEMANTICS says; empty: as it says.
     """
 
     outputs: dict[str, Array]
@@ -61,6 +63,7 @@ class Recording:
     every: int = 1
     length: int = 0
     neurons: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+    own_rule: str = ""
 
     @property
     def series(self) -> dict[str, Mapping[str, Array]]:
@@ -72,6 +75,11 @@ class Recording:
     def rates(self) -> dict[str, Array]:
         """Spiking node -> running mean of its rate in Hz; empty unless "rates" was recorded."""
         return self.more.get("rates", {})
+
+    @property
+    def histograms(self) -> dict[str, WeightHistogram]:
+        """Connection that learns -> its weights over time; empty unless "histograms" was recorded."""
+        return {name: WeightHistogram.of(table) for name, table in self.more.get("histograms", {}).items()}
 
     @property
     def events(self) -> dict[str, Events]:
@@ -97,7 +105,7 @@ class Recording:
 
     @property
     def recorded_steps(self) -> NDArray[np.int64]:
-        """The steps of which voltages, currents and rates were kept: every one, unless ``every`` said otherwise."""
+        """The steps of which voltages, currents, rates and weights were kept: all, unless ``every`` said otherwise."""
         return np.arange(0, self.steps, self.every)
 
     @property

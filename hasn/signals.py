@@ -152,12 +152,22 @@ def _by_name(inputs: Any, shapes: dict[str, Shape]) -> dict[str, Any]:
     return given
 
 
-def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None, origin: int = 0) -> Iterator[Signals]:
+def parts(
+    program: Program,
+    inputs: Any,
+    steps: int | None,
+    numbers: int | None,
+    origin: int = 0,
+    beside: int = 0,
+    least: int = 1,
+) -> Iterator[Signals]:
     """The same, checked and converted piece by piece: what lies in a file stays there until its steps come.
 
     Args:
         numbers: that all nodes of a piece hold at most; None: one piece.
         origin: number of the first step.
+        beside: numbers that a step of one sample takes beside those of the nodes.
+        least: pieces at least, where there are as many steps.
 
     Raises:
         InputError: as above; values that are not finite are found when their piece comes.
@@ -173,8 +183,8 @@ def parts(program: Program, inputs: Any, steps: int | None, numbers: int | None,
         arrays = {name: _shaped(name, given[name], shape, True) for name, shape in shapes.items()}
         lead = _one_lead(arrays, shapes, steps)
         total, batch = lead[0], lead[1] if len(lead) == 2 else 1
-    width = batch * max(1, sum(int(np.prod(node.shape)) for node in program.nodes))
-    size = max(1, numbers // width)
+    width = batch * max(1, beside + sum(int(np.prod(node.shape)) for node in program.nodes))
+    size = max(1, min(numbers // width, total // least))
 
     def pieces() -> Iterator[Signals]:
         for t in range(0, total, size):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training import BatchNorm as BatchNorm
     from hasn.backends.snntorch.training import Dropout as Dropout
+    from hasn.backends.snntorch.training import ElasticWeights as ElasticWeights
     from hasn.backends.snntorch.training import Epoch as Epoch
     from hasn.backends.snntorch.training import Loss as Loss
     from hasn.backends.snntorch.training import ProgressBar as ProgressBar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training import Shown as Shown
     from hasn.backends.snntorch.training import Step as Step
     from hasn.backends.snntorch.training import SynapticCost as SynapticCost
+    from hasn.backends.snntorch.training import SynapticIntelligence as SynapticIntelligence
     from hasn.backends.snntorch.training import TrainResult as TrainResult
     from hasn.backends.snntorch.training import count as count
     from hasn.backends.snntorch.training import cross_entropy as cross_entropy

@@ -13,6 +13,7 @@ from hasn.executable import Executable
 from hasn.program.model import Program
 
 DELIVERIES = ("auto", "retimed", "in-step")
+LEARNINGS = ("process", "engine", "engine-exact")
 
 
 class LavaBackend(Backend):
@@ -49,6 +50,7 @@ class LavaBackend(Backend):
         *,
         time_limit: float = 120.0,
         delivery: Literal["auto", "retimed", "in-step"] = "auto",
+        learning: Literal["process", "engine", "engine-exact"] = "process",
         **options: Any,
     ) -> Executable:
         """Choose Lava processes for a Program; the worker starts with the first run.
@@ -61,22 +63,27 @@ class LavaBackend(Backend):
             delivery: "retimed": every connection takes a step, as on the chip, and populations run shifted, so that
                 the network stays the same; "in-step": connections deliver in the step in which they receive;
                 "auto": retimed where that is possible.
+            learning: "process": connections learn in processes of ours, as on the other backends; "engine": on Lava's
+                own learning engine, which a chip has, by its own order (docs/plasticity.md), always retimed;
+                "engine-exact": there too, with two steps of it for one of the network, so that a pair of spikes counts
+                in its own step, as on the other backends.
 
         Raises:
             OptionError: an option has no meaning.
             RetimingError: ``delivery="retimed"`` or precision "loihi", and a cycle has fewer steps of delay than its
                 connections take.
-            UnsupportedError: precision "loihi", and the graph has what the chip's LIF neuron has not.
+            UnsupportedError: precision "loihi", and the graph has what the chip's LIF neuron has not; learning
+                on the engine, and it has no place for a term of a rule, or for a connection.
         """
+        from hasn.backends.lava.engine_executable import LavaEngineExecutable
         from hasn.backends.lava.executable import LavaExecutable
         from hasn.backends.lava.integer_executable import LavaIntegerExecutable
 
         for name in options:
             raise OptionError("lava has no such option", parameter=name, wanted=", ".join(self.options()))
-        if delivery not in DELIVERIES:
-            raise OptionError(
-                "unknown delivery", parameter="delivery", got=repr(delivery), wanted=" or ".join(DELIVERIES)
-            )
+        for name, chosen, known in (("delivery", delivery, DELIVERIES), ("learning", learning, LEARNINGS)):
+            if chosen not in known:
+                raise OptionError(f"unknown {name}", parameter=name, got=repr(chosen), wanted=" or ".join(known))
         number = isinstance(time_limit, int | float) and not isinstance(time_limit, bool)
         if not number or not time_limit > 0:
             raise OptionError("no such time", parameter="time_limit", got=repr(time_limit), wanted="seconds > 0")
@@ -90,6 +97,17 @@ class LavaBackend(Backend):
                     way_out="precision='loihi' has no process of ours that delivers within the step.",
                 )
             return LavaIntegerExecutable(program, float(time_limit))
+        if learning != "process" and program.learning:
+            if delivery == "in-step":
+                raise OptionError(
+                    "Lava's learning connections take a step",
+                    parameter="delivery",
+                    got=repr(delivery),
+                    wanted="auto or retimed",
+                    way_out="Leave it out, or take learning='process'.",
+                )
+            stride = {"engine": 1, "engine-exact": 2}[learning]
+            return LavaEngineExecutable(program, precision, float(time_limit), stride)
         return LavaExecutable(program, precision, float(time_limit), delivery)
 
 

@@ -87,7 +87,8 @@ class WorkerClient(Executable, ABC):
         require_rings(self.network, 1, 8)
         worker = self._ready()
         late = int(leads is not None)
-        period = given.steps + self.mapping.longest + 1 + late
+        period = self.mapping.stride * given.steps + self.mapping.longest + 1 + late
+        period += -period % self.mapping.stride  # an epoch of learning ends with the sample
         with Exchange(worker.folder, self.network, given, number) as exchange, on_disk():
             request = exchange.request(values, states, leads or {})
             request |= {
@@ -95,6 +96,7 @@ class WorkerClient(Executable, ABC):
                 "op": "run",
                 "bundle": str(self._bundle),
                 "period": period,
+                "stride": self.mapping.stride,
                 "steps": period * given.batch,
             }
             alarms = exchange.alarms(len(self.mapping.cells)) if number is np.float64 else None

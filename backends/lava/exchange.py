@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hasn.backends.lava.worker.memory import new_file
 from hasn.program.fuse import Network, has_spikes
+from hasn.program.learning import sizes
 from hasn.signals import Signals
 
 Arrays = dict[str, NDArray[Any]]
@@ -53,7 +54,8 @@ class Exchange:
 
         Args:
             values: population whose value is wanted -> of how many of the last steps.
-            states: "v" or "u" -> population of which it is wanted -> of how many of the last steps.
+            states: "v" or "u" -> population of which it is wanted -> of how many of the last steps; "weights" ->
+                connection that learns.
             leads: Vars that do not start at their initial values.
         """
         inputs: dict[str, str] = {}
@@ -68,11 +70,16 @@ class Exchange:
                 graded.append(name)
         by_name = self.network.by_name
         self._tapes = {
-            name: self._tape(f"value{i}", name, values[name], np.uint8 if has_spikes(by_name[name]) else self.number)
+            name: self._tape(
+                f"value{i}", self._shape("", name), values[name], np.uint8 if has_spikes(by_name[name]) else self.number
+            )
             for i, name in enumerate(sorted(values))
         }
         self._states = {
-            var: {name: self._tape(f"{var}{i}", name, steps, self.number) for i, (name, steps) in enumerate(of.items())}
+            var: {
+                name: self._tape(f"{var}{i}", self._shape(var, name), steps, self.number)
+                for i, (name, steps) in enumerate(of.items())
+            }
             for var, of in states.items()
         }
         return {
@@ -93,20 +100,26 @@ class Exchange:
         return made
 
     def recorded(self) -> tuple[Arrays, dict[str, Arrays]]:
-        """(values, {"v" or "u": states}) of the populations, (steps that were wanted, batch, *shape)."""
-        return self._read(self._tapes), {var: self._read(of) for var, of in self._states.items()}
+        """(values of the populations, {"v", "u" or "weights": states}), (steps that were wanted, batch, *shape)."""
+        return self._read("", self._tapes), {var: self._read(var, of) for var, of in self._states.items()}
 
-    def _read(self, tapes: dict[str, Path]) -> Arrays:
-        shapes = {name: (-1, self.given.batch, *self.network.by_name[name].shape) for name in tapes}
+    def _read(self, var: str, tapes: dict[str, Path]) -> Arrays:
+        shapes = {name: (-1, self.given.batch, *self._shape(var, name)) for name in tapes}
         return {name: np.load(path).reshape(shapes[name]) for name, path in tapes.items()}
+
+    def _shape(self, var: str, name: str) -> tuple[int, ...]:
+        """Of a population's values and states, or of a connection's weights."""
+        if var == "weights":
+            (plastic,) = (plastic for plastic in self.network.plastic if plastic.name == name)
+            return sizes(plastic.map)["synapse"]
+        return self.network.by_name[name].shape
 
     def _lead(self, file: str, values: NDArray[Any]) -> str:
         path = self.folder / f"lead.{file}.npy"
         np.save(path, values.astype(self.number))
         return str(path)
 
-    def _tape(self, file: str, population: str, steps: int, dtype: Any) -> Path:
+    def _tape(self, file: str, shape: tuple[int, ...], steps: int, dtype: Any) -> Path:
         path = self.folder / f"{file}.npy"
-        size = int(np.prod(self.network.by_name[population].shape))
-        new_file(path, (steps, self.given.batch, size), dtype)
+        new_file(path, (steps, self.given.batch, int(np.prod(shape))), dtype)
         return path

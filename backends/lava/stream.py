@@ -71,6 +71,7 @@ class Stream:
         self._live = bool(mapping.cells)
         if self._live:
             request: dict[str, Any] = {"op": "start", "bundle": str(self.folder / "bundle"), "period": 0, "samples": 1}
+            request["stride"] = 1
             request |= {"length": 1, "late": 0, "leads": {}}
             request |= {"folder": str(self.folder), "batch": batch, "graded": [], "states": {}}
             request["alarms"] = str(self.folder / ALARMS)

@@ -211,7 +211,7 @@ class Pass:
             for name, voltages in after.items():
                 voltages.append(scanners[name].population.voltage(state.states[name]))
             for name, course in weights.items():
-                course.append(state.learned[name].weight)
+                course.append(state.learned[name].standing())
         self.values |= {name: torch.stack(values) for name, values in kept.items()}
         self.weights |= {name: torch.stack(values) for name, values in weights.items()}
         self.voltages |= {name: torch.stack(values) for name, values in after.items()}

@@ -194,7 +194,7 @@ class SnnTorchExecutable(Executable):
             }
         if "weights" in record:
             batch = len(next(iter(values.values())))
-            found |= {("weights", name): _of_all(kept.weight, 0, batch) for name, kept in state.learned.items()}
+            found |= {("weights", name): _of_all(kept.standing(), 0, batch) for name, kept in state.learned.items()}
         return {key: value.unsqueeze(0) for key, value in found.items()}
 
     @property

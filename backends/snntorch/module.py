@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from hasn.backends.snntorch.chunks import by_chunks
 from hasn.backends.snntorch.connections import connection_module
 from hasn.backends.snntorch.engine import ENGINES, Engine, Layers, Node, Pass, given_shape
+from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import DelayLine, Line
 from hasn.backends.snntorch.neurons import Comparator, Population, States, Surrogate
 from hasn.backends.snntorch.overflow import mark, require_finite
 from hasn.backends.snntorch.plain import is_plain
-from hasn.backends.snntorch.plastic import Learned, Plastic
+from hasn.backends.snntorch.plastic import Plastic
 from hasn.backends.snntorch.products import Matmul, check_dtype, dense, parts_of
 from hasn.backends.snntorch.synapses import Synapses
 from hasn.errors import InputError, OptionError
@@ -46,7 +47,8 @@ class StreamState:
     largest: dict[str, Tensor] = field(default_factory=dict)
 
     def copied(self) -> StreamState:
-        """A state that can move on without this one: tensors are shared, nothing writes into them."""
+        """A state that can move on without this one: tensors are shared, nothing writes into them from now on."""
+        self.learned = {name: kept.shared() for name, kept in self.learned.items()}
         lines = {name: line.with_past(line.past) for name, line in self.lines.items()}
         return StreamState(dict(self.states), dict(self.previous), lines, dict(self.learned), dict(self.largest))
 

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import Line
+from hasn.backends.snntorch.plastic_events import Events, why_not
+from hasn.kernels.plastic import plastic_available
 from hasn.program.learning import PLAIN, Extent, Product, Products, sizes
 from hasn.program.maps import Dense, Sparse, floating
 from hasn.program.model import Connection
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a connection has learned; nothing is written into it.
-
-    Attributes:
-        weight: (batch, outputs, inputs) or (batch, synapses); where all samples share it, batch is 1.
-        traces: name -> (batch, who has one).
-        step: number of the step to come.
-        arrived: what came in at the last step: (batch, inputs), or with delays (batch, synapses).
-    """
-
-    weight: Tensor
-    traces: Mapping[str, Tensor]
-    step: int
-    arrived: Tensor | None = None
 
 
 class Matrix:
@@ -59,17 +45,17 @@ class Listed:
     Args:
         rows, columns: of each.
         outputs: elements of the target.
-        own: whether each has a delay of its own, so that what it knows of its source is its own too.
+        late: steps of delay of each, or None: with them, what it knows of its source is its own too.
     """
 
-    def __init__(self, rows: Tensor, columns: Tensor, outputs: int, own: bool) -> None:
-        self.rows, self.columns, self.outputs, self.own = rows, columns, outputs, own
+    def __init__(self, rows: Tensor, columns: Tensor, outputs: int, late: Tensor | None) -> None:
+        self.rows, self.columns, self.outputs, self.late = rows, columns, outputs, late
 
     def spread(self, value: Tensor, extent: Extent) -> Tensor:
         """At every synapse."""
         if extent == "post":
             return value.index_select(1, self.rows)
-        return value.index_select(1, self.columns) if extent == "pre" and not self.own else value
+        return value.index_select(1, self.columns) if extent == "pre" and self.late is None else value
 
     def product(self, weight: Tensor, x: Tensor) -> Tensor:
         """(batch, outputs) of what came in."""
@@ -87,10 +73,10 @@ class Plastic(nn.Module):
         weight: at the start, as the map has them: (outputs, inputs), or one for each synapse.
         bias: or None; it does not learn.
         longest: the longest delay of a synapse.
+        events: what does a step where the rule goes by events; None: every synapse is computed at every step.
     """
 
     bias: Tensor | None
-    delays: Tensor | None
 
     def __init__(self, step: Connection, dtype: torch.dtype) -> None:
         super().__init__()
@@ -104,8 +90,7 @@ class Plastic(nn.Module):
         self.register_parameter("bias", bias)
         delay = spec.delay if isinstance(spec, Sparse) else None
         self.longest = 0 if delay is None else int(delay.max(initial=0))
-        late = None if not self.longest else torch.tensor(np.asarray(delay), dtype=torch.int64)
-        self.register_buffer("delays", late, persistent=False)
+        self.events = None if why_not(self.rule, spec) else Events(self.rule, spec, self.extents)
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)
 
@@ -122,8 +107,9 @@ class Plastic(nn.Module):
         if isinstance(spec, Dense):
             return Matrix()
         rows = np.repeat(np.arange(spec.outputs), np.diff(spec.indptr))
-        to, of = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in (rows, spec.indices))
-        return Listed(to, of, spec.outputs, self.delays is not None)
+        arrays = (rows, spec.indices, *((spec.delay,) if self.longest else ()))
+        to, of, *late = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in arrays)
+        return Listed(to, of, spec.outputs, late[0] if late else None)
 
     # --- in a step
 
@@ -133,38 +119,50 @@ class Plastic(nn.Module):
         if not self.rule.shared:
             weight = weight.expand(batch, *self.weight.shape)
         traces = {
-            t.name: weight.expand(batch, *self.weight.shape).clone()
+            t.name: weight.expand(batch, *self.weight.shape)
             if t.from_weight
-            else weight.new_zeros(batch, *self._sizes[t.extent])
+            else weight.new_zeros(()).expand(batch, *self._sizes[t.extent])
             for t in self.rule.traces
         }
         return Learned(weight, traces, 0)
 
+    def _by_events(self, x: Tensor, learned: Learned) -> Events | None:
+        """What does this step, if the kernel can: on memory of the CPU, without gradients."""
+        free = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        fits = x.device.type == "cpu" and x.dtype == learned.weight.dtype and x.dtype in (torch.float32, torch.float64)
+        return self.events if free and fits and plastic_available() else None
+
     def arrive(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Tensor, Learned]:
         """What the connection sends for x (batch, inputs), with the weights of the last step."""
-        if self.delays is not None and line is not None:
-            line.take(x)
-            x = self._late(line, x)
-        made = self.sides.product(learned.weight, x) if self.rule.transmits == PLAIN else self._sent(x, learned)
-        return made if self.bias is None else made + self.bias, replace(learned, arrived=x)
+        late = line if self.longest else None
+        if late is not None:
+            late.take(x)
+        events, made = self._by_events(x, learned), None
+        if events is not None:
+            learned = events.arrived(x, learned, late)
+            made = events.transmit(learned)
+        else:
+            x = x if late is None else self._late(late, x)
+            learned = replace(learned, sent=(), job=None, arrived=x)
+        if made is None:
+            plain = self.rule.transmits == PLAIN
+            made = self.sides.product(learned.weight, x) if plain else self._sent(x, learned)
+        return made if self.bias is None else made + self.bias, learned
 
     def _sent(self, x: Tensor, learned: Learned) -> Tensor:
         """What synapses send that do not send ``w * pre``: (batch, outputs)."""
-        known = {"pre": x, "w": learned.weight, **self._decayed(learned)}
+        known = {"pre": x, "w": learned.weight, **self._decayed(learned.plain())}
         sent = self._sum(self.rule.transmits, "synapse", known)
         return self.sides.total(sent.expand(len(x), *self._sizes["synapse"]))
 
-    def _decayed(self, learned: Learned) -> dict[str, Tensor]:
-        return {trace.name: trace.decay * learned.traces[trace.name] for trace in self.rule.traces}
-
     def _late(self, line: Line, like: Tensor) -> Tensor:
         """What arrives at each synapse: (batch, synapses)."""
-        if not isinstance(self.sides, Listed) or self.delays is None:
+        if not isinstance(self.sides, Listed) or self.sides.late is None:
             raise TypeError("only listed synapses have delays")
         silence = torch.zeros_like(like)
         past = [line.past[n] if n < len(line.past) else silence for n in range(self.longest + 1)]
         whole = torch.stack(past, dim=1)  # (batch, delays, inputs)
-        return whole[:, self.delays, self.sides.columns]
+        return whole[:, self.sides.late, self.sides.columns]
 
     def learn(self, learned: Learned, post: Tensor, v: Tensor, modulators: Mapping[str, Tensor]) -> Learned:
         """After a step.
@@ -174,24 +172,49 @@ class Plastic(nn.Module):
             post, v: the target's spikes and membrane potential, (batch, *shape).
             modulators: name -> (batch,).
         """
+        known = {"post": post.flatten(1), "v": v.flatten(1)}
+        known |= {name: value.reshape(-1, 1) for name, value in modulators.items()}
+        if learned.sent and self.events is not None:
+            scaled = {trace.name for trace in self.rule.of_synapses(late=self.longest > 0)}
+            known |= self._decayed({n: x for n, x in learned.traces.items() if n not in scaled})
+            known["pre"] = learned.sent[0].x
+            known |= self._rectified(known)
+            moved, fed = self.events.learn(learned, known), self._fed(known, skipped=scaled)
+            return replace(moved, traces={**moved.traces, **fed}, step=learned.step + 1)
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
-        decayed = self._decayed(learned)
-        known = {"pre": learned.arrived, "post": post.flatten(1), "v": v.flatten(1), "w": learned.weight, **decayed}
-        known |= {name: value.reshape(-1, 1) for name, value in modulators.items()}
+        known |= {"pre": learned.arrived, "w": learned.weight, **self._decayed(learned.plain())}
+        known |= self._rectified(known)
+        return Learned(self._moved(learned, known), self._fed(known), learned.step + 1)
+
+    def _decayed(self, traces: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {trace.name: trace.decay * traces[trace.name] for trace in self.rule.traces if trace.name in traces}
+
+    def _rectified(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is above zero of sums; later ones may read those before."""
+        found: dict[str, Tensor] = {}
         for part in self.rule.rectified:
-            known[part.name] = self._sum(part.sum, part.extent, known).clamp(min=0.0)
+            found[part.name] = self._sum(part.sum, part.extent, {**known, **found}).clamp(min=0.0)
+        return found
+
+    def _moved(self, learned: Learned, known: Mapping[str, Tensor]) -> Tensor:
+        """The weights after the step."""
         weight = learned.weight
-        if (learned.step + 1) % self.rule.every == 0 and self.rule.update:
-            change = self._sum(self.rule.update, "synapse", known)
-            if self.rule.shared:
-                change = change.expand(len(post), *weight.shape[1:]).mean(0, keepdim=True)
-            weight = (weight + change).clamp(self.rule.low, self.rule.high)
+        if (learned.step + 1) % self.rule.every or not self.rule.update:
+            return learned.standing()
+        change = self._sum(self.rule.update, "synapse", known)
+        if self.rule.shared:
+            change = change.expand(len(known["post"]), *weight.shape[1:]).mean(0, keepdim=True)
+        return (weight + change).clamp(self.rule.low, self.rule.high)
+
+    def _fed(self, known: Mapping[str, Tensor], skipped: Collection[str] = ()) -> dict[str, Tensor]:
+        """Traces after the step, of what they were once decayed; but for some."""
         traces = {}
         for trace in self.rule.traces:
-            before, fed = decayed[trace.name], self._sum(trace.feed, trace.extent, known)
-            traces[trace.name] = torch.where(fed != 0, fed, before) if trace.sets else before + fed
-        return Learned(weight, traces, learned.step + 1)
+            if trace.name not in skipped:
+                before, fed = known[trace.name], self._sum(trace.feed, trace.extent, known)
+                traces[trace.name] = torch.where(fed != 0, fed, before) if trace.sets else before + fed
+        return traces
 
     def _sum(self, terms: Products, extent: Extent, known: Mapping[str, Tensor]) -> Tensor:
         total: Any = 0.0

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.neurons import HELD, Population, States
-from hasn.backends.snntorch.plastic import Learned
 from hasn.program.model import Source, Threshold
 from hasn.program.past import lag, needed
 from hasn.state import Snapshot
@@ -47,7 +47,7 @@ def snapshot(network: SpikingNetwork, state: StreamState, step: int, past: Mappi
 
 def _of_learned(kept: Learned) -> dict[str, Array]:
     """Weights and traces, of every sample."""
-    found = {"w": kept.weight, **kept.traces}
+    found = {"w": kept.weight, **kept.plain()}
     batch = max((len(value) for value in found.values()), default=1)
     return {name: value.detach().expand(batch, *value.shape[1:]).cpu().numpy().copy() for name, value in found.items()}
 

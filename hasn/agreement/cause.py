@@ -15,7 +15,7 @@ import numpy as np
 
 from hasn.agreement.consequences import Bools
 from hasn.agreement.margin import apart
-from hasn.agreement.replay import Replay, voltages
+from hasn.agreement.replay import Replay, course, voltages
 from hasn.program.fuse import Network
 from hasn.program.model import Floats, Neurons, Program, Threshold
 from hasn.recording import Array, Recording
@@ -28,7 +28,8 @@ _SHIFTS = (1, 2, 3, -1, -2, -3)
 @dataclass(frozen=True)
 class Cause:
     """A kind ("tie", "float32 rounding", "shift", "late input", "reset", "discretisation", "missing bias",
-    "quantisation", "integer arithmetic", "unknown"), one sentence, and how many steps late the other recording is."""
+    "quantisation", "integer arithmetic", "weights", "unknown"), one sentence, and how many steps late the other
+    recording is."""
 
     kind: str
     text: str
@@ -95,6 +96,9 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
     rule = _changed_rule(scene, origin[0]) if origin is not None else None
     if rule is not None and not (shift is not None and _is_latency(rule, shift)):
         return rule
+    weights = _weights_cause(scene, origin)
+    if weights is not None:
+        return weights
     if shift is not None:
         return shift
     if origin is None or isinstance(scene.program.by_name[origin[0]], Threshold):
@@ -102,6 +106,20 @@ def cause_of(scene: Scene, tie: bool) -> Cause:
         return Cause("unknown", text)
     place = "at this very step" if origin == (scene.node, scene.step) else "first at node '{}' step {}".format(*origin)
     return Cause("unknown", f"the voltages part {place}; no other reset, method, bias, delay or rounding explains it")
+
+
+def _weights_cause(scene: Scene, origin: tuple[str, int] | None) -> Cause | None:
+    """Weights that have been learned otherwise before the voltages part."""
+    node, end = (scene.node, scene.step) if origin is None else origin
+    for plastic in (plastic for plastic in scene.network.plastic if plastic.target == node):
+        a, b = (course(recording, plastic)[:end, scene.sample] for recording in (scene.one, scene.other))
+        scale = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
+        apart = (np.abs(a - b) > scene.tolerance * scale).any(axis=1)
+        if apart.any():
+            own = scene.other.own_rule or scene.one.own_rule
+            text = f"the weights of '{plastic.name}' part before, at step {int(apart.argmax())}"
+            return Cause("weights", f"{text}: {own}" if own else text)
+    return None
 
 
 def _is_latency(rule: Cause, shift: Cause) -> bool:

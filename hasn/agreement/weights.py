@@ -76,7 +76,7 @@ class Weights:
         seen = []
         for label, recording in zip(self.labels[::-1], (self.other, self.one), strict=True):
             runs = [Synapse(self.network, self.inputs, recording, plastic, n, synapse, step) for n in chosen]
-            missed = _missed(runs, plastic, apart(self.one, self.other))
+            missed = _missed(runs, plastic, apart(self.one, self.other), recording.own_rule)
             if missed is not None:
                 return missed[0], f"{label} {missed[1]}"
             seen.append(runs)
@@ -94,6 +94,7 @@ class Synapse:
         given: ``pre``, ``post``, ``v`` and modulators at every step up to the one that is looked at.
         terms: product -> what it brings at that step.
         orders: what the terms bring if traces had been fed before the update, or had not decayed in this step.
+        late: what they bring if those with ``post`` come a step late, to the weight of then.
         before, after: its weight.
     """
 
@@ -126,12 +127,15 @@ class Synapse:
     def _learn(self, plastic: Plastic, steps: int) -> None:
         learning = plastic.learning
         synapse = Synapses(learning, self.weights[0])
+        known: Mapping[str, Array] = {}
         for t in range(steps):
-            now = {name: values[t] for name, values in self.given.items()}
+            last, now = known, {name: values[t] for name, values in self.given.items()}
             stale = dict(synapse.traces)
             known = synapse.read(now, synapse.decayed())
             synapse.feed(known)
         self.terms = {term: float(value_of(term, known)) for term in learning.update}
+        late = {**last, "w": now["w"]} if last else {**known, "post": 0.0}
+        self.late = {t: float(value_of(t, late if "post" in t.names else known)) for t in learning.update}
         other = {
             "traces fed before the update": synapse.read(now, synapse.traces),
             "traces that had not decayed": synapse.read(now, stale),
@@ -139,7 +143,7 @@ class Synapse:
         self.orders = {why: {t: float(value_of(t, seen)) for t in learning.update} for why, seen in other.items()}
 
 
-def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[str, str] | None:
+def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float, own_rule: str) -> tuple[str, str] | None:
     """(term, what was done with it), if the step that a recording took is not the rule's."""
     learning, step = plastic.learning, len(runs[0].given["pre"]) - 1
     due = (step + 1) % learning.every == 0
@@ -153,6 +157,12 @@ def _missed(runs: list[Synapse], plastic: Plastic, tolerance: float) -> tuple[st
     right = sum(terms.values())
     if fits(right):
         return None
+    if own_rule:
+        late = {term: float(np.mean([run.late[term] for run in runs])) for term in terms}
+        if fits(sum(late.values())):
+            return str(
+                max(terms, key=lambda term: abs(late[term] - terms[term]))
+            ), f"has an order of its own: {own_rule}"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"

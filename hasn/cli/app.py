@@ -11,6 +11,7 @@ from hasn.cli.backends import backends
 from hasn.cli.check import check
 from hasn.cli.compare import compare
 from hasn.cli.demo import demo
+from hasn.cli.demo_learning import demo_learning
 from hasn.cli.errors import Group
 from hasn.cli.export import export
 from hasn.cli.info import info
@@ -56,6 +57,7 @@ def hasn(
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo, "backends": backends, "info": info, "check": check, "set": set_metadata,
     "repair": repair, "run": run,
+    "demo-learning": demo_learning,
     "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
 }  # fmt: skip
 for name, command in COMMANDS.items():

@@ -27,7 +27,7 @@ def demo(
     from hasn.cli.errors import NOTHING
     from hasn.demo.job import run_demo, summary
 
-    result = run_demo(out, _stage, compared=digits, epochs=epochs, steps=steps, seed=seed, force=force)
+    result = run_demo(out, stage, compared=digits, epochs=epochs, steps=steps, seed=seed, force=force)
     if as_json:
         show_json(summary(result))
     else:
@@ -45,7 +45,7 @@ def demo(
 
 
 @contextmanager
-def _stage(title: str) -> Iterator[Any]:
+def stage(title: str) -> Iterator[Any]:
     """A progress bar on stderr, with the elapsed time."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

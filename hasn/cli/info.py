@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,12 +74,23 @@ def _nodes(flat: FlatGraph) -> Any:
     for name, node in flat.nodes.items():
         given, result = _shapes(node)
         values = "\n".join(f"{key} {span(value)}" for key, value in _parameters(node).items())
-        said = {key: _plain(value) for key, value in (node.metadata or {}).items()}
+        said = {key: _said(key, value) for key, value in (node.metadata or {}).items()}
         remark = kind_of(node).remark(node)
         notes = "\n".join([*([remark] if remark else []), *(f"{key}: {value}" for key, value in said.items())])
         add_row(made, name, type(node).__name__, *[shape_text(s) if s is not None else "?" for s in (given, result)],
                 f"{_count(node):,}", values, notes)  # fmt: skip
     return made
+
+
+def _said(key: str, value: Any) -> Any:
+    """What a node's metadata say, for people: a learning rule as its formula."""
+    from hasn.errors import OptionError
+    from hasn.plasticity.rule import KEY, rule_of
+
+    if key == KEY:
+        with suppress(OptionError):
+            return rule_of(value, key)
+    return _plain(value)
 
 
 def _count(node: Any) -> int:

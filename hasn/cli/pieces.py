@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hasn.counts import Counts
     from hasn.executable import Executable
     from hasn.recording import Recording
+    from hasn.recordings.histograms import Histograms, WeightHistogram
 
 #: The share of the free memory that a piece's recording may take: the run itself takes some, too.
 _SHARE = 8
@@ -50,6 +51,7 @@ class Summary:
         last: the recording, or that of the last piece.
         counts: of all steps.
         pieces: in how many it was run.
+        histograms: connection that learns -> its weights over time.
     """
 
     last: Recording
@@ -57,6 +59,7 @@ class Summary:
     pieces: int = 1
     steps: int = 0
     seconds: float = 0.0
+    histograms: dict[str, WeightHistogram] = field(default_factory=dict)
     spikes: dict[str, Shown] = field(default_factory=dict)
     outputs: dict[str, Shown] = field(default_factory=dict)
 
@@ -81,15 +84,18 @@ def run(
 ) -> Summary:
     """Run at once, or in pieces where that does not fit; write all arrays to ``out``.
 
+    Of connections that learn histograms are kept, and the course of their weights only where ``record`` names it.
+
     Raises:
         OutOfMemoryError: not even a step fits, or the backend's state does not travel.
     """
+    more = ("counts", "histograms") if executable.program.learning else ()
     try:
-        recording = executable.run(inputs, record=record, steps=steps)
+        recording = executable.run(inputs, record=(*record, *more), steps=steps)
     except OutOfMemoryError as error:
         short = error.with_traceback(None)
     else:
-        found = Summary(recording, recording.counts)
+        found = Summary(recording, recording.counts, histograms=recording.histograms)
         found.add(recording)
         if out is not None:
             _write(recording, out, force)
@@ -115,25 +121,56 @@ def _in_pieces(
     found: Summary | None = None
     try:
         total, size, batch = _pieces(executable, inputs, steps, record)
-        tally = Tally(executable.program, batch)
+        tally, histograms = Tally(executable.program, batch), _Histograms(executable)
         for given, recording in _recorded(executable, inputs, record, total, size):
             drawn = executable.program.drawn_values(tally.steps, recording.steps, batch)
             tally.add({**given, **drawn, **recording.spikes}, recording.steps)
             found = found or Summary(recording, recording.counts, pieces=0)
             found.add(recording)
             found.pieces += 1
+            histograms.add(found.steps, total)
             if spool is not None:
                 for key, array in _arrays(recording).items():
                     spool.append(key, np.asarray(array))
         assert found is not None  # a run has a step
-        found.counts = tallied(tally)
+        found.counts, found.histograms = tallied(tally), histograms.made
         if spool is not None:
+            for key, array in _figures(found.histograms).items():
+                spool.append(key, array)
             dt = executable.program.dt
             spool.write({"dt": np.array(dt), "times": dt * np.arange(found.steps)}, {}, force)
     finally:
         if spool is not None:
             spool.close()
     return found
+
+
+class _Histograms:
+    """Histograms of all connections that learn, of what each piece leaves behind."""
+
+    def __init__(self, executable: Executable) -> None:
+        from hasn.recordings.histograms import Histograms
+
+        self._executable, self._steps = executable, 0
+        learning = executable.program.learning
+        self._of: dict[str, Histograms] = {
+            name: Histograms(rule.low, rule.high, 0, executable.weights(name)) for name, rule in learning.items()
+        }
+
+    def add(self, steps: int, total: int) -> None:
+        """After so many of all steps."""
+        from hasn.recordings.histograms import due
+
+        if due(self._steps, steps, total):
+            for name, histograms in self._of.items():
+                histograms.add(steps, self._executable.weights(name))
+        self._steps = steps
+
+    @property
+    def made(self) -> dict[str, WeightHistogram]:
+        from hasn.recordings.histograms import WeightHistogram
+
+        return {name: WeightHistogram.of(histograms.table) for name, histograms in self._of.items()}
 
 
 def _recorded(
@@ -187,7 +224,13 @@ def _pieces(executable: Executable, inputs: Any, steps: int | None, record: tupl
 
 
 def _arrays(recording: Recording) -> dict[str, Any]:
-    return {f"{group}/{name}": array for group, kept in recording.series.items() for name, array in kept.items()}
+    arrays = {group: kept for group, kept in recording.series.items() if group != "histograms"}
+    return {f"{group}/{name}": array for group, kept in arrays.items() for name, array in kept.items()}
+
+
+def _figures(histograms: Mapping[str, WeightHistogram]) -> dict[str, Any]:
+    """histograms/CONNECTION/step and so on -> array."""
+    return {f"histograms/{name}/{key}": array for name, made in histograms.items() for key, array in vars(made).items()}
 
 
 def _write(recording: Recording, out: Path, force: bool) -> None:
@@ -196,5 +239,10 @@ def _write(recording: Recording, out: Path, force: bool) -> None:
 
     from hasn.ir.arrays import write_arrays
 
-    arrays = {**_arrays(recording), "dt": np.array(recording.dt), "times": recording.times}
+    arrays = {
+        **_arrays(recording),
+        **_figures(recording.histograms),
+        "dt": np.array(recording.dt),
+        "times": recording.times,
+    }
     write_arrays(out, arrays, force=force)

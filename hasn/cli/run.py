@@ -35,12 +35,17 @@ Out = Annotated[
     typer.Option(help="Write outputs, spikes and voltages here: arrays outputs/NODE, spikes/NODE ... in a .npz file."),
 ]
 
+Report = Annotated[Path | None, typer.Option(help="Write a page with the weights over time of what learns, here.")]
+Weights = Annotated[bool, typer.Option("--weights", help="Write the weights that learn after each step, too.")]
+
 
 def run(
     file: File,
     backend: Backend = "snntorch",
     input_: Input = None,
     out: Out = None,
+    weights: Weights = False,
+    report: Report = None,
     steps: Steps = None,
     rate: Rate = 0.2,
     seed: Seed = 0,
@@ -64,13 +69,20 @@ def run(
     from hasn.cli.pieces import run as run_pieces
     from hasn.cli.repair import loaded
     from hasn.compiler import compile as compile_graph
+    from hasn.errors import OptionError
+    from hasn.ir.learning import rules_of
     from hasn.ir.outputs import apart, ready_to_write
+    from hasn.ir.structure import flatten
     from hasn.program.describe import counted
+    from hasn.report.run import write_run_report
 
     options = backend_options(option)
-    if out is not None:
-        apart({"FILE": file, "--input": input_}, **{"--out": out})
-        ready_to_write(out, force=force)
+    if weights and out is None:
+        raise OptionError("nothing is written", parameter="--weights", way_out="Give --out too.")
+    apart({"FILE": file, "--input": input_}, **{"--out": out, "--report": report})
+    for path in (out, report):
+        if path is not None:
+            ready_to_write(path, force=force)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     with working(f"Compiling for {backend}") as say:
         executable = compile_graph(
@@ -80,16 +92,23 @@ def run(
             given = given_inputs(executable.program, input_, steps, rate, seed, batch)
             say(f"Running on {backend}")
             record = executable.recordable if out is not None else ("spikes",)
+            record = tuple(group for group in record if group != "weights" or weights)
             found = run_pieces(executable, given.values, given.steps, record, out, force, say)
+    pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
+    told = f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
+    if report is not None:
+        write_run_report(
+            report, f"{file.name} on {backend}", told, _rows(found), rules_of(flatten(graph)), found.histograms,
+            found.last.dt, force=force,
+        )  # fmt: skip
+    files = {name: None if path is None else str(path) for name, path in (("out", out), ("report", report))}
     if as_json:
-        out_data = None if out is None else str(out)
-        show_json({**repairs, "input": given.data, **_data(found), "out": out_data})
+        show_json({**repairs, "input": given.data, **_data(found), **files})
         return
     show(given.text)
     show(_table(found))
-    pieces = f", in {found.pieces:,} pieces" if found.pieces > 1 else ""
-    show(f"{backend}, {precision}: {counted(found.steps, 'step')} in {found.seconds:.3g} s{pieces}"
-         + (f"; wrote {out}" if out is not None else ""))  # fmt: skip
+    written = ", ".join(filter(None, files.values()))
+    show(told + (f"; wrote {written}" if written else ""))
 
 
 def _rates(summary: Summary) -> dict[str, dict[str, Any]]:
@@ -106,19 +125,44 @@ def _rates(summary: Summary) -> dict[str, dict[str, Any]]:
     return found
 
 
+_COLUMNS = ("node", "recorded", "shape (time first)", "spikes", "mean rate (Hz)", "values")
+
+
 def _table(summary: Summary) -> Any:
     from hasn.cli.console import add_row, table
 
-    made = table("node", "recorded", "shape (time first)", "spikes", "mean rate (Hz)", "values",
-                 numbers=("spikes", "mean rate (Hz)"))  # fmt: skip
+    made = table(*_COLUMNS, numbers=("spikes", "mean rate (Hz)"))
+    for row in _rows(summary):
+        add_row(made, *row)
+    return made
+
+
+def _rows(summary: Summary) -> list[tuple[str, ...]]:
+    """A row of :data:`_COLUMNS` for each array, and for each connection that learns."""
+    rows: list[tuple[str, ...]] = []
     for name, found in _rates(summary).items():
-        shape = summary.spikes[name].shape
-        add_row(made, name, "spikes", shape, f"{found['spikes']:,}", f"{found['rate_hz']:.4g}", "")
+        shape = str(summary.spikes[name].shape)
+        rows.append((name, "spikes", shape, f"{found['spikes']:,}", f"{found['rate_hz']:.4g}", ""))
     for name, array in summary.outputs.items():
         mean = array.total / max(1, array.size)
         values = f"{array.least:.4g} .. {array.most:.4g}, mean {mean:.4g}" if array.size else ""
-        add_row(made, name, "output", array.shape, "", "", values)
-    return made
+        rows.append((name, "output", str(array.shape), "", "", values))
+    for name, histogram in summary.histograms.items():
+        size = f"{int(histogram.counts[0].sum()):,} weights"
+        rows.append((name, "weights", size, "", "", _course(histogram.figures())))
+    return rows
+
+
+def _course(figures: dict[str, dict[str, float]]) -> str:
+    """How weights have moved, from the start to the end."""
+    start, end = figures["start"], figures["end"]
+    text = [f"{name} {start[name]:.4g} -> {end[name]:.4g}" for name in ("mean", "sd")]
+    text += [
+        f"at {bound} {100 * start[name]:.3g} -> {100 * end[name]:.3g} %"
+        for name, bound in (("at_low", "w_min"), ("at_high", "w_max"))
+        if start[name] or end[name]
+    ]
+    return ", ".join(text)
 
 
 def _data(summary: Summary) -> dict[str, Any]:
@@ -131,6 +175,7 @@ def _data(summary: Summary) -> dict[str, Any]:
         "spikes": _rates(summary),
         "outputs": {name: {"shape": list(array.shape), "sum": array.total} for name, array in summary.outputs.items()},
         "shifts": {name: int(shift) for name, shift in summary.last.shifts.items()},
+        "weights": {name: histogram.figures() for name, histogram in summary.histograms.items()},
         "total_spikes": summary.counts.total_spikes,
         "synaptic_operations": summary.counts.total_synaptic_operations,
     }

@@ -25,6 +25,15 @@ def learning_nodes(flat: FlatGraph) -> list[str]:
     return [name for name, node in flat.nodes.items() if isinstance(node.metadata, dict) and KEY in node.metadata]
 
 
+def rules_of(flat: FlatGraph) -> dict[str, Rule]:
+    """Connection that learns -> its rule.
+
+    Raises:
+        OptionError: metadata that are no rule.
+    """
+    return {name: rule_of(flat.nodes[name].metadata[KEY], name) for name in learning_nodes(flat)}
+
+
 def learning_findings(flat: FlatGraph, dt: float | None) -> Iterator[Finding]:
     """Rules without meaning, and rules that do not fit their connection, or the step if it is known."""
     for name in learning_nodes(flat):

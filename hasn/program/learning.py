@@ -123,6 +123,23 @@ class Learning:
         for name, node in self.modulators:
             yield node, name
 
+    def trigger(self, product: Product) -> str | None:
+        """A factor that is 0 unless something happens in the step: the target spikes, something arrives, or a modulator
+        is given. None: the product acts whatever happens."""
+        happening = ("post", "pre", *(name for name, _ in self.modulators))
+        return next((name for name in happening if name in product.names), None)
+
+    def of_synapses(self, late: bool = False) -> tuple[Trace, ...]:
+        """Traces of which every synapse has its own; ``late``: synapses have delays, and know their source each at
+        another time."""
+        return tuple(t for t in self.traces if t.extent == "synapse" or (late and t.extent == "pre"))
+
+    def steady(self, late: bool = False) -> tuple[Product, ...]:
+        """What acts on synapses at every step, whatever happens. Where there is nothing, the rule goes by events: a
+        step changes the synapses at which something happens, and those alone (but that their traces decay)."""
+        formulas = (self.update, *(trace.feed for trace in self.of_synapses(late)))
+        return tuple(product for formula in formulas for product in formula if self.trigger(product) is None)
+
 
 def extent_of(names: Iterable[str], known: dict[str, Extent]) -> Extent:
     """Who has a product of these."""
@@ -144,8 +161,14 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
     if not isinstance(of, Sparse):
         raise TypeError(f"a {type(of).__name__} does not learn")
     many = (len(of.indices),)
-    late = of.delay is not None and bool(of.delay.any())
-    return {"all": (1,), "pre": many if late else (of.inputs,), "post": (of.outputs,), "synapse": many}
+    pre = many if of_synapses(of, "pre") else (of.inputs,)
+    return {"all": (1,), "pre": pre, "post": (of.outputs,), "synapse": many}
+
+
+def of_synapses(of: Any, extent: Extent) -> bool:
+    """Whether each synapse has its own of what this extent has."""
+    late = isinstance(of, Sparse) and of.delay is not None and bool(of.delay.any())
+    return extent == "synapse" or (extent == "pre" and late)
 
 
 def weights_of(connection: Any) -> Any:
@@ -185,10 +208,18 @@ def listed(of: Any) -> Listed:
     return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1))
 
 
+def same_pattern(one: Any, two: Any) -> bool:
+    """Whether two connections have the same synapses, in the same order, with the same delays."""
+    if not (isinstance(one.map, Sparse) and isinstance(two.map, Sparse)):
+        return bool(type(one.map) is type(two.map) and weights_of(one).shape == weights_of(two).shape)
+    parts = ((of.map.indices, of.map.indptr, listed(of.map).late) for of in (one, two))
+    return all(np.array_equal(a, b) for a, b in zip(*parts, strict=True))
+
+
 def gathered(of: Any, extent: Extent, values: Array) -> Array:
     """What each synapse has, (samples, synapses), as its owners have it: (samples, *size); 0 of those without any."""
     size = sizes(of)[extent]
-    if extent == "synapse" or (extent == "pre" and size == sizes(of)["synapse"]):
+    if of_synapses(of, extent):
         return values.reshape(len(values), *size)
     found = np.zeros((len(values), *size), dtype=values.dtype)
     if values.shape[1]:
@@ -199,7 +230,7 @@ def gathered(of: Any, extent: Extent, values: Array) -> Array:
 def spread(of: Any, extent: Extent, values: Array) -> Array:
     """The way back: (samples, synapses)."""
     flat = values.reshape(len(values), -1)
-    if extent == "synapse" or (extent == "pre" and sizes(of)["pre"] == sizes(of)["synapse"]):
+    if of_synapses(of, extent):
         return flat
     return flat[:, _owners(of, extent)]
 

@@ -199,6 +199,13 @@ class Tally:
             self._add({name: value[t : t + block] for name, value in values.items()}, min(block, steps - t))
         self.steps += steps
 
+    def going_on(self, program: Program) -> Tally:
+        """A tally of the steps to come, in which another Program with the same populations runs."""
+        new = Tally(program, self.batch)
+        new._past = {name: past for name, past in self._past.items() if new._late.get(name)}
+        new._spikes |= {name: all_one for name, all_one in self._spikes.items() if name in new.routes.nodes}
+        return new
+
     def _add(self, values: Mapping[str, NDArray[Any]], steps: int) -> None:
         sent: dict[str, Bools] = {}
         for name, value in values.items():

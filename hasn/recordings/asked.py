@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hasn.errors import OptionError
 from hasn.program.learning import sizes
 from hasn.program.model import Program, Sink
+from hasn.recordings.histograms import TIMES
 
 Neurons: TypeAlias = "NDArray[np.int64] | None"
-#: Names beside what a backend can record.
-ALSO = ("counts", "outputs", "rates")
+#: Names beside what a backend can record; histograms are of weights that learn.
+ALSO = ("counts", "outputs", "rates", "histograms")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Asked:
         chosen: group -> node -> flat numbers of its neurons, or None for all.
         counts: whether to count while running, and forget what was counted.
         plain: whether all is kept as the backend hands it over; else it is kept piece by piece.
-        every: steps between two records of voltages, currents and rates.
+        every: steps between two records of voltages, currents, rates and weights.
         last: spikes kept for each neuron, or None for all.
         tau: seconds of the running mean.
     """
@@ -45,6 +46,21 @@ class Asked:
         spikes = {"spikes"} if self.counts or "rates" in self.chosen else set()
         return frozenset(spikes | set(self.chosen)) - set(ALSO)
 
+    def weights(self, program: Program) -> int:
+        """Weights that a backend records at every step, for one sample."""
+        return sum(synapses(program, name) for name in program.learning) if "weights" in self.groups else 0
+
+    @property
+    def pieces(self) -> int:
+        """Pieces that a run needs at least: histograms are made between them."""
+        return TIMES if "histograms" in self.chosen else 1
+
+
+def synapses(program: Program, connection: str) -> int:
+    """Weights of a connection that learns."""
+    shape: tuple[int, ...] = sizes(program.by_name[connection].map)["synapse"]  # type: ignore[union-attr]
+    return math.prod(shape)
+
 
 def asked(
     record: Any, program: Program, recordable: tuple[str, ...], every: Any = 1, last: Any = None, tau: Any = 0.1
@@ -56,12 +72,13 @@ def asked(
     """
     _check_numbers(every, last, tau)
     there = _there(program, recordable)
-    known = " and/or ".join(recordable) + f" ({', '.join(ALSO)} as well)"
+    also = ALSO if program.learning else tuple(name for name in ALSO if name != "histograms")
+    known = " and/or ".join(recordable) + f" ({', '.join(also)} as well)"
     if not isinstance(record, Iterable):
         raise OptionError("not a name or several", parameter="record", got=repr(record), wanted=known)
     wanted = record if isinstance(record, Mapping) else dict.fromkeys([record] if isinstance(record, str) else record)
     for group in sorted(wanted, key=str):
-        if group not in (*recordable, *ALSO):
+        if group not in (*recordable, *also):
             raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(group), wanted=known)
     counts = "counts" in wanted and wanted["counts"] is not False
     chosen = {group: _nodes(group, wanted[group], there[group]) for group in wanted if group != "counts"}
@@ -80,7 +97,8 @@ def _there(program: Program, recordable: tuple[str, ...]) -> dict[str, dict[str,
     spiking = {name: shape[name] for name in program.recorded_spikes}
     states = {name: shape[name] for name in program.recorded_voltages}
     found = {group: spiking if group == "spikes" else states for group in recordable}
-    found["weights"] = {name: sizes(program.by_name[name].map)["synapse"] for name in program.learning}  # type: ignore[union-attr]
+    learning = {name: sizes(program.by_name[name].map)["synapse"] for name in program.learning}  # type: ignore[union-attr]
+    found |= {"weights": learning, "histograms": learning}
     return {**found, "rates": spiking, "outputs": {sink.name: sink.shape for sink in program.of(Sink)}}
 
 

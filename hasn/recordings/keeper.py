@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.counts import Counts, counts_of, tallied
+from hasn.errors import OptionError
 from hasn.ir.whole import refuse_existing
+from hasn.program.learning import same_pattern, weights_of
 from hasn.program.operations import Tally
 from hasn.recording import Array, Recording
-from hasn.recordings.asked import Asked
+from hasn.recordings.asked import Asked, synapses
 from hasn.recordings.events import Collected, SpikeTrains
+from hasn.recordings.histograms import Histograms, due
 from hasn.recordings.spool import Spool
 
 if TYPE_CHECKING:
@@ -48,7 +51,9 @@ class Keeper:
             for name, neurons in asked.chosen.get("spikes", {}).items()
         }
         self._rates = {name: Rate(program.dt, asked.tau) for name in asked.chosen.get("rates", {})}
+        self._histograms: dict[str, Histograms] = {}
         self._tally: Tally | None = None
+        self._earlier: Counts | None = None  # of networks that ran before
         self._whole: tuple[Signals, Raw, dict[str, NDArray[np.bool_]]] | None = None
 
     def add(self, given: Signals, raw: Raw) -> None:
@@ -77,6 +82,39 @@ class Keeper:
                 self._keep(group, name, array if group == "outputs" else array[self._thinned], neurons)
         for name, rate in self._rates.items():
             self._keep("rates", name, rate.next(spikes[name])[self._thinned], self.asked.chosen["rates"][name])
+        for name, some in self.asked.chosen.get("histograms", {}).items():
+            self._add_histogram(name, some, given, raw)
+
+    def _add_histogram(self, name: str, some: NDArray[np.int64] | None, given: Signals, raw: Raw) -> None:
+        """Of the weights that a piece has left, as often as has been said."""
+
+        def chosen(weights: Array) -> Array:
+            return weights if some is None else weights.reshape(-1, synapses(self.program, name))[:, some]
+
+        if name not in self._histograms:
+            rule = self.program.learning[name]
+            weights = np.asarray(weights_of(self.program.node(name)))
+            weights = np.broadcast_to(weights, (given.batch, *weights.shape))
+            if given.start is not None:
+                weights = given.start.learned[name]["w"]
+            self._histograms[name] = Histograms(rule.low, rule.high, given.first, chosen(weights))
+        if due(self.steps, self.steps + given.steps, given.total):
+            self._histograms[name].add(given.first + given.steps, chosen(raw.learned[name]))
+
+    def change(self, program: Program) -> None:
+        """The next steps are another network's, with the same populations, Inputs and Outputs.
+
+        Raises:
+            OptionError: the weights of one connection are recorded, and it has other synapses now.
+        """
+        for name in self.asked.chosen.get("weights", {}):
+            if not same_pattern(self.program.node(name), program.node(name)):
+                way = "Record no weights of it; what a controller does with it stands in the graph that it gives back."
+                what = "its synapses have changed, so that weights of before and after are no one course"
+                raise OptionError(what, node=name, parameter="record", got="weights", way_out=way)
+        if self._tally is not None:
+            self._earlier, self._tally = self._counts(), self._tally.going_on(program)
+        self.program = program
 
     @property
     def _thinned(self) -> slice:
@@ -93,7 +131,7 @@ class Keeper:
     def recording(self, backend: str, precision: str, seconds: float) -> Recording:
         """All of it."""
         groups, counts = self._handed_over() if self._whole is not None else self._pieced()
-        more = {group: groups.pop(group) for group in ("rates", "weights") if group in groups}
+        more = {group: groups.pop(group) for group in ("rates", "weights", "histograms") if group in groups}
         found = Recording(
             **groups,
             dt=self.program.dt,
@@ -132,6 +170,10 @@ class Keeper:
         groups = {group: self._cut(arrays) for group, arrays in groups.items()}
         trains = {name: train.events(self.batch, self.batched) for name, train in self._trains.items()}
         groups["spikes"] = SpikeTrains(trains) if trains else {}
+        groups["histograms"] = {name: found.table for name, found in self._histograms.items()}
+        if self._spool is not None:
+            for name, table in groups["histograms"].items():
+                self._spool.append(f"histograms/{name}", table)
         return groups, self._counts()
 
     def _written(self, found: Recording, spool: Spool) -> Recording:
@@ -161,7 +203,9 @@ class Keeper:
 
     def _counts(self) -> Counts:
         if self._tally is not None:
-            return tallied(self._tally)
+            if self._earlier is None:
+                return tallied(self._tally)
+            return self._earlier + tallied(self._tally) if self._tally.steps else self._earlier
         whole = {name: train.total for name, train in self._trains.items() if train.chosen is None}
         unknown = tuple(name for name in self.program.recorded_spikes if name not in whole)
         return Counts(whole, steps=self.steps, samples=self.batch, unknown=unknown, counted=False)

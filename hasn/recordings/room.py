@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hasn.program.model import Program
-from hasn.recordings.asked import Asked
+from hasn.recordings.asked import Asked, synapses
 from hasn.room import require
 
 FEWER = (
@@ -25,13 +25,14 @@ def require_room(program: Program, inputs: Any, steps: int | None, asked: Asked)
     Raises:
         OutOfMemoryError: names the node that takes most of it.
     """
-    first = next(iter(inputs.values()), None) if isinstance(inputs, dict) else inputs
-    shape: tuple[int, ...] = tuple(getattr(first, "shape", ()))
-    ends = [source.shape for source in program.inputs]
-    if isinstance(steps, int) and not ends:
+    ends = {source.name: source.shape for source in program.inputs if not source.modulates}
+    given = inputs if isinstance(inputs, dict) else dict.fromkeys(ends, inputs)
+    name = next((name for name in ends if name in given), None)
+    shape: tuple[int, ...] = () if name is None else tuple(getattr(given[name], "shape", ()))
+    if isinstance(steps, int) and not program.inputs:
         rows = steps
-    elif shape and ends:
-        rows = math.prod(shape[: max(1, len(shape) - len(ends[0]))])
+    elif shape and name is not None:
+        rows = math.prod(shape[: max(1, len(shape) - len(ends[name]))])
     else:
         return
     sizes = {name: rows * each for name, each in row_bytes(program, asked).items()}
@@ -48,15 +49,19 @@ def row_bytes(program: Program, asked: Asked) -> dict[str, float]:
     """
     sizes: dict[str, float] = {}
     for group, nodes in asked.chosen.items():
-        if group == "spikes" and not asked.plain:
+        if group == "histograms" or (group == "spikes" and not asked.plain):
             continue
         thinned = 1 if group in _NEVER_THINNED else asked.every
         for name, some in nodes.items():
-            width = math.prod(program.node(name).shape) if some is None else int(np.size(some))
+            width = _width(program, group, name) if some is None else int(np.size(some))
             sizes[name] = sizes.get(name, 0) + width * _BYTES.get(group, 8) / thinned
     for source in program.inputs if asked.plain else ():
         sizes[source.name] = sizes.get(source.name, 0) + 8 * math.prod(source.shape)
     return sizes
+
+
+def _width(program: Program, group: str, name: str) -> int:
+    return synapses(program, name) if group == "weights" else math.prod(program.node(name).shape)
 
 
 def widest(program: Program) -> str | None:

@@ -75,7 +75,10 @@ svg .differs { fill: var(--bad); font-weight: 700; }
 .seen { display: flex; gap: .8rem; align-items: center; min-height: 4.4rem; line-height: 1.35; font-size: .9rem; }
 .seen p { margin: 0; } .wrong { color: var(--bad); }
 .pixels { width: 56px; height: 56px; image-rendering: pixelated; flex: none; }
-@media (prefers-color-scheme: dark) { .pixels { filter: invert(1); } }
+@media (prefers-color-scheme: dark) { .pixels, .heat { filter: invert(1); } }
+.heat { image-rendering: pixelated; }
+.formula { font-size: .9rem; line-height: 1.5; background: var(--card); padding: .6rem .9rem; overflow-x: auto;
+  white-space: pre-wrap; }
 .bars { display: block; overflow: visible; } .bar.all { fill: var(--shade); } .bar.read { fill: var(--ink); }
 .caption { color: var(--soft); font-size: .9rem; margin: .4rem 0 1.4rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; padding: .3rem 0; }

@@ -82,17 +82,21 @@ class Learner:
             **{name: value[:, np.newaxis] for name, value in modulators.items()},
             **decayed,
         }
-        if len(self.past) % rule.get("every", 1) == 0:
-            change = np.zeros_like(self.weight) + self.value(rule["update"], known)
-            if rule.get("batch_learning", "own") == "mean":
-                change[:] = change.mean(axis=0)
-            self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
+        self.move(known)
         for name, kept in decayed.items():
             fed = np.zeros_like(self.weight) + self.value(rule["traces"][name]["feed"], known)
             if rule["traces"][name].get("mean", False):
                 fed = fed * (np.exp(self.dt / rule["traces"][name]["tau"]) - 1.0)
             sets = rule["traces"][name].get("sets", False)
             self.traces[name] = np.where(fed != 0, fed, kept) if sets else kept + fed
+
+    def move(self, known: dict[str, Any]) -> None:
+        """The weight, by what is known in this step."""
+        if len(self.past) % self.rule.get("every", 1) == 0:
+            change = np.zeros_like(self.weight) + self.value(self.rule["update"], known)
+            if self.rule.get("batch_learning", "own") == "mean":
+                change[:] = change.mean(axis=0)
+            self.weight = np.clip(self.weight + change, known["w_min"], known["w_max"])
 
     @staticmethod
     def value(text: str, known: dict[str, Any]) -> Any:

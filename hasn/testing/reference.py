@@ -53,8 +53,12 @@ def run(
     reset: str,
     timing: str,
     steps: int = 0,
+    learner: type[Learner] = Learner,
 ) -> Reference:
-    """Run a graph on inputs (T, batch, *shape), one array for each Input; ``steps``: T of a graph that has none."""
+    """Run a graph on inputs (T, batch, *shape), one array for each Input.
+
+    ``steps``: T of a graph that has none; ``learner``: what a connection that learns does.
+    """
     found = structure(graph, timing)
     log: Log = {name: defaultdict(list) for name in found.nodes}
     scale = 0.0
@@ -65,7 +69,7 @@ def run(
         make: Callable[..., Cell] = added().neurons.get(type(node), Neurons)
         return make(node, shape, dt, method, reset)
 
-    for now in walk(found, inputs, log, dt, neurons, steps, batch):
+    for now in walk(found, inputs, log, dt, neurons, steps, batch, learner):
         scale = max(scale, *(float(np.max(np.abs(value))) for value in now.values()))
     return Reference(
         stacked(log, "output"),
@@ -85,6 +89,7 @@ def walk(
     neurons: Callable[[str, Shape], Cell],
     steps: int,
     batch: int,
+    learner: type[Learner] = Learner,
 ) -> Iterator[dict[str, Array]]:
     """What every node sends, step by step; Outputs and whatever the nodes note go to the log.
 
@@ -95,13 +100,14 @@ def walk(
         dt: seconds a step.
         neurons: makes a population's behaviour from its name and (batch, *shape).
         steps, batch: T, and samples.
+        learner: what a connection that learns does.
     """
     cells = {
         name: neurons(name, (batch, *found.shapes[name])) if is_neuron(node) else make_node(name, node, dt)
         for name, node in found.nodes.items()
     }
     cells |= {
-        name: Learner(node, next(target for source, target in found.edges if source == name), dt)
+        name: learner(node, next(target for source, target in found.edges if source == name), dt)
         for name, node in found.nodes.items()
         if "plasticity" in node.metadata
     }

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hasn.backend import get_backend
 from hasn.nodes.lookup import kind_names
+from hasn.testing.cases.engine import CASES as ENGINE
 from hasn.testing.cases.learning import CASES as LEARNING
 from hasn.testing.facts import FEATURES, facts
 from hasn.testing.gaps import NOT_OFFERED
@@ -33,7 +34,11 @@ contain the primitive, or have the feature, and passed. A case that only repeats
 batch is run by one of hasn's backends, in turn; `pytest --pyargs hasn.testing --backend NAME` runs them all. What a
 backend cannot do stands in `hasn/testing/gaps.py`. Of a learning rule, spikes are the reference's and weights equal to
 1e-9 of the largest at each of 1,000 steps (`hasn/testing/test_learning.py`, [plasticity.md](plasticity.md)). Rules run
-in float64 on processes and synapses of hasn's own, so none of them is deployable on a chip as it stands.
+in float64 on processes and synapses of hasn's own, so none of them is deployable on a chip as it stands, but for the
+columns "lava engine" and "lava engine-exact": Lava's own learning engine (`learning="engine"`), held in the same way
+to its own order, and with two of its steps for one of the network to the reference's (`hasn/testing/test_engine.py`).
+Deployable are cases that Lava's stock processes run whole, or with them a chip's bounds of weights, in real numbers
+still; no chip was at hand. A rule without a place there is refused, by its term.
 """
 
 KINDS = {
@@ -42,6 +47,8 @@ KINDS = {
     "stream beside a run": "a run beside a stream",
     "random": "tests of random networks",
     "learning": "cases that learn",
+    "engine": "cases on Lava's learning engine",
+    "engine-exact": "the same, two steps for one",
 }
 
 
@@ -104,14 +111,19 @@ def tables(rows: list[Row]) -> list[Table]:
         }
 
     rules = {name: case.rules() for name, case in LEARNING.items()}
+    named = tuple(sorted(set().union(*rules.values())))
     learnt = {
         column: {
             rule: cell((r.outcome for r in mine[column] if r.kind == "learning" and rule in rules[r.name]), " cases")
-            for rule in sorted(set().union(*rules.values()))
+            for rule in named
         }
         for column in found
         if column.endswith(PRECISIONS[0])
     }
+    if "lava" in backends:
+        for kind in ("engine", "engine-exact"):
+            judged = [row for row in mine[f"lava {PRECISIONS[0]}"] if row.kind == kind]
+            learnt[f"lava {kind}"] = {rule: _on_engine(rule, judged) for rule in named}
     kinds = {
         column: {text: cell(r.outcome for r in mine[column] if r.kind == kind) for kind, text in KINDS.items()}
         | {"version": re.sub(r"\+\w+", "", get_backend(name).version()) or "not installed"}  # not the build: cpu, cu130
@@ -120,9 +132,19 @@ def tables(rows: list[Row]) -> list[Table]:
     return [
         Table("node kind", kind_names(), by_fact(kind_names(), " cases")),
         Table("feature", tuple(FEATURES), by_fact(tuple(FEATURES), " cases")),
-        Table("learning rule", tuple(sorted(set().union(*rules.values()))), learnt),
+        Table("learning rule", named, learnt),
         Table("tests", ("version", *KINDS.values()), kinds),
     ]
+
+
+def _on_engine(rule: str, rows: list[Row]) -> str:
+    """What passed on Lava's learning engine, and how much of it a chip could take."""
+    names = [name for name, made in ENGINE.items() if rule in made.case.rules()]
+    found = [row for row in rows if row.name in names]
+    if not names:
+        return "refused"
+    deployable = [row for row in found if row.outcome == "passed" and not ENGINE[row.name].ours]
+    return cell((row.outcome for row in found), " cases") + (f", {len(deployable)} deployable" if found else "")
 
 
 def not_judged(rows: list[Row]) -> set[str]:

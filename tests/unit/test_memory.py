@@ -166,6 +166,17 @@ def test_a_recording_that_does_not_fit_is_refused_before_the_run(backend: str, m
         executable.run(x)
 
 
+def test_modulators_do_not_hide_how_many_steps_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the Inputs there is a source without elements; 12 MB of data and outputs fit, 400 MB do not."""
+    monkeypatch.setattr(room, "free_bytes", lambda: 2 * 10**8)
+    graph = _chain(nir.Linear(np.full((2, 500), 0.1)), _lif(2), given=(500,), result=(2,))
+    learns = hasn.plasticity.attach(graph, "n0", hasn.plasticity.RewardSTDP())
+    with hasn.compile(learns, dt=1e-3) as executable:
+        executable.run(np.ones((3_000, 500)), modulators={"reward": np.ones(3_000)})
+        with pytest.raises(OutOfMemoryError, match="the recording of 100,000 steps"):
+            executable.run(np.broadcast_to(1.0, (100_000, 500)), modulators={"reward": np.ones(100_000)})
+
+
 @pytest.mark.parametrize(
     ("how", "fits"),
     [

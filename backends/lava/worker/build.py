@@ -13,11 +13,15 @@ from .host_engine import Feed, HostEngine, Tape, Variable
 from .lava_network import Bundle, Cell
 from .learning import Learners
 from .memory import Alarm, Clock, Memory
+from .processes.bounded import BoundedLearningDense
 from .processes.element import Element
 from .processes.host import host_of
 
-IN_PORT = {"lif": "a_in", "lif_refractory": "a_in", "dense": "s_in", "delay_dense": "s_in", "sparse": "s_in"}
-OUT_PORT = {"lif": "s_out", "lif_refractory": "s_out", "dense": "a_out", "delay_dense": "a_out", "sparse": "a_out"}
+#: Kinds of stock process -> their ports.
+IN_PORT = {"lif": "a_in", "lif_refractory": "a_in"}
+OUT_PORT = {"lif": "s_out", "lif_refractory": "s_out"}
+for _kind in ("dense", "delay_dense", "sparse", "learning_dense"):
+    IN_PORT[_kind], OUT_PORT[_kind] = "s_in", "a_out"
 #: Vars of stock processes that must be 0 when a sample starts.
 CARRIES = {
     "lif": ("u", "v"),
@@ -25,6 +29,7 @@ CARRIES = {
     "dense": ("a_buff",),
     "delay_dense": ("a_buff",),
     "sparse": ("a_buff",),
+    "learning_dense": ("a_buff", "weights", "tag_1", "x1", "x2", "y1", "y2", "y3"),
 }
 #: What an integer current keeps nothing of: u <- 0 * u + input.
 NO_MEMORY = {"floating_pt": 1.0, "fixed_pt": 4095}
@@ -35,8 +40,9 @@ class Job:
 
     Args:
         bundle: the mapped network.
-        request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``graded`` (Inputs whose data is not 0
-            or 1), ``inputs``, ``tapes`` ({population: .npy file}), ``states`` ({"v" or "u": {population: .npy file}}),
+        request: ``samples``, ``period`` (steps a sample takes; 0 in a stream), ``stride`` (steps that a canonical one
+            takes), ``graded`` (Inputs whose data is not 0 or 1), ``inputs``, ``tapes`` ({population: .npy file}),
+            ``states`` ({"v" or "u": {population: .npy file}, "weights": {connection that learns: .npy file}}),
             ``length`` (canonical steps; a file of fewer holds the last ones), ``late`` (steps that all begins late),
             ``leads`` ({cell: {Var: .npy file}}, as in :class:`Variable`); in a stream also ``folder`` and ``batch``.
             ``alarms``: .npy file with a place for each cell, for :class:`~hasn_lava_worker.memory.Alarm`; left out
@@ -49,7 +55,8 @@ class Job:
         self.folder: str | None = request.get("folder")
         self.lead: tuple[int, ...] = (int(request["batch"]),) if self.folder else ()
         control = None if self.folder is None else np.load(Path(self.folder) / "control.npy", mmap_mode="r")
-        self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control)
+        self.stride = int(request["stride"])
+        self.clock: Callable[[], Clock] = lambda: Clock(request["period"], control, self.stride)
         alarms = None if "alarms" not in request else _open(request["alarms"], "r+")
         self.alarms = {} if alarms is None else {name: Alarm(alarms[i : i + 1]) for i, name in enumerate(bundle.cells)}
         self.late = int(request["late"])
@@ -63,6 +70,8 @@ class Job:
         built = {name: self._process(cell) for name, cell in cells.items()}
         for source, target in manifest["wires"]:
             self._port(built, source, OUT_PORT).connect(self._port(built, target, IN_PORT))
+        for learner in (cell for cell in cells.values() if cell["kind"] == "learning_dense"):
+            self._port(built, learner["post"], OUT_PORT).connect(built[learner["name"]].s_in_bap)
         variables = self._variables(cells)
         feeds, tapes = self._feeds(), self._tapes()
         host = self._host([feed for _, feed in feeds], [tape for _, tape in tapes], variables)
@@ -107,7 +116,7 @@ class Job:
     def _tape(self, array: Any, shift: int, shape: tuple[int, ...], cell: str) -> Tape:
         """Of the last steps, as many as the array has."""
         first = int(self.request["length"]) - len(array)
-        return Tape(array, shift + self.late + first, shape, self._members(cell))
+        return Tape(array, shift + self.late + self.stride * first, shape, self._members(cell))
 
     def _members(self, cell: str) -> Any:
         """Which of the population's neurons a cell holds; all where nothing is said."""
@@ -125,10 +134,8 @@ class Job:
                 alarm = self.alarms.get(name) if var in ("u", "v") else None
                 if not clear and array is None and lead is None and alarm is None:
                     continue
-                size = int(cell["size_out"])
-                shape = (size, int(cell["slots"])) if cell["kind"] == "delay_dense" else (size,)
-                arrays = self.bundle.arrays[name]
-                initial = arrays.get(var, np.zeros(shape)) if var == "v" else np.zeros(shape)
+                arrays, shape = self.bundle.arrays[name], _shape(var, cell)
+                initial = arrays.get(var, np.zeros(shape)) if var in ("v", "weights") else np.zeros(shape)
                 tape = None if array is None else self._tape(array, cell["onset"], shape, name)
                 lead = None if lead is None else _open(lead, "r")
                 found.append(Variable(name, var, tape, arrays.get(f"{var}_offset", 0), clear, initial, lead, alarm))
@@ -142,7 +149,7 @@ class Job:
         if cell["kind"] not in IN_PORT:
             return self._element(cell)
         graded = cell.get("graded", False) or cell.get("source") in self.request["graded"]
-        return self.bundle.process(cell["name"], graded)
+        return self.bundle.process(cell["name"], graded, BoundedLearningDense)
 
     def _element(self, cell: Cell) -> Any:
         shape_in, shape_out = ((*self.lead, int(cell[size])) for size in ("size_in", "size_out"))
@@ -164,6 +171,16 @@ class Job:
         if isinstance(engine, engines.Population):
             engine.alarm = self.alarms.get(cell["name"])
         return Element(engine=engine, shape_in=shape_in, shape_out=shape_out, name=cell["name"])
+
+
+def _shape(var: str, cell: Cell) -> tuple[int, ...]:
+    """Of a stock process's Var."""
+    size_in, size_out = int(cell["size_in"]), int(cell["size_out"])
+    if var in ("weights", "tag_1"):
+        return size_out, size_in
+    if cell["kind"] == "delay_dense":
+        return size_out, int(cell["slots"])
+    return (size_in if var in ("x1", "x2") else size_out,)
 
 
 def _open(path: str, mode: Any) -> Any:

@@ -94,7 +94,7 @@ class HostEngine:
         if var.alarm is not None and self.clock.last:
             var.alarm.look_late(value)
         if var.tape is not None:
-            self._write(var.tape, value - var.offset)
+            self._write(var.tape, np.ravel(value) - var.offset)
 
     def setting(self, var: Variable) -> Any:
         """What this Var is set to at the end of this step; None: it stays as it is."""

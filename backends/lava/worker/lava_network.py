@@ -68,14 +68,15 @@ class Bundle:
 
     # --- processes
 
-    def process(self, name: str, graded: bool) -> Any:
+    def process(self, name: str, graded: bool, bounded: Any = None) -> Any:
         """The stock Lava process of a cell.
 
         Args:
             name: the cell.
             graded: whether a connection's source sends other numbers than 0 and 1.
+            bounded: the class of a learning connection whose weights have ``bounds``.
         """
-        from lava.proc.dense.process import DelayDense, Dense
+        from lava.proc.dense.process import DelayDense, Dense, LearningDense
         from lava.proc.lif.process import LIF, LIFRefractory
         from lava.proc.sparse.process import Sparse
 
@@ -89,6 +90,9 @@ class Bundle:
         common["weights"] = self.matrix(name, "weights")
         if self.fixed:
             common |= {"weight_exp": int(cell["weight_exp"]), "num_weight_bits": 8}
+        if cell["kind"] == "learning_dense":
+            more = {**common, **_learning(cell)}
+            return bounded(bounds=cell["bounds"], **more) if "bounds" in cell else LearningDense(**more)
         if cell["kind"] == "delay_dense":
             return DelayDense(delays=arrays["delays"].astype(int), **common)
         return {"dense": Dense, "sparse": Sparse}[cell["kind"]](**common)
@@ -103,6 +107,14 @@ class Bundle:
                     f"{cell}/{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes()
                 )
         return found.hexdigest()
+
+
+def _learning(cell: Cell) -> Cell:
+    """How a connection learns, as its process takes it."""
+    from lava.magma.core.learning.learning_rule import Loihi2FLearningRule
+    from lava.utils.weightutils import SignMode
+
+    return {"learning_rule": Loihi2FLearningRule(**cell["rule"]), "sign_mode": SignMode[cell["sign"].upper()]}
 
 
 # --- running

@@ -26,12 +26,14 @@ def new_file(path: Path, shape: tuple[int, ...], dtype: Any) -> Any:
 class Clock:
     """Where a process is: step ``t`` of sample ``sample``.
 
-    A sample lasts ``period`` steps; 0: a stream, which never ends. In a stream the caller writes the step's number into
-    ``shared`` before each step, so that a loaded state continues at its own step.
+    A sample lasts ``period`` steps; 0: a stream, which never ends. A canonical step lasts ``stride`` of them. In a
+    stream the caller writes the step's number into ``shared`` before each step, so that a loaded state continues at its
+    own step.
     """
 
-    def __init__(self, period: int, shared: Any = None) -> None:
+    def __init__(self, period: int, shared: Any = None, stride: int = 1) -> None:
         self.period = period
+        self.stride = stride
         self.shared = shared
         self.t = 0
         self.sample = 0
@@ -54,8 +56,8 @@ class Clock:
         """The part of ``array`` (T, samples, ...) for this step of a population that runs ``shift`` late, or None."""
         if self.shared is not None:
             return array[0, 0]
-        t = self.t - shift
-        return array[t, self.sample] if 0 <= t < array.shape[0] else None
+        t, between = divmod(self.t - shift, self.stride)
+        return array[t, self.sample] if not between and 0 <= t < array.shape[0] else None
 
 
 class Alarm:

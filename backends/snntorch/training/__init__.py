@@ -6,6 +6,7 @@ Nothing here imports torch before training starts.
 """
 
 from hasn.backends.snntorch.training.bar import ProgressBar
+from hasn.backends.snntorch.training.consolidation import ElasticWeights, SynapticIntelligence
 from hasn.backends.snntorch.training.during import BatchNorm, Dropout
 from hasn.backends.snntorch.training.losses import (
     Loss,
@@ -24,6 +25,7 @@ from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
 __all__ = [
     "BatchNorm",
     "Dropout",
+    "ElasticWeights",
     "Epoch",
     "Loss",
     "ProgressBar",
@@ -32,6 +34,7 @@ __all__ = [
     "Shown",
     "Step",
     "SynapticCost",
+    "SynapticIntelligence",
     "TrainResult",
     "count",
     "cross_entropy",

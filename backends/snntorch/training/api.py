@@ -120,7 +120,8 @@ def train(
         freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
         during: {connection: [:class:`hasn.training.BatchNorm`, :class:`hasn.training.Dropout`]} that are there while
             it trains; the graph that comes back has the first in its weights and the second nowhere.
-        regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`, or functions of an
+        regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`,
+            :class:`hasn.training.ElasticWeights`, :class:`hasn.training.SynapticIntelligence`, or functions of an
             Activity; added to the loss.
         patience: stop after this many epochs without a better ``monitor``.
         monitor: "validation_loss" (default with validation), "loss" (default without), "validation_accuracy",

@@ -283,6 +283,12 @@ def loss_of(chosen: Any, program: Program, output: str | None = None) -> Loss:
     return loss
 
 
+def classes_of(program: Program) -> int | None:
+    """How many classes the one Output shows; None where nobody knows."""
+    sinks = program.of(Sink)
+    return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
+
+
 @dataclass(frozen=True)
 class Several:
     """Losses of several Outputs: ``L = sum_o weights[o] L_o``; ``loss={Output: loss}`` is one whose weights are 1.

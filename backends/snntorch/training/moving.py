@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hasn.backends.snntorch.training.choice import RATE, groups_of
+from hasn.backends.snntorch.training.consolidation import Watcher
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import OPTIMIZERS, Options
 from hasn.errors import OptionError
@@ -58,6 +59,16 @@ class Moving:
         self.schedule = options.schedule(self.optimizer) if options.schedule else None
         device = network.module.like.device.type
         self.scaler = torch.amp.GradScaler(device) if options.amp == "fp16" else None
+        self.watchers = [term for term in options.regularisers if isinstance(term, Watcher)]
+        if self.watchers and options.checkpoint is not None:
+            raise OptionError(
+                "a checkpoint does not hold what a regulariser has gathered of the updates",
+                parameter="checkpoint",
+                got=", ".join(type(term).__name__ for term in self.watchers),
+                way_out="Train this task without a checkpoint, or take hasn.training.ElasticWeights.",
+            )
+        for watcher in self.watchers:
+            watcher.begin(network.parameters)
 
     @property
     def learning_rate(self) -> float:
@@ -77,6 +88,8 @@ class Moving:
         """
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        for watcher in self.watchers:  # before gradients are clipped
+            watcher.before(self.network.parameters)
         if not bool(self._clip().isfinite()):
             refuse()
         if self.scaler is None:
@@ -84,6 +97,8 @@ class Moving:
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
+        for watcher in self.watchers:
+            watcher.after(self.network.parameters)
         if self.schedule is not None:
             self.schedule.step()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import nir
@@ -39,6 +39,8 @@ class Activity:
         fan_out: spiking population -> synapses that each neuron reaches at the next connections (*shape).
         mark: 0 if every state is finite, else NaN.
         membranes: as ``outputs``, the potentials before the reset behind them, where the loss reads them.
+        parameters: name -> trained parameter: the module's ``node.parameter``, and the logarithms or roots that stand
+            for what ``learn`` names.
     """
 
     outputs: Any
@@ -47,6 +49,7 @@ class Activity:
     fan_out: dict[str, Tensor]
     mark: Tensor
     membranes: Any = None
+    parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class TrainedNetwork:
@@ -210,7 +213,7 @@ class TrainedNetwork:
             mark = mark_of(end)
         outputs = {name: found[name] for name in self.sinks}
         shown = next(iter(outputs.values())) if len(outputs) == 1 else outputs
-        return Activity(shown, counts, steps, self.fan_out, mark)
+        return Activity(shown, counts, steps, self.fan_out, mark, self.parameters)
 
     # --- what it costs, and what comes out
 

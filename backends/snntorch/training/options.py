@@ -138,6 +138,12 @@ def check_positive(name: str, value: Any) -> None:
         raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number > 0")
 
 
+def check_not_negative(name: str, value: Any) -> None:
+    """Refuse all but finite numbers from 0 on."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value < float("inf")):
+        raise OptionError("no such value", parameter=name, got=repr(value), wanted="a number >= 0")
+
+
 def check_whole(name: str, value: Any) -> None:
     """Refuse all but whole numbers from 1 on."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

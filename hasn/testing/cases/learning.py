@@ -192,7 +192,7 @@ ODD = Rule(
 )
 
 #: Voltages of a few tenths of a volt; with and without an upswing and homeostasis.
-VOLTAGE = Clopath(0.01, 0.3, 0.05, 0.3, w_min=0.0, w_max=1.0, v_rest=-0.1)
+VOLTAGE = Clopath(0.04, 1.0, 0.2, 0.6, w_min=0.0, w_max=1.0, v_rest=0.0)
 UPSWING = Clopath(0.01, 0.03, 0.05, 0.5, w_min=0.0, w_max=1.0, spike=1.0, v_rest=0.0, u_ref=0.3)
 TAGGED = together(PAIR, TagAndCapture(0.2, 0.1, 0.01))
 #: A synapse that sends what only it knows, and half of what it would: an eligibility beside its weight.

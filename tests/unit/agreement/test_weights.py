@@ -7,6 +7,7 @@ runs of the first.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ from hasn.recording import Recording
 from hasn.report.divergences import divergence_section
 from hasn.report.facts import comparison_data
 from hasn.report.verdict import verdict
+from hasn.testing import reference
+from hasn.testing.engine import EngineLearner
 
 DT = 1e-3
 PAIR = STDP(0.01, 0.011, 17e-3, 34e-3, 0.0, 1.0)
@@ -265,3 +268,46 @@ def test_what_is_said_of_weights() -> None:
     same = judged(graph, right)
     assert "Weights of plastic are the same at every step, to 0 of the largest." in verdict(same).sentence
     assert divergence_section(same) is None
+
+
+def learned_late(own_rule: str) -> Recording:
+    """A run whose terms with ``post`` come a step late, by the reference."""
+    graph = net(PAIR)
+    made = reference.run(graph, {"input": X}, DT, "euler", "zero", "synchronous", learner=EngineLearner)
+    weights = {"weights": {"plastic": made.weights["plastic"].reshape(120, 2, 4, 7)}}
+    spikes, voltages = ({"cells": of["cells"]} for of in (made.spikes, made.voltages))
+    return replace(run(graph), spikes=spikes, voltages=voltages, more=weights, own_rule=own_rule)
+
+
+def test_an_order_of_its_own_is_said_where_it_has_been_followed() -> None:
+    """Nothing else is excused by it: a weight that does not follow that order either is told as everywhere."""
+    found = judged(net(PAIR), learned_late("terms come late"))
+    assert not found.ok
+    weight, spike = found.first_weight("yours"), found.first_divergence("yours")
+    assert weight is not None
+    assert spike is not None
+    assert (weight.term, weight.cause) == ("0.01 post x", "yours has an order of its own: terms come late")
+    assert spike.kind == "weights"
+    assert spike.step > weight.step
+    assert re.fullmatch(r"the weights of 'plastic' part before, at step \d+: terms come late", spike.cause)
+
+    def planted(course: np.ndarray) -> None:
+        course[0:, 0, 1, 2] += 0.01
+
+    wrong = judged(net(PAIR), with_weights(learned_late("terms come late"), planted)).first_weight("yours")
+    assert wrong is not None
+    assert (wrong.step, wrong.sample, wrong.synapse) == (0, 0, (1, 2))
+    assert "changed it by 0.01, where the rule says 0" in wrong.cause
+
+
+def test_weights_that_part_first_are_the_cause_of_a_spike() -> None:
+    found = judged(net(PAIR), learned_late(""))
+    weight, spike = found.first_weight("yours"), found.first_divergence("yours")
+    assert weight is not None
+    assert spike is not None
+    assert weight.cause.startswith("yours left out the term 0.01 post x")
+    assert spike.kind == "weights"
+    sample = judged(net(PAIR), learned_late("")).recordings
+    course = [sample[label].series["weights"]["plastic"][:, spike.sample] for label in ("mine", "yours")]
+    first = int(np.argmax(np.abs(course[0] - course[1]).max(axis=(1, 2)) > 1e-9))
+    assert spike.cause == f"the weights of 'plastic' part before, at step {first}"

@@ -16,7 +16,17 @@ from hasn import cli
 from hasn.cli.app import app
 from tests.unit.cli.conftest import Hasn
 
-COMMANDS = (["demo"], ["backends"], ["info"], ["check"], ["run"], ["compare"], ["lava", "setup"], ["lava", "status"])
+COMMANDS = (
+    ["demo"],
+    ["demo-learning"],
+    ["backends"],
+    ["info"],
+    ["check"],
+    ["run"],
+    ["compare"],
+    ["lava", "setup"],
+    ["lava", "status"],
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

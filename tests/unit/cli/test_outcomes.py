@@ -17,7 +17,7 @@ from hasn.backends.lava import environment
 from hasn.backends.lava.environment import SetupFailed, Status
 from hasn.backends.lava.pythons import Search
 from hasn.cli.app import app
-from hasn.cli.demo import _stage
+from hasn.cli.demo import stage
 from hasn.demo import job
 from hasn.demo.job import DemoResult
 from tests import graphs
@@ -97,7 +97,7 @@ def test_what_is_there_is_kept(command: str, hasn: Hasn, files: dict[str, Path])
 
 def test_every_command_has_its_outcomes_here() -> None:
     named = {command.name for command in app.registered_commands}
-    assert named == {*GOOD, "demo"}
+    assert named == {*GOOD, "demo", "demo-learning"}
     assert [group.name for group in app.registered_groups] == ["lava"]
 
 
@@ -260,7 +260,7 @@ def test_demo_options_go_through(hasn: Hasn, monkeypatch: pytest.MonkeyPatch, tm
 def test_a_stage_of_the_demo_is_a_bar_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr("hasn.cli.console.stderr", Console(file=written, width=100, force_terminal=True))
-    with _stage("Training") as bar:
+    with stage("Training") as bar:
         bar(1, 4, "loss 0.5")
     text = re.sub(r"\x1b\[[0-9;?]*\w", "", written.getvalue())
     assert "Training" in text

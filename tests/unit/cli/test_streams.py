@@ -25,7 +25,7 @@ from rich.console import Console
 from hasn import cli
 from hasn.backends.snntorch.training.bar import ProgressBar
 from hasn.cli import console, streams
-from hasn.cli.demo import _stage
+from hasn.cli.demo import stage as stage_of_a_demo
 from hasn.cli.errors import Group, Terminated
 from hasn.ir.save import save
 from hasn.jsonable import plain
@@ -169,7 +169,7 @@ def _bars() -> list[Callable[[Console], None]]:
     def stage(to: Console) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(console, "stderr", to)
-            with _stage("Training") as bar:
+            with stage_of_a_demo("Training") as bar:
                 bar(1, 2, "loss 0.5")
 
     def spinner(to: Console) -> None:

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Hasn
 
 #: command -> (arguments, the option of each output, what does the work)
 OUTPUTS: dict[str, tuple[list[str], tuple[str, ...], str]] = {
-    "run": (["MODEL"], ("--out",), "hasn.compiler.compile"),
+    "run": (["MODEL"], ("--out", "--report"), "hasn.compiler.compile"),
     "compare": (["MODEL"], ("--report",), "hasn.agreement.compare"),
     "train": (
         ["MODEL", "--data", "DATA", "--out", "NEW"],
@@ -34,6 +34,7 @@ OUTPUTS: dict[str, tuple[list[str], tuple[str, ...], str]] = {
     "place": (["MODEL"], ("--report",), "hasn.cli.quantised.chip_network"),
     "set": (["MODEL", "--dt", "0.002"], ("--out",), "hasn.ir.load.load"),
     "demo": ([], ("--out",), "hasn.demo.job.load_digits"),
+    "demo-learning": ([], ("--out",), "hasn.demo.learning_job.load_digits"),
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hasn
+from benchmarks.forgetting_local import two_tasks
 from benchmarks.signatures import DT, follower, learned
 from benchmarks.slow_signatures import DOUBLED, SECONDS, clamped, depressing, doubled, history, tagged
 from hasn.errors import OptionError
@@ -74,6 +75,14 @@ def test_only_proteins_in_time_keep_what_was_learned() -> None:
     assert course["proteins in time"][-1] - 0.3 > 0.25 * gained
     for name in ("too late", "none"):
         assert abs(course[name][-1] - 0.3) < 0.01 * gained
+
+
+def test_captured_tasks_are_forgotten_half_as_much() -> None:
+    """Permuted digits, the second task learned nearly as well."""
+    plain, kept = two_tasks(captured=False), two_tasks(captured=True)
+    assert plain.forgotten > 0.07
+    assert kept.forgotten < 0.5 * plain.forgotten
+    assert kept.second > plain.second - 0.03
 
 
 # --- rules added

@@ -215,12 +215,13 @@ def test_tables_of_a_record() -> None:
     assert (feature.cells["a float64"]["batch"], feature.cells["b float64"]["no batch axis"]) == ("1 cases", "–")
     assert tests.rows == (
         "version", "cases, whole sequences", "cases, step by step, state saved and loaded", "a run beside a stream",
-        "tests of random networks", "cases that learn",
+        "tests of random networks", "cases that learn", "cases on Lava's learning engine",
+        "the same, two steps for one",
     )  # fmt: skip
     assert [tests.cells["a float64"][row] for row in tests.rows] == [
-        "1.2", "1, **1 fail**", "1", "1 gaps", "–", "1, **1 fail**",
+        "1.2", "1, **1 fail**", "1", "1 gaps", "–", "1, **1 fail**", "–", "–",
     ]  # fmt: skip
-    assert [tests.cells["a float32"][row] for row in tests.rows] == ["1.2", "–", "–", "–", "1", "–"]
+    assert [tests.cells["a float32"][row] for row in tests.rows] == ["1.2", "–", "–", "–", "1", "–", "–", "–"]
     assert tests.cells["b float64"]["version"] == "not installed"
 
 

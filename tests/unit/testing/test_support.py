@@ -81,3 +81,19 @@ def test_without_a_record_it_says_how_to_make_one(tmp_path: Path, capsys: pytest
     with pytest.raises(SystemExit):
         main(["--record", str(tmp_path / "none.json")])
     assert "run the tests with HASN_SUPPORT=" in capsys.readouterr().err
+
+
+def test_the_column_of_lavas_learning_engine(tmp_path: Path) -> None:
+    """What passed there, how much of it a chip could take, and rules without a place."""
+    learnt = [["lava", "float64", "learning", "pair", "passed", ""]]
+    engine = {"pair": "passed", "pair-free": "failed", "pair-loop": "passed", "triplet": "passed"}
+    found = [*learnt, *(["lava", "float64", "engine", name, how, ""] for name, how in engine.items())]
+    run(tmp_path, [*found, ["lava", "float64", "engine-exact", "pair", "passed", ""]])
+    assert line(tmp_path, "learning rule") == ["lava float64", "lava engine", "lava engine-exact |"]
+    assert line(tmp_path, "pair STDP") == ["1 cases", "2 cases, **1 fail**, 1 deployable", "1 cases, 1 deployable |"]
+    assert line(tmp_path, "triplet STDP")[1:] == ["1 cases, 1 deployable", "– |"]
+    assert line(tmp_path, "inhibitory STDP")[-1] == "– |"
+    assert line(tmp_path, "BCM")[-1] == "refused |"
+    assert line(tmp_path, "cases on Lava's learning engine")[0] == "3, **1 fail**"
+    run(tmp_path, rows())
+    assert line(tmp_path, "learning rule") == ["brian2 float64 |"]

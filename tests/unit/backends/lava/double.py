@@ -24,6 +24,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 _MODELS: dict[type, type] = {}
+_LEARNING: dict[Any, type] = {}
+#: What a learning rule moves -> its name there.
+_MOVED = {"weights": "dw", "tag_1": "dt"}
 #: What runs, and has not been stopped.
 RUNNING: list[Any] = []
 
@@ -300,6 +303,109 @@ class DelayDense(Dense):
             buffer[:, k] += self.shifted(np.sum(np.where(self.delays == k, self._weights, 0) * x, axis=1))
 
 
+class LearningModel:
+    """``PyLearningDenseModelFloat``, as far as a model of ours changes it."""
+
+    implements_process: Any = None
+
+    def __init__(self, proc_params: Any) -> None:
+        self.proc_params = proc_params
+
+    def __init_subclass__(cls) -> None:
+        _LEARNING[cls.implements_process] = cls
+
+    def _saturate_synaptic_variable(self, synaptic_variable_name: str, synaptic_variable_values: Any) -> Any:
+        bounds = {"EXCITATORY": (0, np.inf), "INHIBITORY": (-np.inf, 0), "MIXED": (-np.inf, np.inf)}
+        if synaptic_variable_name != "weights":
+            return synaptic_variable_values
+        return np.clip(synaptic_variable_values, *bounds[self.proc_params["sign_mode"]])
+
+
+class LearningDense(Dense):
+    """Stock LearningDense in floating point. At the end of an epoch each trace is followed through its steps, in which
+    it decays and then has the step's spikes; a product with x0 reads all traces at the source's spike, one with y0 at
+    the target's, one with u0 at the end; all are evaluated at once. Of one neuron an epoch has one spike here."""
+
+    def __init__(self, *, learning_rule: Any, sign_mode: str, bounds: Any = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.rule = dict(learning_rule)
+        kind = _LEARNING.get(type(self), LearningModel)
+        self.model = kind({"sign_mode": sign_mode, "bounds": bounds})
+        rows, columns = self.weights.shape
+        self.s_in_bap = Port((rows,))
+        self.weights, self.tag_1 = Var((rows, columns), self.weights.copy()), Var((rows, columns), 0.0)
+        self.x1, self.x2 = Var((columns,), 0.0), Var((columns,), 0.0)
+        self.y1, self.y2, self.y3 = (Var((rows,), 0.0) for _ in range(3))
+        self.times, self.now = {"x": np.zeros(columns, int), "y": np.zeros(rows, int)}, 0
+
+    def begin(self, fixed: bool) -> None:
+        """Floating point alone."""
+        assert not fixed
+        self.fixed = fixed
+        self.a_buff.value = self.a_buff.value.astype(float)
+
+    def step(self) -> None:
+        """One step."""
+        self.a_out.send(self.a_buff.value)
+        x, y = self.received(), self.s_in_bap.recv() != 0
+        self.a_buff.value[...] = self.weights.value[:, x].sum(axis=1)
+        self.now += 1
+        for side, spikes in (("x", x), ("y", y)):
+            assert not np.any(self.times[side][spikes])
+            self.times[side][spikes] = self.now
+        if self.now == self.rule["t_epoch"]:
+            self._learn()
+            self.now = 0
+            for times in self.times.values():
+                times[...] = 0
+
+    def _learn(self) -> None:
+        shown = {name: self._followed(name) for name in ("x1", "x2", "y1", "y2", "y3")}
+        moved = {}
+        for var, of in _MOVED.items():
+            terms = _terms(self.rule[of].replace("^", "**")) if of in self.rule else []
+            moved[var] = sum(self._term(term, shown) for term in terms)
+        for var, change in moved.items():
+            value = getattr(self, var).value
+            value[...] = self.model._saturate_synaptic_variable(var, value + change)
+
+    def _followed(self, name: str) -> Any:
+        """A trace after each step of the epoch, and before it: (steps + 1, neurons)."""
+        tau, impulse = self.rule.get(f"{name}_tau", 0.0), self.rule.get(f"{name}_impulse", 0.0)
+        found = [getattr(self, name).value.copy()]
+        for t in range(1, self.now + 1):
+            # Lava fills a trace with NaN that has no time constant: nobody may read it.
+            found.append(found[-1] * np.exp(-1 / tau) if tau else np.nan + found[-1])
+            found[-1] = found[-1] + impulse * (self.times[name[0]] == t)
+        getattr(self, name).value[...] = found[-1]
+        return np.array(found)
+
+    def _term(self, term: str, shown: Any) -> Any:
+        """A product, (outputs, inputs)."""
+        rows, columns = self.weights.shape
+        x, y = (
+            np.zeros((rows, columns), int) + self.times["x"],
+            np.zeros((rows, columns), int) + self.times["y"][:, None],
+        )
+        at = x if "x0" in term else y if "y0" in term else np.full((rows, columns), self.now)
+        known = {"x0": 1.0 * (x > 0), "y0": 1.0 * (y > 0), "u0": 1.0, "w": self.weights.value, "t": self.tag_1.value}
+        for name, course in shown.items():
+            owner = np.arange(columns) if name[0] == "x" else np.arange(rows)[:, None]
+            known[name] = course[at, owner]
+        return eval(term, {}, known)
+
+
+def _terms(formula: str) -> list[str]:
+    """Of a sum, with their signs; brackets stay whole."""
+    found, depth = [""], 0
+    for word in formula.split():
+        if word in "+-" and not depth:
+            found.append("")
+        found[-1] += f" {word}"
+        depth += word.count("(") - word.count(")")
+    return [term.strip() for term in found if term]
+
+
 class Source(Process):
     """``lava.proc.io.source.RingBuffer``."""
 
@@ -514,14 +620,19 @@ _MODULES: dict[str, dict[str, Any]] = {
     "lava.magma.core.run_conditions": {"RunSteps": SimpleNamespace},
     "lava.magma.core.run_configs": {"Loihi2SimCfg": SimpleNamespace, "Loihi2HwCfg": SimpleNamespace},
     "lava.proc.lif.process": {"LIF": LIF, "LIFRefractory": LIFRefractory},
-    "lava.proc.dense.process": {"Dense": Dense, "DelayDense": DelayDense},
+    "lava.magma.core.learning.learning_rule": {"Loihi2FLearningRule": dict},
+    "lava.utils.weightutils": {"SignMode": dict(zip(*[("EXCITATORY", "INHIBITORY", "MIXED")] * 2, strict=True))},
+    "lava.proc.dense.models": {"PyLearningDenseModelFloat": LearningModel},
+    "lava.proc.dense.process": {"Dense": Dense, "DelayDense": DelayDense, "LearningDense": LearningDense},
     "lava.proc.sparse.process": {"Sparse": Sparse},
     "lava.proc.io.source": {"RingBuffer": Source},
     "lava.proc.io.sink": {"RingBuffer": Sink},
     "lava.proc.monitor.process": {"Monitor": Monitor},
 }
 _WORKER = "hasn.backends.lava.worker"
-_ON_LAVA = (f"{_WORKER}.build", f"{_WORKER}.processes", f"{_WORKER}.processes.element", f"{_WORKER}.processes.host")
+_ON_LAVA = tuple(f"{_WORKER}.{name}" for name in (
+    "build", "processes", "processes.bounded", "processes.element", "processes.host",
+))  # fmt: skip
 
 
 #: What Intel's extension brings: a chip's spike adapters; the one out of the chip takes a step.

@@ -66,7 +66,7 @@ def test_an_option_that_lava_has_not_is_named_with_those_that_it_has() -> None:
     with pytest.raises(OptionError) as error:
         BACKEND.compile(None, None, "float64", threads=2)  # type: ignore[arg-type]
     assert error.value.parameter == "threads"
-    assert error.value.wanted == "time_limit, delivery"
+    assert error.value.wanted == "time_limit, delivery, learning"
 
 
 @pytest.mark.usefixtures("workers")

@@ -35,7 +35,7 @@ def variables(mapping: Any, folder: Path, samples: int, leads: Any = None, late:
     from hasn.backends.lava.worker.build import Job  # on the double
 
     write_bundle(mapping, folder)
-    request = {"samples": samples, "period": 9, "graded": [], "inputs": {}, "tapes": {}, "states": states}
+    request = {"samples": samples, "period": 9, "stride": 1, "graded": [], "inputs": {}, "tapes": {}, "states": states}
     request |= {"length": 4, "late": late, "leads": leads or {}}
     job = Job(Bundle(folder), request)
     return list(job._variables(job.bundle.cells))
