@@ -91,7 +91,8 @@ class Population(nn.Module):
             old: Any = self.neuron
             like = next(t for t in old.buffers() if t.is_floating_point())
             self.neuron = LinearNeuron(self.spec, old.spike_grad).to(dtype=like.dtype, device=like.device)
-            self.gain = self.current_scale = None
+            for name in ("gain", "current_scale"):
+                setattr(self, name, None)
         return self.neuron
 
     def _set_gain(self, gain: Floats | None) -> None:

@@ -22,8 +22,8 @@ from hasn.ir.outputs import ready_folder, ready_to_write
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
+    from hasn.backends.snntorch.training.losses import Loss
     from hasn.backends.snntorch.training.network import TrainedNetwork
-    from hasn.backends.snntorch.training.score import Scorer
 
 
 def train(
@@ -196,7 +196,7 @@ def _train(
     workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
     scorer = Scorer(network, loss, options)
     parts = [
-        _data(given, network, scorer, options, what, workers)
+        _data(given, network, loss, options, what, workers, scorer.measure)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
     if parts[1] is not None:
@@ -290,7 +290,15 @@ def _check_files(options: Options) -> None:
         )
 
 
-def _data(given: Any, network: TrainedNetwork, scorer: Scorer, options: Options, what: str, workers: Workers) -> Any:
+def _data(
+    given: Any,
+    network: TrainedNetwork,
+    loss: Loss,
+    options: Options,
+    what: str,
+    workers: Workers,
+    measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None,
+) -> Any:
     from hasn.backends.snntorch.training.batches import Data
     from hasn.backends.snntorch.training.network import shapes_of
     from hasn.backends.snntorch.training.several import check_parts
@@ -299,8 +307,8 @@ def _data(given: Any, network: TrainedNetwork, scorer: Scorer, options: Options,
         return None
     shuffle = options.shuffle and what == "data"
     return Data(
-        given, shapes_of(network.program), lambda labels: check_parts(labels, network.program, scorer.loss, what), what,
-        options.batch_size, options.budget, shuffle, workers, measure=scorer.measure,
+        given, shapes_of(network.program), lambda labels: check_parts(labels, network.program, loss, what), what,
+        options.batch_size, options.budget, shuffle, workers, measure=measure,
     )  # fmt: skip
 
 

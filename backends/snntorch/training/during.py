@@ -182,7 +182,7 @@ class During:
             training = torch.is_grad_enabled()
             if part.over == "time" or not training:
                 return batch_norm(x, mean, var, weight, bias, training, part.momentum, part.eps)
-            steps = x.unflatten(0, (-1, batch))
+            steps = x.reshape(-1, batch, *x.shape[1:])
             made = [batch_norm(now, mean, var, weight, bias, True, part.momentum, part.eps) for now in steps]
             return torch.cat(made)
 
@@ -221,11 +221,11 @@ def _dropping(part: Dropout, batch: int) -> Callable[..., Any]:
 
         if not torch.is_grad_enabled() or not part.p:
             return x
-        steps = x.unflatten(0, (-1, batch))
+        steps = x.reshape(-1, batch, *x.shape[1:])
         if part.per == "step" or not masks:
             drawn = torch.empty(steps.shape if part.per == "step" else steps.shape[1:], dtype=x.dtype, device=x.device)
             masks[:] = [drawn.bernoulli_(1 - part.p).div_(1 - part.p)]
-        return (steps * masks[0]).flatten(0, 1)
+        return (steps * masks[0]).reshape(x.shape)
 
     if part.before:
         return lambda module, given: (drop(given[0]), *given[1:])

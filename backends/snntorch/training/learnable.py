@@ -114,8 +114,8 @@ class Learnable:
                     on_limit.append(error)
         if on_limit and (isinstance(learn[kind], Mapping) or len(self.parts) == before):
             raise on_limit[0]
-        for error in on_limit:
-            warnings.warn(f"not learned: {error}", RuntimeWarning, stacklevel=2)
+        for reason in on_limit:
+            warnings.warn(f"not learned: {reason}", RuntimeWarning, stacklevel=2)
 
     @property
     def parameters(self) -> dict[str, Tensor]:

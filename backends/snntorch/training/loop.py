@@ -167,7 +167,10 @@ class Trainer:
 
     def _judged(self, batch: Batch) -> list[float]:
         parts = self.room.parts(batch)
-        return self.scorer.sum([self.scorer(part, [batch], regularised=False)[1] for part in parts])
+        return self.scorer.sum([self._score(part, batch) for part in parts])
+
+    def _score(self, part: Batch, batch: Batch) -> Any:
+        return self.scorer(part, part.size / batch.whole, regularised=False, group=[batch])[1]
 
     def _agree(self, own: Tally, mark: int) -> Tally:
         """The validation of all workers, who have come to the end of an epoch with the same parameters."""

@@ -196,11 +196,11 @@ def cross_entropy(
     if of == "output":
         return replace(_classified(name, OVER["sum"], "any", made), value=_at_steps(made), step_scores=full)
 
-    def value(shown: Shown, labels: Tensor) -> Tensor:
+    def value(shown: Shown, labels: Tensor) -> Any:
         return _at_steps(made)(shown.membrane, labels)
 
     def scores(shown: Shown) -> Tensor:
-        return full(shown.output).sum(0)
+        return _counts(shown.output)
 
     def step_scores(shown: Shown) -> Tensor:
         return full(shown.membrane)

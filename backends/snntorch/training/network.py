@@ -235,7 +235,8 @@ def _whole(steps: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
     """(T, batch, *shape) of (batch, ...) at every step."""
     import torch
 
-    return torch.stack(list(steps)).flatten(2).unflatten(2, shape)
+    made = torch.stack(list(steps))
+    return made.reshape(*made.shape[:2], *shape)
 
 
 def _watch(name: str) -> str:

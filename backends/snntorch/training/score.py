@@ -40,17 +40,19 @@ class Scorer:
             if hasattr(term, "check"):
                 term.check(self.populations)
 
-    def __call__(self, batch: Batch, group: Sequence[Batch], regularised: bool = True) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, batch: Batch, share: float, regularised: bool = True, group: Sequence[Batch] = ()
+    ) -> tuple[Tensor, Tensor]:
         """(loss times share, [loss, accuracy or NaN, rate of each population] times share).
 
         Args:
-            batch: the samples, which are a part of the group's.
-            group: the batches whose mean is wanted; ``share`` is that of their samples.
+            batch: the samples.
+            share: part of the update's samples that these are.
             regularised: add the regularisers.
+            group: the update's batches, whose weight is the whole where labels do not weigh alike.
         """
         import torch
 
-        share = batch.size / sum(other.whole for other in group)
         labels = batch.labels.to(self.network.module.like.device)
         with self._autocast():
             activity = self.network.forward(batch.inputs)
@@ -123,7 +125,7 @@ class Scorer:
             raise OptionError("the loss does not depend on the parameters", parameter="loss", got=self.loss.name)
         return loss.reshape(())
 
-    def _accuracy(self, activity: Activity, labels: Tensor) -> Tensor:
+    def _accuracy(self, activity: Activity, labels: Any) -> Tensor:
         import torch
 
         if self.loss.parts is not None or self.loss.wants is not None:

@@ -78,7 +78,7 @@ def targets_of(value: Any, tensor: Callable[[Any, str], Tensor], name: str, samp
         InputError: columns of different lengths, or none.
     """
     if isinstance(value, Mapping):
-        found = {str(key): tensor(column, f"{name} {key!r}") for key, column in value.items()}
+        found: dict[Any, Tensor] = {str(key): tensor(column, f"{name} {key!r}") for key, column in value.items()}
     elif isinstance(value, tuple | list) and value and all(map(_array, value)) and _columns(value, samples):
         found = {place: tensor(column, f"{name} {place}") for place, column in enumerate(value)}
     else:

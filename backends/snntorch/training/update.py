@@ -74,11 +74,12 @@ class Update:
     def _own(self, group: Sequence[Batch]) -> tuple[list[Batch], list[float]]:
         """The gradients of this worker's samples; its parts, and its share of the figures."""
         self.gradients.clear()
+        total = sum(batch.whole for batch in group)
         parts: list[Batch] = []
         rows: list[Tensor] = []
         for batch in group:
             for part in self.room.parts(batch):
-                loss, row = self.scorer(part, group)
+                loss, row = self.scorer(part, part.size / total, group=group)
                 self.moving.backward(loss)
                 parts.append(part)
                 rows.append(row)

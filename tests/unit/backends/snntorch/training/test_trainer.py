@@ -335,19 +335,20 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
         "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
     }  # fmt: skip
     lowering = {"dt": 2e-3, "method": "exact", "reset": "subtract", "timing": "hardware"}
-    graph = net()
+    graph, drop = net(), hasn.training.Dropout(0.1)
     with pytest.raises(ZeroDivisionError):
         hasn.train(
-            graph, samples(2), **call, **lowering, learn=("tau",), regularisers=[term],
+            graph, samples(2), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop}, regularisers=[term],
             checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
         )  # fmt: skip
     found, given = seen
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
-        "backend": {"surrogate": "sigmoid"},
+        "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)}, "tbptt": None, "carry": False,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name != "settings"} == wanted
-    assert given == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
+    assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
+    assert given[6:] == (("w1",), {"w2": (drop,)})
 
 
 def test_the_monitor_follows_the_validation(monkeypatch: pytest.MonkeyPatch) -> None:
