@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hasn.activity import check
     from hasn.agreement import Comparison, Divergence, compare
     from hasn.backend import Backend, BackendInfo, list_backends
     from hasn.backends.snntorch.training.api import train
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from hasn.conversions.loihi.network import QuantisedNetwork
     from hasn.conversions.loihi.quantising.quantise import quantise
     from hasn.counts import Counts
+    from hasn.energy.bench import neurobench
     from hasn.errors import HasnError
     from hasn.executable import Executable
     from hasn.finding import Finding
-    from hasn.ir.check import check
     from hasn.ir.load import load
     from hasn.ir.lower import lower
     from hasn.ir.repair import Repaired, repair
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "load_state",
     "lower",
+    "neurobench",
     "quantise",
     "repair",
     "save",
@@ -54,6 +56,7 @@ __all__ = [
 
 #: Where each public name lives; imported on first use, so that `import hasn` costs next to nothing.
 _HOMES = {
+    "activity": ("check",),
     "agreement": ("Comparison", "Divergence", "compare"),
     "backend": ("Backend", "BackendInfo", "list_backends"),
     "compiler": ("compile",),
@@ -61,7 +64,6 @@ _HOMES = {
     "conversions.loihi.quantising.quantise": ("quantise",),
     "errors": ("HasnError",),
     "executable": ("Executable",),
-    "ir.check": ("check",),
     "finding": ("Finding",),
     "ir.load": ("load",),
     "ir.repair": ("Repaired", "repair"),
@@ -69,6 +71,7 @@ _HOMES = {
     "ir.lower": ("lower",),
     "state": ("NetworkState", "load_state"),
     "counts": ("Counts",),
+    "energy.bench": ("neurobench",),
     "recording": ("Recording",),
     "backends.snntorch.training.api": ("train",),
     "backends.snntorch.training.result": ("TrainResult",),
@@ -85,10 +88,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hasn")
-    if name in ("control", "errors", "nodes", "plasticity", "training"):
+    if name in ("control", "energy", "errors", "models", "nodes", "plasticity", "training"):
         return import_module(f"hasn.{name}")
     raise AttributeError(f"module 'hasn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "control", "errors", "nodes", "plasticity", "training"])
+    return sorted([*__all__, "control", "energy", "errors", "models", "nodes", "plasticity", "training"])

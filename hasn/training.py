@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training import count as count
     from hasn.backends.snntorch.training import cross_entropy as cross_entropy
     from hasn.backends.snntorch.training import first_spike as first_spike
+    from hasn.backends.snntorch.training import graph_of as graph_of
     from hasn.backends.snntorch.training import membrane as membrane
     from hasn.backends.snntorch.training import pipelined as pipelined
     from hasn.backends.snntorch.training import rate as rate

@@ -169,17 +169,15 @@ class Engine:
         return self._built[key]
 
     def _target(self, steps: int) -> str:
-        from hasn.backends.brian2.preferences import cython_works
+        from hasn.backends.brian2.preferences import cython_trouble, cython_works
 
         target = self.options.target
         if target == "auto":
             return "cython" if steps >= CYTHON_FROM_STEPS and cython_works() else "numpy"
-        if target == "cython" and not cython_works():
+        reason, way_out = cython_trouble() if target == "cython" else ("", "")
+        if reason:
             raise UnsupportedError(
-                "Cython or a C++ compiler is missing, or a test compilation failed",
-                parameter="target",
-                got="'cython'",
-                way_out="Install gcc and `pip install cython`, or pass target='numpy': it gives the same numbers.",
+                f"a test compilation failed: {reason}", parameter="target", got="'cython'", way_out=way_out
             )
         return target
 

@@ -48,7 +48,7 @@ def isolated(precision: str, target: str, device: Any = None) -> Iterator[None]:
         # Threads would add up a neuron's input in any order.
         "devices.cpp_standalone.openmp_threads": 0,
     }
-    with _LOCK, _quiet(), _device(device or brian2.all_devices["runtime"]):
+    with _LOCK, _quiet(), _whole_modules(), _device(device or brian2.all_devices["runtime"]):
         found = {name: prefs[name] for name in wanted}
         running = brian2.Network._globally_running
         try:
@@ -100,10 +100,43 @@ def _device(device: Any) -> Iterator[None]:
         reset_device()
 
 
-@cache
-def cython_works() -> bool:
-    """Whether Cython and a C++ compiler work here (a test compilation, made once)."""
-    from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
+@contextmanager
+def _whole_modules() -> Iterator[None]:
+    """Brian2 loads no compiled file that is not whole."""
+    from brian2.codegen.runtime.cython_rt import cython_rt
 
+    found = cython_rt.cython_extension_manager
+    cython_rt.cython_extension_manager = _modules()
+    try:
+        yield
+    finally:
+        cython_rt.cython_extension_manager = found
+
+
+@cache
+def _modules() -> Any:
+    from hasn.backends.brian2.cython_cache import WholeModules
+
+    return WholeModules()
+
+
+#: That a test compilation has worked; one that failed is tried again.
+_compiled: list[bool] = []
+
+
+def cython_trouble() -> tuple[str, str]:
+    """Why Cython and a C++ compiler do not work here, and what to do; two empty texts where a test compilation did."""
+    from hasn.backends.brian2.cython_cache import trouble
+
+    if _compiled:
+        return "", ""
     with isolated("float64", "numpy"):
-        return bool(CythonCodeObject.is_available())
+        reason, way_out = trouble()
+    if not reason:
+        _compiled.append(True)
+    return reason, way_out
+
+
+def cython_works() -> bool:
+    """Whether Cython and a C++ compiler work here."""
+    return not cython_trouble()[0]

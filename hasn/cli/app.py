@@ -12,6 +12,7 @@ from hasn.cli.check import check
 from hasn.cli.compare import compare
 from hasn.cli.demo import demo
 from hasn.cli.demo_learning import demo_learning
+from hasn.cli.energy import energy
 from hasn.cli.errors import Group
 from hasn.cli.export import export
 from hasn.cli.info import info
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "repair": repair, "run": run,
     "demo-learning": demo_learning,
     "compare": compare, "train": train, "quantise": quantise, "export": export, "place": place,
+    "energy": energy,
 }  # fmt: skip
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hasn.cli.options import BackendOption, Dt, File, Force, Json, Method, Repair, Reset, Timing, backend_options
+from hasn.cli.options import BackendOption, Dt, Force, Json, Method, Repair, Reset, Timing, backend_options
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.result import TrainResult
 
+Graph = Annotated[Path | None, typer.Argument(metavar="FILE", help="A .nir file.", show_default=False)]
+From = Annotated[
+    Path | None,
+    typer.Option("--from", help="Train nothing: write the graph that a checkpoint holds.", show_default=False),
+]
 Data = Annotated[
-    Path,
+    Path | None,
     typer.Option(help="A .npz with an array (T, N, *shape) for each Input and `labels` (N,).", show_default=False),
 ]
-Validation = Annotated[Path | None, typer.Option(help="The same, to judge by after every epoch.")]
+Validation = Annotated[
+    str | None, typer.Option(help="The same, to judge by after every epoch; or a share of the data, such as 0.2.")
+]
+BatchFirst = Annotated[bool | None, typer.Option("--batch-first/--time-first", help="Arrays are (N, T, *shape).")]
 Out = Annotated[Path, typer.Option(help="Write the trained graph here (.nir).", show_default=False)]
 Epochs = Annotated[int, typer.Option(help="Passes over the data.")]
 Loss = Annotated[str, typer.Option(help="rate, count, membrane or first-spike.")]
@@ -38,15 +47,17 @@ Seed = Annotated[int, typer.Option(help="Of the order of the samples.")]
 
 
 def train(
-    file: File,
-    data: Data,
     out: Out,
+    file: Graph = None,
+    data: Data = None,
+    start: From = None,
     epochs: Epochs = 10,
     loss: Loss = "rate",
     optimizer: Optimizer = "adam",
     learning_rate: LearningRate = 1e-3,
     batch_size: BatchSize = 32,
     validation: Validation = None,
+    batch_first: BatchFirst = None,
     learn: Learn = None,
     clip: Clip = None,
     amp: Amp = None,
@@ -70,6 +81,8 @@ def train(
 
     Example: hasn train model.nir --data digits.npz --out trained.nir --epochs 5
 
+    Of a checkpoint: hasn train --from run.pt --out trained.nir
+
     With many workers: torchrun --nproc-per-node 4 --no-python hasn train model.nir ...
     """
     from hasn.backends.snntorch.training.api import train as train_graph
@@ -82,16 +95,22 @@ def train(
     from hasn.program.describe import counted
     from hasn.torchrun import rank
 
-    apart({"--data": data, "--validation": validation}, **{"--out": out, "--checkpoint": checkpoint, "--log": log})
+    if start is not None:
+        _from_checkpoint(start, file, data, out, force=force, as_json=as_json)
+        return
+    if file is None or data is None:
+        raise typer.BadParameter("give FILE and --data to train, or --from CHECKPOINT to write its graph")
+    share, held_file = _share_or_file(validation)
+    apart({"--data": data, "--validation": held_file}, **{"--out": out, "--checkpoint": checkpoint, "--log": log})
     apart({"FILE": file}, **{"--checkpoint": checkpoint, "--log": log})  # --out may replace it, with --force
     ready_to_write(out, force=force)
     options = backend_options(option)
     graph, repairs = loaded(file, repair=repair, dt=dt, as_json=as_json)
     samples = _labelled(data, "--data")
-    held_out = None if validation is None else _labelled(validation, "--validation")
-    with nullcontext() if rank() else ProgressBar(stderr) as bar:
+    held_out = share if held_file is None else _labelled(held_file, "--validation")
+    with nullcontext() if rank() else ProgressBar(stderr) as bar, _kept(out, checkpoint, force=force):
         result = train_graph(
-            graph, samples, validation=held_out, epochs=epochs, loss=loss, optimizer=optimizer,
+            graph, samples, validation=held_out, batch_first=batch_first, epochs=epochs, loss=loss, optimizer=optimizer,
             learning_rate=learning_rate, batch_size=batch_size, learn=tuple(learn or ()), clip=clip, amp=amp,
             recompute=recompute, patience=patience, keep_best=best, checkpoint=checkpoint, resume=resume, log=log,
             seed=seed, progress=bar, dt=dt, method=method, reset=reset, timing=timing, **options,
@@ -100,12 +119,59 @@ def train(
         return
     save(result.graph, out, force=force)
     if as_json:
-        show_json({**repairs, **_data(result), "out": str(out)})
+        show_json({**repairs, **_data(result), "out": str(out), "checkpoint": checkpoint and str(checkpoint)})
     else:
         show(_table(result))
-        show(f"{result.stopped}: {counted(result.steps, 'update')}; wrote {out}")
+        kept = "" if checkpoint is None else f"; the checkpoint is {checkpoint}"
+        show(f"{result.stopped}: {counted(result.steps, 'update')}; wrote {out}{kept}")
     if not result.learned:  # training has said why
         raise typer.Exit(NOTHING)
+
+
+def _from_checkpoint(
+    start: Path, file: Path | None, data: Path | None, out: Path, *, force: bool, as_json: bool
+) -> None:
+    from hasn.backends.snntorch.training.origin import graph_of
+    from hasn.cli.console import show, show_json
+    from hasn.ir.outputs import apart, ready_to_write
+    from hasn.ir.save import save
+
+    if file is not None or data is not None:
+        raise typer.BadParameter("--from trains nothing: leave FILE and --data out; --resume goes on from a checkpoint")
+    apart({"--from": start}, **{"--out": out})
+    ready_to_write(out, force=force)
+    save(graph_of(start), out, force=force)
+    if as_json:
+        show_json({"from": str(start), "out": str(out)})
+    else:
+        show(f"wrote {out}: the graph of {start}")
+
+
+@contextmanager
+def _kept(out: Path, checkpoint: Path | None, *, force: bool) -> Iterator[None]:
+    """Without a checkpoint, what an error or Ctrl-C leaves of training is written where the result would have been."""
+    from hasn.errors import TrainingError
+    from hasn.ir.save import save
+    from hasn.program.describe import counted
+    from hasn.torchrun import rank
+
+    try:
+        yield
+    except (KeyboardInterrupt, TrainingError) as error:
+        result = getattr(error, "result", None)
+        if result is not None and result.steps and checkpoint is None and rank() == 0:
+            save(result.graph, out, force=force)
+            error.__notes__ = [f"Wrote {out}: the graph as trained so far, {counted(result.steps, 'update')}."]
+        raise
+
+
+def _share_or_file(validation: str | None) -> tuple[float | None, Path | None]:
+    if validation is None:
+        return None, None
+    try:
+        return float(validation), None
+    except ValueError:
+        return None, Path(validation)
 
 
 def _labelled(path: Path, option: str) -> tuple[Any, Any]:

@@ -46,20 +46,28 @@ def read_fields(path: Path) -> dict[str, Any]:
     except FileError:
         raise
     except Exception as error:  # h5py raises nearly anything for damaged bytes
-        raise FileError(
-            f"{_what_is_wrong(path)} ({first_line(error)})",
-            parameter=str(path),
-            way_out="Copy or export the file again.",
-        ) from error
+        wrong, way_out = _what_is_wrong(path)
+        raise FileError(f"{wrong} ({first_line(error)})", parameter=str(path), way_out=way_out) from error
 
 
-def _what_is_wrong(path: Path) -> str:
+def _what_is_wrong(path: Path) -> tuple[str, str]:
+    """What a file is in place of a NIR file, and what to do about it."""
+    again = "Copy or export the file again."
     try:
         with path.open("rb") as file:
-            signed = file.read(8) == b"\x89HDF\r\n\x1a\n"
+            start = file.read(1 << 16)
     except OSError:
-        return "cannot be read"
-    return "damaged or truncated HDF5" if signed else "not an HDF5 file"
+        return "cannot be read", again
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "damaged or truncated HDF5", again
+    if start.startswith(b"PK\x03\x04") and b"data.pkl" in start:  # what torch.save writes
+        if b"hasn training" in start:
+            way_out = (
+                f"hasn.training.graph_of({str(path)!r}) is its graph; hasn train --from {path} --out FILE writes it."
+            )
+            return "a checkpoint of a training, and not a graph", way_out
+        return "a file of torch.save, and not a graph", "Load it into its module, and convert that to a NIR graph."
+    return "not an HDF5 file", again
 
 
 def first_line(error: Exception) -> str:

@@ -126,7 +126,25 @@ class Routes:
     @cached_property
     def building(self) -> tuple[str, ...]:
         """Connections whose events reach further connections, each after those that it builds on."""
-        senders = {route.source for route in self.all if isinstance(self.nodes[route.source], Connection)}
+        return self._ordered({route.source for route in self.all})
+
+    @cached_property
+    def feeding(self) -> tuple[str, ...]:
+        """The same, with those whose events reach a population."""
+        last = {source for name in self.populations for source, _ in self._arriving(name).values()}
+        return self._ordered({route.source for route in self.all} | last)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """The populations, in order."""
+        return tuple(node.name for node in self.program.of(Neurons))
+
+    def arriving(self, name: str) -> list[tuple[str, Delay]]:
+        """Who sends what arrives at a population, and how many steps later."""
+        return list(self._arriving(name).values())
+
+    def _ordered(self, wanted: set[str]) -> tuple[str, ...]:
+        senders = {name for name in wanted if isinstance(self.nodes[name], Connection)}
         before = {
             name: {route.source for route in self.all if route.target == name and route.source in senders}
             for name in senders
@@ -173,23 +191,32 @@ class Tally:
     Args:
         program: what runs.
         batch: samples.
+        active: whether to count active updates of neurons too, which takes what a step of the network takes.
+        first: number of the first step.
 
     Attributes:
         steps: that have been added.
         events: node that sends events -> events of each element, over steps and samples.
+        active: population -> updates in which something reached the neuron or it spiked, those that are known; None:
+            they are not counted.
     """
 
-    def __init__(self, program: Program, batch: int) -> None:
+    def __init__(self, program: Program, batch: int, active: bool = False, first: int = 0) -> None:
         self.routes = Routes(program)
         self.batch = batch
+        self.first = first
         self.steps = 0
+        self.active: dict[str, int] | None = {} if active else None
         self.events: dict[str, Integers] = {}
         self._spikes = dict.fromkeys(program.recorded_spikes, True)  # and Inputs, while they send 0 and 1 only
         self._past: dict[str, Bools] = {}
         self._late: dict[str, int] = {}
-        for route in self.routes.all:
-            if route.target in self.routes.building:
-                self._late[route.source] = max(self._late.get(route.source, 0), int(np.max(route.delay, initial=0)))
+        self._building = self.routes.feeding if active else self.routes.building
+        late = [(route.source, route.delay) for route in self.routes.all if route.target in self._building]
+        if active:
+            late += [way for name in self.routes.populations for way in self.routes.arriving(name)]
+        for source, delay in late:
+            self._late[source] = max(self._late.get(source, 0), int(np.max(delay, initial=0)))
 
     def add(self, values: Mapping[str, NDArray[Any]], steps: int) -> None:
         """Count the next steps: {Input or spiking population: (steps, batch, *shape)}, as many as are known."""
@@ -201,7 +228,7 @@ class Tally:
 
     def going_on(self, program: Program) -> Tally:
         """A tally of the steps to come, in which another Program with the same populations runs."""
-        new = Tally(program, self.batch)
+        new = Tally(program, self.batch, self.active is not None, self.first + self.steps)
         new._past = {name: past for name, past in self._past.items() if new._late.get(name)}
         new._spikes |= {name: all_one for name, all_one in self._spikes.items() if name in new.routes.nodes}
         return new
@@ -211,17 +238,25 @@ class Tally:
         for name, value in values.items():
             flat = value.reshape(steps, self.batch, -1)
             sent[name] = flat != 0
-            if isinstance(self.routes.nodes[name], Source):
-                self._spikes[name] = self._spikes.get(name, True) and bool(np.all(flat[sent[name]] == 1))
-        for name in self.routes.building:
+        self.know(values)
+        for name in self._building:
             arriving = [route for route in self.routes.all if route.target == name]
             if all(route.source in sent for route in arriving):
                 sent[name] = self._through(name, arriving, sent, steps)
+        if self.active is not None:
+            for name in self.routes.populations:
+                self._add_active(self.active, name, sent, steps)
         for name, events in sent.items():
             self.events[name] = self.events.get(name, 0) + np.count_nonzero(events, axis=(0, 1))
         for name, late in self._late.items():
             if late and name in sent:
                 self._past[name] = self._history(name, sent[name])[-late:]
+
+    def know(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """See which Inputs send 0 and 1 alone, without counting."""
+        for name, value in values.items():
+            if isinstance(self.routes.nodes[name], Source):
+                self._spikes[name] = self._spikes.get(name, True) and bool(np.all((value == 0) | (value == 1)))
 
     def _history(self, name: str, sent: Bools) -> Bools:
         """What a node sends now, behind what it sent in the steps before: as many as are waited for and have been."""
@@ -231,15 +266,33 @@ class Tally:
         """The events that a connection sends."""
         found = np.zeros((steps * self.batch, self.routes.sizes[name]), dtype=bool)
         for route in arriving:
-            there = sent[route.source]
-            if np.any(route.delay):
-                history = self._history(route.source, there)
-                late = len(history) - steps
-                rows = late + np.arange(steps)[:, np.newaxis] - np.asarray(route.delay).reshape(1, -1)
-                begun = history[np.maximum(rows, 0), :, np.arange(there.shape[2])] & (rows >= 0)[..., np.newaxis]
-                there = begun.swapaxes(1, 2)
+            there = self._later(route.source, sent[route.source], route.delay)
             found |= reached(route.map, there.reshape(-1, *route.shape))
         return found.reshape(steps, self.batch, -1)
+
+    def _later(self, name: str, sent: Bools, delay: Delay) -> Bools:
+        """What arrives of what a node sends, with a delay on the way."""
+        if not np.any(delay):
+            return sent
+        history, steps = self._history(name, sent), len(sent)
+        rows = len(history) - steps + np.arange(steps)[:, np.newaxis] - np.asarray(delay).reshape(1, -1)
+        begun = history[np.maximum(rows, 0), :, np.arange(sent.shape[2])] & (rows >= 0)[..., np.newaxis]
+        arrived: Bools = begun.swapaxes(1, 2)
+        return arrived
+
+    def _add_active(self, active: dict[str, int], name: str, sent: Mapping[str, Bools], steps: int) -> None:
+        """Count the updates of a population in which something reached the neuron or it spiked."""
+        arriving = self.routes.arriving(name)
+        if any(self.routes.numbers(source) for source, _ in arriving):
+            active[name] = active.get(name, 0) + steps * self.batch * self.routes.sizes[name]
+            return
+        spiking = name in self.routes.program.recorded_spikes
+        if (spiking and name not in sent) or any(source not in sent for source, _ in arriving):
+            return
+        found = sent[name].copy() if spiking else np.zeros((steps, self.batch, self.routes.sizes[name]), dtype=bool)
+        for source, delay in arriving:
+            found |= self._later(source, sent[source], delay)
+        active[name] = active.get(name, 0) + int(np.count_nonzero(found))
 
     def sends(self, name: str) -> Sent | None:
         """What a node sends; None: what it sent is not known."""

@@ -27,6 +27,7 @@ class Asked:
     Attributes:
         chosen: group -> node -> flat numbers of its neurons, or None for all.
         counts: whether to count while running, and forget what was counted.
+        active: whether to count active updates of neurons too.
         plain: whether all is kept as the backend hands it over; else it is kept piece by piece.
         every: steps between two records of voltages, currents, rates and weights.
         last: spikes kept for each neuron, or None for all.
@@ -39,6 +40,7 @@ class Asked:
     every: int
     last: int | None
     tau: float
+    active: bool = False
 
     @property
     def groups(self) -> frozenset[str]:
@@ -81,6 +83,7 @@ def asked(
         if group not in (*recordable, *also):
             raise OptionError("nothing of that name can be recorded", parameter="record", got=repr(group), wanted=known)
     counts = "counts" in wanted and wanted["counts"] is not False
+    active = counts and _active(wanted["counts"])
     chosen = {group: _nodes(group, wanted[group], there[group]) for group in wanted if group != "counts"}
     if "outputs" not in chosen and set(wanted) != {"counts"}:
         chosen["outputs"] = dict.fromkeys(there["outputs"])
@@ -88,7 +91,14 @@ def asked(
         raise OptionError("no spikes are recorded", parameter="last", got=last, way_out="Ask for 'spikes' too.")
     names = not isinstance(record, Mapping) and set(wanted) - {"counts"} <= set(recordable)
     plain = names and set(wanted) != {"counts"} and last is None and every == 1
-    return Asked(chosen, counts, plain, int(every), last, float(tau))
+    return Asked(chosen, counts, plain, int(every), last, float(tau), active)
+
+
+def _active(counts: Any) -> bool:
+    """Whether counts are to have active updates."""
+    if counts in (None, True, "active"):
+        return bool(counts == "active")
+    raise OptionError("no such counts", parameter="record['counts']", got=repr(counts), wanted="True or 'active'")
 
 
 def _there(program: Program, recordable: tuple[str, ...]) -> dict[str, dict[str, tuple[int, ...]]]:

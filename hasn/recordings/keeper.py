@@ -20,6 +20,7 @@ from hasn.recordings.asked import Asked, synapses
 from hasn.recordings.events import Collected, SpikeTrains
 from hasn.recordings.histograms import Histograms, due
 from hasn.recordings.spool import Spool
+from hasn.sent import Sent
 
 if TYPE_CHECKING:
     from hasn.executable import Raw
@@ -69,7 +70,7 @@ class Keeper:
 
     def _add(self, given: Signals, raw: Raw, spikes: dict[str, NDArray[np.bool_]]) -> None:
         if self.asked.counts:
-            self._tally = self._tally or Tally(self.program, given.batch)
+            self._tally = self._tally or Tally(self.program, given.batch, self.asked.active, given.first)
             self._tally.add({**given.values, **spikes}, given.steps)
         for name, train in self._trains.items():
             train.add(spikes[name])
@@ -159,8 +160,9 @@ class Keeper:
         given, raw, spikes = self._whole
         groups = {"outputs": raw.outputs, "spikes": spikes, "voltages": raw.voltages, "currents": raw.currents}
         groups["weights"] = raw.weights
-        work = partial(counts_of, self.program, given.values, spikes, given.steps, given.batch)
-        return {group: self._cut(arrays) for group, arrays in groups.items()}, Counts.later(work)
+        run = (self.program, given.values, spikes, given.steps, given.batch, given.first)
+        counts = Counts.later(partial(counts_of, *run), Sent(*run))
+        return {group: self._cut(arrays) for group, arrays in groups.items()}, counts
 
     def _pieced(self) -> tuple[dict[str, Any], Counts]:
         """The groups put together from their pieces, and what was counted on the way."""

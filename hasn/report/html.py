@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hasn.ir.whole import refuse_existing, whole_file
 from hasn.program.describe import shape_text, summaries
 from hasn.report.divergences import divergence_section
+from hasn.report.energy import energy_section
 from hasn.report.facts import Extra, agreement_table, others, sentence
 from hasn.report.graph import graph_svg
 from hasn.report.page import page
@@ -69,6 +70,7 @@ def report_html(
         *[section for section in (divergence_section(comparison),) if section is not None],
         Section("Spikes", _rasters(comparison)),
         Section("Membrane potentials", _traces(comparison)),
+        *[section for section in (energy_section(comparison),) if section is not None],
         Section("The network", _graph(comparison)),
         provenance_section(comparison),
     ]

@@ -44,7 +44,7 @@ def test_a_run_counts_nothing_until_it_is_asked(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("hasn.recordings.keeper.counts_of", lambda *given: Counts({"n": len(given)}))
     recording = ProgramInterpreter(hasn.lower(small_net(), dt=DT)).run(spikes((6,), 5))
     assert "_work" in vars(recording.counts)
-    assert recording.counts.spikes == {"n": 5}
+    assert recording.counts.spikes == {"n": 6}
     assert "_work" not in vars(recording.counts)
 
 

@@ -18,6 +18,7 @@ from hasn.backends.snntorch.training.losses import (
     membrane,
     rate,
 )
+from hasn.backends.snntorch.training.origin import graph_of
 from hasn.backends.snntorch.training.pipeline import pipelined
 from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
@@ -39,6 +40,7 @@ __all__ = [
     "count",
     "cross_entropy",
     "first_spike",
+    "graph_of",
     "membrane",
     "pipelined",
     "rate",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nir
 
+from hasn.backend import require_backend
 from hasn.backends.snntorch.training.choice import learned, names
+from hasn.backends.snntorch.training.drawing import own_generator, process_generators, runs_alone
 from hasn.backends.snntorch.training.during import written
+from hasn.backends.snntorch.training.forms import held_out, is_share
 from hasn.backends.snntorch.training.joining import open_workers
-from hasn.backends.snntorch.training.options import Options
+from hasn.backends.snntorch.training.network import BACKEND
+from hasn.backends.snntorch.training.options import Options, check_one_of
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
@@ -22,8 +26,9 @@ from hasn.ir.outputs import ready_folder, ready_to_write
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
-    from hasn.backends.snntorch.training.losses import Loss
     from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.progress import Progress
+    from hasn.backends.snntorch.training.score import Scorer
 
 
 def train(
@@ -36,6 +41,7 @@ def train(
     learning_rate: float | Mapping[str, float] = 1e-3,
     schedule: Callable[[Any], Any] | None = None,
     validation: Any = None,
+    batch_first: bool | None = None,
     shuffle: bool = True,
     batch_size: int = 32,
     budget: int | None = None,
@@ -58,7 +64,7 @@ def train(
     resume: bool = False,
     log: Any = None,
     log_queue: int = 1000,
-    progress: Callable[[Step], None] | None = None,
+    progress: Callable[[Step], object] | None = None,
     seed: int | None = 0,
     dt: float | None = None,
     method: str | None = None,
@@ -81,8 +87,9 @@ def train(
         graph: the network; not changed.
         data: (inputs (T, N, *shape) or {Input: ...}, labels (N,)), a pair, cut into batches; inputs may be a list of N
             arrays (T_i, *shape) of several lengths, of which those of one length share a batch. Or an iterable of
-            batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader. Or a function of the epoch (0, 1 ...)
-            that gives either, to code inputs anew. The same in all workers: no DistributedSampler.
+            batches (inputs (T, batch, *shape), labels), e.g. a torch DataLoader; or a torch Dataset of samples
+            (inputs (T, *shape), label). Or a function of the epoch (0, 1 ...) that gives any of them, to code inputs
+            anew. The same in all workers: no DistributedSampler.
         epochs: passes over the data.
         loss: "rate", "count", "membrane" or "first-spike" (equations in
             :mod:`hasn.backends.snntorch.training.losses`), a :class:`hasn.training.Loss`, or a function (outputs
@@ -93,7 +100,11 @@ def train(
         learning_rate: of a named optimizer; or {name: rate}, of which the first that means a parameter counts (1e-3 for
             the others), whose groups have an "lr" for a function too. Names as in ``freeze``.
         schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
-        validation: like ``data``; judged after every epoch.
+        validation: like ``data``; judged after every epoch. Or a share, 0 < share < 1, of ``data`` that is held out:
+            of arrays and Datasets, drawn by the seed.
+        batch_first: True: arrays and batches are (N, T, *shape). Labels have the samples first either way: (N,), or
+            (N, T, ...) of targets for every step. Of torch's TensorDataset and of a DataLoader with the default
+            ``collate_fn`` it is known.
         shuffle: a new order of the samples at every epoch; data that come in batches keep their order.
         batch_size: samples of a batch, in all workers together.
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make larger batches. Memory has
@@ -133,10 +144,17 @@ def train(
             the generators of torch, numpy and Python (also those of a DataLoader), which the checkpoint puts back.
         log: a folder for TensorBoard (pip install 'hasn[train]'), or a writer with add_scalar; no step waits for it.
         log_queue: entries that may wait for the writer before more are dropped.
-        progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`.
-        seed: of torch's, numpy's and Python's generators while training lasts; None: as they stand (in worker 0).
+        progress: called with a :class:`hasn.training.Step` after every update, e.g. :class:`hasn.training.ProgressBar`;
+            training ends there if it returns True.
+        seed: of the order of the samples, and of torch's, numpy's and Python's generators while a training lasts that
+            runs functions of the caller's (:mod:`hasn.backends.snntorch.training.drawing`); None: as torch's stand (in
+            worker 0). Trainings in several threads give what each gives alone.
         dt, method, reset, timing, precision: see :func:`hasn.compile`.
         **backend_options: the backend's: ``surrogate="fast_sigmoid"``, ``device="cuda"`` ...
+
+    Whatever ends a training that has begun (Ctrl-C, an error in a callback, a loss that is not finite) carries what was
+    trained so far as ``error.result``, a :class:`TrainResult`: of the best epoch with ``keep_best``, else of the last
+    update, or where numbers are no longer finite of the last epoch.
 
     Raises:
         InputError: no sample, wrong shapes, labels out of range.
@@ -147,6 +165,10 @@ def train(
         FileError: the checkpoint exists and ``resume`` is False, or it is damaged or cannot be written.
         BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
     """
+    check_one_of("batch_first", batch_first, (None, True, False))
+    if is_share(validation):
+        require_backend(BACKEND, precision)
+        data, validation = held_out(data, validation, batch_first, seed)
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     path = None if checkpoint is None else Path(checkpoint)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
@@ -154,8 +176,8 @@ def train(
         if "device" in backend_options:
             backend_options["device"] = workers.placed(backend_options["device"])
         options = Options(
-            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_size, budget, accumulate, apply_after,
-            clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
+            epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_first, batch_size, budget, accumulate,
+            apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
             freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry,
         )  # fmt: skip
@@ -164,8 +186,11 @@ def train(
             _check_files(options)
         else:
             options = replace(options, log=None, progress=None)
-        with _generators_put_back():
-            return _train(graph, data, validation, options, lowering, workers)
+        require_backend(BACKEND, precision)  # before anything of torch is asked for
+        if runs_alone(options, data, validation):
+            with process_generators(seed):
+                return _train(graph, data, validation, options, lowering, workers, None)
+        return _train(graph, data, validation, options, lowering, workers, own_generator(seed))
 
 
 def _train(
@@ -175,14 +200,16 @@ def _train(
     options: Options,
     lowering: Mapping[str, Any],
     workers: Workers,
+    generator: Any,
 ) -> TrainResult:
+    from hasn.backends.snntorch.training.agreeing import lowered
     from hasn.backends.snntorch.training.checkpoint import digest_of, fingerprint
     from hasn.backends.snntorch.training.loop import Trainer
     from hasn.backends.snntorch.training.losses import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
+    from hasn.backends.snntorch.training.origin import origin_of
     from hasn.backends.snntorch.training.score import Scorer
 
-    _seed(options.seed)
     network = TrainedNetwork(
         graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze,
         options.during,
@@ -192,29 +219,41 @@ def _train(
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn, options.freeze)
+    origin = {} if options.checkpoint is None or workers.rank else origin_of(graph, options, lowering)
     start = {"graph": print_, "graph's parameters": before} if workers.count > 1 else {}
-    workers.check_same({**start, **options.settings, **options.course, "validation": str(validation is not None)})
+    workers.check_same(
+        {
+            **start,
+            **lowered(network.program),
+            **options.shared,
+            **options.course,
+            "validation": str(validation is not None),
+        }
+    )
     scorer = Scorer(network, loss, options)
     parts = [
-        _data(given, network, loss, options, what, workers, scorer.measure)
+        _data(given, network, scorer, options, what, workers, generator)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
     if parts[1] is not None:
         parts[1].look()
+
+    def result_of(made: Progress, dropped: int) -> TrainResult:
+        moved = digest_of(network.parameters) != before
+        heard = bool(parts[0].heard) or not parts[0].begun
+        return TrainResult(
+            network.to_graph(), tuple(made.history), tuple(made.losses), made.stopped, made.step, dropped, moved, heard
+        )
+
     with _board(options) as board:
-        made = Trainer(network, scorer, options, parts[0], parts[1], print_, board, workers).run()
-    dropped = workers.first("dropped log entries", 0 if board is None else board.dropped)
-    moved = digest_of(network.parameters) != before
-    result = TrainResult(
-        network.to_graph(),
-        tuple(made.history),
-        tuple(made.losses),
-        made.stopped,
-        made.step,
-        dropped,
-        moved,
-        bool(parts[0].heard) or not parts[0].begun,
-    )
+        trainer = Trainer(network, scorer, options, parts[0], parts[1], print_, origin, board, workers)
+        try:
+            made = trainer.run()
+        except BaseException as error:
+            with suppress(Exception):  # the first error is the one to tell
+                error.result = result_of(trainer.salvage(error), 0)  # type: ignore[attr-defined]
+            raise
+    result = result_of(made, workers.first("dropped log entries", 0 if board is None else board.dropped))
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
     return result
@@ -291,14 +330,9 @@ def _check_files(options: Options) -> None:
 
 
 def _data(
-    given: Any,
-    network: TrainedNetwork,
-    loss: Loss,
-    options: Options,
-    what: str,
-    workers: Workers,
-    measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None,
+    given: Any, network: TrainedNetwork, scorer: Scorer, options: Options, what: str, workers: Workers, generator: Any
 ) -> Any:
+    from hasn.backends.snntorch.training.accuracy import check_monitor
     from hasn.backends.snntorch.training.batches import Data
     from hasn.backends.snntorch.training.network import shapes_of
     from hasn.backends.snntorch.training.several import check_parts
@@ -306,37 +340,15 @@ def _data(
     if given is None and what == "validation":
         return None
     shuffle = options.shuffle and what == "data"
+
+    def check(labels: Any) -> None:
+        check_parts(labels, network.program, scorer.loss, what)
+        check_monitor(options.monitor, scorer.loss, scorer.answers(labels), what)
+
     return Data(
-        given, shapes_of(network.program), lambda labels: check_parts(labels, network.program, loss, what), what,
-        options.batch_size, options.budget, shuffle, workers, measure=measure,
+        given, shapes_of(network.program), check, what,
+        options.batch_size, options.budget, shuffle, workers, generator, options.batch_first, measure=scorer.measure,
     )  # fmt: skip
-
-
-def _seed(seed: int | None) -> None:
-    import random
-
-    import numpy as np
-    import torch
-
-    if seed is not None:
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-
-
-@contextmanager
-def _generators_put_back() -> Iterator[None]:
-    """The caller's generators are left as they were found."""
-    from hasn.backend import require_backend
-    from hasn.backends.snntorch.training.checkpoint import random_states, set_random_states
-    from hasn.backends.snntorch.training.network import BACKEND
-
-    require_backend(BACKEND, "float32")  # without torch there is nothing to put back
-    before = random_states()
-    try:
-        yield
-    finally:
-        set_random_states(before)
 
 
 @contextmanager

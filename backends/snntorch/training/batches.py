@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from hasn.backends.snntorch.training.axes import check_shapes, layout, refuse, warn_of_doubt
 from hasn.backends.snntorch.training.finite import check_finite
+from hasn.backends.snntorch.training.forms import batches_of, is_iterable, is_samples, opened
+from hasn.backends.snntorch.training.options import check_takes
 from hasn.backends.snntorch.training.targets import Targets, columns_of, targets_of
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError
@@ -79,6 +82,9 @@ class Data:
         budget: samples x steps of a batch in place of ``batch_size``: short sequences make large batches.
         shuffle: draw a new order for every epoch.
         workers: among whom each batch is shared.
+        generator: of the order; None: torch's global one.
+        batch_first: whether arrays are (N, T, *shape); None: not said, so time comes first, and a doubt is a warning.
+        warned: of what has been warned.
         heard: Inputs that had a value other than 0 so far.
         begun: numbers of the epochs that have begun here.
         measure: weight and count of some labels, where they do not count alike; see :class:`Batch`.
@@ -92,6 +98,9 @@ class Data:
     budget: int | None
     shuffle: bool
     workers: Workers = field(default_factory=Workers)
+    generator: Any = None
+    batch_first: bool | None = None
+    warned: set[str] = field(default_factory=set)
     heard: set[str] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None
@@ -99,19 +108,23 @@ class Data:
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
 
-        The order is drawn from torch's global generator when this is called.
+        The order is drawn when this is called.
 
         Raises:
             InputError: data of the wrong form or shape, or none; at once, or when a batch is reached.
         """
         given = self.given
-        if callable(given) and not isinstance(given, Iterable):
+        if callable(given) and not is_iterable(given):
+            check_takes(self.what, given, "epoch")
             given = given(number)
         # A training that goes on may begin with a later epoch.
         new = given is not self.given or not self.begun
         self.begun.add(number)
+        given, first = opened(given)
         if isinstance(given, tuple):
-            return self._arrays(given, new=new)
+            return self._arrays(given, new=new, first=first)
+        if is_samples(given):
+            return self._of_samples(given)
         if isinstance(given, Iterator) and given is self.given and number > 0:
             raise InputError(
                 "an iterator is used up after one epoch",
@@ -122,7 +135,18 @@ class Data:
             wanted = "(inputs, labels), batches of them, or a function of the epoch that gives either"
             raise InputError("no training data", parameter=self.what, got=type(given).__name__, wanted=wanted)
         length = len(given) if isinstance(given, Sized) else None
-        return self._checked(given), length
+        return self._checked(given, self.batch_first if first is None else first), length
+
+    def _of_samples(self, given: Any) -> tuple[Iterator[Batch], int | None]:
+        """Batches of a Dataset, whose samples have no batch to be confused with time."""
+        import torch
+
+        count = len(given) if isinstance(given, Sized) else None
+        if count == 0:
+            raise _empty(self.what)
+        order = torch.randperm(count, generator=self.generator) if self.shuffle and count else None
+        batches, number = batches_of(given, self.batch_size, order, self.what)
+        return self._checked(batches, False), number
 
     def look(self) -> None:
         """Refuse arrays that are wrong, before anything has been trained; nothing is drawn.
@@ -130,28 +154,30 @@ class Data:
         Raises:
             InputError: as for :meth:`epoch`.
         """
-        if isinstance(self.given, tuple):
-            replace(self, shuffle=False)._arrays(self.given, new=True)
+        given, first = opened(self.given)
+        if isinstance(given, tuple):
+            replace(self, shuffle=False)._arrays(given, new=True, first=first)
 
-    def _checked(self, batches: Iterable[Any]) -> Iterator[Batch]:
+    def _checked(self, batches: Iterable[Any], first: bool | None) -> Iterator[Batch]:
         empty = True
         for number, item in enumerate(batches):
             if not isinstance(item, list | tuple) or len(item) != 2:
                 got = f"{type(item).__name__}" + (f" of {len(item)}" if hasattr(item, "__len__") else "")
                 raise InputError("a batch is no pair", parameter=self.what, got=got, wanted="(inputs, labels)")
             empty = False
-            columns = self._columns(item[0], sequences=False)
-            yield self._batch(columns, self._labels(item[1], columns), number)
+            columns = self._columns(item[0], first, sequences=False)
+            yield self._batch(columns, self._labels(item[1], columns), number, first)
         if empty:
             raise _empty(self.what)
 
     def _labels(self, given: Any, columns: Mapping[str, Any]) -> Tensor | Targets:
-        first = next(iter(columns.values()))
-        samples = len(first) if isinstance(first, list) else first.shape[1] if first.ndim > 1 else None
+        one = next(iter(columns.values()))
+        samples = len(one) if isinstance(one, list) else one.shape[1] if one.ndim > 1 else None
         return targets_of(given, _tensor, f"{self.what} labels", samples)
 
-    def _batch(self, columns: dict[str, Any], labels: Tensor | Targets, number: int) -> Batch:
-        check_shapes(columns, self.shapes, labels, self.what)
+    def _batch(self, columns: dict[str, Any], labels: Tensor | Targets, number: int, first: bool | None) -> Batch:
+        check_shapes(columns, self.shapes, labels, self.what, first)
+        self._doubt(columns, first)
         if not len(labels):
             raise _empty(self.what)
         self.check(labels)
@@ -166,14 +192,19 @@ class Data:
             if name not in self.heard and any(bool(part.any()) for part in _sequences(column)):
                 self.heard.add(name)
 
+    def _doubt(self, columns: Mapping[str, Any], first: bool | None) -> None:
+        blocks = {name: column for name, column in columns.items() if not isinstance(column, list)}
+        if first is None and not self.warned and not self.workers.rank and warn_of_doubt(blocks, self.what):
+            self.warned.add("order")
+
     def _mark(self, labels: Tensor | Targets) -> int:
         mark = 0
         for column in columns_of(labels) if self.workers.count > 1 else ():
             mark = zlib.crc32(column.cpu().contiguous().numpy().tobytes(), mark)
         return mark
 
-    def _columns(self, inputs: Any, *, sequences: bool) -> dict[str, Any]:
-        """{Input: a tensor, or a list of one for each sample}."""
+    def _columns(self, inputs: Any, first: bool | None, *, sequences: bool) -> dict[str, Any]:
+        """{Input: a tensor, time first, or a list of one for each sample}."""
         named = inputs if isinstance(inputs, Mapping) else dict.fromkeys(list(self.shapes)[:1], inputs)
         if set(named) != set(self.shapes) or not self.shapes or (len(self.shapes) > 1 and named is not inputs):
             got = ", ".join(map(str, named)) if named is inputs else "one array"
@@ -182,17 +213,18 @@ class Data:
         found: dict[str, Any] = {}
         for name, value in named.items():
             many = sequences and isinstance(value, list)
-            found[name] = [_tensor(v, name) for v in value] if many else _tensor(value, name)
+            found[name] = [_tensor(v, name) for v in value] if many else _turned(_tensor(value, name), first)
         return found
 
     # --- arrays: one block, or a list of sequences of several lengths
 
-    def _arrays(self, given: tuple[Any, ...], new: bool) -> tuple[Iterator[Batch], int]:
+    def _arrays(self, given: tuple[Any, ...], new: bool, first: bool | None = None) -> tuple[Iterator[Batch], int]:
         import torch
 
+        first = self.batch_first if first is None else first
         if len(given) != 2:
             raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
-        columns = self._columns(given[0], sequences=True)
+        columns = self._columns(given[0], first, sequences=True)
         labels = self._labels(given[1], columns)
         if not labels.ndim:
             got = f"the number {columns_of(labels)[0].item()}"
@@ -202,17 +234,18 @@ class Data:
         if not len(labels):
             raise _empty(self.what)
         self.check(labels)
-        lengths = _by_length(columns, self.shapes, labels, self.what)
+        lengths = _by_length(columns, self.shapes, labels, self.what, first)
         if new:
+            self._doubt(columns, first)
             check_finite(columns, labels, self.what)
             self._hear(columns)
         chosen: list[Tensor] = []
         for steps, members in lengths.items():
             size = max(1, self.budget // steps) if self.budget else self.batch_size
-            order = members[torch.randperm(len(members))] if self.shuffle else members
+            order = members[torch.randperm(len(members), generator=self.generator)] if self.shuffle else members
             chosen += torch.split(order, size)
         if self.shuffle and any(isinstance(column, list) for column in columns.values()):
-            chosen = [chosen[i] for i in torch.randperm(len(chosen)).tolist()]
+            chosen = [chosen[i] for i in torch.randperm(len(chosen), generator=self.generator).tolist()]
         return (self._taken(columns, labels, members) for members in chosen), len(chosen)
 
     def _taken(self, columns: dict[str, Any], labels: Tensor | Targets, members: Tensor) -> Batch:
@@ -268,53 +301,30 @@ def _take(column: Any, members: Tensor) -> Tensor:
     return torch.index_select(column, 1, members.to(column.device))
 
 
-def _by_length(columns: dict[str, Any], shapes: Shapes, labels: Tensor | Targets, what: str) -> dict[int, Tensor]:
+def _turned(value: Tensor, first: bool | None) -> Tensor:
+    return value.transpose(0, 1) if first and value.ndim > 1 else value
+
+
+def _by_length(
+    columns: dict[str, Any], shapes: Shapes, labels: Tensor | Targets, what: str, first: bool | None
+) -> dict[int, Tensor]:
     """T -> the samples of that length, once all shapes are right."""
     import torch
 
     lengths: Any = None
     for name, column in columns.items():
         if not isinstance(column, list):
-            check_shapes({name: column}, shapes, labels, what)
+            check_shapes({name: column}, shapes, labels, what, first)
             own = [len(column)] * len(labels)
         else:
             if len(column) != len(labels):
-                _refuse(name, what, f"{len(column)} sequences, {len(labels)} labels", "one label a sequence")
+                refuse(name, what, f"{len(column)} sequences, {len(labels)} labels", "one label a sequence")
             for sample in column:
                 if tuple(sample.shape[1:]) != shapes[name] or not len(sample):
-                    _refuse(name, what, tuple(sample.shape), _layout(shapes[name], "(T{})"))
+                    refuse(name, what, tuple(sample.shape), layout(shapes[name], "(T{})"))
             own = [len(sample) for sample in column]
         if lengths not in (None, own):
-            _refuse(name, what, "another number of steps", "the same for all Inputs of a sample")
+            refuse(name, what, "another number of steps", "the same for all Inputs of a sample")
         lengths = own
     every = torch.tensor(lengths)
     return {steps: (every == steps).nonzero().flatten() for steps in sorted(set(lengths))}
-
-
-def check_shapes(columns: Mapping[str, Tensor], shapes: Shapes, labels: Tensor | Targets, what: str) -> None:
-    """Refuse arrays that are not (T, batch, *shape) with one label for each sample.
-
-    Raises:
-        InputError: naming the Input, what came and what is wanted.
-    """
-    count, steps = (len(labels) if labels.ndim else 0), 0
-    for name, value in columns.items():
-        shape = shapes[name]
-        if value.ndim != 2 + len(shape) or tuple(value.shape[2:]) != shape or not len(value):
-            _refuse(name, what, tuple(value.shape), _layout(shape, "(T, batch{}), T >= 1"))
-        if value.shape[1] != count:
-            way_out = "The batch seems to come first: transpose(0, 1)." if len(value) == count else None
-            _refuse(name, what, f"{tuple(value.shape)} and {count} labels", "one label a sample", way_out)
-        steps = steps or len(value)
-        if len(value) != steps:
-            _refuse(name, what, f"{len(value)} steps", f"{steps}, as the other Inputs have")
-
-
-def _refuse(name: str, what: str, got: object, wanted: str, way_out: str | None = None) -> None:
-    raise InputError(
-        "the inputs have the wrong shape", node=name, parameter=what, got=got, wanted=wanted, way_out=way_out
-    )
-
-
-def _layout(shape: tuple[int, ...], form: str) -> str:
-    return form.format("".join(f", {n}" for n in shape))

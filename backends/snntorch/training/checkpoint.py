@@ -17,7 +17,7 @@ import numpy as np
 from hasn.backends.snntorch.training.checkpoint_form import Malformed, check_head
 from hasn.backends.snntorch.training.choice import weight_trains
 from hasn.backends.snntorch.training.learnable import learnt
-from hasn.errors import FileError, GraphError, OptionError
+from hasn.errors import FileError
 from hasn.ir.litter import part_of
 from hasn.ir.seal import seal, seal_of
 from hasn.ir.structure import flatten
@@ -28,17 +28,19 @@ if TYPE_CHECKING:
     import nir
     from torch import Tensor
 
-FORMAT = "hasn training 4"
+FORMAT = "hasn training 5"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale", "data"}
 
 
 def fingerprint(graph: nir.NIRGraph, program: Program, learn: Mapping[str, Any], freeze: Sequence[str] = ()) -> str:
-    """A hash of what training keeps: nodes, shapes, edges, dt, resets, initial voltages and what else is not trained.
+    """A hash of what training keeps: nodes, shapes, edges, initial voltages and what else is not trained.
+
+    dt, method, timing and resets are not in it: they are options too, and compared as such.
 
     So a resumed training may start from other random weights, which the checkpoint replaces; not from another graph.
     """
-    digest = hashlib.sha256(f"{program.dt} {program.method} {program.timing}".encode())
+    digest = hashlib.sha256()
     flat = flatten(graph)
     lowered = {step.name: step for step in program.of(Neurons)}
     mapped = {step.name for step in program.of(Connection)}
@@ -50,7 +52,7 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Mapping[str, Any],
         digest.update(f"\n{name} {type(node).__name__}".encode())
         if name in lowered:  # what metadata or an option says of it
             held = lowered[name].held
-            digest.update(f" {lowered[name].reset} {lowered[name].initial['v'].tolist()}".encode())
+            digest.update(f" {lowered[name].initial['v'].tolist()}".encode())
             digest.update(b"" if held is None else f" {held.tolist()}".encode())
         for parameter, value in sorted(vars(node).items()):
             if parameter in ("input_type", "output_type", "metadata", "input_shape"):
@@ -71,9 +73,17 @@ def digest_of(parameters: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def random_states(data: Iterable[Any] = ()) -> dict[str, Any]:
-    """The states of every global generator (torch on all devices, numpy, Python), and of those that data bring."""
+def random_states(data: Iterable[Any] = (), own: Any = None) -> dict[str, Any]:
+    """The states of every global generator (torch on all devices, numpy, Python), and of those that data bring.
+
+    Args:
+        data: that may have generators.
+        own: the only one that is drawn from, in place of the global ones.
+    """
     import torch
+
+    if own is not None:
+        return {"torch": own.get_state(), "cuda": [], "numpy": [], "python": [], "data": []}
 
     numbers: Any = np.random.get_state(legacy=True)
     name, keys, place, has_gauss, gauss = numbers
@@ -87,13 +97,18 @@ def random_states(data: Iterable[Any] = ()) -> dict[str, Any]:
     }
 
 
-def set_random_states(states: Mapping[str, Any], data: Iterable[Any] = ()) -> None:
+def set_random_states(states: Mapping[str, Any], data: Iterable[Any] = (), own: Any = None) -> None:
     """Put back what :func:`random_states` gave."""
     import torch
 
+    if own is not None:
+        own.set_state(states["torch"])
+        return
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
+    if not states["numpy"]:  # of a training with a generator of its own
+        return
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
     version, inner, nothing = states["python"]
@@ -211,19 +226,15 @@ def bytes_of(path: Path) -> bytes | None:
         raise FileError(f"cannot be read: {error.strerror or error}", parameter=str(path)) from error
 
 
-def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Mapping[str, str]) -> dict[str, Any]:
+def read_checkpoint(content: bytes, path: Path) -> dict[str, Any]:
     """The state in a checkpoint. Nothing in the file is executed.
 
     Args:
         content: of the file.
         path: for messages.
-        fingerprint_: of the graph that is trained.
-        settings: of this training.
 
     Raises:
         FileError: no checkpoint, or a damaged one.
-        GraphError: it is of another graph.
-        OptionError: it is of a training with other options.
     """
     import torch
 
@@ -248,22 +259,4 @@ def read_checkpoint(content: bytes, path: Path, fingerprint_: str, settings: Map
         check_head(state)
     except Malformed as error:
         raise damaged(path, str(error)) from error
-    if state["fingerprint"] != fingerprint_:
-        raise GraphError(
-            "the checkpoint is of another graph",
-            parameter=str(path),
-            got=state["fingerprint"][:8],
-            wanted=f"{fingerprint_[:8]}: the same nodes, edges, dt and untrained parameters",
-            way_out="Pass the graph that it was trained from, or another checkpoint path.",
-        )
-    kept = state["settings"]
-    for name in sorted({*settings, *kept}):  # an option of the backend may have been given then, or now, alone
-        if kept.get(name) != settings.get(name):
-            raise OptionError(
-                "the checkpoint is of a training with another value, so it would not continue to the same result",
-                parameter=name,
-                got=settings.get(name, "the default"),
-                wanted=kept.get(name, "the default"),
-                way_out="Pass that value, or another checkpoint path for a training of its own.",
-            )
     return state

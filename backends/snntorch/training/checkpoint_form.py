@@ -45,12 +45,22 @@ _FLOATS = _each(lambda value: isinstance(value, float | int) and not isinstance(
 _PARTS: dict[str, Check] = {
     "fingerprint": _of(str),
     "settings": _named(_of(str)),
+    "hidden": _named(_of(str)),
+    "judge": _of(str),
+    "origin": _of(dict),
     "moving": _of(dict),
     "gradients": _of(dict),
     "progress": _of(dict),
     "room": _maybe(_whole),
     "random": _of(dict),
     "epoch_start": _of(dict),
+}
+_ORIGIN: dict[str, Check] = {
+    "graph": _maybe(lambda value: hasattr(value, "dtype")),
+    "learn": _of(dict),
+    "lowering": _of(dict),
+    "precision": _of(str),
+    "keep_best": _of(bool),
 }
 _MOVING: dict[str, Check] = {
     "parameters": _of(dict),
@@ -97,6 +107,7 @@ def check_head(state: Mapping[str, Any]) -> None:
         Malformed: names the part.
     """
     _check(state, {**_PARTS, "format": _of(str)}, "")
+    _check(state["origin"], _ORIGIN, "origin")
 
 
 def check_form(
@@ -121,7 +132,7 @@ def check_form(
     check_head(state)
     moving, progress = state["moving"], state["progress"]
     _check(moving, _MOVING, "moving")
-    _tensors(moving["parameters"], parameters, "moving.parameters")
+    check_tensors(moving["parameters"], parameters, "moving.parameters")
     _check(progress, _PROGRESS, "progress")
     _check(progress["tally"], _TALLY, "progress.tally")
     for epoch in progress["history"]:
@@ -129,13 +140,13 @@ def check_form(
     if len(progress["history"]) != progress["epoch"] or len(progress["losses"]) != progress["step"]:
         raise Malformed("progress has another number of epochs or steps than it tells of")
     if progress["best_parameters"]:
-        _tensors(progress["best_parameters"], parameters, "progress.best_parameters")
+        check_tensors(progress["best_parameters"], parameters, "progress.best_parameters")
     for part in ("random", "epoch_start"):
         if part == "random" or state[part]:
             _check(state[part], _RANDOM, part)
     if "sums" in state["gradients"]:
         kept = state["gradients"]["sums"]
-        _tensors(kept, {name: parameters[name] for name in kept if name in parameters}, "gradients.sums")
+        check_tensors(kept, {name: parameters[name] for name in kept if name in parameters}, "gradients.sums")
     if optimizer is not None:
         _check_optimizer(moving["optimizer"], optimizer)
     if schedule is not None:
@@ -154,7 +165,7 @@ def _check(part: Any, wanted: Mapping[str, Check], name: str) -> None:
             raise Malformed(f"{dot}{key} is {_brief(part[key])}")
 
 
-def _tensors(found: Any, wanted: Mapping[str, Tensor], name: str) -> None:
+def check_tensors(found: Any, wanted: Mapping[str, Tensor], name: str) -> None:
     """A finite tensor of the right shape and type for every parameter."""
     for key in sorted(set(wanted) ^ set(found), key=str):
         raise Malformed(f"{name} {'lacks' if key in wanted else 'has an unknown'} {key}")

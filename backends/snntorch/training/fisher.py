@@ -91,12 +91,8 @@ def fisher(
 
 def _alone(network: TrainedNetwork, data: Any, judge: Loss, seed: int) -> Generator[Any]:
     """One sample after the other, in a drawn order."""
-    import random
-
-    import torch
-
     from hasn.backends.snntorch.training.batches import Data
-    from hasn.backends.snntorch.training.checkpoint import random_states, set_random_states
+    from hasn.backends.snntorch.training.drawing import process_generators
     from hasn.backends.snntorch.training.losses import check_labels, classes_of
     from hasn.backends.snntorch.training.network import shapes_of
 
@@ -105,15 +101,9 @@ def _alone(network: TrainedNetwork, data: Any, judge: Loss, seed: int) -> Genera
         data, shapes_of(network.program), lambda labels: check_labels(labels, classes, judge, "data"), "data",
         1, None, True, Workers(),
     )  # fmt: skip
-    before = random_states()
-    try:
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
+    with process_generators(seed):
         for batch in found.epoch(0)[0]:
             yield from batch.cut(1)
-    finally:
-        set_random_states(before)
 
 
 def _gradients(

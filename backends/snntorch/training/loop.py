@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hasn.backends.snntorch.training.agreeing import check_agrees, lowered
 from hasn.backends.snntorch.training.batches import Batch, Data
 from hasn.backends.snntorch.training.board import Board
 from hasn.backends.snntorch.training.checkpoint import (
@@ -29,6 +31,7 @@ from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.progress import Progress, Tally
 from hasn.backends.snntorch.training.result import Epoch, Step
+from hasn.backends.snntorch.training.sameness import described, differs
 from hasn.backends.snntorch.training.score import Scorer
 from hasn.backends.snntorch.training.update import Update, added
 from hasn.backends.snntorch.training.waiting import Waiting
@@ -47,6 +50,7 @@ class Trainer:
         data: to train on.
         validation: to judge by, after every epoch.
         fingerprint: of the graph, for checkpoints.
+        origin: see :mod:`hasn.backends.snntorch.training.origin`; empty where no checkpoint is written.
         board: where figures go, if anywhere.
         workers: who train together.
     """
@@ -59,17 +63,25 @@ class Trainer:
         data: Data,
         validation: Data | None,
         fingerprint: str,
+        origin: Mapping[str, Any],
         board: Board | None,
         workers: Workers,
     ) -> None:
         self.network, self.scorer, self.options, self.workers = network, scorer, options, workers
         self.data, self.validation, self.fingerprint, self.board = data, validation, fingerprint, board
+        self.origin = origin
         self.moving = Moving(network, options)
+        self.settings = {**options.settings, **lowered(network.program)}
+        for name, made in self.moving.made.items():
+            self.settings[name] += f" -> {made}"
+        self.judge = judge_of(validation, options)
         self.gradients = _gradients(network, options)
         self.room = Room()
         self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
+        self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
+        self._told: set[str] = set()  # populations of whose rate was warned
         self._saved: int | None = None  # updates that the checkpoint holds
 
     def run(self) -> Progress:
@@ -80,12 +92,25 @@ class Trainer:
         try:
             while self.now.epoch < self.options.epochs and not self.now.stopped:
                 self._run_epoch()
-        except KeyboardInterrupt as stop:
-            stop.add_note(self._kept())
+                self._sound = self.moving.parameters() if self.now.epoch < self.options.epochs else {}
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or self._saved is not None:
+                error.add_note(self._kept())
             raise
         self.now.stopped = self.now.stopped or "the last epoch is done"
         if self.options.keep_best and self.now.best_parameters:
-            self.moving.load_parameters(self.now.best_parameters)
+            self.network.load(self.now.best_parameters)
+        return self.now
+
+    def salvage(self, error: BaseException) -> Progress:
+        """What an error has left of training: the best epoch, or else the last update whose numbers were sound."""
+        self.now.stopped = (
+            "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped by an error: {error}"
+        )
+        best = self.now.best_parameters if self.options.keep_best else {}
+        kept = best or (self._sound if isinstance(error, TrainingError) else {})
+        if kept:
+            self.network.load(kept)
         return self.now
 
     # --- an epoch
@@ -97,6 +122,8 @@ class Trainer:
         while True:
             group = list(islice(batches, self.options.accumulate))
             values = self.update(group, self.now.step + 1)
+            if self.update.stop:
+                return self._end()
             if values is None:
                 break
             self.now.position += len(group)
@@ -105,6 +132,8 @@ class Trainer:
             self.now.tally.seconds = time.perf_counter() - start
             self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
             self._tell(values, group, count)
+            if self.update.stop and self.workers.count == 1:
+                return self._end()
             every = self.options.checkpoint_every
             if every and self.now.step % every == 0:
                 self._save()
@@ -118,27 +147,56 @@ class Trainer:
         )  # fmt: skip
         self._finish(done)
 
+    def _end(self) -> None:
+        """End in the middle of an epoch, as a callback wants it; what was done is kept."""
+        self.now.stopped = "the callback wanted it"
+        self._save()
+
     def _batches(self) -> tuple[Iterator[Batch], int | None]:
         """This epoch's batches from where it stands, the generators in the state in which they were then."""
         if self.now.position:
-            then = random_states([self.data.given])
-            set_random_states(self._epoch_start, [self.data.given])
+            then = self._random()
+            self._set_random(self._epoch_start)
             batches, count = self.data.epoch(self.now.epoch)
             for _ in islice(batches, self.now.position):
                 pass
-            set_random_states({**then, "data": []})
+            self._set_random({**then, "data": []})
             return batches, count
-        self._epoch_start = self.workers.first("generators", random_states([self.data.given]))
-        set_random_states(self._epoch_start, [self.data.given])
+        self._epoch_start = self.workers.first("generators", self._random())
+        self._set_random(self._epoch_start)
         self.now.tally = Tally()
         return self.data.epoch(self.now.epoch)
+
+    def _warn_of_rates(self, done: Epoch) -> None:
+        """Say of each population, once, that it did not spike in a whole epoch, or did at every step."""
+        new = {name: rate for name, rate in done.rates.items() if rate in (0, 1) and name not in self._told}
+        self._told.update(new)
+        if self.workers.rank or not new:
+            return
+        silent, full = ([name for name, rate in new.items() if rate == value] for value in (0, 1))
+        said = [f"{', '.join(silent)} never spiked"] if silent else []
+        said += [f"{', '.join(full)} spiked at every step"] if full else []
+        warnings.warn(
+            f"{' and '.join(said)} in epoch {done.epoch + 1}; hasn.check(graph, inputs=x) names the gain that would "
+            "mend it, hasn.models.initialise(graph, x, rate=0.1) sets it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _random(self) -> dict[str, Any]:
+        return random_states([self.data.given], self.data.generator)
+
+    def _set_random(self, states: Mapping[str, Any]) -> None:
+        set_random_states(states, [self.data.given], self.data.generator)
 
     def _finish(self, done: Epoch) -> None:
         self.now.history.append(done)
         if self.board:
             scalars = {"validation/loss": done.validation_loss, "validation/accuracy": done.validation_accuracy}
             self.board.add(self.now.step, scalars)
+        self._warn_of_rates(done)
         monitored = getattr(done, self.options.monitor)
+        self.moving.epoch_done(monitored)
         if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
             self.now.best_parameters = self.moving.parameters()
         if self.options.patience is not None and self.now.waited >= self.options.patience:
@@ -208,8 +266,8 @@ class Trainer:
         if self.board:
             scalars = {"loss": loss, "accuracy": accuracy, "learning rate": step.learning_rate}
             self.board.add(self.now.step, scalars | {f"rate/{name}": rate for name, rate in step.rates.items()})
-        if self.options.progress:
-            self.options.progress(step)
+        if self.options.progress and self.options.progress(step) is True:
+            self.update.stop = True
 
     def _kept(self) -> str:
         """What is left of a training that is stopped, and how to go on."""
@@ -229,12 +287,15 @@ class Trainer:
             return
         state = {
             "fingerprint": self.fingerprint,
-            "settings": self.options.settings,
+            "settings": self.settings,
+            "hidden": {name: ", ".join(parts) for name, parts in self.options.hidden.items()},
+            "judge": self.judge,
+            "origin": dict(self.origin),
             "moving": self.moving.state(),
             "gradients": self.gradients.state(),
             "progress": self.now.state(),
             "room": self.room.limit,
-            "random": random_states([self.data.given]),
+            "random": self._random(),
             "epoch_start": self._epoch_start,
         }
         write_checkpoint(self.options.checkpoint, state)
@@ -244,7 +305,8 @@ class Trainer:
         content = self.workers.first("checkpoint", None if self.workers.rank else bytes_of(path))
         if content is None:
             return
-        state = read_checkpoint(content, path, self.fingerprint, self.options.settings)
+        state = read_checkpoint(content, path)
+        check_agrees(state, path, self.fingerprint, self.settings)
         known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
         try:
             check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
@@ -254,13 +316,40 @@ class Trainer:
             self.room.limit = state["room"]
             self._epoch_start = state["epoch_start"]
             self._saved = self.now.step
-            set_random_states(state["random"], [self.data.given])
+            self._set_random(state["random"])
         except Exception as error:  # torch, numpy and Python's generators refuse states in many words
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise damaged(path, reason) from error
+        self._judge_anew(state["judge"], path)
+
+    def _judge_anew(self, before: str, path: Path) -> None:
+        """Forget a best epoch that was another judge's, or whose parameters were not kept; and why it stopped."""
+        patience = self.options.patience
+        if patience is None or self.now.waited < patience:
+            self.now.stopped = ""
+        lost = self.options.keep_best and self.now.best is not None and not self.now.best_parameters
+        other = self.options.monitor.startswith("validation") and differs(before, self.judge)
+        if self.now.best is None or not (lost or other):
+            return
+        why = "the validation data are others" if other else "it was written without keep_best"
+        self.now.best, self.now.waited, self.now.stopped, self.now.best_parameters = None, 0, "", {}
+        if not self.workers.rank:
+            warnings.warn(
+                f"{path}: {why}, so the best epoch is sought among those from {self.now.epoch + 1} on",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _gradients(network: TrainedNetwork, options: Options) -> Gradients:
     if options.apply_after is None:
         return Gradients(network.parameters)
     return Waiting(network.parameters, network.owners, options.apply_after)
+
+
+def judge_of(validation: Data | None, options: Options) -> str:
+    """What epochs are judged by: arrays by their values, loaders by their kind alone."""
+    if validation is None or options.checkpoint is None:
+        return ""
+    given = validation.given
+    return described(given)[0] if isinstance(given, tuple | list) or callable(given) else type(given).__qualname__

@@ -271,7 +271,7 @@ def loss_of(chosen: Any, program: Program, output: str | None = None) -> Loss:
         module = of_module(chosen, [_shown(program, sink.name) for sink in sinks])
         if module is None:
             name = str(getattr(chosen, "__qualname__", type(chosen).__name__))
-            return Loss(name, chosen, None if len(sinks) != 1 else _counts, classes=False)
+            return Loss(name, chosen, None, classes=False)  # how it reads a class is not known
         loss = module
     elif isinstance(chosen, str) and chosen in LOSSES:
         loss = LOSSES[chosen]()

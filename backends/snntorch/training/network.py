@@ -223,6 +223,14 @@ class TrainedNetwork:
         like, reached = self.module.like, spike_fan_out(self.program)
         return {name: torch.as_tensor(n, dtype=like.dtype, device=like.device) for name, n in reached.items()}
 
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Set every trained parameter."""
+        import torch
+
+        with torch.no_grad():
+            for name, tensor in self.parameters.items():
+                tensor.copy_(values[name])
+
     def to_graph(self) -> nir.NIRGraph:
         """A plain NIR graph with the present parameters."""
         graph: nir.NIRGraph = self.executable.to_nir()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.finite import first_wrong
 from hasn.errors import InputError, TrainingError
+from hasn.program.cycles import cycles
+from hasn.program.model import Connection
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.network import TrainedNetwork
@@ -34,12 +36,35 @@ def stop_at_gradient(network: TrainedNetwork, batches: Sequence[Batch], step: in
     import torch
 
     _at_node(network, batches, step, "gradient", None)
-    wrong = [n for n, p in network.parameters.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    found = {name: p.grad for name, p in network.parameters.items() if p.grad is not None}
+    wrong = [name for name, grad in found.items() if not torch.isfinite(grad).all()]
+    steps = max(batch.steps for batch in batches) if batches else 0
+    loops = _recurrent(network)
+    through = f"backpropagation through {steps} steps"
+    through += f" and the recurrent weights of {', '.join(loops)}" if loops else ""
+    smaller = ["smaller recurrent weights"] if loops else []
+    smaller += ["fewer steps", "a surrogate of a gentler slope", "precision='float64'"]
     return TrainingError(
-        f"the gradient is not finite at step {step}, though the loss and every node's state are",
+        f"the gradient is not finite at step {step}, though the loss and every node's state are: "
+        f"{through} can make it grow beyond {_kind(network)}",
         parameter=", ".join(wrong),
-        way_out="Look at the loss function and its regularisers.",
+        got=f"T = {steps}",
+        way_out=f"Look at the loss function and its regularisers; else try {', '.join(smaller)}. "
+        "clip cannot help: it scales a gradient that is finite.",
     )
+
+
+def _recurrent(network: TrainedNetwork) -> list[str]:
+    """Trained connections that lie in cycles."""
+    program = network.program
+    edges = [(edge.source, edge.target) for edge in program.edges]
+    loops = {name for group in cycles([node.name for node in program.nodes], edges) for name in group if len(group) > 1}
+    trained = set(network.owners.values())
+    return [step.name for step in program.of(Connection) if step.name in loops & trained]
+
+
+def _kind(network: TrainedNetwork) -> str:
+    return str(network.module.like.dtype).removeprefix("torch.")
 
 
 def _at_node(network: TrainedNetwork, batches: Sequence[Batch], step: int, what: str, got: object) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hasn.backends.snntorch.training.result import Step
+from hasn.backends.snntorch.training.sameness import described
 from hasn.errors import OptionError
 
 #: Optimizers by name: where they are in torch.optim.
@@ -26,6 +28,7 @@ class Options:
     learning_rate: float | Mapping[str, float]
     schedule: Callable[[Any], Any] | None
     shuffle: bool
+    batch_first: bool | None
     batch_size: int
     budget: int | None
     accumulate: int
@@ -43,7 +46,7 @@ class Options:
     resume: bool
     log: Any
     log_queue: int
-    progress: Callable[[Step], None] | None
+    progress: Callable[[Step], object] | None
     seed: int | None
     precision: str
     backend: Mapping[str, Any]
@@ -53,6 +56,8 @@ class Options:
     carry: bool = False
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
+    #: Setting -> what of it shows nothing of itself, and so is not compared.
+    hidden: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_queue"):
@@ -72,25 +77,41 @@ class Options:
             raise OptionError("two precisions of the same products", parameter="amp", got=got, wanted="one of them")
         check_one_of("monitor", self.monitor, MONITORS)
         check_optimizer(self.optimizer, self.schedule)
+        if callable(self.loss):
+            check_takes("loss", self.loss, "outputs", "labels")
+        for term in self.regularisers:
+            check_takes("regularisers", term, "activity")
+        if self.progress is not None:
+            check_takes("progress", self.progress, "step")
         if self.checkpoint is None and (self.checkpoint_every is not None or self.resume):
             name = "resume" if self.resume else "checkpoint_every"
             raise OptionError("there is no checkpoint file", parameter=name, way_out="Pass checkpoint=PATH.")
+        looked = {name: described(value) for name, value in self._compared().items()}
+        object.__setattr__(self, "settings", {name: text for name, (text, _) in looked.items()})
+        object.__setattr__(self, "hidden", {name: hidden for name, (_, hidden) in looked.items() if hidden})
+
+    def _compared(self) -> dict[str, Any]:
         names = (
             "loss", "optimizer", "learning_rate", "schedule", "shuffle", "batch_size", "budget", "accumulate",
             "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
-        known = {name: _text(getattr(self, name)) for name in names}
+        given = {name: getattr(self, name) for name in names}
         # Options that a checkpoint of before they were there goes on without.
         later = ("freeze", "during", "tbptt", "carry")
-        known |= {name: _text(getattr(self, name)) for name in later if getattr(self, name)}
-        known |= {name: _text(value) for name, value in self.backend.items() if name != "device"}
-        object.__setattr__(self, "settings", known)
+        given |= {name: getattr(self, name) for name in later if getattr(self, name)}
+        given |= {name: value for name, value in self.backend.items() if name != "device"}
+        return given
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """What workers must agree on; functions by name, since each may hold its worker's own things."""
+        return {name: described(value, inside=False)[0] for name, value in self._compared().items()}
 
     @property
     def course(self) -> dict[str, str]:
-        """What workers must agree on beside the settings, or one of them stops before the others."""
+        """What workers must agree on beside those, or one of them stops before the others."""
         names = ("epochs", "patience", "keep_best", "recompute", "checkpoint_every", "resume")
-        return {name: _text(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
+        return {name: repr(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
 
     def _check_pieces(self) -> None:
         if not isinstance(self.carry, bool):
@@ -124,12 +145,51 @@ class Options:
 
 
 def check_optimizer(optimizer: Any, schedule: Any) -> None:
-    """Refuse a name that is no optimizer's, and a schedule that is no function."""
+    """Refuse a name that is no optimizer's, a schedule that is no function, and what they would make."""
+    if hasattr(optimizer, "param_groups"):
+        kind = type(optimizer).__name__
+        raise OptionError(
+            "an optimizer of other parameters: those of the compiled network are made here",
+            parameter="optimizer",
+            got=f"a {kind}",
+            wanted=f"{', '.join(OPTIMIZERS)}, or a function of the parameter groups",
+            way_out=f"Pass optimizer=lambda groups: torch.optim.{kind}(groups, lr=...).",
+        )
     if not callable(optimizer):
         check_one_of("optimizer", optimizer, tuple(OPTIMIZERS))
+    else:
+        check_takes("optimizer", optimizer, "groups")
     if schedule is not None and not callable(schedule):
+        made = hasattr(schedule, "state_dict")
         wanted = "a function of the optimizer that gives one of torch.optim.lr_scheduler"
-        raise OptionError("no schedule", parameter="schedule", got=repr(schedule), wanted=wanted)
+        name = type(schedule).__name__
+        raise OptionError(
+            "no schedule",
+            parameter="schedule",
+            got=f"a {name}, which is of another optimizer" if made else repr(schedule),
+            wanted=wanted,
+            way_out=f"Pass schedule=lambda optimizer: {name}(optimizer, ...)." if made else None,
+        )
+    if schedule is not None:
+        check_takes("schedule", schedule, "optimizer")
+
+
+def check_takes(name: str, function: Any, *given: str) -> None:
+    """Refuse a function that cannot be called with these arguments, before torch or Python do in other words."""
+    try:
+        form = signature(function)
+    except (TypeError, ValueError):  # of C, which does not say
+        return
+    try:
+        form.bind(*given)
+    except TypeError as error:
+        takes = "takes no argument" if not form.parameters else f"takes {form}"
+        raise OptionError(
+            f"the function {takes}, and it is called with {' and '.join(given)}",
+            parameter=name,
+            got=str(error),
+            wanted=f"a function ({', '.join(given)})",
+        ) from None
 
 
 def check_positive(name: str, value: Any) -> None:
@@ -155,17 +215,3 @@ def check_one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
     if value not in known:
         wanted = ", ".join(str(k) for k in known)
         raise OptionError(f"no such {name}", parameter=name, got=repr(value), wanted=wanted)
-
-
-def _text(value: Any) -> str:
-    """A value as text that is the same in another process: functions by name, never by address."""
-    if isinstance(value, Mapping):
-        return str({key: _text(item) for key, item in sorted(value.items())})
-    if isinstance(value, list | tuple):
-        return str([_text(item) for item in value])
-    if hasattr(value, "name") and hasattr(value, "scores"):
-        return f"{value.name}{value.parameters}"
-    if callable(value) and hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
-    text = repr(value)
-    return type(value).__name__ if " at 0x" in text else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import nir
 import numpy as np
 
 from hasn.backends.snntorch.training.learnable import Learnable, learnable
-from hasn.backends.snntorch.training.moving import optimizer_of
+from hasn.backends.snntorch.training.moving import optimizer_of, schedule_of, watches
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.errors import OptionError
 from hasn.ir.structure import flatten
@@ -50,7 +51,14 @@ class Part:
         weights, raw = dict(self.module.named_parameters()), self.learnable.parameters
         chosen, rate = options.optimizer, options.learning_rate
         self._optimizer = optimizer_of(chosen, rate, weights, raw) if self.parameters else None
-        self._schedule = options.schedule(self._optimizer) if options.schedule and self._optimizer else None
+        self._schedule = schedule_of(options.schedule, self._optimizer, "loss") if self._optimizer else None
+        if self._schedule is not None and watches(self._schedule):
+            raise OptionError(
+                "a pipeline has no figure of an epoch to tell a schedule",
+                parameter="schedule",
+                got=type(self._schedule).__name__,
+                wanted="one that advances at every update",
+            )
         self._clip = options.clip
 
     def zero(self) -> None:
@@ -59,12 +67,12 @@ class Part:
             parameter.grad = None
 
     def norm(self) -> tuple[float, str]:
-        """The square of the gradient's norm, and a parameter whose gradient is not finite ("" if there is none)."""
+        """The gradient's norm, and a parameter whose gradient is not finite ("" if there is none)."""
         import torch
 
         grads = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
         wrong = next((name for name, grad in grads.items() if not bool(torch.isfinite(grad).all())), "")
-        return sum(float(torch.linalg.vector_norm(grad.double())) ** 2 for grad in grads.values()), wrong
+        return math.hypot(*(float(torch.linalg.vector_norm(grad.double())) for grad in grads.values())), wrong
 
     def update(self, norm: float) -> None:
         """Move the parameters; ``norm`` is that of the gradient of all stages."""

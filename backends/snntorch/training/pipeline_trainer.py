@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
+from hasn.backends.snntorch.training.accuracy import accuracy, has_accuracy
 from hasn.backends.snntorch.training.losses import Loss, check_labels
 from hasn.backends.snntorch.training.network import shapes_of
 from hasn.backends.snntorch.training.pipeline_group import Workers
@@ -65,6 +66,7 @@ class Pipeline:
 
     def _start(self, options: PipelineOptions) -> tuple[str, int]:
         """Make this process's runs; (a mark of the graph and its cut, number of parameters)."""
+        from hasn.backends.snntorch.training.agreeing import lowered
         from hasn.backends.snntorch.training.checkpoint import fingerprint
         from hasn.backends.snntorch.training.pipeline_stage import Judge, Runs, StageModule
 
@@ -73,7 +75,8 @@ class Pipeline:
         place = (self.rank, len(self.stages))
         self._runs: Any = Runs(self._stage, place, self._pieces, options.pipeline, self._judge, self._workers.values)
         names = [stage.names for stage in self.stages]
-        return fingerprint(self._graph, self._program, options.learn) + str(names), len(self._part.parameters)
+        mark = fingerprint(self._graph, self._program, options.learn)
+        return f"{mark}{lowered(self._program)}{names}", len(self._part.parameters)
 
     # --- an update
 
@@ -100,7 +103,7 @@ class Pipeline:
         failed = self._stage.failed or self._judge.failed
         said = self._workers.everyone(None if failed else (loss, *self._part.norm()), failed)
         total = math.fsum(value for value, _, _ in said)
-        norm = math.sqrt(sum(square for _, square, _ in said))
+        norm = math.hypot(*(norm for _, norm, _ in said))
         self._refuse(total, said)
         self._part.update(norm)
         self.updates += 1
@@ -127,10 +130,9 @@ class Pipeline:
         labels = self._judge.labels
         shown = self._judge.named(outputs, len(labels))
         loss = float(self._loss.value(shown, labels))
-        if self._loss.scores is None or labels.ndim != 1 or labels.is_floating_point():
+        if not has_accuracy(self._loss, labels):
             return loss, None
-        said = self._loss.scores(shown).flatten(1).argmax(1)
-        return loss, float((said == labels).double().mean())
+        return loss, float(accuracy(self._loss, shown, labels))
 
     def _given(self, inputs: Any, labels: Any) -> Batch:
         """The first process's batch; in others its inputs are left out."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hasn.backends.snntorch.training.accuracy import accuracy, has_accuracy
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.losses import Loss, Shown
 from hasn.backends.snntorch.training.network import Activity, TrainedNetwork
@@ -78,10 +79,12 @@ class Scorer:
         """The labels as the loss takes them."""
         if self.loss.parts is not None or not isinstance(labels, Targets):
             return labels
-        return labels.plain if self.loss.wants is None else self._answers(labels)
+        return labels.plain if self.loss.wants is None else self.answers(labels)
 
-    def _answers(self, labels: Any) -> Any:
+    def answers(self, labels: Any) -> Any:
         """The labels that the classes are compared with."""
+        if self.loss.parts is None and self.loss.wants is None:
+            return labels
         name = self.loss.answers or self.network.sinks[0]
         return labels.of(name, list(self.network.sinks)) if isinstance(labels, Targets) else labels
 
@@ -129,16 +132,18 @@ class Scorer:
         import torch
 
         if self.loss.parts is not None or self.loss.wants is not None:
-            labels = self._answers(labels)
-        scores = self.loss.scores if labels.ndim == 1 else self.loss.step_scores
-        if scores is None or isinstance(labels, Targets) or labels.is_floating_point():
+            labels = self.answers(labels)
+        if isinstance(labels, Targets) or not has_accuracy(self.loss, labels):
             return torch.tensor(float("nan"), device=self.network.module.like.device)
+        ignored = None if self.loss.entropy is None else self.loss.entropy.ignore_index
+        if labels.ndim == 1 and ignored is None:
+            return accuracy(self.loss, self._shown(activity), labels)
+        scores: Any = self.loss.scores if labels.ndim == 1 else self.loss.step_scores
         if labels.ndim == 1:
             said: Tensor = scores(self._shown(activity)).flatten(1).argmax(1)
         else:
             said, labels = scores(self._shown(activity)).argmax(2).flatten(), labels.T.flatten()
         right = (said == labels).double()
-        ignored = None if self.loss.entropy is None else self.loss.entropy.ignore_index
         if ignored is None:
             return right.mean()
         counted = labels != ignored

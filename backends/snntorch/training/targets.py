@@ -29,6 +29,11 @@ class Targets:
     #: As labels that are no classes have it.
     ndim = 2
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(samples,)."""
+        return (len(self),)
+
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 

@@ -30,6 +30,7 @@ class Said:
         limit: of this worker's memory.
         ran: samples that ran at once.
         seen: what has a gradient.
+        stop: this worker's callback wants training to end.
     """
 
     samples: tuple[int, ...]
@@ -38,6 +39,7 @@ class Said:
     limit: int | None
     ran: int
     seen: Seen
+    stop: bool = False
 
 
 class Update:
@@ -45,7 +47,12 @@ class Update:
 
     The gradients are those of the mean loss over all samples of a group of batches, in all workers; each worker's
     part is weighted by its samples, so uneven shares, and none at all, are right. Nothing is sent while they gather.
+
+    Attributes:
+        stop: a callback wants training to end; with the next exchange all workers know.
     """
+
+    stop = False
 
     def __init__(self, moving: Moving, gradients: Gradients, scorer: Scorer, room: Room, workers: Workers) -> None:
         self.moving, self.gradients, self.scorer, self.room, self.workers = moving, gradients, scorer, room, workers
@@ -54,8 +61,11 @@ class Update:
         """Move the parameters; what the scorer says of the group, or None for an empty one: the data have ended."""
         parts, figures = self.room.fitted(lambda: self._own(group))
         samples, marks = tuple(batch.whole for batch in group), tuple(batch.mark for batch in group)
-        own = Said(samples, marks, figures, self.room.limit, self.room.samples, self.gradients.seen())
+        own = Said(samples, marks, figures, self.room.limit, self.room.samples, self.gradients.seen(), self.stop)
         said = self.workers.exchange("an update", own)
+        self.stop = any(other.stop for other in said)
+        if self.stop:
+            return None
         _check_data(said, step)
         if not group:
             return None

@@ -32,7 +32,7 @@ def files(tmp_path: Path, model: Path) -> dict[str, Path]:
     np.save(tmp_path / "x.npy", x)
     np.savez(tmp_path / "data.npz", input=x, labels=np.arange(4) % 3)
     named = {"model": model, "x": tmp_path / "x.npy", "data": tmp_path / "data.npz", "missing": tmp_path / "none.nir"}
-    return {**named, **{name: tmp_path / f"made-{name}" for name in ("npz", "nir", "folder")}}
+    return {**named, **{name: tmp_path / f"made-{name}" for name in ("npz", "nir", "folder", "json")}}
 
 
 #: command -> arguments that go well; names in capitals are files.
@@ -48,6 +48,7 @@ GOOD = {
     "quantise": ["MODEL", "--calibrate", "X", "--out", "NIR"],
     "export": ["MODEL", "--calibrate", "X", "--out", "FOLDER"],
     "place": ["MODEL", "--input", "X"],
+    "energy": ["MODEL", "--input", "X", "--out", "JSON"],
 }
 
 
@@ -65,7 +66,8 @@ def test_what_goes_well(command: str, as_json: bool, hasn: Hasn, files: dict[str
     assert answer.out
     if as_json:
         assert "error" not in answer.data
-    written = {"run": "npz", "repair": "nir", "train": "nir", "quantise": "nir", "export": "folder"}.get(command)
+    outputs = {"run": "npz", "repair": "nir", "train": "nir", "quantise": "nir", "export": "folder", "energy": "json"}
+    written = outputs.get(command)
     assert written is None or files[written].exists()
 
 
@@ -81,18 +83,19 @@ def test_a_file_that_is_not_there(command: str, as_json: bool, hasn: Hasn, files
     else:
         assert answer.out == ""
         assert "there is no such file" in answer.err
-    assert not any(files[name].exists() for name in ("npz", "nir", "folder"))
+    assert not any(files[name].exists() for name in ("npz", "nir", "folder", "json"))
 
 
-@pytest.mark.parametrize("command", ["run", "repair", "train", "quantise", "export"])
+@pytest.mark.parametrize("command", ["run", "repair", "train", "quantise", "export", "energy"])
 def test_what_is_there_is_kept(command: str, hasn: Hasn, files: dict[str, Path]) -> None:
-    for name in ("npz", "nir"):
+    for name in ("npz", "nir", "json"):
         files[name].write_text("mine")
     files["folder"].mkdir()
     (files["folder"] / "mine").write_text("mine")
     answer = hasn(command, *filled(GOOD[command], files), "--json", status=1)
     assert answer.data["error"]["type"] == "FileError"
-    assert {files["npz"].read_text(), files["nir"].read_text(), (files["folder"] / "mine").read_text()} == {"mine"}
+    kept = {files[name].read_text() for name in ("npz", "nir", "json")}
+    assert kept | {(files["folder"] / "mine").read_text()} == {"mine"}
 
 
 def test_every_command_has_its_outcomes_here() -> None:

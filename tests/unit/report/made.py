@@ -115,7 +115,7 @@ def judged(**changes: dict[str, Any]) -> Comparison:
         "lava": {"shifts": {"n2": 3, "n4": 1}, "seconds": 123.4},
     }
     recordings = {
-        label: dataclasses.replace(recording, **made[label], **changes.get(label, {}))
+        label: dataclasses.replace(recording, **{**made[label], **changes.get(label, {})})
         for label, recording in found.recordings.items()
     }
     return dataclasses.replace(found, recordings=recordings)

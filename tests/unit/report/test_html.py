@@ -319,7 +319,7 @@ def test_the_page_has_its_parts_in_order() -> None:
     assert '<p class="asked">T &amp; t</p><h1 class="good">All four runs agree</h1>' in text
     assert 'class="subtitle"' not in text
     heads = re.findall("<h2>(.*?)</h2>", text)
-    assert heads == ["Run by run", "Spikes", "Membrane potentials", "The network", "How it was run"]
+    assert heads == ["Run by run", "Spikes", "Membrane potentials", "Energy", "The network", "How it was run"]
     assert '<p class="subtitle">b &lt;</p>' in report_html(comparison(), title="a", subtitle="b <")
 
 

@@ -113,10 +113,13 @@ def test_auto_compiles_where_a_run_is_long_and_cython_works(monkeypatch: pytest.
         found = [engine_of(target="auto")._target(steps) for steps in (0, 99_999, 100_000, 200_000)]
         assert found == ["numpy", "numpy", *(["cython"] * 2 if works else ["numpy"] * 2)]
         assert engine_of(target="numpy")._target(1_000_000) == "numpy"
-    with pytest.raises(UnsupportedError, match="target='numpy'") as error:
+    monkeypatch.setattr(preferences, "cython_trouble", lambda: ("OSError: no room", "Look at /cache."))
+    with pytest.raises(
+        UnsupportedError, match=r"a test compilation failed: OSError: no room.*Look at /cache\."
+    ) as error:
         engine_of(target="cython")._target(1)
     assert (error.value.parameter, error.value.got) == ("target", "'cython'")
-    monkeypatch.setattr(preferences, "cython_works", lambda: True)
+    monkeypatch.setattr(preferences, "cython_trouble", lambda: ("", ""))
     assert engine_of(target="cython")._target(1) == "cython"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from hasn.backends.snntorch.training.agreeing import check_agrees
 from hasn.backends.snntorch.training.checkpoint import (
     FORMAT,
     bytes_of,
@@ -149,7 +150,8 @@ def test_the_generators_that_data_bring() -> None:
 SETTINGS = {"loss": "rate", "seed": "0"}
 STATE: dict[str, Any] = {
     "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
-    "progress": {}, "room": None, "random": {}, "epoch_start": {},
+    "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "",
+    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False},
 }  # fmt: skip
 
 
@@ -165,11 +167,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     content = written(path)
     assert bytes_of(path) == content
     assert list(tmp_path.iterdir()) == [path]  # nothing is left beside it
-    found = read_checkpoint(content, path, "a" * 64, SETTINGS)
+    found = read_checkpoint(content, path)
     assert found.pop("moving")["parameters"]["w"].tolist() == [0, 1, 2]
     assert found == {"format": FORMAT, **{key: value for key, value in STATE.items() if key != "moving"}}
     with pytest.raises(OptionError, match="got the default; wanted rate"):  # what is left out now is the default
-        read_checkpoint(content, path, "a" * 64, {"seed": "0"})
+        check_agrees(found, path, "a" * 64, {"seed": "0"})
 
 
 def test_the_old_file_stays_where_a_new_one_cannot_be_written(tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ def test_damaged_files(spoilt: Any, tmp_path: Path) -> None:
     path = tmp_path / "at.pt"
     content = spoilt(written(path))
     with pytest.raises(FileError, match=r"not a checkpoint, or a damaged one: .") as caught:
-        read_checkpoint(content, path, "a" * 64, SETTINGS)
+        read_checkpoint(content, path)
     assert caught.value.parameter == str(path)
     assert "\n" not in str(caught.value)
 
@@ -216,7 +218,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     content = written(tmp_path / "at.pt", more=Wicked())
     with pytest.raises(FileError, match="not a checkpoint, or a damaged one"):
-        read_checkpoint(content, tmp_path / "at.pt", "a" * 64, SETTINGS)
+        read_checkpoint(content, tmp_path / "at.pt")
     assert not (tmp_path / "hacked").exists()
 
 
@@ -228,7 +230,7 @@ def test_every_byte_is_under_the_digest(tmp_path: Path) -> None:
         changed = bytearray(content)
         changed[place] ^= 1 << int(rng.integers(8))
         with pytest.raises(FileError, match=r"not a checkpoint, or a damaged one: (it has another|no) digest"):
-            read_checkpoint(bytes(changed), path, "a" * 64, SETTINGS)
+            read_checkpoint(bytes(changed), path)
 
 
 def test_a_compressed_file_is_not_unpacked(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_a_compressed_file_is_not_unpacked(tmp_path: Path) -> None:
         file.writestr("archive/data.pkl", bytes(10**6))
     seal(path)
     with pytest.raises(FileError, match="damaged one: it is compressed"):
-        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+        read_checkpoint(path.read_bytes(), path)
 
 
 def test_the_last_good_one_is_kept_and_offered(tmp_path: Path) -> None:
@@ -248,12 +250,12 @@ def test_the_last_good_one_is_kept_and_offered(tmp_path: Path) -> None:
     first = written(path, room=1)
     assert not kept.exists()
     with pytest.raises(FileError, match="Take another copy of it, or begin anew"):
-        read_checkpoint(flipped(first), path, "a" * 64, SETTINGS)
+        read_checkpoint(flipped(first), path)
     second = written(path, room=2)
     assert kept.read_bytes() == first
     path.write_bytes(flipped(second))
     with pytest.raises(FileError) as caught:
-        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+        read_checkpoint(path.read_bytes(), path)
     assert caught.value.way_out == f"The one before it is whole: mv '{kept}' '{path}', and resume."
     third = written(path, room=3)
     assert (path.read_bytes(), kept.read_bytes()) == (third, first)
@@ -262,7 +264,7 @@ def test_the_last_good_one_is_kept_and_offered(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my run.pt", "my run.pt.previous"]
     kept.write_bytes(flipped(third))
     with pytest.raises(FileError, match="Take another copy of it, or begin anew"):
-        read_checkpoint(flipped(fourth), path, "a" * 64, SETTINGS)
+        read_checkpoint(flipped(fourth), path)
 
 
 def test_one_of_another_training_is_not_offered(tmp_path: Path) -> None:
@@ -293,18 +295,18 @@ def test_what_torch_can_read_and_is_no_checkpoint(kind: str, tmp_path: Path) -> 
     content: dict[str, Any] = {"older": {**STATE, "format": "hasn training 1"}, "none": STATE, "list": [1, 2]}
     torch.save(content[kind], path)
     with pytest.raises(FileError, match=f"damaged one: no digest of {FORMAT}"):
-        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+        read_checkpoint(path.read_bytes(), path)
     seal(path)
     with pytest.raises(FileError, match=f"not a checkpoint of hasn.train; wanted {FORMAT}") as caught:
-        read_checkpoint(path.read_bytes(), path, "a" * 64, SETTINGS)
+        read_checkpoint(path.read_bytes(), path)
     assert caught.value.parameter == str(path)
 
 
 def test_a_checkpoint_of_another_graph_or_training(tmp_path: Path) -> None:
     path = tmp_path / "at.pt"
-    content = written(path)
+    state = read_checkpoint(written(path), path)
     with pytest.raises(GraphError) as other:
-        read_checkpoint(content, path, "a" * 63 + "b", SETTINGS)
+        check_agrees(state, path, "a" * 63 + "b", SETTINGS)
     assert (other.value.parameter, other.value.got) == (str(path), "a" * 8)
     assert str(other.value.wanted).startswith("aaaaaaaa: the same nodes")
     for settings, name, got, wanted in (
@@ -312,7 +314,7 @@ def test_a_checkpoint_of_another_graph_or_training(tmp_path: Path) -> None:
         ({**SETTINGS, "surrogate": "atan"}, "surrogate", "atan", "the default"),
     ):
         with pytest.raises(OptionError, match="of a training with another value") as changed:
-            read_checkpoint(content, path, "a" * 64, settings)
+            check_agrees(state, path, "a" * 64, settings)
         assert (changed.value.parameter, changed.value.got, changed.value.wanted) == (name, got, wanted)
 
 

@@ -32,14 +32,19 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             raise Stop
 
     with pytest.raises(Stop):
-        hasn.train(net(), samples(), epochs=3, checkpoint=path, checkpoint_every=1, keep_best=True, progress=stop)
+        hasn.train(net(), drawn, epochs=3, checkpoint=path, checkpoint_every=1, keep_best=True, progress=stop)
     state: dict[str, Any] = torch.load(path, weights_only=True)
     return state
 
 
+def drawn(epoch: int) -> Any:
+    """Data whose order every generator of the process may decide, so that a checkpoint holds their states."""
+    return samples()
+
+
 def resume(state: dict[str, Any], path: Path) -> None:
     write_checkpoint(path, state)
-    hasn.train(net(), samples(), epochs=3, checkpoint=path, resume=True, keep_best=True)
+    hasn.train(net(), drawn, epochs=3, checkpoint=path, resume=True, keep_best=True)
 
 
 def put(*keys: Any, value: Any) -> Edit:

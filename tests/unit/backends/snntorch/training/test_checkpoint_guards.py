@@ -13,6 +13,7 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import RateTarget, count
+from hasn.backends.snntorch.training.agreeing import lowered
 from hasn.backends.snntorch.training.checkpoint import fingerprint
 from hasn.errors import GraphError, OptionError
 from hasn.ir.structure import flatten
@@ -35,17 +36,26 @@ BASE = {"dt": DT, "method": "euler", "reset": "zero", "timing": "synchronous"}
 @pytest.mark.parametrize(
     ("option", "value"), [("dt", 2e-3), ("method", "exact"), ("reset", "subtract"), ("timing", "hardware")]
 )
-def test_what_the_call_says_of_the_steps(option: str, value: Any) -> None:
+def test_what_the_call_says_of_the_steps_is_no_part_of_the_graph(option: str, value: Any) -> None:
+    """It is compared by its own name."""
     g = net()
-    assert print_of(g, **BASE) == print_of(g)
-    assert print_of(g, **{**BASE, option: value}) != print_of(g)
+    assert print_of(g, **BASE) == print_of(g) == print_of(g, **{**BASE, option: value})
+    plain, other = (lowered(hasn.lower(g, **{**BASE, **changed})) for changed in ({}, {option: value}))
+    assert {name for name in plain if plain[name] != other[name]} == {option}
+    assert lowered(hasn.lower(g)) == plain
 
 
-@pytest.mark.parametrize("metadata", [{"reset": "subtract"}, {"v_init": 0.25}, {"v_init": np.linspace(0, 1, HIDDEN)}])
+@pytest.mark.parametrize("metadata", [{"v_init": 0.25}, {"v_init": np.linspace(0, 1, HIDDEN)}])
 def test_what_metadata_says_of_a_population(metadata: dict[str, Any]) -> None:
     other = net()
     other.nodes["hidden"].metadata = metadata
     assert print_of(other) != print_of(net())
+
+
+def test_metadata_that_say_another_reset() -> None:
+    other = net()
+    other.nodes["hidden"].metadata = {"reset": "subtract"}
+    assert lowered(hasn.lower(other, **BASE))["reset"] == "{'hidden': 'subtract', 'last': 'zero'}"
 
 
 def test_metadata_that_says_what_the_call_says_and_what_has_no_meaning() -> None:
@@ -181,14 +191,16 @@ SETTINGS: dict[str, Any] = {
     "surrogate": "atan",
     "engine": "steps",
     "matmul": "split-bf16",
+    "dt": 2e-3,
+    "method": "exact",
+    "reset": "subtract",
+    "timing": "hardware",
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_resume_with_another_option_is_refused(name: str, checkpoint: Path) -> None:
-    wrong = GraphError if name == "learn" else OptionError  # another parameter is trained, so another one is kept
-    words = "of another graph" if name == "learn" else f"{name}: the checkpoint is of a training with another value"
-    with pytest.raises(wrong, match=words):
+    with pytest.raises(OptionError, match=f"{name}: the checkpoint is of a training with another value"):
         resumed(checkpoint, **{name: SETTINGS[name]})
 
 
@@ -206,10 +218,6 @@ def started_at(voltage: float) -> nir.NIRGraph:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("dt", 2e-3),
-        ("method", "exact"),
-        ("reset", "subtract"),
-        ("timing", "hardware"),
         ("graph", net(hidden=lif(HIDDEN, tau=6e-3))),
         ("graph", net(last=lif(CLASSES, v_reset=0.1))),
         ("graph", started_at(0.3)),

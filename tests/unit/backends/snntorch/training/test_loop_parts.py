@@ -16,6 +16,7 @@ from hasn.backends.snntorch.training import ProgressBar, Step, api
 from hasn.backends.snntorch.training.bar import figures
 from hasn.backends.snntorch.training.batches import Batch
 from hasn.backends.snntorch.training.board import Board, writer_of
+from hasn.backends.snntorch.training.drawing import process_generators
 from hasn.backends.snntorch.training.losses import classes_of
 from hasn.backends.snntorch.training.memory import Room, is_out_of_memory
 from hasn.backends.snntorch.training.moving import Moving, optimizer_of
@@ -405,17 +406,13 @@ def test_how_many_classes_there_are() -> None:
 def test_a_seed_is_all_three_generators() -> None:
     import random
 
-    from hasn.backends.snntorch.training.checkpoint import random_states, set_random_states
-
-    before = random_states()
-    try:
-        drawn = []
-        for seed in (7, 7, None, 2**32 + 7):
-            api._seed(seed)
+    drawn = []
+    before = (float(torch.get_rng_state().sum()), random.getstate())
+    for seed in (7, 7, None, 2**32 + 7):
+        with process_generators(seed):
             drawn.append((float(torch.rand(())), np.random.random(), random.random()))
-    finally:
-        set_random_states(before)
     assert drawn[0] == drawn[1]
     assert not set(drawn[2]) & set(drawn[0])
     assert drawn[3][1] == drawn[0][1]  # numpy's takes 32 bits
     assert drawn[3][2] != drawn[0][2]
+    assert before == (float(torch.get_rng_state().sum()), random.getstate())

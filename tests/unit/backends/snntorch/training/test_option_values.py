@@ -25,6 +25,7 @@ def halving(optimizer: Any) -> Any:
 
 DEFAULTS: dict[str, Any] = {
     "epochs": 3, "loss": "rate", "optimizer": "adam", "learning_rate": 1e-3, "schedule": None, "shuffle": True,
+    "batch_first": None,
     "batch_size": 32, "budget": None, "accumulate": 1, "apply_after": None, "clip": None, "amp": None,
     "recompute": None, "learn": {}, "regularisers": (), "patience": None, "monitor": "loss", "keep_best": False,
     "checkpoint": None, "checkpoint_every": None, "resume": False, "log": None, "log_queue": 1000, "progress": None,
@@ -127,7 +128,7 @@ COURSE: dict[str, Any] = {
 
 def test_each_option_belongs_to_the_settings_or_to_the_course() -> None:
     """Where a run logs, and on which device it runs, is its own affair."""
-    own = {"log", "log_queue", "progress", "backend", "checkpoint"}
+    own = {"batch_first", "log", "log_queue", "progress", "backend", "checkpoint"}
     assert set(SETTINGS) | set(COURSE) | own == set(DEFAULTS)
     before = options(checkpoint=Path("at.pt"))
     for name, value in {**SETTINGS, **COURSE}.items():
@@ -165,7 +166,8 @@ def test_settings_are_the_same_in_another_process() -> None:
     assert "Term" in kept.settings["regularisers"]
     assert "partial" in kept.settings["regularisers"]
     assert "adam" in kept.settings["regularisers"]
-    assert kept.settings["optimizer"] == "adam"
+    assert kept.shared["optimizer"] == "adam"
+    assert kept.settings["optimizer"].startswith("adam(code ")
     again = options(regularisers=[Term(), *terms[1:]], learn={"delay": "population", "tau": "neuron"}, loss=count(0.5))
     for name in ("regularisers", "learn", "loss"):
         assert kept.settings[name] == again.settings[name]

@@ -45,7 +45,10 @@ def trainer(workers: Workers | None = None, **changed: Any) -> Any:
     made: Any = Trainer.__new__(Trainer)
     made.options, made.now, made.board = options(**changed), Progress(), Board()
     made.workers, made.room = workers or Workers(), Room()
-    made.moving = SimpleNamespace(parameters=lambda: {"w": made.now.epoch}, learning_rate=0.25)
+    made.told = []
+    made.moving = SimpleNamespace(
+        parameters=lambda: {"w": made.now.epoch}, learning_rate=0.25, epoch_done=made.told.append
+    )
     made.scorer = SimpleNamespace(populations=("a", "b"))
     made.network = SimpleNamespace(parameters={"w": torch.ones(2)})
     made.saved, made._epoch_start = [], {"torch": 1}
@@ -75,6 +78,7 @@ def test_it_stops_after_so_many_epochs_without_a_better_one(monitor: str, values
     said = epochs(made, monitor, values)
     assert said == ["", "", "", f"{monitor} has not improved for 2 epochs"]
     assert made.now.best_parameters == {"w": best}
+    assert made.told == values  # what a ReduceLROnPlateau hears
     assert [done.epoch for done in made.now.history] == [0, 1, 2, 3]
     free = trainer(monitor=monitor)
     assert epochs(free, monitor, values) == [""] * 4
@@ -226,16 +230,6 @@ def test_the_best_is_not_asked_for_when_a_training_goes_on(tmp_path: Path) -> No
         np.testing.assert_array_equal(weights(again.graph)[key], value)
 
 
-def test_without_a_best_epoch_the_last_one_counts() -> None:
-    """Target counts have no accuracy, so no epoch is the best."""
-    targets = np.eye(3, dtype=np.float32)[samples(8)[1]]
-    result = hasn.train(
-        net(), (samples(8)[0], targets), epochs=2, loss="count", monitor="accuracy", keep_best=True, patience=1
-    )
-    assert result.steps == 2
-    assert result.history[1].accuracy is None
-
-
 def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> None:
     """A checkpoint in mid-epoch knows the seconds so far; those after it are added."""
     path = tmp_path / "at.pt"
@@ -272,15 +266,19 @@ def test_data_and_validation_as_they_are_used() -> None:
     network = TrainedNetwork(net(), {}, None, lowering, "float64", {})
     loss, workers = loss_of("rate", network.program), Workers()
     given = options(batch_size=5, budget=70)
-    data, validation = (api._data(samples(4), network, loss, given, what, workers) for what in ("data", "validation"))
+    own = torch.Generator()
+    data, validation = (
+        api._data(samples(4), network, loss, given, what, workers, own) for what in ("data", "validation")
+    )
+    assert data.generator is own
     assert (data.shuffle, validation.shuffle) == (True, False)
-    assert api._data(samples(4), network, loss, options(shuffle=False), "data", workers).shuffle is False
+    assert api._data(samples(4), network, loss, options(shuffle=False), "data", workers, None).shuffle is False
     for one, name in ((data, "data"), (validation, "validation")):
         assert (one.batch_size, one.budget, one.what, one.shapes, one.workers) == (5, 70, name, {"in": (12,)}, workers)
         with pytest.raises(InputError, match=f"{name} labels: no such class"):
             one.check(torch.tensor([3]))
-    assert api._data(None, network, loss, given, "validation", workers) is None
-    assert api._data(None, network, loss, given, "data", workers).given is None
+    assert api._data(None, network, loss, given, "validation", workers, None) is None
+    assert api._data(None, network, loss, given, "data", workers, None).given is None
 
 
 class Writer:
@@ -347,7 +345,7 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
         "tbptt": None, "carry": False,
     }  # fmt: skip
-    assert {name: value for name, value in vars(found).items() if name != "settings"} == wanted
+    assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
     assert given[6:] == (("w1",), {"w2": (drop,)})
 

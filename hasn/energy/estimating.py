@@ -1,0 +1,165 @@
+"""`hasn.energy.estimate`: a run's counts times a profile's constants."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasn.counts import Counts
+from hasn.energy.profile import Constant, Profile
+from hasn.energy.profile import profile as profile_of
+from hasn.energy.report import EnergyReport, Price
+from hasn.energy.terms import TERMS, Numbers, Priced
+from hasn.errors import OptionError
+from hasn.recording import Recording
+
+if TYPE_CHECKING:
+    from hasn.conversions.loihi.placement import Placement
+
+#: Free energy of ATP hydrolysis in cells: about 50 kJ/mol.
+JOULES_PER_MOL = 50e3
+NO_PLACEMENT = "no placement was given (hasn place)"
+NO_METER = "nothing was measured (hasn.energy.Meter), or the machine does not let us"
+
+
+def estimate(
+    recording: Recording,
+    profile: str | Path | Profile = "loihi1",
+    placement: Placement | None = None,
+    *,
+    steps: tuple[int, int] | None = None,
+    bound: bool = False,
+    release_probability: float = 0.25,
+    joules_per_mol: float = JOULES_PER_MOL,
+    synchrony: float = 0.0,
+    measured: float | None = None,
+) -> EnergyReport:
+    """Price a run.
+
+    Args:
+        recording: of any backend; its counts say what was done.
+        profile: a name of :func:`hasn.energy.profiles`, a .toml file, or a profile.
+        placement: what :func:`hasn.conversions.loihi.placement.place` gives: for messages and hops between cores.
+        steps: (first, behind the last): these steps alone.
+        bound: let the profile that the profile names stand in for what is unknown, as a labelled bound.
+        release_probability: of a vesicle, at a synapse that an action potential reaches (tissue).
+        joules_per_mol: of ATP (tissue).
+        synchrony: ATP/s a neuron for network synchrony (tissue): a model choice, no source gives it.
+        measured: joules that a meter read over the run ("gpu", "cpu").
+
+    Returns:
+        The report. What is unknown is left out and named, never 0.
+
+    Raises:
+        OptionError: there is no such profile, or a number makes no sense.
+        InputError: the recording did not keep what is to be counted; the placement is of another network.
+        ParameterError, FileError: see :func:`hasn.energy.profile`.
+    """
+    _check(release_probability, joules_per_mol, synchrony, measured)
+    counts = recording.counts if steps is None else recording.counts.during(*steps)
+    counted(counts)
+    found = profile if isinstance(profile, Profile) else profile_of(profile)
+    label = ""
+    if bound and found.bounded_by and any(constant.value is None for constant in found.constants):
+        label, found = found.bounded_by, _bounded(found)
+    run = Priced(counts, recording.dt, placement, release_probability, measured)
+    left_out: dict[str, str] = {}
+    prices: list[Price] = []
+    for account in found.accounts:
+        constants = [*found.of(account)]
+        if synchrony:
+            constants.append(_synchrony(synchrony, account, found))
+        prices += _prices(run, constants, joules_per_mol, left_out)
+        _note_missing(run, constants, left_out)
+    left_out |= dict.fromkeys(found.leaves_out, "the profile has no price for it")
+    grades = tuple(dict.fromkeys(price.grade for price in prices))
+    title = found.title if not label else f"{found.title}, by {label}'s constants as a bound"
+    return EnergyReport(
+        found.name, title, tuple(prices), left_out, grades, counts.steps, counts.samples, recording.dt, label
+    )
+
+
+def counted(counts: Counts) -> None:
+    """Refuse counts that lack what a node did.
+
+    Raises:
+        InputError: spikes of a node were not recorded, or nothing but spikes was counted.
+    """
+    _ = counts.total
+
+
+def _bounded(found: Profile) -> Profile:
+    other = profile_of(found.bounded_by)
+    return Profile(found.name, found.title, found.kind, other.constants, found.note, other.leaves_out)
+
+
+def _synchrony(value: float, account: str, found: Profile) -> Constant:
+    if found.kind != "tissue":
+        raise OptionError("only tissue has it", parameter="synchrony", got=value, wanted="a profile of tissue")
+    if any(constant.all_in for constant in found.of(account)):
+        raise OptionError(
+            f"{found.name} has everything in one figure: nothing is added to it", parameter="synchrony", got=value
+        )
+    source = "the caller's own: a model choice, no source gives it"
+    return Constant("network_synchrony", value, "ATP/s", "per neuron", source, "estimate", account=account)
+
+
+def _prices(run: Priced, constants: list[Constant], joules_per_mol: float, left_out: dict[str, str]) -> list[Price]:
+    prices = []
+    for constant in constants:
+        term = TERMS[constant.term]
+        each = 1.0 if constant.term == "measured" else constant.joules(joules_per_mol)
+        counts: Numbers | None = term.count(run)
+        if counts is None:
+            left_out[term.what] = NO_METER if constant.term == "measured" else NO_PLACEMENT
+            continue
+        if each is None:
+            if any(counts.values()):
+                left_out[term.what] = constant.source
+            continue
+        low, high = (1.0, 1.0) if constant.term == "measured" else constant.factors
+        grade = "measured" if constant.term == "measured" else constant.grade
+        for node, count in counts.items():
+            joules = count * each
+            prices.append(
+                Price(node, constant.term, constant.account, count, joules, joules * low, joules * high, grade,
+                      constant.source)
+            )  # fmt: skip
+    return prices
+
+
+def _did(run: Priced) -> dict[str, tuple[str, int]]:
+    """Part of the work -> what it is called, and how much of it a run did."""
+    total = run.counts.total
+    return {
+        "synapses": ("synaptic operations", total.multiply_accumulates + total.accumulates),
+        "neurons": ("updates of neurons", sum(run.counts.neuron_updates.values())),
+        "plasticity": ("updates of weights that learn", sum(run.counts.plastic_updates.values())),
+    }
+
+
+def _note_missing(run: Priced, constants: list[Constant], left_out: dict[str, str]) -> None:
+    """Name the work that no constant pays for."""
+    paid = {TERMS[constant.term].part for constant in constants}
+    if any(constant.all_in for constant in constants) or "whole" in paid:
+        paid |= {"synapses", "neurons"}
+    for part, (what, number) in _did(run).items():
+        if part not in paid and number:
+            left_out[what] = "the profile has no price for it"
+    vesicles = any(constant.term == "postsynaptic" for constant in constants)
+    if vesicles and run.counts.total.multiply_accumulates:
+        left_out["numbers at synapses"] = "a vesicle is released by a spike, and these send real numbers"
+
+
+def _check(release_probability: float, joules_per_mol: float, synchrony: float, measured: float | None) -> None:
+    for name, value, most in (
+        ("release_probability", release_probability, 1.0),
+        ("joules_per_mol", joules_per_mol, math.inf),
+        ("synchrony", synchrony, math.inf),
+        ("measured", 0.0 if measured is None else measured, math.inf),
+    ):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= most or value == math.inf or (name == "joules_per_mol" and value == 0):
+            wanted = "0 to 1" if most == 1 else "a number > 0" if name == "joules_per_mol" else "a number >= 0"
+            raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)
