@@ -77,8 +77,8 @@ def graph_of(checkpoint: str | Path, graph: nir.NIRGraph | None = None) -> nir.N
     origin, progress = state["origin"], state["progress"]
     start = _unpacked(origin["graph"], path) if graph is None else graph
     network = TrainedNetwork(
-        start, origin["learn"], None, origin["lowering"], origin["precision"], {}, origin.get("freeze", ()),
-        {name: [_part(*part) for part in parts] for name, parts in origin.get("during", {}).items()},
+        start, origin["learn"], None, origin["lowering"], origin["precision"], {}, origin["freeze"],
+        {name: [_part(*part) for part in parts] for name, parts in origin["during"].items()},
     )  # fmt: skip
     best = progress.get("best_parameters") if origin["keep_best"] else None
     values = best or state["moving"].get("parameters")

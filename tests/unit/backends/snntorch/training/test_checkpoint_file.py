@@ -151,7 +151,8 @@ SETTINGS = {"loss": "rate", "seed": "0"}
 STATE: dict[str, Any] = {
     "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
     "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "",
-    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False},
+    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False,
+               "freeze": [], "during": {}},
 }  # fmt: skip
 
 
