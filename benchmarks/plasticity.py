@@ -8,9 +8,9 @@
     million whole runs of a network (an Input -> plastic -> LIF cells that a teacher drives, all at 5 Hz, dt 1 ms,
             float32): seconds for a second of the network, by events, by tensors (HASN_KERNELS=0), on Brian2
 
-hasn's ways are measured in turns; a figure is a median. Brian2 comes after them, with its own event-driven Synapses,
-compiled by Cython, whose order inside a step is another one (docs/plasticity.md): a peer in time, not in numbers. Its
-time is that of its simulation alone (its profile), without the start of a run.
+Everything is measured in turns; a figure is a median, of processor time and of wall-clock. Brian2 has its own
+event-driven Synapses, compiled by Cython, whose order inside a step is another one (docs/plasticity.md): a peer in
+time, not in numbers. From its time that of a run of one step is taken off, which starts as long a run does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,7 +34,7 @@ from scipy.sparse import csr_array
 
 import hasn
 from benchmarks.common import machine, machine_line, stage, write_json, write_whole
-from benchmarks.timing import Settings, interleaved
+from benchmarks.timing import WARM, Settings, interleaved
 from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import Line
 from hasn.backends.snntorch.plastic import Plastic
@@ -43,6 +45,8 @@ from hasn.program.maps import Dense, Sparse
 from hasn.program.model import Connection
 
 DT, RATE = 1e-3, 5.0
+#: A run of one step of Brian2.
+START = "start of Brian2"
 #: Of a sparse network: synapses that a target has, and their longest delay in steps.
 FAN_IN, LONGEST = 100, 20
 #: Weights so small that the teacher alone decides who spikes, whatever they learn.
@@ -64,6 +68,18 @@ def weights(n: int, dense: bool) -> nir.NIRNode:
 def events(steps: int, n: int, chance: float, seed: int) -> Array:
     """(steps, 1, n): spikes."""
     return np.random.default_rng(seed).random((steps, 1, n), dtype=np.float32) < chance
+
+
+class Clocked:
+    """Work that notes the processor time of each call, in ``seconds``."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work, self.seconds = work, list[float]()
+
+    def __call__(self) -> None:
+        start = time.process_time()
+        self.work()
+        self.seconds.append(time.process_time() - start)
 
 
 class Bare:
@@ -130,11 +146,13 @@ def against_size(settings: Settings) -> list[dict[str, float]]:
 
 
 def _steps(works: dict[str, Bare], settings: Settings, steps: int) -> list[dict[str, float]]:
-    found = interleaved(works, settings)
+    clocks = {name: Clocked(work) for name, work in works.items()}
+    found = interleaved(clocks, settings)
     return [
         {
             "at": float(name),
-            "ms": median(found[name]) / steps * 1e3,
+            "ms": median(clocks[name].seconds[WARM:]) / steps * 1e3,
+            "wall_ms": median(found[name]) / steps * 1e3,
             "touched": work.touched,
             "bytes": work.bytes(),
         }
@@ -183,8 +201,8 @@ def by_hasn(n: int, dense: bool, steps: int, kernels: str) -> Callable[[], objec
     return work
 
 
-def by_brian2(n: int, dense: bool, steps: int) -> Callable[[], float]:
-    """Seconds of Brian2's own: event-driven traces and on_pre, on_post, compiled by Cython, float32."""
+def by_brian2(n: int, dense: bool, steps: int) -> Callable[[int], object]:
+    """Brian2's own: event-driven traces and on_pre, on_post, compiled by Cython, float32; a run of so many steps."""
     import brian2 as b2
 
     b2.prefs.codegen.target = "cython"
@@ -211,27 +229,30 @@ def by_brian2(n: int, dense: bool, steps: int) -> Callable[[], float]:
     force = b2.Synapses(teacher, cells, on_pre="v_post += 100")
     force.connect(j="i")
     net = b2.Network(source, teacher, cells, learning, force)
-
-    def work() -> float:
-        net.run(steps * DT * b2.second, namespace={"ms": ms}, profile=True)
-        return float(sum(taken / b2.second for _, taken in net.profiling_info))
-
-    return work
+    return lambda many: net.run(many * DT * b2.second, namespace={"ms": ms})
 
 
-def million(settings: Settings, peer: bool) -> dict[str, dict[str, float]]:
-    """Seconds for a second of the network, of each way."""
-    found: dict[str, dict[str, float]] = {}
+def million(settings: Settings, peer: bool) -> dict[str, dict[str, dict[str, float]]]:
+    """Seconds for a second of the network, of each way: processor time, and wall-clock."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for name, n, dense in (("1,000 x 1,000", 1000, True), ("10,000 x 10,000, 100 a target, delays", 10000, False)):
         n = 200 if settings.quick else n
         steps, few = (20, 5) if settings.quick else (1000, 20)
         works = {"hasn, by events": (by_hasn(n, dense, steps, "1"), steps)}
         works["hasn, by tensors"] = (by_hasn(n, dense, few, "0"), few)
-        taken = interleaved({label: work for label, (work, _) in works.items()}, settings, warm=1)
-        found[name] = {label: median(taken[label]) / (steps * DT) for label, (_, steps) in works.items()}
         if peer:
-            brian2 = by_brian2(n, dense, steps)
-            found[name]["Brian2"] = median([brian2() for _ in range(settings.pairs)]) / (steps * DT)
+            run = by_brian2(n, dense, steps)
+            works |= {"Brian2": (partial(run, steps), steps), START: (partial(run, 1), steps)}
+        clocks = {label: Clocked(work) for label, (work, _) in works.items()}
+        wall = interleaved(clocks, settings, warm=1)
+        found[name] = {
+            label: {"cpu": median(clocks[label].seconds[1:]) / (many * DT), "wall": median(wall[label]) / (many * DT)}
+            for label, (_, many) in works.items()
+        }
+        start = found[name].pop(START, {})
+        found[name].setdefault("Brian2", {})
+        found[name]["Brian2"] = {key: value - start[key] for key, value in found[name]["Brian2"].items()}
+        found[name] = {label: taken for label, taken in found[name].items() if taken}
     return found
 
 
@@ -254,13 +275,13 @@ def draw(figures: dict[str, Any], path: Path) -> None:
         for axis, key, label in ((rate, "rate", "rate of both sides (Hz)"), (size, "size", "synapses")):
             at, ms = zip(*((row["at"], row["ms"]) for row in figures[key]), strict=True)
             axis.plot(at, ms, "o-", color=_BLUE)
-            axis.set(xlabel=label, ylabel="ms a step", ylim=(0, None))
+            axis.set(xlabel=label, ylabel="processor ms a step", ylim=(0, None))
         rate.set(title="Against spikes: 10⁶ synapses, dense")
         size.set(title="Against synapses: 50 spikes a step", xscale="log")
         for n, (name, row) in enumerate(figures["million"].items()):
             places = np.arange(len(row)) + 0.4 * n - 0.2
-            whole.barh(places, list(row.values()), 0.38, color=(_BLUE, _ORANGE)[n], label=name)
-        whole.set(title="10⁶ synapses at 5 Hz", xlabel="seconds for a second", xscale="log")
+            whole.barh(places, [taken["cpu"] for taken in row.values()], 0.38, color=(_BLUE, _ORANGE)[n], label=name)
+        whole.set(title="10⁶ synapses at 5 Hz", xlabel="processor seconds for a second", xscale="log")
         whole.set_yticks(range(len(row)), list(row))
         whole.axvline(1, color=_GREY, linewidth=0.8)
         whole.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.4, -0.5))
@@ -288,10 +309,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = sys.stdout.write
     for key in ("rate", "size"):
         for row in figures[key]:
-            line = f"{key} {row['at']:>9,.0f}: {row['ms']:.3f} ms a step, {row['touched']:,.0f} synapses touched"
-            out(f"{line}, {row['bytes']:.1f} bytes a synapse\n")
+            line = f"{key} {row['at']:>9,.0f}: {row['ms']:.3f} ms a step ({row['wall_ms']:.3f} by the clock)"
+            out(f"{line}, {row['touched']:,.0f} synapses touched, {row['bytes']:.1f} bytes a synapse\n")
     for name, row in figures["million"].items():
-        out(f"{name}: {', '.join(f'{label} {value:.2f}' for label, value in row.items())} seconds for a second\n")
+        shown = (f"{label} {taken['cpu']:.2f} ({taken['wall']:.2f} by the clock)" for label, taken in row.items())
+        out(f"{name}: {', '.join(shown)} seconds for a second\n")
     out(machine_line(figures["machine"]) + "\n")
     write_json(options.json, figures)
     options.out.mkdir(parents=True, exist_ok=True)

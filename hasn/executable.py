@@ -20,7 +20,7 @@ from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, set_types
 from hasn.program.fuse import Network, fuse, stateless_loops
-from hasn.program.learning import sizes, weights_of
+from hasn.program.learning import pattern, sizes, weights_of
 from hasn.program.maps import Sparse
 from hasn.program.model import Connection, Neurons, Node, Program, Source
 from hasn.program.past import needed
@@ -333,8 +333,9 @@ class Executable(ABC):
         """The present weights of a connection that learns: of the end of the last run, or of the stream after a step.
 
         Returns:
-            (outputs, inputs), or one for each synapse of a SparseLinear in its order; with a batch axis first if the
-            inputs had one. A copy. Before anything has run: the weights of the start, without batch.
+            (outputs, inputs), one for each synapse of a SparseLinear in its order, or a convolution's kernel; with a
+            batch axis first if the inputs had one. A copy. Before anything has run: the weights of the start, without
+            batch.
 
         Raises:
             OptionError: there is no such connection, or it does not learn.
@@ -408,9 +409,9 @@ class Executable(ABC):
 
     def _learned_sizes(self, connection: str) -> dict[str, tuple[int, ...]]:
         """Name of what a connection has learned -> its shape for a sample."""
-        found = sizes(self.program.by_name[connection].map)  # type: ignore[union-attr]
-        traces = self.program.learning[connection].traces
-        return {"w": found["synapse"], **{trace.name: found[trace.extent] for trace in traces}}
+        of = self.program.by_name[connection].map  # type: ignore[union-attr]
+        found, traces = sizes(of), self.program.learning[connection].traces
+        return {"w": pattern(of), **{trace.name: found[trace.extent] for trace in traces}}
 
     def _states_of(self, population: Neurons) -> tuple[str, ...]:
         """Names of a population's states in a :class:`hasn.NetworkState`."""

@@ -85,6 +85,7 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
         given = {name: inputs[name] for name in wanted if name in inputs} | given
         inputs = {name: value for name, value in inputs.items() if name not in wanted} or None
     for name in sorted(set(given) ^ set(wanted)):
+        _refuse_given(program, name)
         what = "the rule's modulator is not supplied" if name in wanted else "no rule reads such a modulator"
         way = "Pass modulators={...} with one number a step for each."
         raise InputError(what, parameter="modulators", got=repr(name), wanted=", ".join(wanted) or "none", way_out=way)
@@ -105,6 +106,20 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
             )
         shown[name] = array
     return shown
+
+
+def _refuse_given(program: Program, modulator: str) -> None:
+    """Refuse a modulator that a node of the graph gives."""
+    for learner, learning in program.learning.items():
+        node = dict(learning.modulators).get(modulator)
+        if node is not None and node not in program.modulators:
+            raise InputError(
+                f"the modulator of '{learner}' comes from a node of the graph: {node}",
+                parameter="modulators",
+                got=repr(modulator),
+                wanted=", ".join(program.modulators) or "none",
+                way_out="Leave it out, or attach the rule without modulators={...}.",
+            )
 
 
 def _given(program: Program, inputs: Any, steps: int | None, time: bool, first: int, number: int) -> Signals:

@@ -86,12 +86,14 @@ def _learned(state: NetworkState, name: str, before: Program, after: Executable,
     batch = state.batch or 0
     connection: Any = after.program.node(name)
     size = sizes(connection.map)
-    weight = np.reshape(weights_of(connection), size["synapse"]).astype(like.dtype)
+    weight = np.asarray(weights_of(connection)).astype(like.dtype)
     found = {"w": np.broadcast_to(weight, (batch, *weight.shape)).copy()}
     rule = before.learning.get(name)
     known = {} if rule is None else {trace.name: trace.extent for trace in rule.traces}
     for trace in after.program.learning[name].traces:
-        start = found["w"].copy() if trace.from_weight else np.zeros((batch, *size[trace.extent]), dtype=like.dtype)
+        start = np.zeros((batch, *size[trace.extent]), dtype=like.dtype)
+        if trace.from_weight:
+            start[:] = listed(connection.map).spread(weight.reshape(-1)).reshape(size["synapse"])
         if known.get(trace.name) == trace.extent:
             kept = state.learned[name][trace.name]
             found[trace.name] = _trace(before.node(name), connection, trace.extent, kept, start)

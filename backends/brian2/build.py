@@ -182,7 +182,7 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     synapses = brian2.Synapses(
         source,
         groups[link.target],
-        variables(link.learning),
+        variables(link),
         on_pre=f"summed_post += {sent(link.learning)}",
         clock=here.clock,
         dtype=here.dtype,
@@ -194,15 +194,16 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     synapses.connect(
         i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
     )
-    synapses.w_ = np.tile(found.weight, here.copies)
+    weights = np.tile(found.spread(found.weight), here.copies)
+    synapses.w_ = weights
     for i, trace in enumerate(link.learning.traces):
         if trace.from_weight:
-            setattr(synapses, f"trace_{i}_", np.tile(found.weight, here.copies))
+            setattr(synapses, f"trace_{i}_", weights)
     if link.learning.modulators:
         synapses.sample = np.repeat(np.arange(here.copies), len(found.pre))
     for i, (_, node) in enumerate(link.learning.modulators):
         setattr(synapses, f"mod_{i}", brian2.linked_var(groups[node], "sent", index="sample"))
-    synapses.run_regularly(code(link.learning), when=LEARN, name=f"{here.name}_rule")
+    synapses.run_regularly(code(link), when=LEARN, name=f"{here.name}_rule")
     return synapses
 
 

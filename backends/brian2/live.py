@@ -13,10 +13,10 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, reader, recorded
 from hasn.backends.brian2.plan import Plan
-from hasn.backends.brian2.plastic import share
+from hasn.backends.brian2.plastic import is_shared, share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
-from hasn.program.fuse import has_spikes
-from hasn.program.learning import Extent, gathered, sizes, spread
+from hasn.program.fuse import Plastic, has_spikes
+from hasn.program.learning import gathered, listed, normalised, pattern, spread
 from hasn.program.model import Source
 from hasn.program.past import History
 from hasn.state import Snapshot
@@ -47,6 +47,13 @@ class Live:
         }
         network.run(0 * brian2.second, namespace={})  # makes the code
         self._objects = [obj for obj in network.sorted_objects if obj.active]
+        self._synapses = {link.name: listed(link.map) for link in plan.plastic}
+        #: Convolution that learns -> its kernels, (samples, weights): each weight is that of many synapses.
+        self._kernels = {
+            name: np.tile(found.weight.astype(plan.dtype), (copies, 1))
+            for name, found in self._synapses.items()
+            if found.tie is not None
+        }
         self._fresh = self._everything()
         self._history: History | None = None
         self._end: Snapshot | None = None
@@ -73,9 +80,10 @@ class Live:
             self.step({name: values[t] for name, values in feed.items()})
         found = recorded(self.plan, self.parts, self._monitors, steps, self.copies, first)
         self._end = None if kept is None else self.snapshot(kept)
-        sizes_ = {link.name: sizes(link.map)["synapse"] for link in self.plan.plastic}
+        patterns = {link.name: pattern(link.map) for link in self.plan.plastic}
         weights = {
-            name: np.stack(course).reshape(steps, self.copies, *sizes_[name]) for name, course in self._courses.items()
+            name: np.stack(course).reshape(steps, self.copies, *patterns[name])
+            for name, course in self._courses.items()
         }
         learned = {name: kept["w"] for name, kept in self.learned().items()}
         return replace(found, end=self._end, weights=weights, learned=learned)
@@ -102,30 +110,40 @@ class Live:
             self._history.push({name: self._sent(name, inputs) for name in self._history.names})
 
     def _learn(self) -> None:
-        """What Brian2's code cannot do: the mean over samples, and a record of weights."""
+        """What Brian2's code cannot do: weights of several synapses, and a record of weights."""
         for link in self.plan.plastic:
-            synapses = self.parts.plastic[link.name]
-            weight = synapses.variables["w"].get_value()
-            if link.learning.shared:
-                due = (self._now + 1) % link.learning.every == 0
-                share(weight, synapses.variables["change"].get_value(), link.learning, self.copies, due)
+            weight = self._weights(link)
+            if is_shared(link) and (self._now + 1) % link.learning.every == 0:
+                change = self.parts.plastic[link.name].variables["change"].get_value().reshape(self.copies, -1)
+                share(weight, change, link.learning, self._synapses[link.name])
+            if link.learning.normalises(self._now):
+                weight[:] = normalised(weight, self._synapses[link.name].rows, link.learning)
+            self._hand_out(link)
             if self.wanted.weights:
                 self._courses.setdefault(link.name, []).append(np.array(weight))
+
+    def _weights(self, link: Plastic) -> NDArray[Any]:
+        """Of a connection that learns, as they are kept: (samples, weights)."""
+        if link.name in self._kernels:
+            return self._kernels[link.name]
+        weights: NDArray[Any] = self.parts.plastic[link.name].variables["w"].get_value().reshape(self.copies, -1)
+        return weights
+
+    def _hand_out(self, link: Plastic) -> None:
+        """A kernel's weights to its synapses."""
+        if link.name in self._kernels:
+            found = self._synapses[link.name].spread(self._kernels[link.name])
+            self.parts.plastic[link.name].variables["w"].set_value(found.reshape(-1))
 
     def learned(self) -> dict[str, dict[str, NDArray[Any]]]:
         """Connection that learns -> "w" and its traces -> (samples, ...), copies."""
         found = {}
         for link in self.plan.plastic:
             values = self.parts.plastic[link.name].variables
-            read = {
-                name: np.array(values[variable].get_value()).reshape(self.copies, -1)
-                for name, variable in (
-                    ("w", "w"),
-                    *((t.name, f"trace_{i}") for i, t in enumerate(link.learning.traces)),
-                )
-            }
-            extents: dict[str, Extent] = {"w": "synapse", **{t.name: t.extent for t in link.learning.traces}}
-            found[link.name] = {name: gathered(link.map, extents[name], value) for name, value in read.items()}
+            kept = found[link.name] = {"w": np.array(self._weights(link)).reshape(self.copies, *pattern(link.map))}
+            for i, trace in enumerate(link.learning.traces):
+                value = np.array(values[f"trace_{i}"].get_value()).reshape(self.copies, -1)
+                kept[trace.name] = gathered(link.map, trace.extent, value)
         return found
 
     def _sent(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -189,7 +207,8 @@ class Live:
             group.variables["sent"].set_value(line(self.plan, name, at))
         for learner in self.plan.plastic:
             values, kept_ = self.parts.plastic[learner.name].variables, at.learned[learner.name]
-            values["w"].set_value(spread(learner.map, "synapse", kept_["w"]).reshape(-1))
+            self._weights(learner)[:] = kept_["w"].reshape(self.copies, -1)
+            self._hand_out(learner)
             for i, trace in enumerate(learner.learning.traces):
                 values[f"trace_{i}"].set_value(spread(learner.map, trace.extent, kept_[trace.name]).reshape(-1))
         for link, synapses in zip(self.plan.links, self.parts.synapses, strict=True):
@@ -211,13 +230,16 @@ class Live:
             for group, names in self._changing()
         }
         queues = {synapses.name: synapses.pre.queue._full_state() for synapses in self.parts.synapses}
-        return {"arrays": arrays, "queues": queues}
+        kernels = {name: np.array(kernel) for name, kernel in self._kernels.items()}
+        return {"arrays": arrays, "queues": queues, "kernels": kernels}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`_everything` gave, before step 0."""
         for group, names in self._changing():
             for name in names:
                 group.variables[name].set_value(state["arrays"][group.name][name])
+        for name, kernel in state["kernels"].items():
+            self._kernels[name][:] = kernel
         for synapses in self.parts.synapses:
             synapses.pre.queue._restore_from_full_state(state["queues"][synapses.name])
         self._at_step(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,9 +104,7 @@ class Plan:
     @property
     def synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.synapses for link in self.links) + sum(
-            int(np.prod(sizes(p.map)["synapse"])) for p in self.plastic
-        )
+        return sum(link.synapses for link in self.links) + sum(math.prod(sizes(p.map)["synapse"]) for p in self.plastic)
 
     @property
     def line_elements(self) -> int:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.backends.brian2.code import GroupCode
-from hasn.program.learning import PLAIN, Learning, Product, Products
+from hasn.program.fuse import Plastic
+from hasn.program.learning import PLAIN, Learning, Listed, Product, Products
+from hasn.program.maps import Convolution
 
 Array = NDArray[Any]
 #: The variable that is 1 in the step of a spike, where somebody learns from it.
@@ -38,18 +40,24 @@ def with_fired(code: GroupCode) -> GroupCode:
     )
 
 
-def variables(learning: Learning) -> str:
+def is_shared(link: Plastic) -> bool:
+    """Whether a weight is that of several synapses (of samples, of positions): Brian2's code does not move it."""
+    return link.learning.shared or isinstance(link.map, Convolution)
+
+
+def variables(link: Plastic) -> str:
     """Of the synapses."""
+    learning = link.learning
     lines = ["w : 1", *(f"trace_{i} : 1" for i, _ in enumerate(learning.traces))]
-    lines += ["change : 1"] if learning.shared else []
+    lines += ["change : 1"] if is_shared(link) else []
     lines += ["sample : integer (constant)"] if learning.modulators else []
     lines += [f"mod_{i} : amp (linked)" for i, _ in enumerate(learning.modulators)]
     return "\n".join(lines)
 
 
-def code(learning: Learning) -> str:
+def code(link: Plastic) -> str:
     """The rule as abstract code."""
-    names = {**_OWN}
+    names, learning = {**_OWN}, link.learning
     names |= {trace.name: f"trace_{i}" for i, trace in enumerate(learning.traces)}
     names |= {name: f"(mod_{i}/amp)" for i, (name, _) in enumerate(learning.modulators)}
     lines = [f"{names[trace.name]} = {trace.decay!r}*{names[trace.name]}" for trace in learning.traces]
@@ -59,7 +67,7 @@ def code(learning: Learning) -> str:
     lines += [f"fed_{i} = {_sum(trace.feed, names)}" for i, trace in enumerate(learning.traces)]
     due = "" if learning.every == 1 else f"*int((t_in_timesteps + 1) % {learning.every} == 0)"
     change = f"({_sum(learning.update, names)}){due}"
-    lines.append(f"change = {change}" if learning.shared else f"w = {_clipped(f'w + {change}', learning)}")
+    lines.append(f"change = {change}" if is_shared(link) else f"w = {_clipped(f'w + {change}', learning)}")
     for i, trace in enumerate(learning.traces):
         kept = f"trace_{i}*int(fed_{i} == 0)" if trace.sets else f"trace_{i}"
         lines.append(f"trace_{i} = {kept} + fed_{i}")
@@ -91,8 +99,10 @@ def _number(value: float) -> str:
     return f"({np.clip(value, -1.7e308, 1.7e308)!r})".replace("np.float64", "")
 
 
-def share(weight: Array, change: Array, learning: Learning, copies: int, due: bool) -> None:
-    """Move the one weight that all samples have by the mean of their updates."""
-    if due:
-        mean = change.reshape(copies, -1).mean(axis=0)
-        weight[:] = np.tile(np.clip(weight[: len(mean)] + mean, learning.low, learning.high), copies)
+def share(weight: Array, change: Array, learning: Learning, synapses: Listed) -> None:
+    """Move weights (copies, weights) by what their synapses (copies, synapses) say: the sum over those of one sample,
+    the mean over samples that have one weight."""
+    moved = synapses.summed(change)
+    if learning.shared:
+        moved = moved.mean(axis=0, keepdims=True)
+    weight[:] = np.clip(weight + moved, learning.low, learning.high)

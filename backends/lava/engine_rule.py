@@ -75,6 +75,8 @@ def engine_rule(node: str, learning: Learning, scale: float = 1.0, stride: int =
     if learning.transmits != PLAIN:
         sent = " + ".join(map(str, learning.transmits))
         raise _no(node, "sends the weight of a spike and no more", f"transmits = {sent}", "w * pre")
+    if learning.normal is not None:
+        raise _no(node, "does not normalise weights", f"normalise = {learning.normal:g}", "none")
     if learning.shared:
         raise _no(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
     traces = tuple(replace(trace, decay=trace.decay ** (1 / stride)) for trace in learning.traces)
@@ -225,11 +227,11 @@ class _Translation:
             number = _literal(wanted / value)
             if number is not None:
                 return number, [place]
-        place = next((place for place in _POST if place not in {*self.traces.values(), *self.numbers}), None)
-        if place is None:
+        free = [place for place in _POST if place not in {*self.traces.values(), *self.numbers}]
+        if not free:
             raise self._refused(product, f"has no trace left to hold the number {wanted:.6g}")
-        self.numbers[place] = abs(wanted)
-        return ("-1" if wanted < 0 else "1"), [place]
+        self.numbers[free[0]] = abs(wanted)
+        return ("-1" if wanted < 0 else "1"), free[:1]
 
     def _add(self, number: str, sign: int, factors: list[str]) -> None:
         negative = number.startswith("-") == (sign > 0)

@@ -95,6 +95,9 @@ def spec(found: list[Learner]) -> tuple[list[dict[str, Any]], dict[str, NDArray[
         synapses, rule = listed(learner.plastic.map), learner.plastic.learning
         for name in ("pre", "post", "late", "weight"):
             arrays[f"learner{i}.{name}"] = getattr(synapses, name)
+        arrays[f"learner{i}.rows"] = synapses.rows
+        if synapses.tie is not None:
+            arrays[f"learner{i}.tie"] = synapses.tie
         settings.append(
             {
                 "first": learner.first,
@@ -116,6 +119,8 @@ def spec(found: list[Learner]) -> tuple[list[dict[str, Any]], dict[str, NDArray[
                 "low": float(np.clip(rule.low, -1.7e308, 1.7e308)),
                 "high": float(np.clip(rule.high, -1.7e308, 1.7e308)),
                 "every": rule.every,
+                "normal": rule.normal or 0.0,
+                "normal_every": rule.normal_every,
                 "shared": rule.shared,
             }
         )

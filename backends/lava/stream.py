@@ -17,7 +17,7 @@ from hasn.backends.lava.mapping import Mapping
 from hasn.backends.lava.worker.memory import new_file
 from hasn.backends.lava.worker_process import WorkerProcess
 from hasn.program.fuse import Network, Plastic
-from hasn.program.learning import gathered, spread
+from hasn.program.learning import gathered, pattern, spread
 from hasn.program.model import Neurons
 from hasn.program.past import History, arrived
 from hasn.state import Snapshot
@@ -120,7 +120,7 @@ class Stream:
 
     def weights(self, plastic: Plastic) -> Array:
         """Of a connection that learns, after the last step: (batch, *pattern)."""
-        return gathered(plastic.map, "synapse", self._of_learner(plastic, "weight"))
+        return self._of_learner(plastic, "weight").reshape(self.batch, *pattern(plastic.map))
 
     def learned(self) -> dict[str, dict[str, Array]]:
         """Connection that learns -> "w" and its traces -> (batch, ...), copies."""
@@ -144,7 +144,7 @@ class Stream:
     def _load_learned(self, at: Snapshot) -> None:
         for plastic in self.network.plastic:
             kept = at.learned[plastic.name]
-            self._of_learner(plastic, "weight")[...] = spread(plastic.map, "synapse", kept["w"])
+            self._of_learner(plastic, "weight")[...] = kept["w"].reshape(self.batch, -1)
             for i, trace in enumerate(plastic.learning.traces):
                 values = spread(plastic.map, trace.extent, kept[trace.name])
                 self._of_learner(plastic, "trace", i)[...] = values

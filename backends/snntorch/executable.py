@@ -69,7 +69,8 @@ class SnnTorchExecutable(Executable):
         self.module = SpikingNetwork(program, gradient, engine=engine, recompute=recompute, dtype=dtype)
         nodes = {} if graph is None else flatten(graph).nodes
         for step in program.of(Connection) if nodes else ():
-            hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
+            if step.name in nodes:  # else the mean that a modulator is
+                hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
         self.module.detach_reset = detach_reset
@@ -249,7 +250,8 @@ class SnnTorchExecutable(Executable):
         """Weights that a forward pass computes anew (pruning masks, norms ...) are those of the next one."""
         self._refuse_altered()
         for step in self.program.of(Connection):
-            names = kind_of(nodes[step.name]).trained if step.learning is None else ()
+            plain = step.learning is None and step.name in nodes
+            names = kind_of(nodes[step.name]).trained if plain else ()
             module = self.module.node(step.name) if names else None
             if module is not None and is_recomputed(module):
                 module = settled(copied(module))

@@ -33,7 +33,7 @@ class Learned:
     """Weights and traces.
 
     Attributes:
-        weight: (batch, outputs, inputs) or (batch, synapses); where all samples share it, batch is 1.
+        weight: (batch, outputs, inputs), (batch, synapses) or (batch, *kernel); where all samples share it, batch is 1.
         traces: name -> (batch, who has one); see ``scales``.
         step: number of the step to come.
         arrived: what came in at the last step: (batch, inputs), or with delays (batch, synapses).

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import Line
 from hasn.backends.snntorch.plastic_events import Events, why_not
 from hasn.kernels.plastic import plastic_available
-from hasn.program.learning import PLAIN, Extent, Product, Products, sizes
-from hasn.program.maps import Dense, Sparse, floating
+from hasn.program import learning
+from hasn.program.learning import PLAIN, Extent, Product, Products, sizes, weights_of
+from hasn.program.maps import Convolution, Dense, Sparse, floating, window_counts
 from hasn.program.model import Connection
 
 
@@ -37,6 +40,14 @@ class Matrix:
     def total(self, sent: Tensor) -> Tensor:
         """(batch, outputs) of what each synapse sends."""
         return sent.sum(-1)
+
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by, of what synapses do."""
+        return values
 
 
 class Listed:
@@ -65,12 +76,64 @@ class Listed:
         """(batch, outputs) of what each synapse sends."""
         return sent.new_zeros(len(sent), self.outputs).index_add(1, self.rows, sent)
 
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by, of what synapses do."""
+        return values
+
+
+class Kernel(Listed):
+    """A convolution: each of its weights is that of many synapses, one a position.
+
+    Args:
+        spec: the map.
+        device: where the weights are.
+    """
+
+    def __init__(self, spec: Convolution, device: torch.device) -> None:
+        found = learning.listed(spec)
+        rows, columns, tie = (torch.tensor(index, device=device) for index in (found.post, found.pre, found.tie))
+        super().__init__(rows, columns, found.outputs, None)
+        self.spec, self.tie, self.shape = spec, tie, tuple(spec.weight.shape)
+        self.padding = [n for pads in reversed(spec.pads) for n in pads]
+        self.convolve: Any = functional.conv1d if len(spec.stride) == 1 else functional.conv2d
+        given = spec.given or ()
+        size = window_counts(given[1:], self.shape[2:], spec.stride, spec.pads, spec.dilation)
+        self.result = (self.shape[0], *size)
+
+    def product(self, weight: Tensor, x: Tensor) -> Tensor:
+        """(batch, channels, *size) of (batch, inputs); own weights are a convolution whose groups are the samples."""
+        spec, samples = self.spec, len(weight)
+        padded = functional.pad(x.reshape(len(x), *spec.given or ()), self.padding)
+        if samples > 1:
+            padded = padded.flatten(0, 1).unsqueeze(0)
+        more = {"stride": spec.stride, "dilation": spec.dilation, "groups": spec.groups * samples}
+        made: Tensor = self.convolve(padded, weight.flatten(0, 1), **more)
+        return made.reshape(samples, -1, *made.shape[2:]) if samples > 1 else made
+
+    def total(self, sent: Tensor) -> Tensor:
+        """(batch, channels, *size) of what each synapse sends."""
+        return super().total(sent).reshape(len(sent), *self.result)
+
+    def at_synapses(self, weight: Tensor) -> Tensor:
+        """The weight of every synapse."""
+        return weight.flatten(1).index_select(1, self.tie)
+
+    def change(self, values: Tensor, batch: int) -> Tensor:
+        """What weights change by: the sum over their synapses."""
+        whole = values.expand(batch, len(self.tie))
+        flat = whole.new_zeros(batch, math.prod(self.shape)).index_add(1, self.tie, whole)
+        return flat.reshape(batch, *self.shape)
+
 
 class Plastic(nn.Module):
     """A Connection with a rule.
 
     Attributes:
-        weight: at the start, as the map has them: (outputs, inputs), or one for each synapse.
+        weight: at the start, as the map has them: (outputs, inputs), one for each synapse, or a kernel.
         bias: or None; it does not learn.
         longest: the longest delay of a synapse.
         events: what does a step where the rule goes by events; None: every synapse is computed at every step.
@@ -80,17 +143,17 @@ class Plastic(nn.Module):
 
     def __init__(self, step: Connection, dtype: torch.dtype) -> None:
         super().__init__()
-        if step.learning is None or not isinstance(step.map, Dense | Sparse):
+        if step.learning is None or not isinstance(step.map, Dense | Sparse | Convolution):
             raise TypeError(f"{step.name} does not learn")
         self.rule, spec = step.learning, step.map
         self.extents = self.rule.extents
-        values = spec.values if isinstance(spec, Sparse) else floating(spec.weight)
-        self.weight = nn.Parameter(torch.tensor(values, dtype=dtype))
+        self.weight = nn.Parameter(torch.tensor(floating(weights_of(step)), dtype=dtype))
         bias = None if spec.bias is None else nn.Parameter(torch.tensor(floating(spec.bias), dtype=dtype))
         self.register_parameter("bias", bias)
         delay = spec.delay if isinstance(spec, Sparse) else None
         self.longest = 0 if delay is None else int(delay.max(initial=0))
-        self.events = None if why_not(self.rule, spec) else Events(self.rule, spec, self.extents)
+        by_events = not (isinstance(spec, Convolution) or why_not(self.rule, spec))
+        self.events = Events(self.rule, spec, self.extents) if by_events else None
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)
 
@@ -106,6 +169,8 @@ class Plastic(nn.Module):
         spec = self._spec
         if isinstance(spec, Dense):
             return Matrix()
+        if isinstance(spec, Convolution):
+            return Kernel(spec, device)
         rows = np.repeat(np.arange(spec.outputs), np.diff(spec.indptr))
         arrays = (rows, spec.indices, *((spec.delay,) if self.longest else ()))
         to, of, *late = (torch.tensor(np.asarray(index, dtype=np.int64), device=device) for index in arrays)
@@ -119,7 +184,7 @@ class Plastic(nn.Module):
         if not self.rule.shared:
             weight = weight.expand(batch, *self.weight.shape)
         traces = {
-            t.name: weight.expand(batch, *self.weight.shape)
+            t.name: self.sides.at_synapses(weight.expand(batch, *self.weight.shape))
             if t.from_weight
             else weight.new_zeros(()).expand(batch, *self._sizes[t.extent])
             for t in self.rule.traces
@@ -133,8 +198,8 @@ class Plastic(nn.Module):
         return self.events if free and fits and plastic_available() else None
 
     def arrive(self, x: Tensor, learned: Learned, line: Line | None) -> tuple[Tensor, Learned]:
-        """What the connection sends for x (batch, inputs), with the weights of the last step."""
-        late = line if self.longest else None
+        """What the connection sends for x (batch, *shape), with the weights of the last step."""
+        x, late = x.flatten(1), line if self.longest else None
         if late is not None:
             late.take(x)
         events, made = self._by_events(x, learned), None
@@ -147,11 +212,13 @@ class Plastic(nn.Module):
         if made is None:
             plain = self.rule.transmits == PLAIN
             made = self.sides.product(learned.weight, x) if plain else self._sent(x, learned)
-        return made if self.bias is None else made + self.bias, learned
+        if self.bias is not None:  # one a target, or a channel
+            made = made + self.bias.reshape(-1, *[1] * (made.ndim - 2))
+        return made, learned
 
     def _sent(self, x: Tensor, learned: Learned) -> Tensor:
         """What synapses send that do not send ``w * pre``: (batch, outputs)."""
-        known = {"pre": x, "w": learned.weight, **self._decayed(learned.plain())}
+        known = {"pre": x, "w": self.sides.at_synapses(learned.weight), **self._decayed(learned.plain())}
         sent = self._sum(self.rule.transmits, "synapse", known)
         return self.sides.total(sent.expand(len(x), *self._sizes["synapse"]))
 
@@ -183,7 +250,8 @@ class Plastic(nn.Module):
             return replace(moved, traces={**moved.traces, **fed}, step=learned.step + 1)
         if learned.arrived is None:
             raise RuntimeError("nothing has arrived")
-        known |= {"pre": learned.arrived, "w": learned.weight, **self._decayed(learned.plain())}
+        known |= {"pre": learned.arrived, **self._decayed(learned.plain())}
+        known["w"] = self.sides.at_synapses(learned.weight)
         known |= self._rectified(known)
         return Learned(self._moved(learned, known), self._fed(known), learned.step + 1)
 
@@ -199,13 +267,13 @@ class Plastic(nn.Module):
 
     def _moved(self, learned: Learned, known: Mapping[str, Tensor]) -> Tensor:
         """The weights after the step."""
-        weight = learned.weight
-        if (learned.step + 1) % self.rule.every or not self.rule.update:
-            return learned.standing()
-        change = self._sum(self.rule.update, "synapse", known)
-        if self.rule.shared:
-            change = change.expand(len(known["post"]), *weight.shape[1:]).mean(0, keepdim=True)
-        return (weight + change).clamp(self.rule.low, self.rule.high)
+        weight, samples = learned.standing(), len(known["post"])
+        if (learned.step + 1) % self.rule.every == 0 and self.rule.update:
+            change = self.sides.change(self._sum(self.rule.update, "synapse", known), samples)
+            if self.rule.shared:
+                change = change.expand(samples, *weight.shape[1:]).mean(0, keepdim=True)
+            weight = (learned.weight + change).clamp(self.rule.low, self.rule.high)
+        return self._normalised(weight) if self.rule.normalises(learned.step) else weight
 
     def _fed(self, known: Mapping[str, Tensor], skipped: Collection[str] = ()) -> dict[str, Tensor]:
         """Traces after the step, of what they were once decayed; but for some."""
@@ -215,6 +283,17 @@ class Plastic(nn.Module):
                 before, fed = known[trace.name], self._sum(trace.feed, trace.extent, known)
                 traces[trace.name] = torch.where(fed != 0, fed, before) if trace.sets else before + fed
         return traces
+
+    def _normalised(self, weight: Tensor) -> Tensor:
+        """The weights of each target, or channel, scaled so that their sizes sum to what the rule says."""
+        if isinstance(self.sides, Listed) and not isinstance(self.sides, Kernel):
+            rows = self.sides.rows
+            sums = weight.new_zeros(len(weight), self.sides.outputs).index_add(1, rows, weight.abs())
+            sums = sums.index_select(1, rows)
+        else:
+            sums = weight.abs().flatten(2).sum(-1).reshape(*weight.shape[:2], *[1] * (weight.ndim - 2))
+        factor = torch.where(sums > 0, (self.rule.normal or 0.0) / sums, 1.0)
+        return (weight * factor).clamp(self.rule.low, self.rule.high)
 
     def _sum(self, terms: Products, extent: Extent, known: Mapping[str, Tensor]) -> Tensor:
         total: Any = 0.0

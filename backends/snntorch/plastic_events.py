@@ -39,6 +39,8 @@ def why_not(rule: Learning, spec: Any) -> str:
     steady = rule.steady(late)
     if steady:
         return f"{steady[0]} acts at every step"
+    if rule.normal is not None:
+        return "weights are normalised"
     if rule.transmits != PLAIN:
         return "synapses send something else than w pre"
     if any(part.extent == "synapse" or (late and part.extent == "pre") for part in rule.rectified):
@@ -108,6 +110,10 @@ class Events:
                 yield self._rule.trigger(term) or ""
                 if self._late and "pre" in term.names:  # only a synapse that is touched for it knows what arrives
                     yield "pre"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and other processes: without what has addresses in it."""
+        return {key: value for key, value in vars(self).items() if key not in ("_pattern", "_fixed")}
 
     # --- the pattern
 

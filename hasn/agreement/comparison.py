@@ -59,16 +59,18 @@ class WeightDivergence:
 
     Attributes:
         node: the connection.
-        synapse: (target, source): flat numbers.
+        synapse: (target, source): flat numbers; of a convolution one position of the weight, () where it meets padding
+            alone.
         sample, step: where; the weight is that after the step.
         reference, backend: the two labels.
         weights: label -> weight.
         term: the term of the rule, or what the rule reads; "" for none.
         cause: one sentence.
+        index: place of the weight in its kernel; () where each synapse has its own.
     """
 
     node: str
-    synapse: tuple[int, int]
+    synapse: tuple[int, ...]
     sample: int
     step: int
     reference: str
@@ -76,11 +78,14 @@ class WeightDivergence:
     weights: dict[str, float]
     term: str
     cause: str
+    index: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        target, source = self.synapse
         values = ", ".join(f"w = {self.weights[label]:.12g} on {label}" for label in (self.reference, self.backend))
-        place = f"connection '{self.node}' synapse {source} -> {target} sample {self.sample} step {self.step}"
+        weight = f"weight {list(self.index)}" if self.index else ""
+        synapse = "synapse {1} -> {0}".format(*self.synapse) if self.synapse else ""
+        which = " of ".join(filter(None, [weight, synapse]))
+        place = f"connection '{self.node}' {which} sample {self.sample} step {self.step}"
         return f"{self.backend}: {place}: {values}: {self.cause}"
 
 

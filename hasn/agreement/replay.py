@@ -60,24 +60,30 @@ class Replay:
                 total[onset:] += value
         return total
 
+    def modulator(self, node: str) -> Floats:
+        """What a modulator was: (steps, 1)."""
+        given = self.inputs.get(node)
+        return self.arriving(node) if given is None else given[: self.steps, self.sample].reshape(-1, 1)
+
     def _learned(self, plastic: Plastic, sent: Floats, rounding: Rounding | None) -> Floats:
         """What arrives over a connection that learns, by the weights that the recording shows: (steps, outputs)."""
         synapses, learning = listed(plastic.map), plastic.learning
         shown = course(self.recording, plastic)[: self.steps, self.sample]
-        run = None if learning.transmits == PLAIN else Synapses(learning, synapses.weight)
+        run = None if learning.transmits == PLAIN else Synapses(learning, synapses.spread(synapses.weight))
         given = {} if run is None else self._given(plastic)
         total = self._zeros(plastic.target)
         for t in range(self.steps):
             weights = np.asarray(shown[t - 1] if t else synapses.weight, dtype=np.float64)
             weights = weights if rounding is None else rounding(weights)
             there = np.flatnonzero(synapses.late <= t)
-            pre = np.zeros(len(weights))
+            pre = np.zeros(len(synapses.pre))
             pre[there] = sent[t - synapses.late[there], synapses.pre[there]]
-            values = weights * pre if run is None else run.sent(pre, weights)
+            own = synapses.spread(weights)
+            values = own * pre if run is None else run.sent(pre, own)
             total[t] = np.bincount(synapses.post, values, minlength=total.shape[1])
             if run is not None:
                 now = {name: array[t] for name, array in given.items()}
-                run.feed(run.read({"pre": pre, "w": weights, **now}, run.decayed()))
+                run.feed(run.read({"pre": pre, "w": own, **now}, run.decayed()))
         return total
 
     def _given(self, plastic: Plastic) -> dict[str, Array]:
@@ -92,8 +98,7 @@ class Replay:
             for name, array in found.items()
         }
         for name, node in plastic.learning.modulators:
-            values = np.asarray(self.inputs[node][: self.steps, self.sample], dtype=np.float64)
-            given[name] = np.repeat(values.reshape(-1, 1), len(post), axis=1)
+            given[name] = np.repeat(self.modulator(node), len(post), axis=1)
         return given
 
     def _relayed(self, inputs_late: int, rounding: Rounding | None) -> dict[str, Floats]:
@@ -140,13 +145,13 @@ class Replay:
 
 
 def course(recording: Recording, plastic: Plastic) -> Array:
-    """Weights after each step, (steps, batch, synapses), in the order of :func:`listed`; NaN: none were recorded."""
-    synapses = len(listed(plastic.map).pre)
+    """Weights after each step, (steps, batch, weights), in the order of :func:`listed`; NaN: none were recorded."""
+    weights = len(listed(plastic.map).weight)
     kept = recording.series.get("weights", {}).get(plastic.name)
     if kept is None:
         batch = next(len(array[0]) for group in recording.series.values() for array in group.values())
-        return np.full((recording.steps, batch, synapses), np.nan)
-    return kept.reshape(*kept.shape[:2], synapses)
+        return np.full((recording.steps, batch, weights), np.nan)
+    return kept.reshape(*kept.shape[:2], weights)
 
 
 def voltages(spec: Neurons, current: Floats) -> Floats:

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hasn.errors import InputError
 
+#: Grey of the lines between fields.
+_LINE = 190.0
+
 
 def field_grid(weights: ArrayLike, side: int, columns: int | None = None) -> NDArray[np.float64]:
     """One picture of all neurons, row by row, with a pixel of NaN between two of them.
@@ -40,11 +43,10 @@ def field_grid(weights: ArrayLike, side: int, columns: int | None = None) -> NDA
 
 
 def draw_fields(weights: ArrayLike, side: int, path: Path) -> None:
-    """Write the grid as a PNG, two pixels for each weight: white is 0, the largest weight is black."""
-    from matplotlib import colormaps
-    from matplotlib.image import imsave
+    """Write the grid as a grey PNG, two pixels across and down for each weight: white is 0, the largest is black."""
+    from PIL import Image
 
     grid = field_grid(weights, side)
-    colours = colormaps["gray_r"](np.nan_to_num(grid / np.nanmax(grid)))
-    colours[np.isnan(grid)] = (0.75, 0.82, 0.9, 1.0)
-    imsave(path, np.ascontiguousarray(colours.repeat(2, axis=0).repeat(2, axis=1)), format="png")
+    bright = 255 * (1 - grid / (np.nanmax(grid) or 1.0))
+    grey = np.where(np.isnan(grid), _LINE, bright).round().astype(np.uint8)
+    Image.fromarray(grey.repeat(2, axis=0).repeat(2, axis=1)).save(path, format="PNG", optimize=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hasn.errors import ParameterError, ShapeError
 from hasn.ir.check import CheckedGraph, checked
-from hasn.ir.learning import arriving_late, learning_nodes, learning_of, modulator_sources
+from hasn.ir.learning import arriving_late, is_given, learning_nodes, learning_of, modulating, modulator_sources
 from hasn.ir.structure import FlatGraph
 from hasn.nodes.kind import Place
 from hasn.nodes.lookup import kind_of, neuron_kind
@@ -60,8 +60,10 @@ def lower_checked(graph_ok: CheckedGraph) -> Program:
         connection = made[name]
         if isinstance(connection, Connection):  # others have been refused
             made[name] = replace(connection, learning=found)
-    nodes = (*modulator_sources(learning), *made.values())
-    return Program(nodes, edges, graph_ok.dt, method, timing, dict(flat.metadata))
+    means, ways = modulating(graph_ok.flat, graph_ok.shapes, timing)
+    first = [made.pop(way.source) for way in ways if is_given(graph_ok.flat, way.source)]
+    nodes = (*modulator_sources(graph_ok.flat, learning), *first, *means, *made.values())
+    return Program(nodes, (*edges, *ways), graph_ok.dt, method, timing, dict(flat.metadata))
 
 
 def _without_passages(flat: FlatGraph) -> FlatGraph:

@@ -11,6 +11,7 @@ import numpy as np
 from hasn.finding import Finding
 from hasn.ir.structure import Edge, FlatGraph
 from hasn.nodes.lookup import kind_of
+from hasn.plasticity.modulators import SOURCES
 
 #: Parameters and metadata that move a node without any input, where they are not zero.
 _DRIVES = ("bias", "v_leak", "v_init")
@@ -45,11 +46,21 @@ def reach_findings(flat: FlatGraph) -> Iterator[Finding]:
                 "Add the edge that leads to it, or remove it.",
                 wanted="a path from an Input, from a drawn input, or from a node with a bias or a leak of its own",
             )
-    left = {source for source, _ in flat.edges}
+    left = {source for source, _ in flat.edges} | _modulating(flat)
     for name in flat.inputs:
         if name not in left:
             repair = "Add the edge that leads out of it, or remove it."
             yield Finding("warning", name, "", "no edge leads out of this Input, so its values go nowhere", repair)
+
+
+def _modulating(flat: FlatGraph) -> set[str]:
+    """Nodes that a learning rule reads: their values go there."""
+    found: set[str] = set()
+    for name, node in flat.nodes.items():
+        said = node.metadata.get(SOURCES) if isinstance(node.metadata, dict) else None
+        given = said.values() if isinstance(said, dict) else ()
+        found.update(f"{name[: name.rfind('.') + 1]}{source}" for source in given)
+    return found
 
 
 def reached(edges: Iterable[Edge], sources: Iterable[str]) -> set[str]:

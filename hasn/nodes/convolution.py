@@ -59,7 +59,7 @@ class Conv1dKind(NodeKind):
         stride, dilation = pair(node.stride, len(kernel)), pair(node.dilation, len(kernel))
         padding = pads(node.padding, kernel, dilation)
         weight, bias = np.array(node.weight), np.array(node.bias)
-        convolution = Convolution(weight, bias, stride, padding, dilation, single(node.groups))
+        convolution = Convolution(weight, bias, stride, padding, dilation, single(node.groups), place.given)
         return Connection(place.name, convolution, place.result, given=place.given)
 
     def findings(self, name: str, node: nir.NIRNode) -> Iterator[Finding]:

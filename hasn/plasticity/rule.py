@@ -79,6 +79,9 @@ class Rule:
         modulators: names of numbers that come from outside, one a step (a reward).
         transmits: a formula: what a synapse sends to its target, of ``w``, ``pre`` and traces as they have decayed in
             this step; each product has ``pre``. Short-term plasticity says more than ``w * pre``.
+        normalise: after the bounds the weights of each target (a convolution: of each output channel) are multiplied
+            so that their sizes ``|w|`` sum to this, and the bounds hold again; a sum of 0 stays 0. None: they are not.
+        normalise_every: at the last of every so many steps (Diehl & Cook 2015: once a picture).
         name, source: what the rule is called, and the paper.
 
     Two rules for one connection are one: :func:`hasn.plasticity.together`.
@@ -97,6 +100,8 @@ class Rule:
     batch_learning: Literal["own", "mean"] = "own"
     modulators: tuple[str, ...] = ()
     transmits: str = "w * pre"
+    normalise: float | None = None
+    normalise_every: int = 1
     name: str = "a rule"
     source: str = ""
 
@@ -106,6 +111,7 @@ class Rule:
         object.__setattr__(self, "modulators", tuple(self.modulators))
         self._check_names()
         self._check_numbers()
+        self._check_normalisation()
         self._terms(dt=1.0)
 
     # --- checks
@@ -148,6 +154,21 @@ class Rule:
         if self.batch_learning not in ("own", "mean"):
             wanted, got = "own or mean", repr(self.batch_learning)
             raise OptionError("no such learning", parameter=f"{self.name}: batch_learning", got=got, wanted=wanted)
+
+    def _check_normalisation(self) -> None:
+        to, every = self.normalise, self.normalise_every
+        if to is not None and (not _is_number(to) or not 0 < to < math.inf):
+            raise OptionError("no sum of weights", parameter=f"{self.name}: normalise", got=repr(to), wanted="> 0")
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            where = f"{self.name}: normalise_every"
+            raise OptionError("no number of steps", parameter=where, got=repr(every), wanted=">= 1")
+        if to is None and every != 1:
+            raise OptionError(
+                "says when, and not to what, weights are normalised",
+                parameter=f"{self.name}: normalise_every",
+                got=every,
+                way_out="Give normalise too.",
+            )
 
     def _terms(self, dt: float) -> tuple[dict[str, Products], dict[str, Extent]]:
         """Formulas ("" is the update's own, "transmits" what is sent) as products, and who has each trace and
@@ -229,6 +250,8 @@ class Rule:
             self.batch_learning == "mean",
             rectified,
             terms["transmits"],
+            self.normalise,
+            self.normalise_every,
         )
 
     @property
@@ -254,13 +277,15 @@ class Rule:
         lines += [f"{name} = {value:g}" for name, value in self.constants.items()]
         if math.isfinite(self.w_min) or math.isfinite(self.w_max):
             lines.append(f"{self.w_min:g} <= w <= {self.w_max:g}")
+        if self.normalise is not None:
+            lines.append(f"sum |w| = {self.normalise:g} every {self.normalise_every} steps")
         return "\n".join([self.name + (f" ({self.source})" if self.source else ""), *(f"  {line}" for line in lines)])
 
     def metadata(self) -> dict[str, Any]:
         """The rule as a graph's metadata keep it."""
         fields = asdict(self)
         fields["modulators"] = " ".join(self.modulators)
-        kept = {key: value for key, value in fields.items() if value not in ({}, "")}
+        kept = {key: value for key, value in fields.items() if value not in ({}, "", None)}
         return {key: value for key, value in kept.items() if not (isinstance(value, float) and math.isinf(value))}
 
 

@@ -41,6 +41,11 @@ def _added(one: Rule, other: Rule) -> Rule:
     low, high = max(one.w_min, other.w_min), min(one.w_max, other.w_max)
     one, other = _own_bounds(one, low, high), _own_bounds(other, low, high)
     other = _apart(one, other)
+    if None not in (one.normalise, other.normalise):
+        raise OptionError(
+            "two rules normalise", parameter="normalise", got=f"{one.name} and {other.name}", wanted="one"
+        )
+    normal = one if other.normalise is None else other
     if Rule.transmits not in (one.transmits, other.transmits):
         raise OptionError(
             "two rules say what a synapse sends",
@@ -57,6 +62,8 @@ def _added(one: Rule, other: Rule) -> Rule:
         w_max=high,
         modulators=tuple(dict.fromkeys((*one.modulators, *other.modulators))),
         transmits=other.transmits if one.transmits == Rule.transmits else one.transmits,
+        normalise=normal.normalise,
+        normalise_every=normal.normalise_every,
         name=f"{one.name} + {other.name}",
         source="; ".join(filter(None, dict.fromkeys((one.source, other.source)))),
     )

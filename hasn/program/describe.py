@@ -148,7 +148,8 @@ def _learning_details(learning: Learning | None) -> tuple[str, ...]:
     traces = [
         f"{t.name} ← {t.decay:g} {t.name}, {'set to' if t.sets else '+'} {_sum_text(t.feed)}" for t in learning.traces
     ]
-    return (f"learns{every}: w ← w + {_sum_text(learning.update)}{bounds}", *traces)
+    sent = [f"{name} = {node}" for name, node in learning.modulators if name != node]
+    return (f"learns{every}: w ← w + {_sum_text(learning.update)}{bounds}", *traces, *sent)
 
 
 def _sum_text(products: Products) -> str:

@@ -25,7 +25,8 @@ from hasn.room import require
 
 @dataclass(frozen=True)
 class Relay:
-    """``y = sum of what arrives``, without state: an Output that sums, or the cut of a stateless loop."""
+    """``y = sum of what arrives``, without state: an Output that sums, the cut of a stateless loop, what a connection
+    that learns is given, or reads."""
 
     name: str
     shape: Shape
@@ -58,13 +59,13 @@ class Plastic:
     Attributes:
         name: of the connection, and of the Relay that sums what arrives at it.
         target: the population that it feeds, without delay but the synapses' own.
-        map: Dense or Sparse; a bias is among the target's drives.
+        map: Dense, Sparse or Convolution; a bias is among the target's drives.
         learning: how its weights move.
     """
 
     name: str
     target: str
-    map: Dense | Sparse
+    map: Dense | Sparse | Convolution
     learning: Learning
 
 
@@ -199,10 +200,11 @@ class _Fusion:
         self.into = {name: program.edges_into(name) for name in self.nodes}
         cut = stateless_loops(program)
         self.learners = {node.name: node for node in program.of(Connection) if node.learning is not None}
+        read = {node for learning in program.learning.values() for node, _ in learning.reads}
         self.populations: dict[str, Population] = {
             name: Relay(name, self._relayed(node)) if isinstance(node, Sink | Connection) else node
             for name, node in self.nodes.items()
-            if not isinstance(node, Connection) or name in cut or name in self.learners
+            if not isinstance(node, Connection) or name in cut or name in self.learners or name in read
         }
         self.known: dict[str, _Sum] = {}
 
@@ -238,7 +240,7 @@ class _Fusion:
         return Network(*found, tuple(self._plastic(node) for node in self.learners.values()))
 
     def _plastic(self, node: Connection) -> Plastic:
-        if node.learning is None or not isinstance(node.map, Dense | Sparse):
+        if node.learning is None or not isinstance(node.map, Dense | Sparse | Convolution):
             raise TypeError(f"{node.name} does not learn")
         return Plastic(node.name, node.learning.target, node.map, node.learning)
 

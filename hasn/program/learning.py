@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.program.maps import Dense, Sparse, floating
+from hasn.program.maps import Convolution, Dense, Sparse, floating
+from hasn.room import require
 
 Array: TypeAlias = NDArray[Any]
 #: Who has a value of its own: nobody, every source, every target, or every synapse.
@@ -95,6 +96,9 @@ class Learning:
         shared: all samples of a batch have one weight, moved by the mean of their updates.
         rectified: what products read beside traces and spikes, in the order in which each can be known.
         transmits: what a synapse sends, of its weight, ``pre`` and traces; each product has ``pre``.
+        normal: what the sizes of a target's weights sum to after the bounds, by a factor; then the bounds hold again.
+            None: they are not normalised.
+        normal_every: at the last of every so many steps.
     """
 
     target: str
@@ -107,6 +111,12 @@ class Learning:
     shared: bool = False
     rectified: tuple[Rectified, ...] = ()
     transmits: Products = PLAIN
+    normal: float | None = None
+    normal_every: int = 1
+
+    def normalises(self, step: int) -> bool:
+        """Whether weights are normalised at the end of a step."""
+        return self.normal is not None and (step + 1) % self.normal_every == 0
 
     @property
     def extents(self) -> dict[str, Extent]:
@@ -153,11 +163,14 @@ def sizes(of: Any) -> dict[Extent, tuple[int, ...]]:
     """How many there are of each extent, for the map of a connection that learns.
 
     A synapse with a delay of its own knows its source at another time than its neighbours: then what belongs to the
-    sources belongs to each synapse.
+    sources belongs to each synapse. Of a convolution every position of a weight is a synapse.
     """
     if isinstance(of, Dense):
         outputs, inputs = (int(n) for n in of.weight.shape)
         return {"all": (1,), "pre": (inputs,), "post": (outputs,), "synapse": (outputs, inputs)}
+    if isinstance(of, Convolution):
+        found = listed(of)
+        return {"all": (1,), "pre": (found.inputs,), "post": (found.outputs,), "synapse": (len(found.pre),)}
     if not isinstance(of, Sparse):
         raise TypeError(f"a {type(of).__name__} does not learn")
     many = (len(of.indices),)
@@ -172,12 +185,19 @@ def of_synapses(of: Any, extent: Extent) -> bool:
 
 
 def weights_of(connection: Any) -> Any:
-    """The weights that a connection starts with: (outputs, inputs), or one for each stored synapse."""
+    """The weights that a connection starts with: (outputs, inputs), one for each stored synapse, or a kernel."""
     return connection.map.values if isinstance(connection.map, Sparse) else connection.map.weight
 
 
+def pattern(of: Any) -> tuple[int, ...]:
+    """The shape of the weights of a map of a connection that learns."""
+    return tuple(int(n) for n in np.shape(of.weight))
+
+
 def arriving(of: Any) -> tuple[int]:
-    """The shape that arrives at the map of a connection that learns."""
+    """How many elements arrive at the map of a connection that learns."""
+    if isinstance(of, Convolution):
+        return (listed(of).inputs,)
     return (int(of.inputs if isinstance(of, Sparse) else of.weight.shape[1]),)
 
 
@@ -188,28 +208,97 @@ class Listed:
     Attributes:
         pre, post: source and target of each.
         late: steps of delay.
-        weight: at the start.
+        weight: the weights at the start, flat: one for each synapse, or those that they share.
+        tie: number of each synapse's weight; None: each has its own.
+        channels: of the result, where weights are shared.
+        inputs, outputs: how many sources and targets there are.
     """
 
     pre: Array
     post: Array
     late: Array
     weight: Array
+    inputs: int
+    outputs: int
+    tie: Array | None = None
+    channels: int = 0
+
+    @property
+    def rows(self) -> Array:
+        """Whose sum each weight counts in: its target, or its output channel."""
+        return self.post if self.tie is None else np.arange(len(self.weight)) // (len(self.weight) // self.channels)
+
+    def spread(self, weights: Array) -> Array:
+        """What each synapse has of weights (..., weights): (..., synapses)."""
+        return weights if self.tie is None else weights[..., self.tie]
+
+    def summed(self, values: Array) -> Array:
+        """Over the synapses of each weight: (cases, synapses) to (cases, weights)."""
+        if self.tie is None:
+            return values
+        many = len(self.weight)
+        found = [np.bincount(self.tie, weights=case, minlength=many) for case in values]
+        return np.stack(found).astype(values.dtype)
+
+    @property
+    def numbers(self) -> Array:
+        """Of each synapse, the number of its weight."""
+        return np.arange(len(self.pre)) if self.tie is None else self.tie
+
+    def of_weight(self, weight: int) -> Array:
+        """The synapses of a weight."""
+        return np.array([weight]) if self.tie is None else np.flatnonzero(self.tie == weight)
 
 
 def listed(of: Any) -> Listed:
     """All synapses of the map of a connection that learns, those of weight 0 too."""
+    if isinstance(of, Convolution):
+        return _unrolled(of)
     if isinstance(of, Sparse):
         post = np.repeat(np.arange(of.outputs), np.diff(of.indptr))
         late = np.zeros(len(post), dtype=np.int64) if of.delay is None else of.delay.astype(np.int64)
-        return Listed(of.indices.astype(np.int64), post, late, of.values)
+        return Listed(of.indices.astype(np.int64), post, late, of.values, of.inputs, of.outputs)
     weight = floating(of.weight)
     post, pre = (index.reshape(-1) for index in np.indices(weight.shape))
-    return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1))
+    outputs, inputs = weight.shape
+    return Listed(pre, post, np.zeros(len(pre), dtype=np.int64), weight.reshape(-1), inputs, outputs)
+
+
+def _unrolled(of: Convolution) -> Listed:
+    """Every position of every weight; made once, and kept beside the map's fields."""
+    kept: dict[str, Any] = vars(of)
+    if "_unrolled" not in kept:
+        if of.given is None:
+            raise TypeError("a convolution that learns knows what it is applied to")
+        way_out = "Make the convolution smaller."
+        require(of.unrolled_bytes(of.given), "a convolution that learns, position by position,", way_out=way_out)
+        places = of.places(of.given)
+        outputs, inputs = places.shape
+        post = np.repeat(np.arange(outputs), np.diff(places.indptr))
+        tie = places.data.astype(np.int64) - 1
+        late, weight = np.zeros(len(post), dtype=np.int64), floating(of.weight).reshape(-1)
+        kept["_unrolled"] = Listed(
+            places.indices.astype(np.int64), post, late, weight, inputs, outputs, tie, len(of.weight)
+        )
+    found: Listed = kept["_unrolled"]
+    return found
+
+
+def normalised(weights: Array, rows: Array, learning: Learning) -> Array:
+    """Weights (cases, weights), those of each row scaled so that their sizes sum to what the rule says."""
+    many = int(rows.max(initial=-1)) + 1
+    sums = np.stack([np.bincount(rows, weights=np.abs(case), minlength=many) for case in weights])
+    factors = np.divide(learning.normal or 0.0, sums, out=np.ones_like(sums), where=sums > 0)
+    made = np.clip(weights * factors[:, rows], learning.low, learning.high)
+    return np.asarray(made.astype(weights.dtype))
 
 
 def same_pattern(one: Any, two: Any) -> bool:
     """Whether two connections have the same synapses, in the same order, with the same delays."""
+    if isinstance(one.map, Convolution) and isinstance(two.map, Convolution):
+        unrolled = ((of.pre, of.post, of.tie) for of in (listed(one.map), listed(two.map)))
+        same = all(np.array_equal(a, b) for a, b in zip(*unrolled, strict=True))
+        return same and weights_of(one).shape == weights_of(two).shape
     if not (isinstance(one.map, Sparse) and isinstance(two.map, Sparse)):
         return bool(type(one.map) is type(two.map) and weights_of(one).shape == weights_of(two).shape)
     parts = ((of.map.indices, of.map.indptr, listed(of.map).late) for of in (one, two))

@@ -193,6 +193,7 @@ class Convolution(Map):
         stride, dilation: one integer for each dimension.
         pads: zeros (before, after) each dimension.
         groups: blocks of channels that do not see each other.
+        given: (in channels, *size) of what it is applied to, where that is known.
     """
 
     weight: Floats
@@ -201,10 +202,16 @@ class Convolution(Map):
     pads: Pads
     dilation: Shape
     groups: int
+    given: Shape | None = None
 
     def matrix(self, shape: Shape) -> Matrix:
         """Sparse matrix: every window unrolled."""
         return _window_matrix(floating(self.weight), shape, self.stride, self.pads, self.dilation, self.groups)
+
+    def places(self, shape: Shape) -> Matrix:
+        """Which weight stands where in the matrix: its flat number, and 1; what meets padding alone stands nowhere."""
+        numbers = np.arange(1.0, self.weight.size + 1.0).reshape(self.weight.shape)
+        return _window_matrix(numbers, shape, self.stride, self.pads, self.dilation, self.groups)
 
     def unrolled_bytes(self, shape: Shape) -> int:
         """Memory that making the matrix takes."""
@@ -232,6 +239,20 @@ class Pooling(Map):
         """Memory that making the matrix takes."""
         windows = window_counts(shape[1:], self.kernel, self.stride, self.pads, (1,) * len(self.kernel))
         return _UNROLLED * math.prod(windows) * shape[0] * math.prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class Mean(Map):
+    """``y = sum of all elements / how many there are``: one number."""
+
+    bias: None = None
+
+    def matrix(self, shape: Shape) -> Matrix:
+        """One row."""
+        from scipy.sparse import csr_array
+
+        many = math.prod(shape)
+        return csr_array(np.full((1, many), 1.0 / max(many, 1)))
 
 
 def window_counts(size: Shape, kernel: Shape, stride: Shape, pads: Pads, dilation: Shape) -> Shape:

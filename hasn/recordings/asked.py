@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import OptionError
-from hasn.program.learning import sizes
+from hasn.program.learning import pattern
 from hasn.program.model import Program, Sink
 from hasn.recordings.histograms import TIMES
 
@@ -60,7 +60,7 @@ class Asked:
 
 def synapses(program: Program, connection: str) -> int:
     """Weights of a connection that learns."""
-    shape: tuple[int, ...] = sizes(program.by_name[connection].map)["synapse"]  # type: ignore[union-attr]
+    shape: tuple[int, ...] = pattern(program.by_name[connection].map)  # type: ignore[union-attr]
     return math.prod(shape)
 
 
@@ -107,7 +107,7 @@ def _there(program: Program, recordable: tuple[str, ...]) -> dict[str, dict[str,
     spiking = {name: shape[name] for name in program.recorded_spikes}
     states = {name: shape[name] for name in program.recorded_voltages}
     found = {group: spiking if group == "spikes" else states for group in recordable}
-    learning = {name: sizes(program.by_name[name].map)["synapse"] for name in program.learning}  # type: ignore[union-attr]
+    learning = {name: pattern(program.by_name[name].map) for name in program.learning}  # type: ignore[union-attr]
     found |= {"weights": learning, "histograms": learning}
     return {**found, "rates": spiking, "outputs": {sink.name: sink.shape for sink in program.of(Sink)}}
 

@@ -18,8 +18,8 @@ Array = NDArray[Any]
 class EngineLearner(Learner):
     """SEMANTICS but for one thing: what a target's spike brings is added a step later, to the weight of then."""
 
-    def __init__(self, node: Any, target: str, dt: float) -> None:
-        super().__init__(node, target, dt)
+    def __init__(self, *connection: Any) -> None:
+        super().__init__(*connection)
         self.held: dict[str, Any] | None = None
 
     def move(self, known: dict[str, Any]) -> None:

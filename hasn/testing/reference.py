@@ -107,9 +107,10 @@ def walk(
         for name, node in found.nodes.items()
     }
     cells |= {
-        name: learner(node, next(target for source, target in found.edges if source == name), dt)
+        name: learner(node, target, dt, found.shapes[name], found.shapes[target])
         for name, node in found.nodes.items()
         if "plasticity" in node.metadata
+        for target in [next(target for source, target in found.edges if source == name)]
     }
     before: dict[str, Array] = {}
     for t in range(steps):
@@ -124,7 +125,7 @@ def walk(
             log[name]["output"].append(now[name])
         for name, cell in cells.items():
             if isinstance(cell, Learner):
-                given = {m: inputs[m][t] for m in cell.rule.get("modulators", "").split()}
+                given = cell.modulators(name, found, inputs, now, before, t)
                 cell.learn(now[cell.target], log[cell.target]["voltage"][-1], given)
                 log[name]["weight"].append(cell.weight)
         yield now

@@ -36,6 +36,7 @@ class Structure:
         late: those that deliver the value of the step before.
         shapes: the shape that each node takes.
         inputs, outputs: names of the graph's own Inputs and Outputs.
+        timing: "synchronous" or "hardware".
     """
 
     nodes: dict[str, Any]
@@ -44,6 +45,7 @@ class Structure:
     shapes: dict[str, Shape]
     inputs: list[str]
     outputs: list[str]
+    timing: str
 
 
 def structure(graph: nir.NIRGraph, timing: str) -> Structure:
@@ -60,7 +62,7 @@ def structure(graph: nir.NIRGraph, timing: str) -> Structure:
         late -= {(source, target)}
         late |= {edge for edge in edges if edge[1] == source}
     order = evaluation_order(nodes, [edge for edge in edges if edge not in late])
-    return Structure({n: nodes[n] for n in order}, edges, late, input_shapes(nodes, edges), inputs, outputs)
+    return Structure({n: nodes[n] for n in order}, edges, late, input_shapes(nodes, edges), inputs, outputs, timing)
 
 
 def inline(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, nir.NIRNode], list[Pair]]:

@@ -36,9 +36,9 @@ backend cannot do stands in `hasn/testing/gaps.py`. Of a learning rule, spikes a
 1e-9 of the largest at each of 1,000 steps (`hasn/testing/test_learning.py`, [plasticity.md](plasticity.md)). Rules run
 in float64 on processes and synapses of hasn's own, so none of them is deployable on a chip as it stands, but for the
 columns "lava engine" and "lava engine-exact": Lava's own learning engine (`learning="engine"`), held in the same way
-to its own order, and with two of its steps for one of the network to the reference's (`hasn/testing/test_engine.py`).
-Deployable are cases that Lava's stock processes run whole, or with them a chip's bounds of weights, in real numbers
-still; no chip was at hand. A rule without a place there is refused, by its term.
+to its own order, and with two of its steps for one of the network to the reference's (`hasn/testing/test_engine.py`;
+some cases for 400 steps). Deployable are cases that Lava's stock processes run whole, or with them a chip's bounds of
+weights, in real numbers still; no chip was at hand. A rule without a place there is refused, by its term.
 """
 
 KINDS = {

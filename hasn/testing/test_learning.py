@@ -29,6 +29,11 @@ TRAVELLERS = (
     "reward-sparse",
     "odd-delays",
     "odd-mean",
+    "conv1d-reward",
+    "conv2d-groups-mean",
+    "reward-behind",
+    "reward-output",
+    "normal-kernel",
     "short-and-long",
     "tagged-mean",
 )
@@ -104,7 +109,9 @@ def test_weights_and_spikes_are_those_of_the_reference(cell: Cell) -> None:
             np.testing.assert_array_equal(executable.weights(node), course[-1])
 
 
-@pytest.mark.parametrize("name", ["two-layers", "pair-delays", "reward"])
+@pytest.mark.parametrize(
+    "name", ["two-layers", "pair-delays", "reward", "conv1d-loop", "reward-behind", "reward-input"]
+)
 def test_hardware_timing_moves_what_a_synapse_sees(name: str, backend: str) -> None:
     """A layer more is a step more, and ``pre`` is what arrives in the step."""
     case = CASES[name]
@@ -139,7 +146,7 @@ def test_what_is_learned_travels(name: str, order: tuple[str, ...], tmp_path: Pa
         state, first = hasn.load_state(tmp_path / "state.npz"), last
 
 
-@pytest.mark.parametrize("name", ["pair-delays", "reward", "odd"])
+@pytest.mark.parametrize("name", ["pair-delays", "reward", "odd", "conv1d-reward", "reward-readout"])
 def test_streams_learn(name: str, backend: str) -> None:
     """Step by step, from a state in the middle on."""
     case, want = CASES[name], expected(name)

@@ -233,6 +233,27 @@ def test_operations_are_those_of_the_network_of_the_time() -> None:
     assert (counts.steps, counts.samples, counts.counted, counts.unknown) == (6, 1, True, ())
 
 
+def test_events_under_way_are_counted_behind_a_change() -> None:
+    """Inputs at 1 and 2 reach ``first`` two steps later, behind a change at 3: from there 2 events at 2 synapses."""
+    graph = relay([[1.0], [1.0]])
+    graph.nodes |= {"late": nir.Delay(np.array([2 * DT])), "first": nir.Linear(np.array([[1.0]]))}
+    graph.edges = [("input", "late"), ("late", "first"), ("first", "fc"), ("fc", "cells"), ("cells", "output")]
+    x = np.zeros((8, 1))
+    x[[1, 2]] = 1
+    found = run(graph, x, [Told(3, touched)])
+    assert np.flatnonzero(found.recording.spikes["cells"][:, 0]).tolist() == [3, 4]
+    assert found.recording.counts.synaptic_operations == {"input": 2, "first": 4}
+
+
+def test_counts_of_chosen_nodes_alone() -> None:
+    """Spikes of one of two populations: as in a run without controllers the others are not known."""
+    graph = relay()
+    graph.nodes |= {"second": nir.Linear(np.array([[1.0]])), "others": copy_graph(graph).nodes["cells"]}
+    graph.edges = [("input", "fc"), ("fc", "cells"), ("cells", "second"), ("second", "others"), ("others", "output")]
+    counts = run(graph, np.ones((5, 1)), [Told(2, touched)], record={"spikes": ["cells"]}).recording.counts
+    assert (counts.spikes, counts.unknown, counts.counted, counts.steps) == ({"cells": 5}, ("others",), False, 5)
+
+
 def test_what_is_thinned_goes_on_over_the_pieces() -> None:
     graph, inputs = relay(threshold=9.0), np.arange(10.0)[:, np.newaxis]
     found = run(graph, inputs, [Told(3, touched)], record="voltages", every=4)

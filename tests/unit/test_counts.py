@@ -55,3 +55,19 @@ def test_a_run_on_torch_never_composes_the_network(monkeypatch: pytest.MonkeyPat
     executable.step(np.ones(6))
     assert set(recording.shifts) == {"input", "n2", "n4"}
     assert recording.counts.total_synaptic_operations > 100
+
+
+def test_one_run_after_the_other() -> None:
+    """Work adds up; synapses are those of the end; what only one of them has counts too."""
+    one = Counts({"a": 3}, {"in": 6}, 5, 2, {"in": 4}, {"a": 20}, {"w": Operations(7, 6, 70, 1, 5, 6)}, ("b",), True)
+    two = Counts(
+        {"a": 1}, {"in": 2, "a": 1}, 3, 2, {"in": 1}, {"a": 12}, {"w": Operations(5, 2, 30, 0, 2, 2)}, (), True
+    )
+    both = one + two
+    assert (both.spikes, both.synaptic_operations) == ({"a": 4}, {"in": 8, "a": 1})
+    assert (both.steps, both.samples, both.events, both.neuron_updates) == (8, 2, {"in": 5}, {"a": 32})
+    assert both.connections == {"w": Operations(5, 8, 100, 1, 7, 8)}
+    assert (both.unknown, both.counted) == (("b",), True)
+    more = one + Counts({"a": 1}, connections={"v": Operations(1, 2, 3, 4, 5, 6)}, unknown=("b", "c"), counted=False)
+    assert more.connections == {"w": one.connections["w"], "v": Operations(1, 2, 3, 4, 5, 6)}
+    assert (more.unknown, more.counted) == (("b", "c"), False)

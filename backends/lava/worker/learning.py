@@ -12,7 +12,7 @@ from .memory import Clock, Memory
 
 
 class Learner:
-    """The synapses of one connection: weights and traces, a value for each synapse.
+    """The synapses of one connection: traces, a value for each synapse, and weights, which several may share.
 
     Args:
         number: which of the population's.
@@ -28,11 +28,12 @@ class Learner:
     ) -> None:
         self.given = given
         self.pre, self.post, self.late = (arrays[f"learner{number}.{name}"] for name in ("pre", "post", "late"))
-        whole = (*shape[:-1], len(self.pre))
-        self.weight = memory.array(f"weight{number}", whole, arrays[f"learner{number}.weight"])
+        self.tie, self.rows = arrays.get(f"learner{number}.tie"), arrays[f"learner{number}.rows"]
+        whole, start = (*shape[:-1], len(self.pre)), arrays[f"learner{number}.weight"]
+        self.weight = memory.array(f"weight{number}", (*shape[:-1], len(start)), start)
         self.traces = {
             trace["name"]: memory.array(
-                f"trace{number}_{i}", whole, arrays[f"learner{number}.weight"] if trace["from_weight"] else 0.0
+                f"trace{number}_{i}", whole, self.of_synapses(start) if trace["from_weight"] else 0.0
             )
             for i, trace in enumerate(given["traces"])
         }
@@ -51,9 +52,36 @@ class Learner:
             self.arriving = np.moveaxis(self.ring, 0, -2)[..., places, self.pre]
         made = np.zeros((*port.shape[:-1], outputs))
         everywhere: Any = (..., self.post)
-        sent = total(self.given["transmits"], {"pre": self.arriving, "w": self.weight, **self.decayed()})
+        sent = total(self.given["transmits"], {"pre": self.arriving, "w": self.present, **self.decayed()})
         np.add.at(made, everywhere, sent)
         return made
+
+    @property
+    def present(self) -> Any:
+        """The weight of each synapse."""
+        return self.of_synapses(self.weight)
+
+    def of_synapses(self, weight: Any) -> Any:
+        """What each synapse has of weights."""
+        return weight if self.tie is None else weight[..., self.tie]
+
+    def normalised(self) -> Any:
+        """The weights of each target, or channel, scaled so that their sizes sum to what the rule says."""
+        sums = np.zeros((*self.weight.shape[:-1], int(self.rows.max(initial=-1)) + 1))
+        everywhere: Any = (..., self.rows)
+        np.add.at(sums, everywhere, np.abs(self.weight))
+        factors = np.divide(self.given["normal"], sums, out=np.ones_like(sums), where=sums > 0)
+        return np.clip(self.weight * factors[..., self.rows], self.given["low"], self.given["high"])
+
+    def change(self, known: Mapping[str, Any]) -> Any:
+        """What weights change by: the sum over their synapses."""
+        made = np.zeros_like(self.arriving) + total(self.given["update"], known)
+        if self.tie is None:
+            return made
+        summed = np.zeros_like(self.weight)
+        everywhere: Any = (..., self.tie)
+        np.add.at(summed, everywhere, made)
+        return summed
 
     def decayed(self) -> dict[str, Any]:
         """Traces as this step reads them."""
@@ -67,7 +95,7 @@ class Learner:
             "pre": self.arriving,
             "post": spikes[..., self.post],
             "v": v[..., self.post],
-            "w": self.weight,
+            "w": self.present,
             **{name: port[..., int(element), np.newaxis] for name, element in given["modulators"].items()},
             **decayed,
         }
@@ -75,10 +103,12 @@ class Learner:
             known[part["name"]] = np.maximum(total(part["sum"], known), 0.0)
         fed = {trace["name"]: total(trace["feed"], known) for trace in given["traces"]}
         if (t + 1) % int(given["every"]) == 0:
-            change = np.zeros_like(self.weight) + total(given["update"], known)
+            change = self.change(known)
             if given["shared"] and change.ndim > 1:
                 change = change.mean(axis=0, keepdims=True)
             self.weight[...] = np.clip(self.weight + change, given["low"], given["high"])
+        if given["normal"] and (t + 1) % int(given["normal_every"]) == 0:
+            self.weight[...] = self.normalised()
         for trace in given["traces"]:
             name = trace["name"]
             kept = np.where(fed[name] != 0, 0.0, decayed[name]) if trace["sets"] else decayed[name]

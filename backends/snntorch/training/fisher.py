@@ -116,7 +116,7 @@ def _gradients(
     given = batch.labels.to(network.module.like.device)
     asked = [given]
     if labels == "model":
-        number = _classes_number(judge, outputs)
+        number = _classes_number(network, judge, outputs)
         asked = [torch.full_like(given, c) for c in range(number)]
     losses = [judge.value(outputs, label) for label in asked]
     odds = [float(torch.exp(-loss.detach())) for loss in losses] if labels == "model" else [1.0]
@@ -133,9 +133,14 @@ def _gradients(
         yield odds[i], {n: g for n, g in zip(network.parameters, found, strict=True) if g is not None}
 
 
-def _classes_number(judge: Loss, outputs: Any) -> int:
-    """How many classes the answers have."""
-    if judge.scores is None:
+def _classes_number(network: TrainedNetwork, judge: Loss, outputs: Any) -> int:
+    """How many classes the answers have: as many as the loss reads, else as the Output has elements."""
+    from hasn.backends.snntorch.training.losses import classes_of
+
+    if judge.scores is not None:
+        return int(np.prod(judge.scores(outputs).shape[1:]))
+    found = classes_of(network.program)
+    if found is None:
         got, way_out = judge.name, "Pass labels='data'."
         raise OptionError("the loss has no classes", parameter="loss", got=got, way_out=way_out)
-    return int(np.prod(judge.scores(outputs).shape[1:]))
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from hasn.plasticity import STDP, Rule, Trace, TripletSTDP
+from hasn.plasticity import STDP, InhibitorySTDP, Rule, Trace, TripletSTDP
 from hasn.testing.cases.learning import CASES as LEARNING
 from hasn.testing.cases.learning import LearningCase, dense
 
@@ -65,6 +65,6 @@ CASES: dict[str, EngineCase] = {
     "soft": EngineCase(LearningCase(dense(soft(0.0, 1.0), target=cells(0.7)))),
     "soft-from-low": EngineCase(LearningCase(dense(soft(0.1, 1.0)), steps=400), frozenset({"plastic"})),
     "triplet": EngineCase(LearningCase(dense(TripletSTDP(a2_plus=2e-3, w_min=0.0, w_max=1.0)))),
-    "inhibitory": EngineCase(LEARNING["inhibitory"], frozenset({"plastic"})),
+    "inhibitory": EngineCase(LearningCase(dense(InhibitorySTDP(-0.01, 8.0, w_min=-0.8, w_max=0.8), low=-0.2))),
     "whole": EngineCase(LearningCase(dense(WHOLE, target=cells(0.9)), steps=400)),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hasn.nodes import AdaptiveLIF, SparseLinear
+from hasn.nodes import AdaptiveLIF, PoissonInput, SparseLinear
 from hasn.plasticity import (
     BCM,
     STDP,
@@ -30,6 +30,7 @@ from hasn.plasticity import (
     attach,
     together,
 )
+from hasn.testing.layers import convolution
 
 DT = 1e-3
 Rng = np.random.Generator
@@ -86,7 +87,7 @@ class LearningCase:
         return {name: rng.integers(-1, 2, lead) * (rng.random(lead) < 0.05) * 1.0 for name in self.modulators}
 
 
-def lif(n: int, threshold: float = 1.0) -> nir.LIF:
+def lif(n: int | tuple[int, ...], threshold: float = 1.0) -> nir.LIF:
     return nir.LIF(np.full(n, 20e-3), np.full(n, 20.0), np.zeros(n), np.full(n, threshold), np.zeros(n))
 
 
@@ -160,6 +161,87 @@ def two_layers(rule: Rule) -> Callable[[Rng], nir.NIRGraph]:
     return build
 
 
+def convolved(rule: Rule, made: Any, size: tuple[int, ...], late: float = 0.0) -> Callable[[Rng], nir.NIRGraph]:
+    """A convolution that learns, of ``size`` = (channels, *spatial); with ``late``, behind a Delay of so many steps.
+
+    Args:
+        rule: of the convolution.
+        made: makes it from random numbers.
+        size: what it takes.
+        late: steps.
+    """
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        connection = made(rng)
+        shape = convolution(connection, np.zeros((1, *size))).shape[1:]
+        graph = graph_of(connection, lif(shape), 1, 1)
+        graph.nodes["input"] = nir.Input(np.array(size))
+        graph.nodes["output"] = nir.Output(np.array(shape))
+        if late:
+            graph.nodes["late"] = nir.Delay(np.full(size, late * DT))
+            graph.edges = [("input", "late"), ("late", "plastic"), *graph.edges[1:]]
+        return attach(graph, "plastic", rule)
+
+    return build
+
+
+def recurrent_convolution(rule: Rule) -> Callable[[Rng], nir.NIRGraph]:
+    """Three channels of cells that excite their neighbours by a kernel that learns."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(
+            kernel((3, 2, 3), 8, padding="same")(rng),
+            lif((3, 8)),
+            1,
+            1,
+            edges=[("cells", "loop"), ("loop", "cells")],
+            loop=nir.Conv1d(8, rng.uniform(-0.1, 0.15, (3, 3, 3)), 1, "same", 1, 1, np.zeros(3)),
+        )
+        graph.nodes["input"], graph.nodes["output"] = nir.Input(np.array([2, 8])), nir.Output(np.array([3, 8]))
+        return attach(graph, "loop", rule)
+
+    return build
+
+
+def kernel(weight: tuple[int, ...], spatial: tuple[int, ...] | int, *, bias: float = 0.0, **how: Any) -> Any:
+    """Makes a Conv1d or Conv2d."""
+    kind: Any = nir.Conv1d if len(weight) == 3 else nir.Conv2d
+    plain = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **how}
+
+    def make(rng: Rng) -> Any:
+        return kind(spatial, rng.uniform(0.2, 0.8, weight), bias=np.full(weight[0], bias), **plain)
+
+    return make
+
+
+def rewarded(source: str, rule: Rule | None = None) -> Callable[[Rng], nir.NIRGraph]:
+    """Two layers that learn, each modulated by the mean of ``source``: "cells", "more" (behind both), "output" (the sum
+    of both), "readout" (of what "more" spikes), "signal" (an Input of 2 x 2), or "noise" (drawn)."""
+
+    def build(rng: Rng) -> nir.NIRGraph:
+        graph = graph_of(
+            nir.Affine(rng.uniform(0.2, 0.8, (4, 10)), rng.uniform(0.0, 0.05, 4)),
+            lif(4),
+            10,
+            4,
+            edges=[("cells", "second"), ("second", "more"), ("more", "output"), ("more", "read"), ("read", "readout")],
+            second=nir.Linear(rng.uniform(0.3, 0.9, (4, 4))),
+            more=lif(4),
+            read=nir.Linear(rng.uniform(-2.0, 2.0, (2, 4))),
+            readout=nir.LI(np.full(2, 30e-3), np.full(2, 10.0), np.zeros(2)),
+        )
+        if source == "signal":
+            graph.nodes["signal"] = nir.Input(np.array([2, 2]))
+        if source == "noise":
+            graph.nodes["noise"] = PoissonInput(np.full(3, 20.0), np.array([1.0, -1.0, 2.0]), seed=3)
+        used = REWARD if rule is None else rule
+        for node in ("plastic", "second"):
+            graph = attach(graph, node, used, modulators={"reward": source})
+        return graph
+
+    return build
+
+
 PAIR = STDP(0.01, 0.011, 17e-3, 34e-3, 0.0, 1.0)
 SOFT = STDP(0.05, 0.05, w_min=0.0, w_max=1.0, dependence="multiplicative")
 ADAPTIVE = AdaptiveLIF(
@@ -180,6 +262,12 @@ ADAPTIVE = AdaptiveLIF(
     }
 )
 RATE = nir.LI(np.full(5, 10e-3), np.full(5, 1.0), np.zeros(5))
+REWARD = RewardSTDP(0.05, 0.05, w_min=0.0, w_max=1.0, tau_eligibility=0.1)
+#: One modulator from a node, one from outside.
+TWO = replace(REWARD, update="(reward + boost) * e", modulators=("boost", "reward"), every=2)
+#: As a kernel learns: many positions move one weight.
+WIDE = STDP(0.002, 0.001, 17e-3, 34e-3, 0.0, 1.0)
+SAME = kernel((2, 1, 4), 7, padding="same", dilation=2, groups=2, bias=0.05)
 #: An eligibility that a spike sets, a rule that reads the membrane, and one that acts at every seventh step.
 ODD = Rule(
     "eta * (e - decay * w) + slope * v * x",
@@ -191,6 +279,7 @@ ODD = Rule(
     name="a rule of all parts",
 )
 
+SLOW = replace(ODD, constants={"eta": 0.004, "decay": 0.6, "slope": 1e-4})
 #: Voltages of a few tenths of a volt; with and without an upswing and homeostasis.
 VOLTAGE = Clopath(0.04, 1.0, 0.2, 0.6, w_min=0.0, w_max=1.0, v_rest=0.0)
 UPSWING = Clopath(0.01, 0.03, 0.05, 0.5, w_min=0.0, w_max=1.0, spike=1.0, v_rest=0.0, u_ref=0.3)
@@ -204,6 +293,8 @@ OWN_SENT = Rule(
     transmits="w * pre + e * pre * w",
     name="a rule that sends its eligibility",
 )
+SENT = replace(OWN_SENT, update="0.001 * x * post - 0.0005 * y * pre")
+TAGGED_KERNEL = together(WIDE, TagAndCapture(0.2, 0.1, 0.01))
 
 CASES: dict[str, LearningCase] = {
     "pair": LearningCase(dense(PAIR)),
@@ -227,6 +318,49 @@ CASES: dict[str, LearningCase] = {
     "bcm": LearningCase(dense(BCM(1e-4, rate=100.0, w_min=0.0, w_max=1.5), 0.1, 0.3)),
     "hebb": LearningCase(dense(Hebb(1e-4, -1.0, 1.0), target=RATE), rate=None, spikes=False),
     "oja": LearningCase(dense(Oja(1e-2), target=RATE), rate=None, spikes=False, batch=2),
+    "conv2d": LearningCase(convolved(WIDE, kernel((3, 2, 3, 2), (4, 5), padding=(1, 0)), (2, 4, 5)), batch=2),
+    "conv2d-groups-mean": LearningCase(
+        convolved(
+            replace(WIDE, every=3, batch_learning="mean"),
+            kernel((4, 1, 2, 3), (5, 4), stride=(2, 1), dilation=(1, 1), padding=(0, 1), groups=2, bias=0.02),
+            (2, 5, 4),
+        ),
+        batch=3,
+    ),
+    "conv1d-same": LearningCase(
+        convolved(replace(SOFT, constants={"a_plus": 0.01, "a_minus": 0.01}), SAME, (2, 7)), batch=2
+    ),
+    "conv1d-late": LearningCase(convolved(SLOW, kernel((2, 3, 2), 5, stride=2), (3, 5), late=3)),
+    "conv1d-reward": LearningCase(
+        convolved(
+            RewardSTDP(0.02, 0.02, w_min=0.0, w_max=1.0, tau_eligibility=0.2),
+            kernel((2, 2, 3), 6, padding=2, dilation=2),
+            (2, 6),
+        ),
+        modulators=("reward",),
+        batch=2,
+    ),
+    "conv1d-padded": LearningCase(convolved(PAIR, kernel((2, 3, 3), 1, padding=1), (3, 1)), rate=0.3),
+    "conv1d-loop": LearningCase(recurrent_convolution(STDP(0.004, 0.0035, w_min=-0.2, w_max=0.15)), batch=2, rate=0.06),
+    "conv1d-sends": LearningCase(convolved(SENT, kernel((2, 2, 2), 5, bias=0.05), (2, 5)), batch=2),
+    "conv1d-tagged": LearningCase(
+        convolved(TAGGED_KERNEL, kernel((2, 1, 3), 6), (1, 6)), modulators=("protein",), batch=2
+    ),
+    "normal": LearningCase(dense(replace(PAIR, normalise=5.0, normalise_every=10)), batch=2),
+    "normal-signs": LearningCase(
+        sparse(replace(PAIR, w_min=-0.5, normalise=3.0, normalise_every=3, every=2, batch_learning="mean"), True),
+        batch=2,
+    ),
+    "normal-bounds": LearningCase(dense(replace(PAIR, w_max=0.45, w_min=0.0, normalise=5.2), 0.1, 0.45)),
+    "normal-kernel": LearningCase(
+        convolved(replace(WIDE, normalise=4.0, normalise_every=4), kernel((2, 2, 4), 6), (2, 6)), batch=2
+    ),
+    "reward-cells": LearningCase(rewarded("cells"), batch=2),
+    "reward-behind": LearningCase(rewarded("more")),
+    "reward-output": LearningCase(rewarded("output", replace(REWARD, batch_learning="mean")), batch=2),
+    "reward-readout": LearningCase(rewarded("readout"), batch=2),
+    "reward-input": LearningCase(rewarded("signal", TWO), modulators=("boost",), batch=2),
+    "reward-drawn": LearningCase(rewarded("noise")),
     "short-term": LearningCase(dense(ShortTerm(0.3, 0.2, 0.3), 0.5, 1.5), batch=2, moves=False),
     "depression": LearningCase(sparse(ShortTerm(0.6, 0.1), False), moves=False),
     "short-and-long": LearningCase(sparse(together(PAIR, ShortTerm(0.7, 0.1, 0.05)), True), batch=2),

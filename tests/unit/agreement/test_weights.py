@@ -130,6 +130,24 @@ def test_a_wrong_step_and_a_wrong_order_are_named() -> None:
     assert first.cause == "yours took the term 0.01 post x of traces that had not decayed"
 
 
+@pytest.mark.parametrize("how", ["own", "mean"])
+def test_a_normalisation_that_is_missing_or_comes_at_another_step_is_named(how: str) -> None:
+    rule = replace(PAIR, normalise=3.0, normalise_every=4, batch_learning=how)
+    right = run(net(rule))
+    assert judged(net(rule), right, run(net(rule))).ok
+    first = judged(net(rule), right, run(net(replace(PAIR, batch_learning=how)))).first_weight("yours")
+    assert first is not None
+    assert (first.step, first.term) == (3, "normalise")
+    assert first.cause == "yours left out the normalisation to 3"
+    first = judged(net(rule), right, run(net(replace(rule, normalise_every=3)))).first_weight("yours")
+    assert first is not None
+    assert (first.step, first.cause) == (2, "yours took the normalisation to 3 at step 2, not due")
+    other = replace(rule, update="a_plus * x * post")
+    first = judged(net(rule), right, run(net(other))).first_weight("yours")
+    assert first is not None
+    assert first.term == "-0.011 pre y"
+
+
 def test_one_weight_for_all_samples_and_a_reward() -> None:
     """The mean over samples is the rule's, and what comes from outside is read as it was given."""
     for rule, update in (
@@ -157,6 +175,49 @@ def test_one_weight_alone_is_found_with_its_place() -> None:
     assert "connection 'plastic' synapse 5 -> 2 sample 1 step 70" in str(first)
     rounding = with_weights(right, lambda course: np.multiply(course, 1 + 1e-12, out=course))
     assert judged(net(PAIR), right, rounding).ok
+
+
+def kernel_net(rule: Rule) -> nir.NIRGraph:
+    """7 inputs as a line, a kernel of 2 channels that learns, LIF cells."""
+    graph = net(rule)
+    weight = np.random.default_rng(5).uniform(0.2, 0.8, (2, 1, 3))
+    kept = {"tau": 20e-3, "r": 20.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
+    graph.nodes |= {
+        "input": nir.Input(np.array([1, 7])),
+        "plastic": nir.Conv1d(7, weight, 2, 1, 1, 1, np.zeros(2), metadata=graph.nodes["plastic"].metadata),
+        "cells": nir.LIF(**{name: np.full((2, 4), value) for name, value in kept.items()}),
+        "output": nir.Output(np.array([2, 4])),
+    }
+    return graph
+
+
+def kernel_run(graph: nir.NIRGraph) -> Recording:
+    with hasn.compile(graph) as executable:
+        return executable.run(X[:, :, np.newaxis], record=("spikes", "voltages", "weights"))
+
+
+@pytest.mark.parametrize("how", ["own", "mean"])
+def test_the_weight_of_a_kernel_is_named_with_a_synapse_and_the_term(how: str) -> None:
+    rule = replace(PAIR, batch_learning=how)
+    graph, other = kernel_net(rule), kernel_net(replace(rule, update="a_plus * x * post"))
+    program = lower(graph)
+    one, two = kernel_run(graph), kernel_run(other)
+    given = {"input": X[:, :, np.newaxis]}
+    assert judge(program, fuse(program), given, {"mine": one, "yours": kernel_run(graph)}, "mine").ok
+    first = judge(program, fuse(program), given, {"mine": one, "yours": two}, "mine").first_weight("yours")
+    assert first is not None
+    a, b = (r.series["weights"]["plastic"] for r in (one, two))
+    step = int((a != b).any(axis=(1, 2, 3, 4)).argmax())
+    sample, *index = np.argwhere(np.abs(a[step] - b[step]) == np.abs(a[step] - b[step]).max())[0]
+    assert (first.step, first.sample, first.index) == (step, sample, tuple(index))
+    target, source = first.synapse
+    channel, place = divmod(target, 4)
+    assert channel == index[0]
+    assert source == 2 * place - 1 + index[2]  # stride 2, padding 1
+    assert first.term == "-0.011 pre y"
+    assert first.cause.startswith("yours left out the term")
+    shown = f"connection 'plastic' weight [{index[0]}, 0, {index[2]}] of synapse {source} -> {target} sample"
+    assert shown in str(first)
 
 
 @pytest.mark.parametrize("kept", [True, False])

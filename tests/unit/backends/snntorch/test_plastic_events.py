@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -308,6 +310,20 @@ def test_kernel_and_tensors_take_over_from_each_other() -> None:
         torch.testing.assert_close(learned.weight, wanted.weight, rtol=1e-12, atol=1e-13)
         for name, trace in learned.plain().items():
             torch.testing.assert_close(trace, wanted.plain()[name], rtol=1e-12, atol=1e-13)
+
+
+@needed
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_has_a_pattern_of_its_own(copied: Any) -> None:
+    """Taken after a run, it goes on when the first one is gone."""
+    setting = Setting(PAIR, "delays")
+    module = setting.module()
+    (*_, (_, wanted)) = run(module, setting)
+    other = copied(module)
+    del module
+    (*_, (_, learned)) = run(other, setting)
+    assert learned.sent
+    assert torch.equal(learned.weight, wanted.weight)
 
 
 @needed

@@ -120,7 +120,6 @@ def test_what_is_learned_beside_weights_has_a_fisher_information_too() -> None:
         ({"samples": 0}, "samples"),
         ({"loss": "count"}, "add up to 1"),
         ({"loss": lambda outputs, labels: outputs.mean()}, "add up to 1"),
-        ({"loss": hasn.training.Loss("own", lambda outputs, labels: outputs.mean(), None)}, "no classes"),
     ],
 )
 def test_options_of_the_fisher_information(options: dict[str, Any], what: str) -> None:
@@ -128,6 +127,22 @@ def test_options_of_the_fisher_information(options: dict[str, Any], what: str) -
         fisher(net(), samples(2), **options)
     if "loss" in options:
         assert fisher(net(), samples(2), labels="data", **options)[1]
+
+
+def test_a_loss_of_one_s_own() -> None:
+    """A cross-entropy is one whatever it is called; where nobody knows the classes the model cannot be asked."""
+    graph, weight = softmax_network()
+
+    def own(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(outputs[-1], labels)
+
+    _, found = fisher(graph, (X[np.newaxis], Y), loss=own, precision="float64")
+    p = odds(weight)
+    np.testing.assert_allclose(found.popitem()[1], (p * (1 - p)).T @ X**2 / 3, rtol=1e-12)
+    graph.nodes["also"] = nir.Output(np.array([2]))
+    graph.edges = [*graph.edges, ("cells", "also")]
+    with pytest.raises(OptionError, match="no classes"):
+        fisher(graph, (X[np.newaxis], Y), loss=lambda outputs, labels: outputs["out"].mean())
 
 
 def test_no_data_no_information() -> None:

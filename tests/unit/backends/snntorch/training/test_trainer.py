@@ -21,6 +21,7 @@ from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.progress import Progress, Tally
 from hasn.backends.snntorch.training.result import Epoch
+from hasn.backends.snntorch.training.score import Scorer
 from hasn.backends.snntorch.training.waiting import Waiting
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, TrainingError
@@ -264,15 +265,15 @@ def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> Non
 def test_data_and_validation_as_they_are_used() -> None:
     lowering = {"dt": None, "method": "euler", "reset": "zero", "timing": "synchronous"}
     network = TrainedNetwork(net(), {}, None, lowering, "float64", {})
-    loss, workers = loss_of("rate", network.program), Workers()
-    given = options(batch_size=5, budget=70)
+    given, workers = options(batch_size=5, budget=70), Workers()
+    scorer = Scorer(network, loss_of("rate", network.program), given)
     own = torch.Generator()
     data, validation = (
-        api._data(samples(4), network, loss, given, what, workers, own) for what in ("data", "validation")
+        api._data(samples(4), network, scorer, given, what, workers, own) for what in ("data", "validation")
     )
     assert data.generator is own
     assert (data.shuffle, validation.shuffle) == (True, False)
-    assert api._data(samples(4), network, loss, options(shuffle=False), "data", workers, None).shuffle is False
+    assert api._data(samples(4), network, scorer, options(shuffle=False), "data", workers, None).shuffle is False
     for one, name in ((data, "data"), (validation, "validation")):
         assert (one.batch_size, one.budget, one.what, one.shapes, one.workers) == (5, 70, name, {"in": (12,)}, workers)
         with pytest.raises(InputError, match=f"{name} labels: no such class"):
@@ -343,7 +344,7 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
-        "tbptt": None, "carry": False,
+        "tbptt": None, "carry": False, "batch_first": None,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
