@@ -46,7 +46,7 @@ def trainer(workers: Workers | None = None, **changed: Any) -> Any:
     made: Any = Trainer.__new__(Trainer)
     made.options, made.now, made.board = options(**changed), Progress(), Board()
     made.workers, made.room = workers or Workers(), Room()
-    made.told = []
+    made.told, made._told = [], set()
     made.moving = SimpleNamespace(
         parameters=lambda: {"w": made.now.epoch}, learning_rate=0.25, epoch_done=made.told.append
     )
@@ -278,8 +278,8 @@ def test_data_and_validation_as_they_are_used() -> None:
         assert (one.batch_size, one.budget, one.what, one.shapes, one.workers) == (5, 70, name, {"in": (12,)}, workers)
         with pytest.raises(InputError, match=f"{name} labels: no such class"):
             one.check(torch.tensor([3]))
-    assert api._data(None, network, loss, given, "validation", workers, None) is None
-    assert api._data(None, network, loss, given, "data", workers, None).given is None
+    assert api._data(None, network, scorer, given, "validation", workers, None) is None
+    assert api._data(None, network, scorer, given, "data", workers, None).given is None
 
 
 class Writer:
