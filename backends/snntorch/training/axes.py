@@ -83,7 +83,7 @@ def _order(value: Tensor, shape: tuple[int, ...], count: int, batch_first: bool 
             found.append((time, batch, *rest))
     if found and found[0][:2] != (0, 1) and any(order[:2] == (1, 0) for order in found):
         turned = "Time seems to come first: leave batch_first out."
-        return turned if batch_first else "The batch seems to come first: pass batch_first=True."
+        return turned if batch_first else "The batch seems to come first: transpose(0, 1), or batch_first=True."
     if len(found) != 1 or batch_first:
         return None
     return f"The axes seem to be in another order: permute{found[0]}."

@@ -77,7 +77,7 @@ def _side_by_side(items: list[Any], what: str) -> tuple[Any, Any]:
 def _stacked(items: list[Any], axis: int, what: str) -> Any:
     import torch
 
-    arrays = [item if isinstance(item, torch.Tensor) else np.asarray(item) for item in items]
+    arrays: list[Any] = [item if isinstance(item, torch.Tensor) else np.asarray(item) for item in items]
     shapes = {tuple(array.shape) for array in arrays}
     if len(shapes) > 1 or any(array.ndim < axis for array in arrays):
         raise InputError(
@@ -127,12 +127,13 @@ def held_out(data: Any, share: float, batch_first: bool | None, seed: int | None
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0 if seed is None else seed))
     parts = (order[kept:].sort().values, order[:kept].sort().values)
     if not pair:
-        rest, own = (torch.utils.data.Subset(data, part.tolist()) for part in parts)
-        return rest, own
+        left, held = (torch.utils.data.Subset(data, part.tolist()) for part in parts)
+        return left, held
     axis = 0 if first or batch_first else 1
     rest, own = ((_of_inputs(data[0], part, axis, count), _of(data[1], part, 0, count)) for part in parts)
     if first:  # a TensorDataset's samples come first, whatever batch_first says of arrays
-        rest, own = (torch.utils.data.TensorDataset(*map(torch.as_tensor, side)) for side in (rest, own))
+        of_tensors = torch.utils.data.TensorDataset
+        return of_tensors(*map(torch.as_tensor, rest)), of_tensors(*map(torch.as_tensor, own))
     return rest, own
 
 
@@ -154,7 +155,9 @@ def _of(values: Any, members: Tensor, axis: int, count: int) -> Any:
             parameter="data",
             got=f"{tuple(array.shape)} and {count} labels",
             wanted="(T, N, *shape)" if axis else "(N, T, *shape)",
-            way_out=(turned or "The batch seems to come first: pass batch_first=True.") if other else None,
+            way_out=(turned or "The batch seems to come first: transpose(0, 1), or batch_first=True.")
+            if other
+            else None,
         )
     if isinstance(array, torch.Tensor):
         return array.index_select(axis, members.to(array.device))

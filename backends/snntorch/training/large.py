@@ -33,7 +33,8 @@ def clipped(gradients: Sequence[Tensor], clip: float | None) -> Tensor:
         for gradient in gradients:
             gradient.copy_(gradient.double() / most * (clip / float(share)))
         return torch.tensor(clip, dtype=torch.float64) if most * float(share) == float("inf") else share * most
-    return share * most
+    norm: Tensor = share * most
+    return norm
 
 
 def check(optimizer: Any) -> None:

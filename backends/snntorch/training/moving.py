@@ -151,8 +151,7 @@ class Moving:
         self.made = self._made()
         device = network.module.like.device.type
         self.scaler = torch.amp.GradScaler(device) if options.amp == "fp16" else None
-        terms: Sequence[Any] = options.regularisers
-        self.watchers = [term for term in terms if isinstance(term, Watcher)]
+        self.watchers: list[Any] = [term for term in options.regularisers if isinstance(term, Watcher)]
         if self.watchers and options.checkpoint is not None:
             raise OptionError(
                 "a checkpoint does not hold what a regulariser has gathered of the updates",

@@ -190,7 +190,9 @@ class _Look:
 def _opaque(value: Any, held: Mapping[str, Any]) -> bool:
     """Whether an object may hold more than its attributes: of a class of C, or of one that shows none."""
     foreign = any(kind is not object and not kind.__flags__ & _FROM_PYTHON for kind in type(value).__mro__)
-    return foreign or (not held and type(value).__new__ is not object.__new__) or type(value) is object
+    return (
+        foreign or (not held and getattr(type(value), "__new__", None) is not object.__new__) or type(value) is object
+    )
 
 
 def _content(cell: Any) -> Any:

@@ -205,7 +205,7 @@ def changed(**columns: Any) -> dict[str, Any]:
         (changed(**{"in": block(0, 4, 2)}), "in", "(0, 4, 2)", "(T, batch, 2), T >= 1", None),
         (changed(**{"in": block(3, 5, 2)}), "in", "(3, 5, 2) and 4 labels", "one label a sample", None),
         (changed(**{"in": block(4, 3, 2)}), "in", "(4, 3, 2) and 4 labels", "one label a sample",
-         "The batch seems to come first: transpose(0, 1)."),
+         "The batch seems to come first: transpose(0, 1), or batch_first=True."),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("batched", [False, True])

@@ -207,7 +207,11 @@ def test_targets_with_time_first_are_told_to_turn_themselves(shape: tuple[int, .
 @pytest.mark.parametrize(
     ("axes", "batch_first", "words"),
     [
-        ((1, 0, 2), None, r"got \(24, 7, 12\) and 24 labels; .*The batch seems to come first: pass batch_first=True\."),
+        (
+            (1, 0, 2),
+            None,
+            r"got \(24, 7, 12\) and 24 labels; .*The batch seems to come first: transpose\(0, 1\), or batch_first=True\.",
+        ),
         ((0, 1, 2), True, r"got \(7, 24, 12\) and 24 labels; .*Time seems to come first: leave batch_first out\."),
         ((1, 2, 0), None, r"got \(24, 12, 7\); .*The axes seem to be in another order: permute\(2, 0, 1\)\."),
         ((0, 2, 1), None, r"got \(7, 12, 24\); .*permute\(0, 2, 1\)\."),
@@ -224,7 +228,7 @@ def test_every_order_of_three_axes_is_recognised(axes: Any, batch_first: Any, wo
 
 def test_an_image_with_its_batch_first() -> None:
     """(N, T, C, H, W), the form of tonic behind torch's default collate."""
-    with pytest.raises(InputError, match="pass batch_first=True"):
+    with pytest.raises(InputError, match="or batch_first=True"):
         check_shapes({"in": torch.zeros(5, 3, 2, 8, 8)}, {"in": (2, 8, 8)}, torch.zeros(5), "data")
     check_shapes({"in": torch.zeros(3, 5, 2, 8, 8)}, {"in": (2, 8, 8)}, torch.zeros(5), "data")
     with pytest.raises(
