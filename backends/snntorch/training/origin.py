@@ -38,7 +38,8 @@ def _as_text(part: Any) -> list[Any]:
 
 
 def _part(kind: str, values: Mapping[str, Any]) -> BatchNorm | Dropout:
-    return {"BatchNorm": BatchNorm, "Dropout": Dropout}[kind](**values)
+    part: BatchNorm | Dropout = {"BatchNorm": BatchNorm, "Dropout": Dropout}[kind](**values)
+    return part
 
 
 def _packed(graph: nir.NIRGraph) -> Any:

@@ -143,7 +143,7 @@ class Scorer:
             said: Tensor = scores(self._shown(activity)).flatten(1).argmax(1)
         else:
             said, labels = scores(self._shown(activity)).argmax(2).flatten(), labels.T.flatten()
-        right = (said == labels).double()
+        right: Tensor = (said == labels).double()
         if ignored is None:
             return right.mean()
         counted = labels != ignored
