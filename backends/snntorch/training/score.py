@@ -146,7 +146,7 @@ class Scorer:
         right: Tensor = (said == labels).double()
         if ignored is None:
             return right.mean()
-        counted = labels != ignored
+        counted: Tensor = labels != ignored
         return (right * counted).sum() / counted.sum().clamp(min=1)
 
     def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
