@@ -152,8 +152,9 @@ class Plastic(nn.Module):
         self.register_parameter("bias", bias)
         delay = spec.delay if isinstance(spec, Sparse) else None
         self.longest = 0 if delay is None else int(delay.max(initial=0))
-        by_events = not (isinstance(spec, Convolution) or why_not(self.rule, spec))
-        self.events = Events(self.rule, spec, self.extents) if by_events else None
+        self.events = (
+            None if isinstance(spec, Convolution) or why_not(self.rule, spec) else Events(self.rule, spec, self.extents)
+        )
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)
 
