@@ -192,8 +192,8 @@ def _missed(runs: list[Learner], plastic: Plastic, tolerance: float, own_rule: s
     if own_rule:
         late = {term: np.mean([one.late[term] for one in runs], axis=0) for term in terms}
         if fits(sum(late.values(), np.zeros(len(run.before)))):
-            named = max(terms, key=lambda term: abs(late[term][at] - terms[term]))
-            return str(named), f"has an order of its own: {own_rule}"
+            largest = max(terms, key=lambda term: abs(late[term][at] - terms[term]))
+            return str(largest), f"has an order of its own: {own_rule}"
     if not due:
         every = f"of which only every {learning.every}th changes weights"
         return "", f"changed it at step {step}, {every}"
@@ -212,8 +212,7 @@ def _missed(runs: list[Learner], plastic: Plastic, tolerance: float, own_rule: s
             return str(largest), f"took the term {largest} of {why}"
     largest = max(terms, key=lambda term: abs(terms[term]))
     shown = " + ".join(f"({term} = {value:.6g})" for term, value in terms.items() if value) or "0"
-    named = str(largest) if terms[largest] else ""
-    return named, f"changed it by {after - before:.6g}, where the rule says {shown}"
+    return str(largest) if terms[largest] else "", f"changed it by {after - before:.6g}, where the rule says {shown}"
 
 
 def _shown(group: Mapping[str, Array], node: str, steps: int, sample: int, elements: Array) -> Array:

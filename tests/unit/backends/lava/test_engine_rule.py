@@ -114,6 +114,7 @@ def test_ready_rules() -> None:
         (rule("pos(y - x) * post"), r"without pos\(.*\); got the term"),
         (rule("x * post", Trace("pre", 0.02, start="weight")), "traces at 0, and x at the weight; got the term"),
         (rule("x * post", transmits="w * pre * x"), "no more; got transmits = pre w x; wanted w [*] pre"),
+        (rule("x * post", normalise=2.5), "does not normalise weights; got normalise = 2.5"),
         (rule("x * post", every=4), "every Kth step; got every = 4; wanted every=1"),
         (rule("x * post", batch_learning="mean"), "no weights that a batch shares; got batch_learning='mean'"),
     ],
