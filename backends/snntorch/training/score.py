@@ -143,11 +143,12 @@ class Scorer:
             said: Tensor = scores(self._shown(activity)).flatten(1).argmax(1)
         else:
             said, labels = scores(self._shown(activity)).argmax(2).flatten(), labels.T.flatten()
-        right = (said == labels).double()
+        right: Tensor = (said == labels).double()
         if ignored is None:
             return right.mean()
         counted = labels != ignored
-        return (right * counted).sum() / counted.sum().clamp(min=1)
+        share: Tensor = (right * counted).sum() / counted.sum().clamp(min=1)
+        return share
 
     def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
         """Raise with the first node whose state is not finite."""
