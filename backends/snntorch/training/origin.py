@@ -38,8 +38,7 @@ def _as_text(part: Any) -> list[Any]:
 
 
 def _part(kind: str, values: Mapping[str, Any]) -> BatchNorm | Dropout:
-    part: BatchNorm | Dropout = {"BatchNorm": BatchNorm, "Dropout": Dropout}[kind](**values)
-    return part
+    return BatchNorm(**values) if kind == "BatchNorm" else Dropout(**values)
 
 
 def _packed(graph: nir.NIRGraph) -> Any:

@@ -146,8 +146,9 @@ class Scorer:
         right: Tensor = (said == labels).double()
         if ignored is None:
             return right.mean()
-        counted: Tensor = labels != ignored
-        return (right * counted).sum() / counted.sum().clamp(min=1)
+        counted = labels != ignored
+        share: Tensor = (right * counted).sum() / counted.sum().clamp(min=1)
+        return share
 
     def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
         """Raise with the first node whose state is not finite."""
