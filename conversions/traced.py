@@ -71,10 +71,21 @@ def from_traced(
         raise OptionError(
             "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs.values()))
         )
-    graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step}, type_check=False)
+    graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step, **_for_chips(flow.nodes)}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
     return verified(typed, _source(copied(whole), flow, loop)) if verify else typed
+
+
+def _for_chips(nodes: Mapping[str, nir.NIRNode]) -> dict[str, str]:
+    """What a graph says of neurons that Loihi has not, before anything has been trained."""
+    names = [name for name, node in nodes.items() if (node.metadata or {}).get("reset") == "subtract"]
+    if not names:
+        return {}
+    return {
+        "loihi": f"{', '.join(names)} reset by subtraction, and the chip to zero: hasn.quantise refuses them. "
+        "Train with a reset to zero, or see hasn.conversions.loihi.zero_reset for what one costs."
+    }
 
 
 def from_sample(module: nn.Module, tool: Tool, dt: float, sample: Any, verify: bool) -> nir.NIRGraph:

@@ -11,16 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hasn.backends.snntorch.training import BatchNorm as BatchNorm
+    from hasn.backends.snntorch.training import Dropout as Dropout
     from hasn.backends.snntorch.training import ElasticWeights as ElasticWeights
     from hasn.backends.snntorch.training import Epoch as Epoch
     from hasn.backends.snntorch.training import Loss as Loss
     from hasn.backends.snntorch.training import ProgressBar as ProgressBar
     from hasn.backends.snntorch.training import RateTarget as RateTarget
+    from hasn.backends.snntorch.training import Several as Several
+    from hasn.backends.snntorch.training import Shown as Shown
     from hasn.backends.snntorch.training import Step as Step
     from hasn.backends.snntorch.training import SynapticCost as SynapticCost
     from hasn.backends.snntorch.training import SynapticIntelligence as SynapticIntelligence
     from hasn.backends.snntorch.training import TrainResult as TrainResult
     from hasn.backends.snntorch.training import count as count
+    from hasn.backends.snntorch.training import cross_entropy as cross_entropy
     from hasn.backends.snntorch.training import first_spike as first_spike
     from hasn.backends.snntorch.training import graph_of as graph_of
     from hasn.backends.snntorch.training import membrane as membrane

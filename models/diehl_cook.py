@@ -22,8 +22,8 @@ DT = 1e-3
 #: Of the excitatory neurons, as theirs: membrane time constant and refractory period in s, and how far above the
 #: rest -65 mV the threshold -52 mV lies. Voltages are counted from the rest.
 TAU, REFRACTORY, THRESHOLD = 100e-3, 5e-3, 13e-3
-#: Time constant of the moving threshold in s, as theirs, and what a spike adds to it in V: theirs is 0.05 mV for 60,000
-#: images three times; a few thousand images leave the threshold a twentieth of that time.
+#: Time constant of the moving threshold in s, as theirs, and what a spike adds to it in V: theirs is 0.05 mV for
+#: several passes over 60,000 images; a few thousand images leave the threshold far less time.
 TAU_THRESHOLD, JUMP = 1e4, 1e-3
 #: What a spike takes from all other neurons in the next step, in units of a weight. Theirs goes through a layer of
 #: inhibitory neurons and conductances.

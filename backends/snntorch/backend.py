@@ -55,6 +55,7 @@ class SnnTorchBackend(Backend):
         engine: str = _ENGINE,
         recompute: int | None = None,
         matmul: str = _MATMUL,
+        detach_reset: bool = False,
         **options: Any,
     ) -> SnnTorchExecutable | SnnTorchIntegers:
         """A torch module that runs ``program``; in precision "loihi", integer tensors, which do not train.
@@ -74,6 +75,8 @@ class SnnTorchBackend(Backend):
             matmul: how dense connections multiply float32 numbers: "float32", torch's product; "split-bf16", in two
                 bfloat16 parts, near float32's accuracy and faster where the processor has bf16 units; "bf16", in one,
                 faster still, and spikes change. ``module.matmul`` can be set, too.
+            detach_reset: let no gradient flow through the reset (snnTorch's and SpikingJelly's default; spikes are the
+                same). ``module.detach_reset`` can be set, too.
 
         Raises:
             OptionError: no such value of an option; "loihi" with one but the device; matmul beside float32.
@@ -82,17 +85,17 @@ class SnnTorchBackend(Backend):
         if options:
             raise OptionError("snntorch has no such option", parameter=next(iter(options)))
         if precision == "loihi":
-            _refuse_floats(dtype, surrogate, engine, recompute, matmul)
+            _refuse_floats(dtype, surrogate, engine, recompute, matmul, detach_reset)
             from hasn.backends.snntorch.integer_executable import SnnTorchIntegers
 
             return SnnTorchIntegers(program, device)
         from hasn.backends.snntorch.executable import SnnTorchExecutable
 
         floats = precision if dtype is None else dtype_name(dtype)
-        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, recompute, matmul)
+        return SnnTorchExecutable(program, graph, floats, device, surrogate, engine, recompute, matmul, detach_reset)
 
 
-def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, recompute: Any, matmul: Any) -> None:
+def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, recompute: Any, matmul: Any, detach_reset: Any) -> None:
     """Refuse options that integers would ignore.
 
     Raises:
@@ -104,6 +107,7 @@ def _refuse_floats(dtype: Any, surrogate: Any, engine: Any, recompute: Any, matm
         ("engine", engine, engine != _ENGINE),
         ("recompute", recompute, recompute is not None),
         ("matmul", matmul, matmul != _MATMUL),
+        ("detach_reset", detach_reset, detach_reset is not False),
     ):
         if is_given:
             raise OptionError(

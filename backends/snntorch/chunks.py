@@ -44,7 +44,7 @@ def by_chunks(
         given = (network, part, state, kept, counted)
         # The way back begins with the last chunk: to forget its insides would save nothing.
         last = start + chunk >= steps
-        values, counts, state = _chunk(*given) if last else checkpoint(_chunk, *given, use_reentrant=False)
+        values, counts, state = run_chunk(*given) if last else checkpoint(run_chunk, *given, use_reentrant=False)
         for name in kept:
             pieces[name].append(values[name])
         sums = {name: sums[name] + counts[name] for name in sums}
@@ -52,7 +52,7 @@ def by_chunks(
     return {name: torch.cat(values) for name, values in pieces.items()}, sums, state
 
 
-def _chunk(
+def run_chunk(
     network: SpikingNetwork,
     inputs: Mapping[str, Tensor],
     state: StreamState,

@@ -53,6 +53,7 @@ class Equations(_Repeated):
         values: (8, neurons), see :data:`hasn.kernels.scan.COEFFICIENTS`.
         slope: the surrogate and its parameter; None where nothing spikes.
         trained: names of the coefficients that want a gradient.
+        detached: whether no gradient flows through the reset.
     """
 
     rows: Rows
@@ -60,6 +61,7 @@ class Equations(_Repeated):
     values: Tensor
     slope: tuple[Slope, float] | None
     trained: frozenset[str] = frozenset()
+    detached: bool = False
     _repeats: dict[int, Tensor] = field(default_factory=dict)
 
 
@@ -87,6 +89,9 @@ def equations(population: Population) -> Equations | RowEquations | None:
     # hasn.train learns the coefficients of LinearNeurons; what snnTorch's own do with theirs is snnTorch's.
     if type(neuron) is not LinearNeuron and _trains(population):
         return None
+    detached = type(neuron) is LinearNeuron and neuron.detach_reset and neuron.spec.spiking
+    if detached and (_trains(population) or not neuron.spec.plain):  # the loop has these gradients
+        return None
     if type(neuron) is LinearNeuron and not neuron.spec.plain:
         return _general(population, neuron)
     read = _READERS.get(type(neuron))
@@ -99,7 +104,7 @@ def equations(population: Population) -> Equations | RowEquations | None:
         return None
     values = _stacked(population.spec.shape, parts)
     trained = frozenset(name for name, part in parts.items() if part.requires_grad)
-    return Equations(rows, reset, values, slope, trained) if values.dtype in _DTYPES else None
+    return Equations(rows, reset, values, slope, trained, detached) if values.dtype in _DTYPES else None
 
 
 def _general(population: Population, neuron: LinearNeuron) -> RowEquations | None:

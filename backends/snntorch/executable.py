@@ -58,6 +58,7 @@ class SnnTorchExecutable(Executable):
         engine: Any,
         recompute: int | None = None,
         matmul: Any = "float32",
+        detach_reset: Any = False,
     ) -> None:
         super().__init__(program, precision)
         refuse_out_of_range(program, precision)
@@ -72,6 +73,7 @@ class SnnTorchExecutable(Executable):
                 hold(self.module.node(step.name), kind_of(nodes[step.name]).trained)
         self.module.to(device=usable_device(device), dtype=dtype)
         self.module.matmul = matmul
+        self.module.detach_reset = detach_reset
         self._sinks = [step.name for step in program.of(Sink)]
         self._graded = graded_outputs(program)
         self._stream: Stream | None = None

@@ -97,6 +97,7 @@ class SpikingNetwork(nn.Module):
         self.engine = engine
         self.recompute = recompute
         self.matmul = "float32"
+        self._detach_reset = False
         self.careful, self.mark = True, torch.zeros(())
         # A network without parameters has a device and a dtype all the same.
         self.register_buffer("_some", torch.zeros((), dtype=torch.float64), persistent=False)
@@ -157,6 +158,22 @@ class SpikingNetwork(nn.Module):
         if self._parts:
             check_dtype(self.like.dtype, matmul)
         self._matmul: Matmul = matmul
+
+    @property
+    def detach_reset(self) -> bool:
+        """Whether the spikes that reset a neuron pass no gradient: ``v <- v - jump z`` with z a constant there. Spikes
+        are the same either way. It is snnTorch's and SpikingJelly's default. May be set.
+        """
+        return self._detach_reset
+
+    @detach_reset.setter
+    def detach_reset(self, detach: bool) -> None:
+        if not isinstance(detach, bool):
+            raise OptionError("no such value", parameter="detach_reset", got=repr(detach), wanted="True or False")
+        for _, _, module in self._order:
+            if isinstance(module, Population) and module.spec.spiking and (detach or self._detach_reset):
+                module.generalise().detach_reset = detach
+        self._detach_reset = detach
 
     def _key(self, name: str) -> str:
         """A name that ModuleDict takes, unique here."""

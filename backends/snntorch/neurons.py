@@ -85,6 +85,16 @@ class Population(nn.Module):
         neuron = snntorch.Synaptic(alpha=tensor(current.terms[0][1]), beta=tensor(voltage.terms[0][1]), **common)
         return _unlisted(neuron)
 
+    def generalise(self) -> LinearNeuron:
+        """Put a general neuron in the place of a stock one, and give it: its coefficients may be set."""
+        if not isinstance(self.neuron, LinearNeuron):
+            old: Any = self.neuron
+            like = next(t for t in old.buffers() if t.is_floating_point())
+            self.neuron = LinearNeuron(self.spec, old.spike_grad).to(dtype=like.dtype, device=like.device)
+            for name in ("gain", "current_scale"):
+                setattr(self, name, None)
+        return self.neuron
+
     def _set_gain(self, gain: Floats | None) -> None:
         if gain is not None and np.any(gain != 1.0):
             self.gain = tensor(gain)
@@ -174,6 +184,7 @@ class LinearNeuron(nn.Module):
     spike, the last state counts the steps that are left; what a held neuron does has no gradient.
 
     Attributes:
+        detach_reset: whether the spikes of a reset pass no gradient.
         moves: of each reset, whether it does no more than add to its state.
         plain_terms: states that the condition reads with coefficient 1.
     """
@@ -185,6 +196,7 @@ class LinearNeuron(nn.Module):
         super().__init__()
         self.spec = spec
         self.spike_grad = spike_grad
+        self.detach_reset = False
         for name, value in coefficients(spec.rows, spec.condition, spec.resets).items():
             self.register_buffer(name, tensor(value))
         self.register_buffer("held", None if spec.held is None else tensor(spec.held), persistent=False)
@@ -194,6 +206,20 @@ class LinearNeuron(nn.Module):
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """One step; ``x`` and each state are (batch, *shape)."""
+        before, now, free = self.updated(x, *states)
+        if self.spec.condition is None:
+            return now["v"], *now.values()
+        spk = self.spike_grad(self._seen(now)).to(now["v"].dtype)
+        if free is not None and self.held is not None:
+            spk = spk * free
+            now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
+        resets = spk.detach() if self.detach_reset else spk
+        for i, row in enumerate(self.spec.resets):
+            now[row.state] = self._reset(i, row, resets, now)
+        return spk, *now.values()
+
+    def updated(self, x: Tensor, *states: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:
+        """The states before the step, and after the update but before the reset; who is not held, if any may be."""
         before = dict(zip(states_of(self.spec), states, strict=True))
         now = dict(before)
         free = None if self.held is None else before[HELD] <= 0
@@ -204,15 +230,7 @@ class LinearNeuron(nn.Module):
             if row.bias is not None:
                 total = total + getattr(self, f"bias{i}")
             now[row.state] = total if free is None or row.state != "v" else torch.where(free, total, before["v"])
-        if self.spec.condition is None:
-            return now["v"], *now.values()
-        spk = self.spike_grad(self._seen(now)).to(now["v"].dtype)
-        if free is not None and self.held is not None:
-            spk = spk * free
-            now[HELD] = torch.where(spk > 0, self.held, (before[HELD] - 1).clamp(min=0))
-        for i, row in enumerate(self.spec.resets):
-            now[row.state] = self._reset(i, row, spk, now)
-        return spk, *now.values()
+        return before, now, free
 
     def _sum(self, prefix: str, row: Row | Condition, now: Mapping[str, Tensor]) -> Any:
         return sum(getattr(self, f"{prefix}{state}") * now[state] for state, _ in row.terms)

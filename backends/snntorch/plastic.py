@@ -152,8 +152,8 @@ class Plastic(nn.Module):
         self.register_parameter("bias", bias)
         delay = spec.delay if isinstance(spec, Sparse) else None
         self.longest = 0 if delay is None else int(delay.max(initial=0))
-        self.events = None
-        if not isinstance(spec, Convolution) and not why_not(self.rule, spec):
+        self.events: Events | None = None
+        if isinstance(spec, Dense | Sparse) and not why_not(self.rule, spec):
             self.events = Events(self.rule, spec, self.extents)
         self._sides: tuple[torch.device, Matrix | Listed] | None = None
         self._spec, self._sizes = spec, sizes(spec)

@@ -150,7 +150,37 @@ class _Scan(torch.autograd.Function):
         if kept:
             return *_learned(ctx.found, _Kept(before, *kept), ends), None, None, None
         wanted = (ctx.needs_input_grad[1], ctx.needs_input_grad[2])
+        if ctx.found.detached and before is not None:
+            return *_detached(ctx.found, ctx.like, ends, before, wanted), None, None, None, None
         return *backward(ctx.found, ctx.like, ends, before, wanted), None, None, None, None
+
+
+def _detached(
+    found: Equations, like: torch.Size, ends: Ends, before: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients where no gradient flows through the reset, by the kernel of those where one does.
+
+    With z taken as constant in the reset and u being v before it,
+
+        dL/du[t] = (1 - z[t]) dL/dv[t] + s[t] (ZERO),   dL/dv[t] + s[t] (SUBTRACT),   s[t] = dL/dz[t] dz/du[t]
+
+    The second is the adjoint of no reset, of the gradient s. The first is that of ZERO, which the kernel computes as
+    ``v quiet + (s + v (jump - u)) d``, with jump 0, z in place of u, a slope d of 1, and a threshold that nothing
+    reaches, so that quiet is 1.
+    """
+    assert found.slope is not None
+    k = dict(zip(COEFFICIENTS, found.values.detach().reshape(8, *like[2:]), strict=True))
+    given = None
+    if ends.output is not None:
+        given = _slope(*found.slope, before - k["threshold"]).mul_(ends.output)
+    ends = ends._replace(output=given)
+    if found.reset is Reset.SUBTRACT:
+        return backward(replace(found, reset=Reset.NONE, slope=None), like, ends, None, wanted)
+    values = found.values.detach().clone()
+    values[COEFFICIENTS.index("jump")] = 0
+    values[COEFFICIENTS.index("threshold")] = math.inf
+    plain = replace(found, values=values, slope=(Slope.STRAIGHT_THROUGH, 1.0), _repeats={})
+    return backward(plain, like, ends, (before > k["threshold"]).to(before.dtype), wanted)
 
 
 class _RowsScan(torch.autograd.Function):

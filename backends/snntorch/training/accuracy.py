@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def has_accuracy(loss: Loss, labels: Tensor) -> bool:
     """Whether a loss says how it reads classes, and labels are such."""
-    return loss.scores is not None and labels.ndim == 1 and not labels.is_floating_point()
+    scores = {1: loss.scores, 2: loss.step_scores}.get(labels.ndim)
+    return scores is not None and not labels.is_floating_point()
 
 
 def accuracy(loss: Loss, outputs: Any, labels: Tensor) -> Tensor:

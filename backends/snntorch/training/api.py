@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import nir
 
 from hasn.backend import require_backend
+from hasn.backends.snntorch.training.choice import learned, names
 from hasn.backends.snntorch.training.drawing import own_generator, process_generators, runs_alone
+from hasn.backends.snntorch.training.during import written
 from hasn.backends.snntorch.training.forms import held_out, is_share
 from hasn.backends.snntorch.training.joining import open_workers
 from hasn.backends.snntorch.training.network import BACKEND
-from hasn.backends.snntorch.training.options import Options, check_one_of, learned
+from hasn.backends.snntorch.training.options import Options, check_one_of
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
@@ -24,9 +26,9 @@ from hasn.ir.outputs import ready_folder, ready_to_write
 
 if TYPE_CHECKING:
     from hasn.backends.snntorch.training.board import Board
-    from hasn.backends.snntorch.training.losses import Loss
     from hasn.backends.snntorch.training.network import TrainedNetwork
     from hasn.backends.snntorch.training.progress import Progress
+    from hasn.backends.snntorch.training.score import Scorer
 
 
 def train(
@@ -36,7 +38,7 @@ def train(
     epochs: int,
     loss: Any = "rate",
     optimizer: str | Callable[[Any], Any] = "adam",
-    learning_rate: float = 1e-3,
+    learning_rate: float | Mapping[str, float] = 1e-3,
     schedule: Callable[[Any], Any] | None = None,
     validation: Any = None,
     batch_first: bool | None = None,
@@ -48,7 +50,11 @@ def train(
     clip: float | None = None,
     amp: str | None = None,
     recompute: int | None = None,
-    learn: str | Sequence[str] | Mapping[str, str] = (),
+    tbptt: int | None = None,
+    carry: bool = False,
+    learn: str | Sequence[str] | Mapping[str, Any] = (),
+    freeze: str | Sequence[str] = (),
+    during: Mapping[str, Any] | None = None,
     regularisers: Sequence[Callable[[Any], Any]] = (),
     patience: int | None = None,
     monitor: str | None = None,
@@ -90,7 +96,9 @@ def train(
             (T, batch, *shape), labels) to a scalar, the mean over the batch; it gets {Output: outputs} where there are
             several.
         optimizer: "adam", "adamw", "sgd", or a function of the parameter groups that gives a torch.optim.Optimizer.
-        learning_rate: of a named optimizer.
+            Each group has "params" and, as torch has them, "param_names": "node.parameter".
+        learning_rate: of a named optimizer; or {name: rate}, of which the first that means a parameter counts (1e-3 for
+            the others), whose groups have an "lr" for a function too. Names as in ``freeze``.
         schedule: a function of the optimizer that gives one of torch.optim.lr_scheduler; it advances at every update.
         validation: like ``data``; judged after every epoch. Or a share, 0 < share < 1, of ``data`` that is held out:
             of arrays and Datasets, drawn by the seed.
@@ -113,8 +121,16 @@ def train(
         amp: "bf16" or "fp16" (with a gradient scaler): torch.autocast for the products. It changes spikes.
         recompute: keep the states at every K-th step only, and compute the others again on the way back
             (torch.utils.checkpoint): less memory, more time, the same result.
+        tbptt: K: a gradient passes at most K steps backwards; values and updates are those of whole sequences.
+        carry: each batch goes on with the states in which the one before it ended, which no gradient passes; an epoch
+            begins at rest. For data that come in batches: the next pieces of the same sequences, in the same order.
         learn: "tau", "threshold" and/or "delay" (of Delay nodes, in whole steps) as well: one value a population, or
-            {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`).
+            {"tau": "neuron"} for one each (:mod:`hasn.backends.snntorch.training.learnable`); of some nodes alone with
+            {"tau": [names]} or {"tau": {name: "neuron"}}. {"weight": [names]}: weights, biases and scales of these
+            nodes alone; all of them train where it is not given.
+        freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
+        during: {connection: [:class:`hasn.training.BatchNorm`, :class:`hasn.training.Dropout`]} that are there while
+            it trains; the graph that comes back has the first in its weights and the second nowhere.
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`,
             :class:`hasn.training.ElasticWeights`, :class:`hasn.training.SynapticIntelligence`, or functions of an
             Activity; added to the loss.
@@ -163,6 +179,7 @@ def train(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_first, batch_size, budget, accumulate,
             apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
+            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -193,10 +210,15 @@ def _train(
     from hasn.backends.snntorch.training.origin import origin_of
     from hasn.backends.snntorch.training.score import Scorer
 
-    network = TrainedNetwork(graph, options.learn, options.recompute, lowering, options.precision, options.backend)
+    network = TrainedNetwork(
+        graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze,
+        options.during,
+    )  # fmt: skip
+    _check_norms(network, options, workers)
+    _set_pieces(network, options, data)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
-    print_ = fingerprint(graph, network.program, options.learn)
+    print_ = fingerprint(graph, network.program, options.learn, options.freeze)
     origin = {} if options.checkpoint is None or workers.rank else origin_of(graph, options, lowering)
     start = {"graph": print_, "graph's parameters": before} if workers.count > 1 else {}
     workers.check_same(
@@ -208,8 +230,9 @@ def _train(
             "validation": str(validation is not None),
         }
     )
+    scorer = Scorer(network, loss, options)
     parts = [
-        _data(given, network, loss, options, what, workers, generator)
+        _data(given, network, scorer, options, what, workers, generator)
         for given, what in ((data, "data"), (validation, "validation"))
     ]
     if parts[1] is not None:
@@ -223,7 +246,6 @@ def _train(
         )
 
     with _board(options) as board:
-        scorer = Scorer(network, loss, options)
         trainer = Trainer(network, scorer, options, parts[0], parts[1], print_, origin, board, workers)
         try:
             made = trainer.run()
@@ -235,6 +257,41 @@ def _train(
     if not result.learned and not workers.rank:
         warnings.warn(f"nothing was learned: {_why_nothing(result)}", RuntimeWarning, stacklevel=3)
     return result
+
+
+def _set_pieces(network: TrainedNetwork, options: Options, data: Any) -> None:
+    """How far gradients and states go.
+
+    Raises:
+        OptionError: states cannot go on from one batch to the next.
+    """
+    network.tbptt, network.carry = options.tbptt, options.carry
+    if options.carry and isinstance(data, tuple):
+        raise OptionError(
+            "batches of arrays are other samples, not the next steps of the same",
+            parameter="carry",
+            got="(inputs, labels)",
+            wanted="batches, of which each goes on where the one before it ended",
+            way_out="Pass [(inputs[t : t + K], labels) for t in range(0, len(inputs), K)].",
+        )
+    if options.carry and network.draws:
+        raise OptionError(
+            "drawn inputs begin anew in every batch", parameter="carry", got="a PoissonInput or NoiseInput"
+        )
+
+
+def _check_norms(network: TrainedNetwork, options: Options, workers: Workers) -> None:
+    """Refuse what would take the statistics of a batch of parts of it.
+
+    Raises:
+        OptionError: several workers, or states that are computed twice.
+    """
+    cut = {"workers": workers.count > 1, "recompute": options.recompute is not None}
+    for name, given in cut.items():
+        if given and (network.during.has_norms if name == "workers" else options.during):
+            got, way_out = f"during and {name}", f"Leave out {name}, or during."
+            why = "a batch's statistics are those of all of it, taken once"
+            raise OptionError(why, parameter="during", got=got, way_out=way_out)
 
 
 def _why_nothing(result: TrainResult) -> str:
@@ -273,25 +330,24 @@ def _check_files(options: Options) -> None:
 
 
 def _data(
-    given: Any, network: TrainedNetwork, loss: Loss, options: Options, what: str, workers: Workers, generator: Any
+    given: Any, network: TrainedNetwork, scorer: Scorer, options: Options, what: str, workers: Workers, generator: Any
 ) -> Any:
     from hasn.backends.snntorch.training.accuracy import check_monitor
     from hasn.backends.snntorch.training.batches import Data
-    from hasn.backends.snntorch.training.losses import check_labels, classes_of
     from hasn.backends.snntorch.training.network import shapes_of
+    from hasn.backends.snntorch.training.several import check_parts
 
     if given is None and what == "validation":
         return None
-    classes = classes_of(network.program)
     shuffle = options.shuffle and what == "data"
 
     def check(labels: Any) -> None:
-        check_labels(labels, classes, loss, what)
-        check_monitor(options.monitor, loss, labels, what)
+        check_parts(labels, network.program, scorer.loss, what)
+        check_monitor(options.monitor, scorer.loss, scorer.answers(labels), what)
 
     return Data(
         given, shapes_of(network.program), check, what,
-        options.batch_size, options.budget, shuffle, workers, generator, options.batch_first,
+        options.batch_size, options.budget, shuffle, workers, generator, options.batch_first, measure=scorer.measure,
     )  # fmt: skip
 
 

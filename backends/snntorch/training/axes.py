@@ -12,11 +12,13 @@ from hasn.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hasn.backends.snntorch.training.targets import Targets
+
 
 def check_shapes(
     columns: Mapping[str, Tensor],
     shapes: Mapping[str, tuple[int, ...]],
-    labels: Tensor,
+    labels: Tensor | Targets,
     what: str,
     batch_first: bool | None = None,
 ) -> None:

@@ -13,6 +13,7 @@ from hasn.backends.snntorch.training.axes import check_shapes, layout, refuse, w
 from hasn.backends.snntorch.training.finite import check_finite
 from hasn.backends.snntorch.training.forms import batches_of, is_iterable, is_samples, opened
 from hasn.backends.snntorch.training.options import check_takes
+from hasn.backends.snntorch.training.targets import Targets, columns_of, targets_of
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError
 from hasn.nodes.values import native, numbers, unusable
@@ -32,12 +33,14 @@ class Batch:
         labels: (samples, ...).
         whole: samples of the batch in all workers.
         mark: a checksum of all its labels, by which workers see that they have the same data; 0 where there is one.
+        measure: weight and count of the batch's labels in all workers, where they do not count alike.
     """
 
     inputs: dict[str, Tensor]
-    labels: Tensor
+    labels: Tensor | Targets
     whole: int
     mark: int = 0
+    measure: tuple[float, float] | None = None
 
     @property
     def size(self) -> int:
@@ -57,7 +60,11 @@ class Batch:
             return [self]
         starts = range(0, self.size, samples)
         return [
-            Batch({n: x[:, i : i + samples] for n, x in self.inputs.items()}, self.labels[i : i + samples], self.whole)
+            replace(
+                self,
+                inputs={n: x[:, i : i + samples] for n, x in self.inputs.items()},
+                labels=self.labels[i : i + samples],
+            )
             for i in starts
         ]
 
@@ -80,11 +87,12 @@ class Data:
         warned: of what has been warned.
         heard: Inputs that had a value other than 0 so far.
         begun: numbers of the epochs that have begun here.
+        measure: weight and count of some labels, where they do not count alike; see :class:`Batch`.
     """
 
     given: Any
     shapes: Shapes
-    check: Callable[[Tensor], None]
+    check: Callable[[Any], None]
     what: str
     batch_size: int
     budget: int | None
@@ -95,6 +103,7 @@ class Data:
     warned: set[str] = field(default_factory=set)
     heard: set[str] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
+    measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -157,11 +166,16 @@ class Data:
                 raise InputError("a batch is no pair", parameter=self.what, got=got, wanted="(inputs, labels)")
             empty = False
             columns = self._columns(item[0], first, sequences=False)
-            yield self._batch(columns, _tensor(item[1], f"{self.what} labels"), number, first)
+            yield self._batch(columns, self._labels(item[1], columns), number, first)
         if empty:
             raise _empty(self.what)
 
-    def _batch(self, columns: dict[str, Any], labels: Tensor, number: int, first: bool | None) -> Batch:
+    def _labels(self, given: Any, columns: Mapping[str, Any]) -> Tensor | Targets:
+        one = next(iter(columns.values()))
+        samples = len(one) if isinstance(one, list) else one.shape[1] if one.ndim > 1 else None
+        return targets_of(given, _tensor, f"{self.what} labels", samples)
+
+    def _batch(self, columns: dict[str, Any], labels: Tensor | Targets, number: int, first: bool | None) -> Batch:
         check_shapes(columns, self.shapes, labels, self.what, first)
         self._doubt(columns, first)
         if not len(labels):
@@ -170,7 +184,8 @@ class Data:
         check_finite(columns, labels, self.what, f"batch {number}, ")
         self._hear(columns)
         part = self.workers.share(len(labels))
-        return Batch({n: x[:, part] for n, x in columns.items()}, labels[part], len(labels), self._mark(labels))
+        inputs = {n: x[:, part] for n, x in columns.items()}
+        return Batch(inputs, labels[part], len(labels), self._mark(labels), self.measure(labels))
 
     def _hear(self, columns: Mapping[str, Any]) -> None:
         for name, column in columns.items():
@@ -182,8 +197,11 @@ class Data:
         if first is None and not self.warned and not self.workers.rank and warn_of_doubt(blocks, self.what):
             self.warned.add("order")
 
-    def _mark(self, labels: Tensor) -> int:
-        return zlib.crc32(labels.cpu().contiguous().numpy().tobytes()) if self.workers.count > 1 else 0
+    def _mark(self, labels: Tensor | Targets) -> int:
+        mark = 0
+        for column in columns_of(labels) if self.workers.count > 1 else ():
+            mark = zlib.crc32(column.cpu().contiguous().numpy().tobytes(), mark)
+        return mark
 
     def _columns(self, inputs: Any, first: bool | None, *, sequences: bool) -> dict[str, Any]:
         """{Input: a tensor, time first, or a list of one for each sample}."""
@@ -206,9 +224,10 @@ class Data:
         first = self.batch_first if first is None else first
         if len(given) != 2:
             raise InputError("no pair", parameter=self.what, got=f"{len(given)} things", wanted="(inputs, labels)")
-        columns, labels = self._columns(given[0], first, sequences=True), _tensor(given[1], f"{self.what} labels")
+        columns = self._columns(given[0], first, sequences=True)
+        labels = self._labels(given[1], columns)
         if not labels.ndim:
-            got = f"the number {labels.item()}"
+            got = f"the number {columns_of(labels)[0].item()}"
             raise InputError(
                 "one label for all samples", parameter=f"{self.what} labels", got=got, wanted="(N,), one each"
             )
@@ -229,12 +248,13 @@ class Data:
             chosen = [chosen[i] for i in torch.randperm(len(chosen), generator=self.generator).tolist()]
         return (self._taken(columns, labels, members) for members in chosen), len(chosen)
 
-    def _taken(self, columns: dict[str, Any], labels: Tensor, members: Tensor) -> Batch:
+    def _taken(self, columns: dict[str, Any], labels: Tensor | Targets, members: Tensor) -> Batch:
         """This worker's share of the batch of some members."""
         own = members[self.workers.share(len(members))]
         some = own if len(own) else members[:1]  # whose length and shape an empty share has as well
         inputs = {name: _take(column, some)[:, : len(own)] for name, column in columns.items()}
-        return Batch(inputs, labels[own], len(members), self._mark(labels[members]))
+        all_ = labels[members]
+        return Batch(inputs, labels[own], len(members), self._mark(all_), self.measure(all_))
 
 
 def _empty(what: str) -> InputError:
@@ -286,7 +306,7 @@ def _turned(value: Tensor, first: bool | None) -> Tensor:
 
 
 def _by_length(
-    columns: dict[str, Any], shapes: Shapes, labels: Tensor, what: str, first: bool | None
+    columns: dict[str, Any], shapes: Shapes, labels: Tensor | Targets, what: str, first: bool | None
 ) -> dict[int, Tensor]:
     """T -> the samples of that length, once all shapes are right."""
     import torch

@@ -8,14 +8,15 @@ import random
 import shlex
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hasn.backends.snntorch.training.checkpoint_form import Malformed, check_head
-from hasn.backends.snntorch.training.learnable import learnable
+from hasn.backends.snntorch.training.choice import weight_trains
+from hasn.backends.snntorch.training.learnable import learnt
 from hasn.errors import FileError
 from hasn.ir.litter import part_of
 from hasn.ir.seal import seal, seal_of
@@ -32,7 +33,7 @@ FORMAT = "hasn training 5"
 _TRAINED = {"weight", "bias", "scale", "data"}
 
 
-def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> str:
+def fingerprint(graph: nir.NIRGraph, program: Program, learn: Mapping[str, Any], freeze: Sequence[str] = ()) -> str:
     """A hash of what training keeps: nodes, shapes, edges, initial voltages and what else is not trained.
 
     dt, method, timing and resets are not in it: they are options too, and compared as such.
@@ -45,7 +46,9 @@ def fingerprint(graph: nir.NIRGraph, program: Program, learn: Iterable[str]) -> 
     mapped = {step.name for step in program.of(Connection)}
     for name in sorted(flat.nodes):
         node = flat.nodes[name]
-        trained = (_TRAINED if name in mapped else set()).union(*(learnable(node, kind) for kind in learn))
+        own = _TRAINED if name in mapped else set()
+        trained = {p for p in own if weight_trains(learn, freeze, f"{name}.{p}")}
+        trained |= {p for _, p, _ in learnt(name, node, learn, freeze)}
         digest.update(f"\n{name} {type(node).__name__}".encode())
         if name in lowered:  # what metadata or an option says of it
             held = lowered[name].held

@@ -61,6 +61,8 @@ _ORIGIN: dict[str, Check] = {
     "lowering": _of(dict),
     "precision": _of(str),
     "keep_best": _of(bool),
+    "freeze": _of(list),
+    "during": _of(dict),
 }
 _MOVING: dict[str, Check] = {
     "parameters": _of(dict),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hasn.backends.snntorch.training.targets import Targets, columns_of
 from hasn.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def check_finite(columns: Mapping[str, Any], labels: Tensor, what: str, where: str = "") -> None:
+def check_finite(columns: Mapping[str, Any], labels: Tensor | Targets, what: str, where: str = "") -> None:
     """Refuse values that are not finite, naming the first one's sample.
 
     Args:
@@ -35,15 +36,16 @@ def check_finite(columns: Mapping[str, Any], labels: Tensor, what: str, where: s
             if wrong is not None:
                 step, *element = wrong
                 raise not_finite(name, what, sequence[wrong], f"{where}sample {sample}", step, element)
-    wrong = first_wrong(labels)
-    if wrong is not None:
-        raise InputError(
-            "a label is not finite",
-            parameter=f"{what} labels",
-            got=f"{float(labels[wrong])} at {where}sample {wrong[0]}",
-            wanted="finite numbers",
-            way_out="Drop the sample, or mend what makes the labels.",
-        )
+    for column in columns_of(labels):
+        wrong = first_wrong(column)
+        if wrong is not None:
+            raise InputError(
+                "a label is not finite",
+                parameter=f"{what} labels",
+                got=f"{float(column[wrong])} at {where}sample {wrong[0]}",
+                wanted="finite numbers",
+                way_out="Drop the sample, or mend what makes the labels.",
+            )
 
 
 def first_wrong(values: Tensor) -> tuple[int, ...] | None:

@@ -11,7 +11,8 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.backends.snntorch.training.options import check_one_of, check_whole, learned
+from hasn.backends.snntorch.training.choice import learned
+from hasn.backends.snntorch.training.options import check_one_of, check_whole
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import OptionError
 
@@ -73,6 +74,9 @@ def fisher(
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
     network = TrainedNetwork(graph, learned(learn), None, lowering, precision, backend_options)
     judge = loss_of(loss, network.program)
+    if judge.reads != "output" or judge.parts is not None:
+        wanted = "a loss of what one Output shows"
+        raise OptionError("not the odds of one answer", parameter="loss", got=judge.name, wanted=wanted)
     total = {name: torch.zeros_like(value) for name, value in network.parameters.items()}
     count = 0
     with closing(_alone(network, data, judge, seed)) as alone:

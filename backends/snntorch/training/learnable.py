@@ -17,7 +17,8 @@ that the values are written to compiles to the same numbers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import nir
 import numpy as np
 
+from hasn.backends.snntorch.training.choice import chosen_by, require, share_of
 from hasn.errors import OptionError
 from hasn.nodes.lookup import kind_of, neuron_kind
 from hasn.program.model import Connection, Neurons, Program, Threshold
@@ -59,9 +61,13 @@ class Learnable:
     Args:
         program: what was compiled.
         nodes: flat name -> NIR node.
-        learn: "tau", "threshold" and/or "delay" -> "population" (one value each) or "neuron".
+        learn: kind -> see :func:`hasn.backends.snntorch.training.choice.learned`; a kind of all nodes leaves out what
+            lies on its limit (a beta of 0 is a tau of dt) with a warning.
         module_of: flat name -> the node's module.
-        spike_grad: the surrogate.
+        freeze: names that are not learned.
+
+    Attributes:
+        every: "node.parameter" of all that the kinds of ``learn`` have, frozen or not.
 
     Raises:
         OptionError: nothing of the kind in the graph, or "population" where its values differ.
@@ -71,23 +77,45 @@ class Learnable:
         self,
         program: Program,
         nodes: Mapping[str, nir.NIRNode],
-        learn: Mapping[str, str],
+        learn: Mapping[str, Any],
         module_of: Callable[[str], nn.Module],
+        freeze: Sequence[str] = (),
     ) -> None:
         self.program = program
         self.parts: list[Learned] = []
         self._nodes: dict[str, nir.NIRNode] = {}
         self._modules: dict[str, Any] = {}
-        for kind, share in learn.items():
-            before = len(self.parts)
-            for step in program.of(Neurons, Threshold, Connection):
-                for parameter in learnable(nodes[step.name], kind):
-                    self.parts.append(_learned(step.name, nodes[step.name], kind, parameter, share, program))
-            if len(self.parts) == before:
-                raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
+        self.every: list[str] = []
+        for kind in learn:
+            if kind != "weight":
+                self._add(kind, learn, nodes, freeze)
+        self._delayed = {part.node for part in self.parts if resets_late(nodes[part.node], program)}
         for name in {part.node for part in self.parts if part.parameter != "delay"}:
             self._nodes[name] = nodes[name]
-            self._modules[name] = _open(module_of(name), program.node(name))
+            self._modules[name] = opened(module_of(name), program.node(name))
+
+    def _add(
+        self, kind: str, learn: Mapping[str, Any], nodes: Mapping[str, nir.NIRNode], freeze: Sequence[str]
+    ) -> None:
+        steps = [step.name for step in self.program.of(Neurons, Threshold, Connection)]
+        there = [f"{name}.{parameter}" for name in steps for parameter in learnable(nodes[name], kind)]
+        if not there:
+            raise OptionError(f"the graph has no {kind}", parameter="learn", got=repr(kind))
+        if isinstance(learn[kind], Mapping):
+            require(learn[kind], there, "learn")
+        self.every += there
+        on_limit: list[OptionError] = []
+        before = len(self.parts)
+        for name in steps:
+            for _, parameter, share in learnt(name, nodes[name], {kind: learn[kind]}, freeze):
+                try:
+                    self.parts.append(_learned(name, nodes[name], kind, parameter, share, self.program))
+                except _OnLimit as error:
+                    on_limit.append(error)
+        if on_limit and (isinstance(learn[kind], Mapping) or len(self.parts) == before):
+            raise on_limit[0]
+        for reason in on_limit:
+            warnings.warn(f"not learned: {reason}", RuntimeWarning, stacklevel=2)
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -106,6 +134,8 @@ class Learnable:
             for part in self.parts:
                 if part.node == name:
                     setattr(node, part.parameter, part.value())
+            if name in self._delayed:
+                node.v_reset = late_reset(node, self.program.dt)
             for buffer, value in _coefficients(node, self.program.node(name), self.program).items():
                 setattr(module, buffer, value.to(dtype=like.dtype, device=like.device))
         network.delays = self._delays(like)
@@ -124,6 +154,34 @@ class Learnable:
         """Set the learned values in a graph's nodes (flat name -> node)."""
         for part in self.parts:
             setattr(nodes[part.node], part.parameter, part.value().detach().numpy().copy())
+        for name in self._delayed:
+            nodes[name].v_reset = late_reset(nodes[name], self.program.dt).detach().numpy().copy()
+
+
+def resets_late(node: Any, program: Program) -> bool:
+    """Whether a node is a neuron of snnTorch's that subtracts its threshold a step late, after the decay.
+
+    Its ``v_reset = threshold - threshold / beta`` then follows what is learned, as snnTorch's own reset does.
+    """
+    said = node.metadata or {}
+    if said.get("snntorch") is None or said.get("reset") != "subtract" or not said.get("snntorch_reset_delay"):
+        return False
+    if (
+        program.method == "exact"
+        or not hasattr(node, "v_reset")
+        or not (hasattr(node, "tau") or hasattr(node, "tau_mem"))
+    ):
+        return False
+    return bool(np.allclose(late_reset(node, program.dt).numpy(), node.v_reset, rtol=1e-6, atol=0))
+
+
+def late_reset(node: Any, dt: float) -> Tensor:
+    """``threshold - threshold / beta`` with ``beta = 1 - dt / tau``."""
+    import torch
+
+    tau = torch.as_tensor(node.tau if hasattr(node, "tau") else node.tau_mem, dtype=torch.float64)
+    threshold = torch.as_tensor(node.v_threshold, dtype=torch.float64)
+    return threshold - threshold / (1 - torch.tensor(dt, dtype=torch.float64) / tau)
 
 
 def learnable(node: nir.NIRNode, what: str) -> tuple[str, ...]:
@@ -132,6 +190,23 @@ def learnable(node: nir.NIRNode, what: str) -> tuple[str, ...]:
         kind = neuron_kind(node)
         return () if kind is None else kind.taus
     return tuple(parameter.name for parameter in kind_of(node).parameters if parameter.name in _PARAMETERS[what])
+
+
+def learnt(
+    name: str, node: nir.NIRNode, learn: Mapping[str, Any], freeze: Sequence[str] = ()
+) -> list[tuple[str, str, str]]:
+    """(kind, parameter, "population" or "neuron") of what a node learns beside its weights."""
+    found = []
+    for kind in learn:
+        for parameter in learnable(node, kind) if kind != "weight" else ():
+            share = share_of(learn, kind, f"{name}.{parameter}")
+            if share is not None and chosen_by(freeze, f"{name}.{parameter}") is None:
+                found.append((kind, parameter, share))
+    return found
+
+
+class _OnLimit(OptionError):
+    """A value that no raw tensor stands for."""
 
 
 def _learned(name: str, node: nir.NIRNode, what: str, parameter: str, share: str, program: Program) -> Learned:
@@ -150,12 +225,23 @@ def _learned(name: str, node: nir.NIRNode, what: str, parameter: str, share: str
         start = torch.tensor(float(value.flat[0]), dtype=torch.float64)
     else:
         start = torch.tensor(value)
-    floor = np.asarray(getattr(node, "v_reset", 0.0), dtype=np.float64)
+    late = resets_late(node, program)  # snnTorch's thresholds are >= 0, and its v_reset lies below
+    floor = np.zeros(1) if late else np.asarray(getattr(node, "v_reset", 0.0), dtype=np.float64)
     meaning, raw = _bounded(parameter, start, floor, program)
-    if not bool(torch.isfinite(raw).all()):
+    stands = torch.isfinite(raw)
+    if not bool(stands.any()):
         limit = "above v_reset" if "threshold" in parameter else f"above dt = {program.dt}"
-        raise OptionError("lies on its limit and cannot be learned", node=name, parameter=parameter, wanted=limit)
+        raise _OnLimit("lies on its limit and cannot be learned", node=name, parameter=parameter, wanted=limit)
+    if not bool(stands.all()):  # these neurons keep their value
+        meaning, raw = _partly(stands, meaning, start), torch.where(stands, raw, 0.0)
     return Learned(name, parameter, raw.requires_grad_(), value.shape, meaning)
+
+
+def _partly(stands: Tensor, meaning: Callable[[Tensor], Tensor], start: Tensor) -> Callable[[Tensor], Tensor]:
+    """A meaning of some elements; the others stay as they were at the start."""
+    import torch
+
+    return lambda raw: torch.where(stands, meaning(raw), start)
 
 
 def _bounded(parameter: str, start: Tensor, floor: Any, program: Program) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -186,18 +272,11 @@ def _softplus(raw: Tensor) -> Tensor:
     return softplus(raw, threshold=700.0)  # torch's own turns linear at 20, which leaves a gap of 2e-9
 
 
-def _open(module: Any, step: Any) -> Any:
+def opened(module: Any, step: Any) -> Any:
     """The module that holds a node's coefficients, each open to be set: a general neuron in place of a stock one."""
     if isinstance(step, Threshold):
         return module
-    from hasn.backends.snntorch.neurons import LinearNeuron
-
-    if not isinstance(module.neuron, LinearNeuron):
-        old = module.neuron
-        like = next(t for t in old.buffers() if t.is_floating_point())
-        module.neuron = LinearNeuron(step, old.spike_grad).to(dtype=like.dtype, device=like.device)
-        module.gain = module.current_scale = None
-    return module.neuron
+    return module.generalise()
 
 
 def _coefficients(node: nir.NIRNode, step: Any, program: Program) -> dict[str, Tensor]:

@@ -118,6 +118,7 @@ class Trainer:
     def _run_epoch(self) -> None:
         start = time.perf_counter() - self.now.tally.seconds
         batches, count = self._batches()
+        self.network.forget()
         while True:
             group = list(islice(batches, self.options.accumulate))
             values = self.update(group, self.now.step + 1)
@@ -212,6 +213,7 @@ class Trainer:
         import torch
 
         tally, mark = Tally(), 0
+        self.network.forget()
         with torch.no_grad():
             for batch in self.validation.epoch(self.now.epoch)[0] if self.validation else ():
                 figures = self.room.fitted(lambda b=batch: self._judged(b))  # type: ignore[misc]
@@ -223,7 +225,10 @@ class Trainer:
 
     def _judged(self, batch: Batch) -> list[float]:
         parts = self.room.parts(batch)
-        return self.scorer.sum([self.scorer(part, part.size / batch.whole, regularised=False)[1] for part in parts])
+        return self.scorer.sum([self._score(part, batch) for part in parts])
+
+    def _score(self, part: Batch, batch: Batch) -> Any:
+        return self.scorer(part, part.size / batch.whole, regularised=False, group=[batch])[1]
 
     def _agree(self, own: Tally, mark: int) -> Tally:
         """The validation of all workers, who have come to the end of an epoch with the same parameters."""

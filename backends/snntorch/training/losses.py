@@ -6,10 +6,12 @@ the ways to read a class out of spikes follow Eshraghian et al., Proceedings of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from hasn.backends.snntorch.training.entropy import Entropy, entropy
+from hasn.backends.snntorch.training.membranes import behind
 from hasn.errors import InputError, OptionError
 from hasn.program.model import Connection, Neurons, Program, Sink, Threshold
 
@@ -25,22 +27,72 @@ class Loss:
         name: what messages and checkpoints call it.
         value: (outputs (T, batch, *shape), labels) to a scalar, the mean over the batch.
         scores: outputs to (batch, classes), the largest of which is the answer; None where there are no classes.
-        wants: what the Output must show, if it matters.
+        wants: what the Output must show, if it matters; "any": one Output of classes, whatever it shows.
         classes: whether labels must be classes 0..C-1.
         parameters: numbers in it, for checkpoints to tell it from others of its name.
+        reads: what ``value`` and ``scores`` get: "output"; "membrane", the membrane potential before the reset of the
+            neurons that the Output shows, whether they spike or not; "both", a :class:`Shown`.
+        entropy: how labels weigh, where they do not alike.
+        step_scores: outputs to (T, batch, classes), for labels (batch, T): one a step; None where there are none such.
+        parts: Output -> its own loss, where there are several.
+        answers: of these, the Output whose labels ``scores`` is compared with.
     """
 
     name: str
     value: Callable[[Any, Any], Any]
     scores: Callable[[Any], Any] | None
-    wants: Literal["spikes", "voltages"] | None = None
+    wants: Literal["spikes", "voltages", "any"] | None = None
     classes: bool = True
     parameters: tuple[float, ...] = ()
+    reads: Literal["output", "membrane", "both"] = "output"
+    entropy: Entropy | None = None
+    step_scores: Callable[[Any], Any] | None = None
+    parts: Mapping[str, Loss] | None = None
+    answers: str | None = None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether samples weigh differently in the mean."""
+        return self.entropy is not None and self.entropy.weighs
 
 
-def rate() -> Loss:
-    """Cross-entropy of the output spike counts: ``L = -log softmax(n)[label]``, ``n_c = sum_t z_c[t]``."""
-    return Loss("rate", lambda outputs, labels: _cross_entropy(_counts(outputs), labels), _counts, "spikes")
+class Shown(NamedTuple):
+    """What a loss that reads "both" gets, each (T, batch, *shape).
+
+    Attributes:
+        output: what the Output shows.
+        membrane: the membrane potential behind it, before the reset.
+    """
+
+    output: Any
+    membrane: Any
+
+
+Weights = Sequence[float] | None
+
+
+def rate(weight: Weights = None, label_smoothing: float = 0.0, ignore_index: int | None = None) -> Loss:
+    """Cross-entropy of the output spike counts: ``L = -log softmax(n)[label]``, ``n_c = sum_t z_c[t]``.
+
+    Args:
+        weight, label_smoothing, ignore_index: see :class:`hasn.backends.snntorch.training.entropy.Entropy`.
+    """
+    return _classified("rate", _counts, "spikes", entropy(weight, label_smoothing, ignore_index))
+
+
+def _classified(
+    name: str,
+    scores: Callable[[Any], Any],
+    wants: Literal["spikes", "voltages", "any"],
+    made: Entropy,
+    parameters: tuple[float, ...] = (),
+) -> Loss:
+    """The cross-entropy of scores (batch, classes)."""
+
+    def value(outputs: Any, labels: Tensor) -> Tensor:
+        return made(scores(outputs), labels)
+
+    return Loss(name, value, scores, wants, parameters=(*parameters, *made.parameters), entropy=made)
 
 
 def count(correct: float = 0.8, incorrect: float = 0.2) -> Loss:
@@ -67,15 +119,21 @@ def count(correct: float = 0.8, incorrect: float = 0.2) -> Loss:
     return Loss("count", value, _counts, "spikes", classes=False, parameters=(correct, incorrect))
 
 
-def membrane() -> Loss:
+def membrane(weight: Weights = None, label_smoothing: float = 0.0, ignore_index: int | None = None) -> Loss:
     """Cross-entropy of the largest output voltage over time: ``L = -log softmax(max_t v[t])[label]``.
 
-    For a readout without threshold (LI, CubaLI, I): a voltage that is reset says little by its maximum.
+    ``v`` is that of a readout without threshold (LI, CubaLI, I), or, where the Output shows spikes, the membrane
+    potential of the neurons that send them, before the reset of their step.
+
+    Args:
+        weight, label_smoothing, ignore_index: see :class:`hasn.backends.snntorch.training.entropy.Entropy`.
     """
-    return Loss("membrane", lambda outputs, labels: _cross_entropy(_peaks(outputs), labels), _peaks, "voltages")
+    return _classified("membrane", _peaks, "voltages", entropy(weight, label_smoothing, ignore_index))
 
 
-def first_spike(scale: float = 1.0) -> Loss:
+def first_spike(
+    scale: float = 1.0, weight: Weights = None, label_smoothing: float = 0.0, ignore_index: int | None = None
+) -> Loss:
     """Cross-entropy of the first spikes' times, the earliest wins: ``L = -log softmax(-tau / scale)[label]``.
 
     With spikes ``z[t]`` of 0 and 1 the time is written as a product, which a surrogate gradient passes through:
@@ -89,15 +147,79 @@ def first_spike(scale: float = 1.0) -> Loss:
 
     Args:
         scale: steps of lead that are worth e-fold odds.
+        weight, label_smoothing, ignore_index: see :class:`hasn.backends.snntorch.training.entropy.Entropy`.
     """
 
     def scores(outputs: Tensor) -> Tensor:
         return -_first_times(outputs) / scale
 
-    def value(outputs: Tensor, labels: Tensor) -> Tensor:
-        return _cross_entropy(scores(outputs), labels)
+    return _classified("first-spike", scores, "spikes", entropy(weight, label_smoothing, ignore_index), (scale,))
 
-    return Loss("first-spike", value, scores, "spikes", parameters=(scale,))
+
+#: How :func:`cross_entropy` reads (T, batch, classes).
+OVER: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda outputs: full(outputs).sum(0),
+    "mean": lambda outputs: full(outputs).mean(0),
+    "max": lambda outputs: full(outputs).amax(0),
+    "last": lambda outputs: full(outputs)[-1],
+}
+
+
+def cross_entropy(
+    over: str = "sum",
+    of: str = "output",
+    weight: Weights = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+) -> Loss:
+    """Cross-entropy of what an Output shows, or of the membrane potentials behind it.
+
+    Args:
+        over: "sum", "mean", "max" or "last" of the steps: ``L = -log softmax(s)[label]`` with s that of x[t]; or
+            "steps": ``L = mean_t -log softmax(x[t])[label[t]]``, labels (N,) or one a step (N, T).
+        of: "output", or "membrane": the potential before the reset of the neurons whose spikes (or voltages) the Output
+            shows. Over "steps" this is the loss of snnTorch's tutorial 5 divided by T, and accuracy is that of the
+            spike counts, as there.
+        weight, label_smoothing, ignore_index: see :class:`hasn.backends.snntorch.training.entropy.Entropy`.
+
+    Raises:
+        OptionError: no such reading.
+    """
+    for name, got, known in (("over", over, (*OVER, "steps")), ("of", of, ("output", "membrane"))):
+        if got not in known:
+            raise OptionError(f"no such {name}", parameter=name, got=repr(got), wanted=", ".join(known))
+    made = entropy(weight, label_smoothing, ignore_index)
+    name = f"cross-entropy {over} {of}"
+    if over != "steps":
+        loss = _classified(name, OVER[over], "any", made)
+        return replace(loss, reads="membrane") if of == "membrane" else loss
+    if of == "output":
+        return replace(_classified(name, OVER["sum"], "any", made), value=_at_steps(made), step_scores=full)
+
+    def value(shown: Shown, labels: Tensor) -> Any:
+        return _at_steps(made)(shown.membrane, labels)
+
+    def scores(shown: Shown) -> Tensor:
+        return _counts(shown.output)
+
+    def step_scores(shown: Shown) -> Tensor:
+        return full(shown.membrane)
+
+    return replace(_classified(name, scores, "any", made), value=value, reads="both", step_scores=step_scores)
+
+
+def _at_steps(made: Entropy) -> Callable[[Any, Any], Any]:
+    """The cross-entropy at every step, of labels (batch,) or (batch, T)."""
+
+    def value(outputs: Tensor, labels: Tensor) -> Tensor:
+        steps, batch, classes = outputs.shape
+        if labels.ndim == 2 and labels.shape[1] != steps:
+            got, wanted = f"{tuple(labels.shape)} and {steps} steps", "(N,), or (N, T): one a step"
+            raise InputError("another number of labels than steps", parameter="labels", got=got, wanted=wanted)
+        every = labels.T if labels.ndim == 2 else labels.expand(steps, batch)
+        return made(full(outputs).reshape(-1, classes), every.reshape(-1))
+
+    return value
 
 
 LOSSES: dict[str, Callable[[], Loss]] = {
@@ -125,30 +247,39 @@ def _first_times(outputs: Tensor) -> Tensor:
     return (1 - full(outputs)).cumprod(0).sum(0)
 
 
-def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(scores, labels.long())
-
-
-def loss_of(chosen: Any, program: Program) -> Loss:
+def loss_of(chosen: Any, program: Program, output: str | None = None) -> Loss:
     """The loss that an option means, if it fits the graph's Output.
+
+    Args:
+        chosen: the option.
+        program: of the graph.
+        output: the Output that it is of; None: of the graph.
 
     Raises:
         OptionError: no such loss, or the Output shows something else than it reads.
     """
+    sinks = [sink for sink in program.of(Sink) if output in (None, sink.name)]
+    if isinstance(chosen, Mapping | Several):
+        from hasn.backends.snntorch.training.several import joined
+
+        return joined(chosen, program)
     if isinstance(chosen, Loss):
         loss = chosen
     elif callable(chosen):
-        name = str(getattr(chosen, "__qualname__", type(chosen).__name__))
-        return Loss(name, chosen, None, classes=False)  # how it reads a class is not known
+        from hasn.backends.snntorch.training.torch_losses import of_module
+
+        module = of_module(chosen, [_shown(program, sink.name) for sink in sinks])
+        if module is None:
+            name = str(getattr(chosen, "__qualname__", type(chosen).__name__))
+            return Loss(name, chosen, None, classes=False)  # how it reads a class is not known
+        loss = module
     elif isinstance(chosen, str) and chosen in LOSSES:
         loss = LOSSES[chosen]()
     else:
         wanted = f"{', '.join(LOSSES)}, or a function (outputs, labels)"
         raise OptionError("no such loss", parameter="loss", got=repr(chosen), wanted=wanted)
     if loss.wants is not None:
-        _check_output(loss, program)
+        loss = _fitted(loss, sinks, program)
     return loss
 
 
@@ -158,24 +289,48 @@ def classes_of(program: Program) -> int | None:
     return sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
 
 
-def _check_output(loss: Loss, program: Program) -> None:
-    sinks = program.of(Sink)
+@dataclass(frozen=True)
+class Several:
+    """Losses of several Outputs: ``L = sum_o weights[o] L_o``; ``loss={Output: loss}`` is one whose weights are 1.
+
+    Attributes:
+        losses: Output -> its loss, as ``loss`` takes it; an Output that is not named has none.
+        weights: Output -> its weight; 1 where none is given.
+        accuracy: the Output whose classes are counted; None: the one whose loss has classes, if it is one alone.
+    """
+
+    losses: Mapping[str, Any]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    accuracy: str | None = None
+
+
+def _fitted(loss: Loss, sinks: list[Sink], program: Program) -> Loss:
+    """The loss for one Output of classes."""
     if len(sinks) != 1 or len(sinks[0].shape) != 1:
         raise OptionError(
             f"the loss {loss.name!r} wants one Output, of classes",
             parameter="loss",
             got=", ".join(f"{sink.name} {sink.shape}" for sink in sinks) or "no Output",
-            way_out="Flatten it, or pass a function (outputs, labels).",
+            way_out="Flatten it, or pass {Output: loss}, or a function (outputs, labels).",
         )
-    shown = _shown(program, sinks[0].name)
-    if shown != loss.wants:
+    (sink,) = sinks
+    weight = None if loss.entropy is None else loss.entropy.weight
+    if weight is not None and len(weight) != sink.shape[0]:
+        got, wanted = f"{len(weight)} weights", f"{sink.shape[0]}, one a class"
+        raise OptionError("class weights of other classes", parameter="weight", got=got, wanted=wanted)
+    shown = _shown(program, sink.name)
+    if loss.wants == "voltages" and shown == "spikes" and behind(program, sink.name):
+        loss = replace(loss, reads="membrane")
+    elif loss.wants not in (shown, "any"):
         raise OptionError(
             f"the loss {loss.name!r} reads {loss.wants}, and this Output shows {shown}",
-            node=sinks[0].name,
+            node=sink.name,
             parameter="loss",
             got=repr(loss.name),
             wanted={"spikes": "rate, count or first-spike", "voltages": "membrane"}.get(shown, "a function"),
+            way_out="hasn.training.cross_entropy reads them all." if shown == "sums" else None,
         )
+    return loss
 
 
 def _shown(program: Program, output: str) -> str:
@@ -203,15 +358,18 @@ def check_labels(labels: Tensor, classes: int | None, loss: Loss, what: str) -> 
     if classes is None or loss.wants is None or (not loss.classes and labels.is_floating_point()):
         return
     wanted = f"(batch,) of integers 0..{classes - 1}, the elements of the Output"
-    if labels.ndim != 1 or labels.is_floating_point():
+    at_steps = loss.step_scores is not None and labels.ndim == 2
+    if not (labels.ndim == 1 or at_steps) or labels.is_floating_point():
         got = f"{labels.dtype} {tuple(labels.shape)}"
         raise InputError("no classes", parameter=f"{what} labels", got=got, wanted=wanted)
     wrong = (labels < 0) | (labels >= classes)
+    if loss.entropy is not None and loss.entropy.ignore_index is not None:
+        wrong &= labels != loss.entropy.ignore_index
     if bool(wrong.any()):
-        place = int(wrong.nonzero()[0])
+        place, *step = wrong.nonzero()[0].tolist()
         raise InputError(
-            f"no such class, at sample {place}",
+            f"no such class, at sample {place}" + (f", step {step[0]}" if step else ""),
             parameter=f"{what} labels",
-            got=int(labels[place]),
+            got=int(labels[tuple(wrong.nonzero()[0])]),
             wanted=wanted,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from hasn.backends.snntorch.training import large
+from hasn.backends.snntorch.training.choice import RATE, groups_of
 from hasn.backends.snntorch.training.consolidation import Watcher
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import OPTIMIZERS, Options
@@ -18,33 +19,36 @@ if TYPE_CHECKING:
 
 
 def optimizer_of(
-    chosen: str | Callable[[Any], Any], learning_rate: float, weights: Sequence[Tensor], raw: Sequence[Tensor]
+    chosen: str | Callable[[Any], Any],
+    learning_rate: float | Mapping[str, float],
+    weights: Mapping[str, Tensor],
+    raw: Mapping[str, Tensor],
 ) -> Any:
     """The optimizer of some parameters, of which there must be one.
 
     Args:
         chosen: its name, or a function of the parameter groups.
-        learning_rate: of a named one.
+        learning_rate: of a named one, or by name; see :func:`hasn.backends.snntorch.training.choice.groups_of`.
         weights: weights, biases and scales.
         raw: what stands for learned time constants, thresholds and delays.
 
     Raises:
-        OptionError: the function gives no optimizer.
+        OptionError: the function gives no optimizer, or a name means no parameter.
     """
     import torch
 
-    groups: list[dict[str, Any]] = [{"params": list(weights)}] if weights else []
-    if raw:  # weight decay would pull a tau towards twice dt
-        groups.append({"params": list(raw), "weight_decay": 0.0})
+    groups = groups_of(weights, raw, learning_rate)
     if isinstance(chosen, str):
-        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(groups, lr=learning_rate)
+        plain = [{key: value for key, value in group.items() if key != "param_names"} for group in groups]
+        rate = RATE if isinstance(learning_rate, Mapping) else learning_rate
+        made: Any = getattr(torch.optim, OPTIMIZERS[chosen])(plain, lr=rate)
     else:
         made = made_by(chosen, groups, "optimizer")
     if not isinstance(made, torch.optim.Optimizer):
         got = type(made).__name__
         raise OptionError("no torch.optim.Optimizer comes of it", parameter="optimizer", got=got)
     _check_steps(made)
-    own = {id(tensor) for tensor in (*weights, *raw)}
+    own = {id(tensor) for tensor in (*weights.values(), *raw.values())}
     if any(id(tensor) not in own for group in made.param_groups for tensor in group["params"]):
         raise OptionError(
             "the optimizer moves other parameters than those of this network",
@@ -145,7 +149,7 @@ class Moving:
         import torch
 
         self.network, self.options = network, options
-        raw = list(network.learnable.parameters.values())
+        raw = network.learnable.parameters
         self.optimizer = optimizer_of(options.optimizer, options.learning_rate, network.weights, raw)
         self.schedule = schedule_of(options.schedule, self.optimizer, options.monitor)
         self.made = self._made()

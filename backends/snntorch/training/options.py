@@ -25,7 +25,7 @@ class Options:
     epochs: int
     loss: Any
     optimizer: str | Callable[[Any], Any]
-    learning_rate: float
+    learning_rate: float | Mapping[str, float]
     schedule: Callable[[Any], Any] | None
     shuffle: bool
     batch_first: bool | None
@@ -36,7 +36,7 @@ class Options:
     clip: float | None
     amp: str | None
     recompute: int | None
-    learn: Mapping[str, str]
+    learn: Mapping[str, Any]
     regularisers: Sequence[Callable[[Any], Any]]
     patience: int | None
     monitor: str
@@ -50,6 +50,10 @@ class Options:
     seed: int | None
     precision: str
     backend: Mapping[str, Any]
+    freeze: tuple[str, ...] = ()
+    during: Mapping[str, Any] = field(default_factory=dict)
+    tbptt: int | None = None
+    carry: bool = False
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
     #: Setting -> what of it shows nothing of itself, and so is not compared.
@@ -58,11 +62,13 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_queue"):
             check_whole(name, getattr(self, name))
-        for name in ("budget", "recompute", "patience", "checkpoint_every"):
+        for name in ("budget", "recompute", "tbptt", "patience", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))
         self._check_threshold()
-        check_positive("learning_rate", self.learning_rate)
+        self._check_pieces()
+        for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
+            check_positive("learning_rate", rate)
         if self.clip is not None:
             check_positive("clip", self.clip)
         check_one_of("amp", self.amp, (None, *AMP))
@@ -90,6 +96,9 @@ class Options:
             "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         given = {name: getattr(self, name) for name in names}
+        # Options that a checkpoint of before they were there goes on without.
+        later = ("freeze", "during", "tbptt", "carry")
+        given |= {name: getattr(self, name) for name in later if getattr(self, name)}
         given |= {name: value for name, value in self.backend.items() if name != "device"}
         return given
 
@@ -103,6 +112,22 @@ class Options:
         """What workers must agree on beside those, or one of them stops before the others."""
         names = ("epochs", "patience", "keep_best", "recompute", "checkpoint_every", "resume")
         return {name: repr(getattr(self, name)) for name in names} | {"checkpoint": str(self.checkpoint is not None)}
+
+    def _check_pieces(self) -> None:
+        if not isinstance(self.carry, bool):
+            raise OptionError("no such value", parameter="carry", got=repr(self.carry), wanted="True or False")
+        if self.recompute is not None and (self.carry or self.tbptt is not None):
+            got = "recompute with " + ("carry" if self.carry else "tbptt")
+            raise OptionError(
+                "two ways to keep less of a sequence", parameter="recompute", got=got, wanted="one of them"
+            )
+        if self.carry and self.checkpoint_every is not None:
+            way_out = "Leave it out: a checkpoint is written at every epoch's end."
+            got = "checkpoint_every with carry"
+            raise OptionError("no checkpoint holds the carried states", parameter="carry", got=got, way_out=way_out)
+        if self.carry and "delay" in self.learn:
+            got = "learn='delay' with carry"
+            raise OptionError("values under way were sent with other delays", parameter="carry", got=got)
 
     def _check_threshold(self) -> None:
         if self.apply_after is None:
@@ -190,18 +215,3 @@ def check_one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
     if value not in known:
         wanted = ", ".join(str(k) for k in known)
         raise OptionError(f"no such {name}", parameter=name, got=repr(value), wanted=wanted)
-
-
-def learned(learn: Any) -> dict[str, str]:
-    """{"tau", "threshold" and/or "delay": "population" or "neuron"} of what a user wrote.
-
-    Raises:
-        OptionError: something else.
-    """
-    if isinstance(learn, str):
-        learn = (learn,)
-    chosen = dict(learn) if isinstance(learn, Mapping) else dict.fromkeys(learn, "population")
-    for name, share in chosen.items():
-        check_one_of("learn", name, ("tau", "threshold", "delay"))
-        check_one_of("learn", share, ("population", "neuron"))
-    return chosen

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import nir
 import numpy as np
 
+from hasn.backends.snntorch.training.during import BatchNorm, Dropout
 from hasn.errors import FileError, HasnError
 from hasn.ir.load import load
 from hasn.ir.save import save
@@ -23,10 +24,21 @@ def origin_of(graph: nir.NIRGraph, options: Options, lowering: Mapping[str, Any]
     return {
         "graph": _packed(graph),
         "learn": dict(options.learn),
+        "freeze": list(options.freeze),
+        "during": {name: [_as_text(part) for part in parts] for name, parts in options.during.items()},
         "lowering": dict(lowering),
         "precision": options.precision,
         "keep_best": options.keep_best,
     }
+
+
+def _as_text(part: Any) -> list[Any]:
+    """[kind, {attribute: value}] of a BatchNorm or Dropout."""
+    return [type(part).__name__, vars(part)]
+
+
+def _part(kind: str, values: Mapping[str, Any]) -> BatchNorm | Dropout:
+    return {"BatchNorm": BatchNorm, "Dropout": Dropout}[kind](**values)
 
 
 def _packed(graph: nir.NIRGraph) -> Any:
@@ -64,7 +76,10 @@ def graph_of(checkpoint: str | Path, graph: nir.NIRGraph | None = None) -> nir.N
     state = read_checkpoint(content, path)
     origin, progress = state["origin"], state["progress"]
     start = _unpacked(origin["graph"], path) if graph is None else graph
-    network = TrainedNetwork(start, origin["learn"], None, origin["lowering"], origin["precision"], {})
+    network = TrainedNetwork(
+        start, origin["learn"], None, origin["lowering"], origin["precision"], {}, origin["freeze"],
+        {name: [_part(*part) for part in parts] for name, parts in origin["during"].items()},
+    )  # fmt: skip
     best = progress.get("best_parameters") if origin["keep_best"] else None
     values = best or state["moving"].get("parameters")
     try:

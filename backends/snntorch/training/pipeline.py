@@ -8,15 +8,15 @@ from typing import Any
 import nir
 
 from hasn.backend import require_backend
-from hasn.backends.snntorch.training.losses import loss_of
+from hasn.backends.snntorch.training.choice import learned
+from hasn.backends.snntorch.training.losses import Loss, loss_of
 from hasn.backends.snntorch.training.network import BACKEND
-from hasn.backends.snntorch.training.options import learned
 from hasn.backends.snntorch.training.pipeline_group import Workers, local_device, processes
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.backends.snntorch.training.pipeline_trainer import Pipeline
 from hasn.errors import OptionError
 from hasn.ir.lower import lower
-from hasn.program.model import Sink
+from hasn.program.model import Program, Sink
 from hasn.program.stages import cut
 
 
@@ -73,7 +73,7 @@ def pipelined(
     plugin = require_backend(BACKEND, precision)
     program = lower(graph, dt=dt, method=method, reset=reset, timing=timing)
     options = PipelineOptions(
-        micro_batches, pipeline, optimizer, learning_rate, schedule, clip, learned(learn), timeout
+        micro_batches, pipeline, optimizer, learning_rate, schedule, clip, _kinds(learn), timeout
     )  # fmt: skip
     for name in backend_options:
         if name not in plugin.options():
@@ -81,7 +81,7 @@ def pipelined(
             raise OptionError("neither training nor the backend has such an option", parameter=name, wanted=wanted)
     if not program.of(Sink):
         raise OptionError("the graph has no Output, so no loss", parameter="graph")
-    chosen, running = loss_of(loss, program), processes()
+    chosen, running = _loss(loss, program), processes()
     parts = cut(program, running if stages is None else stages, balance)
     options.fit(parts, running)
     from hasn.backends.snntorch.training.pipeline_stage import pipelining
@@ -93,3 +93,27 @@ def pipelined(
         graph, program, parts, Workers(place, timeout), chosen, options,
         lambda part: plugin.compile(part, graph, precision, **made),
     )  # fmt: skip
+
+
+def _kinds(learn: Any) -> dict[str, Any]:
+    """Kinds that every node of the graph learns: each stage has an optimizer of its own."""
+    found = learned(learn)
+    for kind, share in found.items():
+        if not isinstance(share, str):
+            got, way_out = f"{kind} of some nodes", "hasn.train does, on one device."
+            raise OptionError("a pipeline learns of all nodes", parameter="learn", got=got, way_out=way_out)
+    return found
+
+
+def _loss(chosen: Any, program: Program) -> Loss:
+    """A loss that the last stage can compute of its micro-batches alone."""
+    loss = loss_of(chosen, program)
+    if loss.weighs or loss.parts is not None or loss.reads != "output":
+        raise OptionError(
+            "a pipeline's loss is a plain mean over the samples of what the Outputs show",
+            parameter="loss",
+            got=loss.name,
+            wanted="no class weights, no ignored labels, no membranes, no loss of each Output",
+            way_out="hasn.train has them, on one device.",
+        )
+    return loss

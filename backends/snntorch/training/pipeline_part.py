@@ -48,7 +48,7 @@ class Part:
         kinds = _there(program, stage, self._nodes, options.learn)
         self.learnable = Learnable(stage.program, self._nodes, kinds, self.module.node)
         self.parameters: dict[str, Tensor] = dict(self.module.named_parameters()) | self.learnable.parameters
-        weights, raw = list(self.module.parameters()), list(self.learnable.parameters.values())
+        weights, raw = dict(self.module.named_parameters()), self.learnable.parameters
         chosen, rate = options.optimizer, options.learning_rate
         self._optimizer = optimizer_of(chosen, rate, weights, raw) if self.parameters else None
         self._schedule = schedule_of(options.schedule, self._optimizer, "loss") if self._optimizer else None

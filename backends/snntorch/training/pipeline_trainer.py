@@ -14,6 +14,7 @@ from hasn.backends.snntorch.training.network import shapes_of
 from hasn.backends.snntorch.training.pipeline_group import Workers
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.backends.snntorch.training.pipeline_part import Part
+from hasn.backends.snntorch.training.targets import Targets
 from hasn.errors import GraphError, InputError, OptionError, TrainingError
 from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
@@ -144,7 +145,8 @@ class Pipeline:
             nonlocal inputs
             batch = self._batch(inputs, labels)
             inputs = batch.inputs
-            return batch.steps, batch.labels.cpu()
+            one: Any = batch.labels
+            return batch.steps, one.cpu()
 
         steps, shared = self._workers.from_first(header)
         self._steps = steps
@@ -162,6 +164,8 @@ class Pipeline:
         classes = sinks[0].shape[0] if len(sinks) == 1 and len(sinks[0].shape) == 1 else None
 
         def check(found: Any) -> None:
+            if isinstance(found, Targets):
+                raise InputError("a pipeline has one array of labels", parameter="data labels", got="several")
             check_labels(found, classes, self._loss, "data")
 
         return next(Data([(inputs, labels)], shapes_of(self._program), check, "data", 1, None, False).epoch(0)[0])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hasn.backends.snntorch.training.accuracy import accuracy, has_accuracy
 from hasn.backends.snntorch.training.batches import Batch
-from hasn.backends.snntorch.training.losses import Loss
+from hasn.backends.snntorch.training.losses import Loss, Shown
 from hasn.backends.snntorch.training.network import Activity, TrainedNetwork
 from hasn.backends.snntorch.training.nonfinite import stop_at_gradient, stop_at_loss, stop_at_validation
 from hasn.backends.snntorch.training.options import AMP, Options
+from hasn.backends.snntorch.training.targets import Targets
 from hasn.errors import OptionError
 
 if TYPE_CHECKING:
@@ -28,31 +29,78 @@ class Scorer:
     def __init__(self, network: TrainedNetwork, loss: Loss, options: Options) -> None:
         self.network, self.loss, self.options = network, loss, options
         self.populations = network.program.recorded_spikes
+        if loss.reads != "output":
+            if options.recompute is not None:
+                got, way_out = f"recompute={options.recompute}", "Leave recompute out, or read the output."
+                raise OptionError(
+                    "the membrane potentials that the loss reads are kept", parameter="loss", got=got, way_out=way_out
+                )
+            parts = loss.parts or dict.fromkeys(network.sinks, loss)
+            network.read_membranes([name for name, part in parts.items() if part.reads != "output"])
         for term in options.regularisers:
             if hasattr(term, "check"):
                 term.check(self.populations)
 
-    def __call__(self, batch: Batch, share: float, regularised: bool = True) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, batch: Batch, share: float, regularised: bool = True, group: Sequence[Batch] = ()
+    ) -> tuple[Tensor, Tensor]:
         """(loss times share, [loss, accuracy or NaN, rate of each population] times share).
 
         Args:
             batch: the samples.
             share: part of the update's samples that these are.
             regularised: add the regularisers.
+            group: the update's batches, whose weight is the whole where labels do not weigh alike.
         """
         import torch
 
         labels = batch.labels.to(self.network.module.like.device)
         with self._autocast():
             activity = self.network.forward(batch.inputs)
-        loss = self._checked(self.loss.value(activity.outputs, labels))
+        loss = self._checked(self.loss.value(self._shown(activity), self._given(labels)))
+        by_weight, by_count = self._shares(labels, group) if self.loss.weighs else (share, share)
+        if self.loss.weighs:
+            loss = loss * (by_weight / share)
         for term in self.options.regularisers if regularised else ():
             loss = loss + term(activity)
         loss = (loss + activity.mark) * share
         with torch.no_grad():
             rates = [activity.counts[name].mean() / activity.steps * share for name in self.populations]
-            figures = [loss.detach(), self._accuracy(activity, labels) * share, *rates]
+            figures = [loss.detach(), self._accuracy(activity, labels) * by_count, *rates]
             return loss, torch.stack([figure.double() for figure in figures])
+
+    def _shown(self, activity: Activity) -> Any:
+        """What the loss reads."""
+        if self.loss.reads == "output":
+            return activity.outputs
+        return activity.membranes if self.loss.reads == "membrane" else Shown(activity.outputs, activity.membranes)
+
+    def _given(self, labels: Any) -> Any:
+        """The labels as the loss takes them."""
+        if self.loss.parts is not None or not isinstance(labels, Targets):
+            return labels
+        return labels.plain if self.loss.wants is None else self.answers(labels)
+
+    def answers(self, labels: Any) -> Any:
+        """The labels that the classes are compared with."""
+        if self.loss.parts is None and self.loss.wants is None:
+            return labels
+        name = self.loss.answers or self.network.sinks[0]
+        return labels.of(name, list(self.network.sinks)) if isinstance(labels, Targets) else labels
+
+    def measure(self, labels: Any) -> tuple[float, float] | None:
+        """The weight of some labels in the mean, and how many count; None where all count alike."""
+        entropy = self.loss.entropy if self.loss.weighs else None
+        if entropy is None:
+            return None
+        only = self.network.sinks[0] if self.loss.parts is None else next(iter(self.loss.parts))
+        return entropy.measure(labels.of(only, list(self.network.sinks)) if isinstance(labels, Targets) else labels)
+
+    def _shares(self, labels: Any, group: Sequence[Batch]) -> tuple[float, float]:
+        """The part of the group's weight, and of its labels that count, that these are."""
+        own, all_ = self.measure(labels) or (0.0, 0.0), [batch.measure or (0.0, 0.0) for batch in group]
+        sums = [sum(part) for part in zip(*all_, strict=True)]
+        return tuple(part / total if total else 0.0 for part, total in zip(own, sums, strict=True))  # type: ignore[return-value]
 
     def sum(self, rows: Sequence[Tensor]) -> list[float]:
         """The figures of several parts, or zeros of none."""
@@ -80,12 +128,26 @@ class Scorer:
             raise OptionError("the loss does not depend on the parameters", parameter="loss", got=self.loss.name)
         return loss.reshape(())
 
-    def _accuracy(self, activity: Activity, labels: Tensor) -> Tensor:
+    def _accuracy(self, activity: Activity, labels: Any) -> Tensor:
         import torch
 
-        if not has_accuracy(self.loss, labels):
-            return torch.tensor(float("nan"), device=labels.device)
-        return accuracy(self.loss, activity.outputs, labels)
+        if self.loss.parts is not None or self.loss.wants is not None:
+            labels = self.answers(labels)
+        if isinstance(labels, Targets) or not has_accuracy(self.loss, labels):
+            return torch.tensor(float("nan"), device=self.network.module.like.device)
+        ignored = None if self.loss.entropy is None else self.loss.entropy.ignore_index
+        if labels.ndim == 1 and ignored is None:
+            return accuracy(self.loss, self._shown(activity), labels)
+        scores: Any = self.loss.scores if labels.ndim == 1 else self.loss.step_scores
+        if labels.ndim == 1:
+            said: Tensor = scores(self._shown(activity)).flatten(1).argmax(1)
+        else:
+            said, labels = scores(self._shown(activity)).argmax(2).flatten(), labels.T.flatten()
+        right = (said == labels).double()
+        if ignored is None:
+            return right.mean()
+        counted = labels != ignored
+        return (right * counted).sum() / counted.sum().clamp(min=1)
 
     def stop_at_loss(self, batches: Sequence[Batch], step: int, loss: float) -> NoReturn:
         """Raise with the first node whose state is not finite."""

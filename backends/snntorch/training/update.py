@@ -89,7 +89,7 @@ class Update:
         rows: list[Tensor] = []
         for batch in group:
             for part in self.room.parts(batch):
-                loss, row = self.scorer(part, part.size / total)
+                loss, row = self.scorer(part, part.size / total, group=group)
                 self.moving.backward(loss)
                 parts.append(part)
                 rows.append(row)

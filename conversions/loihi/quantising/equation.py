@@ -137,7 +137,8 @@ def _refuse_others(p: Neurons) -> None:
             parameter="reset",
             got="'subtract'",
             wanted="'zero'",
-            way_out="Train with reset='zero'.",
+            way_out="hasn.conversions.loihi.zero_reset(graph, inputs, labels) gives the graph with reset='zero' and "
+            "says what that costs; train it on.",
         )
 
 

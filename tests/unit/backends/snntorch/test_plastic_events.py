@@ -6,7 +6,7 @@ import copy
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -19,9 +19,10 @@ import hasn
 from hasn.backends.snntorch.learned import Learned
 from hasn.backends.snntorch.lines import Line
 from hasn.backends.snntorch.plastic import Plastic
+from hasn.backends.snntorch.plastic_events import why_not
 from hasn.kernels.plastic import plastic_available
 from hasn.nodes import SparseLinear
-from hasn.plasticity import BCM, STDP, InhibitorySTDP, Oja, RewardSTDP, Rule, Trace, TripletSTDP, attach
+from hasn.plasticity import BCM, STDP, InhibitorySTDP, Oja, RewardSTDP, Rule, ShortTerm, Trace, TripletSTDP, attach
 from hasn.program.maps import Dense, Sparse
 from hasn.program.model import Connection
 
@@ -254,9 +255,40 @@ def test_weights_outside_the_bounds_come_in_at_the_first_due_step() -> None:
     assert seen == [5.0, 5.0, 5.0, 0.8, 0.8, 0.8]
 
 
-@needed
-def test_oja_computes_every_synapse() -> None:
-    assert Setting(Oja()).module().events is None
+X = {"x": Trace("pre", 0.02), "e": Trace("x * post", 0.02)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern", "why"),
+    [
+        (PAIR, "dense", ""),
+        (Oja(), "dense", "acts at every step"),
+        (Rule("pos(e) * post", traces=X), "dense", "rectified"),
+        (Rule("pos(x - 1) * post", traces=X), "dense", ""),
+        (Rule("pos(x - 1) * post", traces=X), "delays", "rectified"),
+        (ShortTerm(), "dense", "something else"),
+        (Rule(" * ".join(["pre"] * 8)), "dense", ""),
+        (Rule(" * ".join(["pre"] * 9)), "dense", "room"),
+    ],
+)
+def test_what_the_kernel_does_not_have_goes_by_tensors(rule: Rule, pattern: str, why: str) -> None:
+    module = Setting(rule, pattern).module()
+    found = why_not(module.rule, module._spec)
+    assert (why in found) if why else not found
+    assert (module.events is None) is bool(why)
+
+
+def test_normalised_weights_go_by_tensors() -> None:
+    """The sum over a target changes synapses at which nothing has happened."""
+    module = Setting(PAIR).module()
+    assert why_not(replace(module.rule, normal=1.0), module._spec) == "weights are normalised"
+
+
+def test_delays_that_two_bytes_do_not_hold() -> None:
+    for longest, fits in ((65535, True), (65536, False)):
+        delay, ends = np.array([longest, 0]), np.array([0, 2])
+        spec = Sparse(np.ones(2), np.array([0, 1]), ends, 1, 2, delay=delay)
+        assert (why_not(Setting(PAIR).module().rule, spec) == "") is fits
 
 
 @needed

@@ -55,14 +55,14 @@ def test_a_digest_tells_parameters_apart_bit_for_bit() -> None:
 def test_a_graph_is_known_whatever_order_it_was_written_in() -> None:
     """And by every process: nodes, edges, parameters of a node."""
     graph = net()
-    print_ = fingerprint(graph, lower(graph), ("tau",))
+    print_ = fingerprint(graph, lower(graph), {"tau": "population"})
     other = nir.NIRGraph(dict(reversed(graph.nodes.items())), graph.edges[::-1], metadata=graph.metadata)
     for node in other.nodes.values():
         attributes = list(vars(node).items())
         vars(node).clear()
         vars(node).update(reversed(attributes))
-    assert fingerprint(other, lower(other), ("tau",)) == print_
-    assert fingerprint(graph, lower(graph), ()) != print_
+    assert fingerprint(other, lower(other), {"tau": "population"}) == print_
+    assert fingerprint(graph, lower(graph), {}) != print_
 
 
 # --- generators
@@ -151,7 +151,8 @@ SETTINGS = {"loss": "rate", "seed": "0"}
 STATE: dict[str, Any] = {
     "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
     "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "",
-    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False},
+    "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False,
+               "freeze": [], "during": {}},
 }  # fmt: skip
 
 

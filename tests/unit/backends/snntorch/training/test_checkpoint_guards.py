@@ -93,7 +93,7 @@ def test_every_parameter_that_is_not_trained(kind: type) -> None:
     """One element's last bit. A map's weights, biases, scales come from the checkpoint; types follow from the rest."""
     g, name = first_of(kind)
     program, node = hasn.lower(g, dt=DT), flatten(g).nodes[name]
-    whole, free = fingerprint(g, program, ()), set() if kind is PoissonInput else {"weight", "bias", "scale", "data"}
+    whole, free = fingerprint(g, program, {}), set() if kind is PoissonInput else {"weight", "bias", "scale", "data"}
     derived = {"input_type", "output_type", "metadata", "input_shape"}
     parameters = set(vars(node)) - derived
     assert parameters
@@ -102,7 +102,7 @@ def test_every_parameter_that_is_not_trained(kind: type) -> None:
         if before is None:
             continue  # a SparseLinear without delays has none
         setattr(node, parameter, moved(before))
-        found = fingerprint(g, program, ())
+        found = fingerprint(g, program, {})
         setattr(node, parameter, before)
         assert (found == whole) == (parameter in free), parameter
 
@@ -117,13 +117,13 @@ def test_what_is_learned_may_differ_and_nothing_else(learn: str, learned: set[st
              "c": nir.Threshold(np.full(3, 0.5)), "output": out(3)}  # fmt: skip
     g = graph(nodes, "input > late > a > b > c > output", dt=DT)
     program, seen = hasn.lower(g, dt=DT), set()
-    whole = fingerprint(g, program, (learn,))
+    whole = fingerprint(g, program, {learn: "population"})
     for name in ("late", "a", "b", "c"):
         node = g.nodes[name]
         for parameter in sorted(set(vars(node)) - {"input_type", "output_type", "metadata"}):
             before = getattr(node, parameter)
             setattr(node, parameter, moved(before))
-            same = fingerprint(g, program, (learn,)) == whole
+            same = fingerprint(g, program, {learn: "population"}) == whole
             setattr(node, parameter, before)
             assert same == (parameter in learned), (name, parameter)
             seen.add(parameter)

@@ -210,7 +210,7 @@ def test_targets_with_time_first_are_told_to_turn_themselves(shape: tuple[int, .
         (
             (1, 0, 2),
             None,
-            r"got \(24, 7, 12\) and 24 labels; .*The batch seems to come first: transpose\(0, 1\), or batch_first=True\.",
+            r"got \(24, 7, 12\) and 24 .*batch seems to come first: transpose\(0, 1\), or batch_first=True\.",
         ),
         ((0, 1, 2), True, r"got \(7, 24, 12\) and 24 labels; .*Time seems to come first: leave batch_first out\."),
         ((1, 2, 0), None, r"got \(24, 12, 7\); .*The axes seem to be in another order: permute\(2, 0, 1\)\."),

@@ -180,13 +180,13 @@ def test_a_threshold_node_learns_too() -> None:
     ("graph", "learn", "words"),
     [
         (net(hidden=lif(HIDDEN, tau=np.linspace(3e-3, 9e-3, HIDDEN))), "tau", "node 'hidden' tau: the values differ"),
-        (net(hidden=lif(HIDDEN, tau=DT)), "tau", "node 'hidden' tau: lies on its limit"),
+        (net(hidden=lif(HIDDEN, tau=DT)), {"tau": ["hidden"]}, "node 'hidden' tau: lies on its limit"),
         (net(), "delay", "learn: the graph has no delay"),
         (net(), "weights", "learn: no such learn; got 'weights'"),
         (net(hidden=nir.IF(np.full(HIDDEN, 200.0), np.ones(HIDDEN)), last=nir.IF(np.full(3, 200.0), np.ones(3))), "tau",
          "learn: the graph has no tau"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused(graph: nir.NIRGraph, learn: str, words: str) -> None:
+def test_what_cannot_be_learned_is_refused(graph: nir.NIRGraph, learn: Any, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         hasn.train(graph, samples(), epochs=1, learn=learn)

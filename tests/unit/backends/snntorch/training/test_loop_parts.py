@@ -41,18 +41,20 @@ def test_the_optimizers_by_name() -> None:
     weight, raw = torch.zeros(2, requires_grad=True), torch.zeros((), requires_grad=True)
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     for name, kind in kinds.items():
-        optimizer = optimizer_of(name, 0.25, [weight], [raw])
+        optimizer = optimizer_of(name, 0.25, {"w": weight}, {"n.tau": raw})
         assert type(optimizer) is kind
         assert [group["params"] for group in optimizer.param_groups] == [[weight], [raw]]
         assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
         assert optimizer.param_groups[1]["weight_decay"] == 0
-    assert optimizer_of("adamw", 1.0, [weight], [raw]).param_groups[0]["weight_decay"] > 0
-    assert [group["params"] for group in optimizer_of("sgd", 1.0, [weight], []).param_groups] == [[weight]]
-    assert [group["params"] for group in optimizer_of("sgd", 1.0, [], [raw]).param_groups] == [[raw]]
-    own = optimizer_of(lambda groups: torch.optim.SGD(groups, lr=0.5, weight_decay=0.1), 1.0, [weight], [raw])
+    assert optimizer_of("adamw", 1.0, {"w": weight}, {"n.tau": raw}).param_groups[0]["weight_decay"] > 0
+    assert [group["params"] for group in optimizer_of("sgd", 1.0, {"w": weight}, {}).param_groups] == [[weight]]
+    assert [group["params"] for group in optimizer_of("sgd", 1.0, {}, {"n.tau": raw}).param_groups] == [[raw]]
+    own = optimizer_of(
+        lambda groups: torch.optim.SGD(groups, lr=0.5, weight_decay=0.1), 1.0, {"w": weight}, {"n.tau": raw}
+    )
     assert [(g["lr"], g["weight_decay"]) for g in own.param_groups] == [(0.5, 0.1), (0.5, 0.0)]
     with pytest.raises(OptionError) as caught:
-        optimizer_of(lambda groups: groups, 1.0, [weight], [raw])
+        optimizer_of(lambda groups: groups, 1.0, {"w": weight}, {"n.tau": raw})
     assert (caught.value.parameter, caught.value.got) == ("optimizer", "list")
 
 

@@ -192,7 +192,7 @@ def test_learned_delays_and_threshold_nodes() -> None:
 )  # fmt: skip
 def test_values_on_their_limit(hidden: Any, learn: str, method: str, parameter: str, wanted: str) -> None:
     with pytest.raises(OptionError, match="lies on its limit and cannot be learned") as caught:
-        learnable(net(hidden=hidden), {learn: "population"}, method)
+        learnable(net(hidden=hidden), {learn: {"hidden": "population"}}, method)
     assert (caught.value.node, caught.value.parameter, caught.value.wanted) == ("hidden", parameter, wanted)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hasn.backends.snntorch.training import RateTarget, count
-from hasn.backends.snntorch.training.options import Options, learned
+from hasn.backends.snntorch.training.choice import learned
+from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions
 from hasn.errors import OptionError
 
@@ -191,8 +192,8 @@ def test_what_is_learned(given: Any, wanted: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("given", "got", "wanted"),
     [
-        ("weights", "'weights'", "tau, threshold, delay"),
-        (("tau", "taus"), "'taus'", "tau, threshold, delay"),
+        ("weights", "'weights'", "weight, tau, threshold, delay"),
+        (("tau", "taus"), "'taus'", "weight, tau, threshold, delay"),
         ({"tau": "each"}, "'each'", "population, neuron"),
         ({"tau": "neuron", "delay": "tau"}, "'tau'", "population, neuron"),
     ],

@@ -21,6 +21,7 @@ from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.progress import Progress, Tally
 from hasn.backends.snntorch.training.result import Epoch
+from hasn.backends.snntorch.training.score import Scorer
 from hasn.backends.snntorch.training.waiting import Waiting
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import InputError, TrainingError
@@ -45,12 +46,13 @@ def trainer(workers: Workers | None = None, **changed: Any) -> Any:
     made: Any = Trainer.__new__(Trainer)
     made.options, made.now, made.board = options(**changed), Progress(), Board()
     made.workers, made.room = workers or Workers(), Room()
-    made.told = []
+    made.told, made._told = [], set()
     made.moving = SimpleNamespace(
         parameters=lambda: {"w": made.now.epoch}, learning_rate=0.25, epoch_done=made.told.append
     )
     made.scorer = SimpleNamespace(populations=("a", "b"))
     made.network = SimpleNamespace(parameters={"w": torch.ones(2)})
+    made._told = set()
     made.saved, made._epoch_start = [], {"torch": 1}
     made._save = lambda: made.saved.append(made.now.epoch)
     return made
@@ -264,21 +266,21 @@ def test_seconds_count_what_was_before_and_the_validation(tmp_path: Path) -> Non
 def test_data_and_validation_as_they_are_used() -> None:
     lowering = {"dt": None, "method": "euler", "reset": "zero", "timing": "synchronous"}
     network = TrainedNetwork(net(), {}, None, lowering, "float64", {})
-    loss, workers = loss_of("rate", network.program), Workers()
-    given = options(batch_size=5, budget=70)
+    given, workers = options(batch_size=5, budget=70), Workers()
+    scorer = Scorer(network, loss_of("rate", network.program), given)
     own = torch.Generator()
     data, validation = (
-        api._data(samples(4), network, loss, given, what, workers, own) for what in ("data", "validation")
+        api._data(samples(4), network, scorer, given, what, workers, own) for what in ("data", "validation")
     )
     assert data.generator is own
     assert (data.shuffle, validation.shuffle) == (True, False)
-    assert api._data(samples(4), network, loss, options(shuffle=False), "data", workers, None).shuffle is False
+    assert api._data(samples(4), network, scorer, options(shuffle=False), "data", workers, None).shuffle is False
     for one, name in ((data, "data"), (validation, "validation")):
         assert (one.batch_size, one.budget, one.what, one.shapes, one.workers) == (5, 70, name, {"in": (12,)}, workers)
         with pytest.raises(InputError, match=f"{name} labels: no such class"):
             one.check(torch.tensor([3]))
-    assert api._data(None, network, loss, given, "validation", workers, None) is None
-    assert api._data(None, network, loss, given, "data", workers, None).given is None
+    assert api._data(None, network, scorer, given, "validation", workers, None) is None
+    assert api._data(None, network, scorer, given, "data", workers, None).given is None
 
 
 class Writer:
@@ -328,24 +330,27 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(network, "TrainedNetwork", Made)
     call: dict[str, Any] = {
         "epochs": 2, "loss": "count", "optimizer": optimizer, "learning_rate": 0.5, "schedule": schedule,
+        "batch_first": True,
         "shuffle": False, "batch_size": 3, "budget": 4, "accumulate": 5, "apply_after": 6, "clip": 0.25, "amp": "bf16",
         "recompute": 7, "patience": 8, "monitor": "accuracy", "keep_best": True, "checkpoint_every": 9, "resume": True,
         "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
     }  # fmt: skip
     lowering = {"dt": 2e-3, "method": "exact", "reset": "subtract", "timing": "hardware"}
-    graph = net()
+    graph, drop = net(), hasn.training.Dropout(0.1)
     with pytest.raises(ZeroDivisionError):
         hasn.train(
-            graph, samples(2), **call, **lowering, learn=("tau",), regularisers=[term],
-            checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
+            graph, samples(2), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop},
+            regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
         )  # fmt: skip
     found, given = seen
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
-        "backend": {"surrogate": "sigmoid"},
+        "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
+        "tbptt": None, "carry": False, "batch_first": None,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
-    assert given == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
+    assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
+    assert given[6:] == (("w1",), {"w2": (drop,)})
 
 
 def test_the_monitor_follows_the_validation(monkeypatch: pytest.MonkeyPatch) -> None:
