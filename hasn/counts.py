@@ -22,7 +22,7 @@ class Operations:
     """What a connection did in a run, over all steps and samples.
 
     Attributes:
-        synapses: weights that are not 0 (convolutions and pools unrolled), for each node that sends to it.
+        synapses: weights that are not 0 or learn (convolutions and pools unrolled), for each node that sends to it.
         effective: synaptic operations: events times the synapses that each reaches.
         dense: what it would be if every synapse acted at every step.
         multiply_accumulates: additions of a product, where what arrives is real numbers.

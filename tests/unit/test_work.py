@@ -135,6 +135,21 @@ def test_a_run_can_count_them_while_it_goes_on(piece: int | None) -> None:
         executable.run(x, record={"counts": "all"})
 
 
+def test_a_weight_that_learns_is_a_synapse_while_it_is_0() -> None:
+    """It may move at the first step, so what arrives there is an operation; the same weights at rest have fewer."""
+    x = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    rest = chain(nir.Linear(FIRST), D.lif(2), given=(3,), result=(2,))
+    kernel = np.array([[[1.0, 0.0]]])
+    conv = nir.Conv1d(3, kernel, 1, 0, 1, 1, np.zeros(1))
+    wide = chain(conv, D.neuron("LIF", (1, 2)), given=(1, 3), result=(1, 2))
+    for net, given, still, moving in ((rest, x, 2, 6), (wide, x[:, np.newaxis], 3, 5)):
+        for graph_, operations in ((net, still), (attach(net, "n1", STDP()), moving)):
+            program = hasn.lower(graph_, dt=DT)
+            quiet = {"n2": np.zeros((2, 1, *program.node("n2").shape))}
+            counts = hasn.counts.counts_of(program, {"input": given[:, np.newaxis]}, quiet, 2, 1)
+            assert counts["n1"].synaptic_operations == operations
+
+
 def test_weights_that_learn() -> None:
     """Every third step moves all weights of a connection, 0 or not; traces move at every step."""
     rule = STDP()
