@@ -13,6 +13,7 @@ import pytest
 
 from hasn.counts import Counts, Operations
 from hasn.energy import estimate
+from hasn.energy.profile import parsed
 from hasn.errors import InputError, OptionError
 from hasn.recording import Recording
 from tests.unit.energy.runs import made, small
@@ -62,6 +63,17 @@ def test_learning_is_priced_or_named() -> None:
     assert what not in estimate(recording, "loihi1").left_out
 
 
+def test_static_power_is_counted_where_it_is_asked_for() -> None:
+    """29 mW for two samples of 10 ms; else it is named."""
+    still, on = estimate(made(), "loihi1"), estimate(made(), "loihi1", static=True)
+    what = "a second of the chip, whatever it does"
+    assert still.left_out[what].startswith("29 mW, measured; counted where it is asked for")
+    assert what not in on.left_out
+    assert on.by_term()["static_power"] == near(29e-3 * 20e-3)
+    assert "static_power" not in still.by_term()
+    assert what in estimate(made(), "loihi2", static=True).left_out  # never another chip's
+
+
 def test_an_all_in_figure_stands_alone() -> None:
     report = estimate(made(), "truenorth")
     assert report.by_term() == near({"synaptic_operation": 40 * 26 * PJ})
@@ -82,6 +94,15 @@ def test_what_is_not_published_is_unknown_and_never_0() -> None:
     assert (bounded.profile, bounded.bound) == ("loihi2", "loihi1")
     assert bounded.title == "Loihi 2, by loihi1's constants as a bound"
     assert estimate(made(), "loihi1", bound=True).bound == ""
+    # what a file knows itself stays: 40 operations of 1 pJ, and Loihi 1's 60 active and 40 inactive updates
+    known = {"condition": "x", "source": "lab book", "unit": "pJ"}
+    own = parsed("mine", {"kind": "chip", "bounded_by": "loihi1", "constant": [
+        {"term": "synaptic_operation", "value": 1, "grade": "measured", **known},
+        {"term": "neuron_update", "grade": "unknown", **known},
+    ]})  # fmt: skip
+    assert estimate(made(), own, bound=True).by_term() == pytest.approx(
+        {"synaptic_operation": 40e-12, "active_update": 60 * 81e-12, "inactive_update": 40 * 52e-12}, rel=1e-9, abs=0
+    )
     for name in ("cpu", "gpu"):
         assert estimate(made(), name).joules is None
         assert estimate(made(), name, measured=3.0).per_inference == 1.5
