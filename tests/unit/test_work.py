@@ -59,6 +59,8 @@ def test_each_node_by_itself() -> None:
     assert counts["input"] == Work(events=6)
     assert sorted(counts) == ["input", "n1", "n2", "n3", "n4"]
     assert len(counts) == 5
+    assert {node: work.spikes for node, work in counts.items()} == {"input": 0, "n1": 0, "n2": 3, "n3": 0, "n4": 3}
+    assert (counts.get("n9"), dict(counts)["n4"]) == (None, counts["n4"])
     assert "n9" not in counts
     with pytest.raises(KeyError, match="n9"):
         counts["n9"]
