@@ -14,7 +14,7 @@ import pytest
 from hasn.counts import Counts, Operations
 from hasn.energy import estimate
 from hasn.energy.profile import parsed
-from hasn.errors import InputError, OptionError
+from hasn.errors import FileError, InputError, OptionError
 from hasn.recording import Recording
 from tests.unit.energy.runs import made, small
 
@@ -233,7 +233,17 @@ def test_the_report_as_text_picture_and_json(tmp_path: Path) -> None:
     data = json.loads(report.to_json())
     assert data["joules_per_inference"] == near(3.942e-9)
     assert data["prices"][0]["source"].startswith("Davies et al.")
-    assert estimate(made(), "loihi2").plot().axes[0].patches[:] == []
+    assert figure.axes[0].get_ylim() == near((0, 1.1 * 6940 * PJ))
+    accounts = estimate(made(), "spinnaker1").plot().axes  # a panel each, on scales of their own
+    assert [axes.get_title() for axes in accounts] == ["Sharp 2012", "Hoeppner 2019", "van Albada 2018"]
+    assert [[label.get_text() for label in axes.get_xticklabels()] for axes in accounts] == [["w", "n"]] * 2 + [["w"]]
+    assert max(patch.get_height() for patch in accounts[2].patches) == near(40 * 5.9e-6)
+    unknown = estimate(made(), "loihi2").plot().axes[0]
+    assert unknown.patches[:] == []
+    assert [text.get_text() for text in unknown.texts] == ["unknown: nothing that was done has a price"]
+    for place in (tmp_path / "none" / "bars.png", tmp_path / "bars.foo"):
+        with pytest.raises(FileError, match=r"the picture cannot be written; got .*(No such file|not supported)"):
+            report.plot(place)
 
 
 def test_a_backends_recording_is_priced() -> None:
