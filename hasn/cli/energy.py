@@ -78,7 +78,7 @@ def energy(
 
     options = backend_options(option)
     named = [name.strip() for name in profiles.split(",") if name.strip()] or list(PROFILES_COMPARED)
-    names = list(all_profiles()) if named == ["all"] else named
+    names = [name for one in named for name in (all_profiles() if one == "all" else (one,))]
     for name in names:
         profile_of(name)  # an unknown one is refused before anything is read
     if out is not None:
