@@ -1,8 +1,8 @@
 """A connection that learns on Brian2: synapses whose weights and traces are variables, moved in a slot of their own.
 
-The rule becomes Brian2's abstract code, which runs after every level has had its turn (``schedule.LEARN``): traces decay,
-weights change, traces are fed. Where nothing can change at a synapse unless something arrives at it or its target
-spikes, it runs at these events alone, and traces decay by all the steps since the last one; else at every step.
+The rule becomes Brian2's abstract code, which runs after every level has had its turn (``schedule.LEARN``): traces
+decay, weights change, traces are fed. Where nothing can change at a synapse unless something arrives at it or its
+target spikes, it runs at these events alone, and traces decay by all the steps since the last one; else at every step.
 """
 
 from __future__ import annotations
