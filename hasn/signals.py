@@ -78,9 +78,12 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
         InputError: a modulator is missing, is not known, or is no number a step.
     """
     wanted = program.modulators
+    if not isinstance(modulators, Mapping | None):
+        form = "{name: one number a step}"
+        raise InputError("not modulators", parameter="modulators", got=type(modulators).__name__, wanted=form)
     if not wanted and not modulators:
         return inputs
-    given = {str(name): value for name, value in dict(modulators or {}).items()}
+    given = {str(name): value for name, value in modulators.items()} if modulators is not None else {}
     if isinstance(inputs, Mapping):
         given = {name: inputs[name] for name in wanted if name in inputs} | given
         inputs = {name: value for name, value in inputs.items() if name not in wanted} or None
