@@ -5,9 +5,11 @@ from __future__ import annotations
 import nir
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import hasn
 from hasn.errors import InputError, NotFiniteError, OptionError
+from hasn.nodes import SparseLinear
 from hasn.plasticity import STDP, RewardSTDP, Rule, Trace, attach
 
 DT = 1e-3
@@ -65,3 +67,19 @@ def test_weights_that_leave_the_numbers_are_refused(backend: str, record: tuple[
         assert executable.run(x[:3]).steps == 3
         with pytest.raises(NotFiniteError, match=rf"'fc': a weight that it has learned is not finite at {when}"):
             executable.run(x, record=record)
+
+
+@pytest.mark.parametrize("backend", ["snntorch", "brian2"])
+@pytest.mark.parametrize("rule", [STDP(), Rule("pre", normalise=1.0)], ids=["plain", "normalised"])
+def test_a_connection_without_any_synapse_learns_nothing(backend: str, rule: Rule) -> None:
+    """As pruning may leave it; the target goes on, by what else reaches it."""
+    graph = net(rule)
+    metadata = graph.nodes["fc"].metadata
+    graph.nodes["fc"] = SparseLinear(csr_array((1, 2), dtype=np.float64), metadata=metadata)
+    graph.nodes["drive"] = nir.Linear(np.array([[2.0, 0.0]]))
+    graph.edges += [("input", "drive"), ("drive", "cells")]
+    with hasn.compile(graph, backend) as executable:
+        found = executable.run(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), record=("spikes", "weights"))
+        assert found.spikes["cells"][:, 0].tolist() == [False, True, False]
+        assert found.series["weights"]["fc"].shape == (3, 0)
+        assert executable.weights("fc").shape == (0,)
