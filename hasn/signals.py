@@ -90,7 +90,7 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
     for name in sorted(set(given) ^ set(wanted)):
         _refuse_given(program, name)
         what = "the rule's modulator is not supplied" if name in wanted else "no rule reads such a modulator"
-        way = "Pass modulators={...} with one number a step for each."
+        way = "Pass modulators={...} with one number a step for each; in a file they stand beside the inputs."
         raise InputError(what, parameter="modulators", got=repr(name), wanted=", ".join(wanted) or "none", way_out=way)
     own = {source.name: source.shape for source in program.inputs if not source.modulates}
     shown = {} if inputs is None and not own else _by_name(inputs, own)
