@@ -55,8 +55,9 @@ typedef struct {
  * and an ARRIVING number that of the synapse's own delay. active: places in the flat x that are not 0, in order.
  *
  * Turned by source and then delay, what is at k is said by place[k], and takes late[k] steps; ends are by source. ranges,
- * one for each of active, is where transmit notes what arrives, for learn. marks: a bit for each synapse of each group, all 0 between calls (with delays only). everything: samples of which all synapses
- * are touched; else those whose source has sent something (by_source) or whose target has spiked (by_target). */
+ * one for each of active, is where transmit notes what arrives, for learn; before: those of the step before, where what
+ * was sent then is what x has of it, or null. marks: a bit for each synapse of each group, all 0 between calls (with
+ * delays only). everything: samples of which all synapses are touched; else those whose source has sent something (by_source) or whose target has spiked (by_target). */
 typedef struct {
     int64_t batch, inputs, outputs, synapses, lags, shared;
     double low, high;
@@ -71,6 +72,7 @@ typedef struct {
     const int64_t *const *active;
     const int64_t *counts;
     Range *ranges;
+    const Range *before;
     void *y;
     const uint8_t *everything;
     const void *post;
@@ -89,22 +91,6 @@ typedef struct {
     int32_t row[TILE], column[TILE];
     int64_t synapse[TILE];
 } Tile;
-
-/* The synapses of a source that take `lag` steps, in the turned order. */
-static INLINE Range turned(const Job *job, int64_t source, int64_t lag) {
-    const int32_t first = (int32_t)job->ends[source], end = (int32_t)job->ends[source + 1];
-    Range found = {first, end};
-    if (!job->late)
-        return found;
-    for (int32_t left = end - first; left > 0;) { /* without branches that nobody can foretell */
-        const int32_t half = left / 2, lower = job->late[found.from + half] < lag;
-        found.from += lower ? half + 1 : 0;
-        left = lower ? left - half - 1 : half;
-    }
-    for (found.to = found.from; found.to < end && job->late[found.to] == lag;)
-        found.to++;
-    return found;
-}
 
 /* Of `count` rising numbers, how many are smaller than `bound`. */
 static int64_t below(const int64_t *numbers, int64_t count, int64_t bound) {
@@ -137,7 +123,7 @@ static int64_t sent_by(const Job *job, int64_t group, int64_t lag, int64_t *firs
 #include "_plastic.h"
 
 /* The number that hasn.kernels.plastic has as well, so that an old build is not called. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 static PyObject *transmit(PyObject *self, PyObject *args) {
     int is_double;

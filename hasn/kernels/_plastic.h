@@ -28,11 +28,26 @@ static void NAME(transmit)(const Job *job) {
         NAME(multiply)(job);
         return;
     }
+    /* What is read is on its way before it is waited for: first where a source's synapses are, then their weights. */
+    const Range *last = job->before;
+    for (int64_t lag = 0; lag < job->lags; lag++)
+        for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
+            range->from = lag && last ? (last++)->to : (int32_t)job->ends[job->active[lag][i] % job->inputs];
+            PREFETCH(job->place + range->from);
+            if (job->late)
+                PREFETCH(job->late + range->from);
+        }
+    range = job->ranges;
     for (int64_t lag = 0; lag < job->lags; lag++)
         for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
             const int64_t at = job->active[lag][i], sample = at / job->inputs;
             const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
-            *range = turned(job, at % job->inputs, lag);
+            const int32_t end = (int32_t)job->ends[at % job->inputs + 1];
+            while (job->late && range->from < end && job->late[range->from] < lag)
+                range->from++;
+            range->to = job->late ? range->from : end;
+            while (range->to < end && job->late[range->to] == lag)
+                range->to++;
             for (int32_t k = range->from; k < range->to; k++)
                 PREFETCH(weight + job->place[k].synapse);
         }

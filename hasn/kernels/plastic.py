@@ -10,7 +10,7 @@ from types import ModuleType
 from hasn.kernels.implementation import available, built
 
 #: What the C functions' arguments mean; the same number stands in ``_plastic.c``.
-INTERFACE = 1
+INTERFACE = 2
 #: What a rule may have, as ``_plastic.c`` says: values that it reads; products, and factors of one; formulas; the
 #: longest delay of a synapse.
 MAX_OPERANDS, MAX_TERMS, MAX_NAMES, MAX_FORMULAS, MAX_DELAY = 16, 32, 8, 9, (1 << 16) - 1
@@ -70,7 +70,7 @@ class Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("batch", "inputs", "outputs", "synapses", "lags", "shared")),
         *((name, ctypes.c_double) for name in ("low", "high")),
         *((name, ctypes.c_void_p) for name in ("weight", "indptr", "columns", "place", "ends", "late", "marks")),
-        *((name, ctypes.c_void_p) for name in ("x", "active", "counts", "ranges", "y", "everything", "post")),
+        *((name, ctypes.c_void_p) for name in ("x", "active", "counts", "ranges", "before", "y", "everything", "post")),
         *((name, ctypes.c_int64) for name in ("by_source", "by_target", "operands", "formulas")),
         ("operand", Operand * MAX_OPERANDS),
         ("term", Term * MAX_TERMS),
