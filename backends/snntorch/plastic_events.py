@@ -128,7 +128,8 @@ class Events:
         rows = np.repeat(np.arange(spec.outputs, dtype=np.int32), np.diff(spec.indptr))
         ends = np.concatenate([[0], np.cumsum(np.bincount(spec.indices, minlength=spec.inputs))])
         found = {"indptr": np.ascontiguousarray(spec.indptr, dtype=np.int64), "ends": ends.astype(np.int64)}
-        found["place"] = np.stack([order.astype(np.int32), rows[order]], axis=1)
+        found["place"] = order.astype(np.int32)
+        found["rows"] = np.append(rows[:: kernel.BLOCK], rows[-1:])
         if late:  # what arrives late is found by its source alone
             return found | {"late": late[0][order].astype(np.uint16)}
         return found | {"columns": np.ascontiguousarray(spec.indices, dtype=np.int32)}
