@@ -48,7 +48,7 @@ def test_mistakes_are_told(hasn: Hasn, task: tuple[Path, Path], tmp_path: Path) 
     for arguments, words in (
         (("--data", tmp_path / "bare.npz"), "no labelled samples; got spikes"),
         (("--data", tmp_path / "none.npz"), "there is no such file"),
-        (("--data", data, "--loss", "membrane"), "reads voltages, and this Output shows spikes"),
+        (("--data", data, "--learn", "delay"), "the graph has no delay"),
         (("--data", data, "--resume"), "there is no checkpoint file"),
     ):
         answer = hasn("train", file, "--out", out, *arguments, status=1)
