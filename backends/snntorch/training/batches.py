@@ -257,6 +257,12 @@ class Data:
         return Batch(inputs, labels[own], len(members), self._mark(all_), self.measure(all_))
 
 
+def measured(group: Iterable[Batch]) -> tuple[float, float] | None:
+    """Weight and count of the labels of several batches; None where each counts 1."""
+    known = [batch.measure for batch in group if batch.measure is not None]
+    return (sum(weight for weight, _ in known), sum(count for _, count in known)) if known else None
+
+
 def _empty(what: str) -> InputError:
     return InputError("there is not one sample", parameter=what, way_out="Look at what makes the batches.")
 

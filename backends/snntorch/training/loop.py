@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hasn.backends.snntorch.training.agreeing import check_agrees, lowered
-from hasn.backends.snntorch.training.batches import Batch, Data
+from hasn.backends.snntorch.training.batches import Batch, Data, measured
 from hasn.backends.snntorch.training.board import Board
 from hasn.backends.snntorch.training.checkpoint import (
     bytes_of,
@@ -128,7 +128,7 @@ class Trainer:
                 break
             self.now.position += len(group)
             self.now.step += 1
-            self.now.tally.add(values, sum(batch.whole for batch in group))
+            self.now.tally.add(values, sum(batch.whole for batch in group), measured(group))
             self.now.tally.seconds = time.perf_counter() - start
             self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
             self._tell(values, group, count)
@@ -219,7 +219,7 @@ class Trainer:
                 figures = self.room.fitted(lambda b=batch: self._judged(b))  # type: ignore[misc]
                 if not math.isfinite(figures[0]):
                     self.scorer.stop_at_validation(batch, self.now.step, figures[0])
-                tally.add(figures, batch.whole)
+                tally.add(figures, batch.whole, batch.measure)
                 mark = zlib.crc32(f"{mark} {batch.mark}".encode())
         return tally, mark
 
@@ -248,7 +248,7 @@ class Trainer:
             )
         self.now.tally.seconds = seconds[0]
         self.room.agree(limits, ran)
-        return Tally(own.samples, added(sums))
+        return Tally(own.samples, added(sums), measure=own.measure)
 
     def _digest(self) -> str:
         return digest_of(self.network.parameters) if self.workers.count > 1 else ""
@@ -258,7 +258,8 @@ class Trainer:
     def _tell(self, values: list[float], group: list[Batch], count: int | None) -> None:
         loss, hits, *rates = values
         self.now.losses.append(loss)
-        accuracy = None if math.isnan(hits) else hits
+        by = measured(group)
+        accuracy = None if math.isnan(hits) or (by is not None and not by[1]) else hits
         step = Step(
             self.now.epoch, self.options.epochs, self.now.step, self.now.position, count, loss, accuracy,
             dict(zip(self.scorer.populations, rates, strict=True)), self.moving.learning_rate, self.room.samples,

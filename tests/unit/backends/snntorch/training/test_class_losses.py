@@ -80,11 +80,30 @@ def test_what_is_ignored_is_not_counted_right_or_wrong() -> None:
     assert made.history[0].accuracy == pytest.approx(float((said == IGNORED)[counted].mean()))
     with pytest.warns(RuntimeWarning, match="nothing was learned"):
         nothing = hasn.train(net(), (INPUTS, np.full(21, -1)), loss=rate(ignore_index=-1), **ONE)
-    assert (nothing.losses[0], nothing.history[0].accuracy) == (0.0, 0.0)
+    assert (nothing.losses[0], nothing.history[0].accuracy) == (0.0, None)  # none of none
     with pytest.raises(InputError, match="no such class, at sample 1"):
         hasn.train(net(), (INPUTS, IGNORED), **ONE)
     with pytest.raises(InputError, match="no such class"):
         hasn.train(net(), (INPUTS, IGNORED), loss=rate(ignore_index=-2), **ONE)
+
+
+@pytest.mark.parametrize("size", [4, 5, 20])
+def test_an_epochs_figures_are_those_of_all_its_labels(size: int) -> None:
+    """Of batches that hold other weights and other shares of what is ignored, one of them nothing else."""
+    labels = np.where(np.arange(21) < 4, -1, IGNORED)
+    z = outputs(net())
+    counted = labels >= 0
+    wanted = float(torch_entropy(z.sum(0), torch.tensor(labels), torch.tensor(WEIGHT), ignore_index=-1))
+    right = float((z.sum(0).argmax(1).numpy() == labels)[counted].mean())
+    steps: list[Any] = []
+    done = hasn.train(
+        net(), (INPUTS, labels), loss=rate(weight=WEIGHT, ignore_index=-1), validation=(INPUTS, labels), epochs=1,
+        learning_rate=1e-12, optimizer="sgd", batch_size=size, shuffle=False, progress=steps.append,
+    ).history[0]  # fmt: skip
+    assert done.loss == pytest.approx(wanted, rel=1e-5)
+    assert done.validation_loss == pytest.approx(wanted, rel=1e-5)
+    assert (done.accuracy, done.validation_accuracy) == pytest.approx((right, right))
+    assert (steps[0].accuracy is None) is (size == 4)
 
 
 @pytest.mark.parametrize(
