@@ -215,7 +215,7 @@ def _train(
         options.during,
     )  # fmt: skip
     _check_norms(network, options, workers)
-    _set_pieces(network, options, data)
+    _set_pieces(network, options)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn, options.freeze)
@@ -259,21 +259,13 @@ def _train(
     return result
 
 
-def _set_pieces(network: TrainedNetwork, options: Options, data: Any) -> None:
+def _set_pieces(network: TrainedNetwork, options: Options) -> None:
     """How far gradients and states go.
 
     Raises:
         OptionError: states cannot go on from one batch to the next.
     """
     network.tbptt, network.carry = options.tbptt, options.carry
-    if options.carry and isinstance(data, tuple):
-        raise OptionError(
-            "batches of arrays are other samples, not the next steps of the same",
-            parameter="carry",
-            got="(inputs, labels)",
-            wanted="batches, of which each goes on where the one before it ended",
-            way_out="Pass [(inputs[t : t + K], labels) for t in range(0, len(inputs), K)].",
-        )
     if options.carry and network.draws:
         raise OptionError(
             "drawn inputs begin anew in every batch", parameter="carry", got="a PoissonInput or NoiseInput"
@@ -348,6 +340,7 @@ def _data(
     return Data(
         given, shapes_of(network.program), check, what,
         options.batch_size, options.budget, shuffle, workers, generator, options.batch_first, measure=scorer.measure,
+        carry=options.carry,
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Trainer:
             self.settings[name] += f" -> {made}"
         self.judge = judge_of(validation, options)
         self.gradients = _gradients(network, options)
-        self.room = Room()
+        self.room = Room(whole=options.carry)
         self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
@@ -148,9 +148,13 @@ class Trainer:
         self._finish(done)
 
     def _end(self) -> None:
-        """End in the middle of an epoch, as a callback wants it; what was done is kept."""
+        """End in the middle of an epoch, as a callback wants it; what was done is kept.
+
+        Not where states are carried, which no checkpoint holds: the one of the last epoch's end stays.
+        """
         self.now.stopped = "the callback wanted it"
-        self._save()
+        if not self.options.carry:
+            self._save()
 
     def _batches(self) -> tuple[Iterator[Batch], int | None]:
         """This epoch's batches from where it stands, the generators in the state in which they were then."""

@@ -346,7 +346,7 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
-        "tbptt": None, "carry": False, "batch_first": None,
+        "tbptt": None, "carry": False,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
