@@ -48,8 +48,8 @@ class Activity:
     steps: int
     fan_out: dict[str, Tensor]
     mark: Tensor
-    membranes: Any = None
-    parameters: Mapping[str, Tensor] = field(default_factory=dict)
+    membranes: Any = field(default=None, kw_only=True)
+    parameters: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 class TrainedNetwork:
@@ -213,7 +213,7 @@ class TrainedNetwork:
             mark = mark_of(end)
         outputs = {name: found[name] for name in self.sinks}
         shown = next(iter(outputs.values())) if len(outputs) == 1 else outputs
-        return Activity(shown, counts, steps, self.fan_out, mark, self.parameters)
+        return Activity(shown, counts, steps, self.fan_out, mark, parameters=self.parameters)
 
     # --- what it costs, and what comes out
 
