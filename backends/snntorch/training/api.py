@@ -276,11 +276,16 @@ def _check_norms(network: TrainedNetwork, options: Options, workers: Workers) ->
     """Refuse what would take the statistics of a batch of parts of it.
 
     Raises:
-        OptionError: several workers, or states that are computed twice.
+        OptionError: several workers, states that are computed twice, or statistics over steps that run in pieces.
     """
-    cut = {"workers": workers.count > 1, "recompute": options.recompute is not None}
+    norms = network.during.has_norms
+    cut = {
+        "workers": workers.count > 1 and norms,
+        "recompute": options.recompute is not None and bool(options.during),
+        "tbptt": options.tbptt is not None and network.during.over_time,
+    }
     for name, given in cut.items():
-        if given and (network.during.has_norms if name == "workers" else options.during):
+        if given:
             got, way_out = f"during and {name}", f"Leave out {name}, or during."
             why = "a batch's statistics are those of all of it, taken once"
             raise OptionError(why, parameter="during", got=got, way_out=way_out)

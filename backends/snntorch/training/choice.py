@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: What ``learn`` chooses; weights, biases and scales all train where it names none of them.
 KINDS = ("weight", "tau", "threshold", "delay")
 SHARES = ("population", "neuron")
+#: What the name of a node is followed by in the names of its BatchNorm's parameters.
+NORM = ".norm"
 #: The rate of what a mapping of rates does not name: torch's own default of Adam.
 RATE = 1e-3
 
@@ -72,8 +74,11 @@ def names(given: str | Sequence[str], option: str) -> tuple[str, ...]:
 
 
 def chosen_by(patterns: Iterable[str], name: str) -> str | None:
-    """The first of some patterns that means a parameter, given as "node.parameter"; None: none does."""
-    node = name.rpartition(".")[0]
+    """The first of some patterns that means a parameter, given as "node.parameter"; None: none does.
+
+    A BatchNorm's "node.norm.weight" is one of its node's.
+    """
+    node = name.rpartition(".")[0].removesuffix(NORM)
     return next((p for p in patterns if fnmatchcase(name, p) or fnmatchcase(node, p)), None)
 
 

@@ -106,7 +106,9 @@ class TrainedNetwork:
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
         self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node, freeze)
-        self.during = During(self.module, flatten(graph).nodes, during or {})
+        self.during = During(
+            self.module, flatten(graph).nodes, during or {}, lambda name: weight_trains(learn, freeze, name)
+        )
         self._choose(learn, freeze)
         trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         self.parameters: dict[str, Tensor] = trained | self.learnable.parameters
@@ -132,9 +134,9 @@ class TrainedNetwork:
 
     def _choose(self, learn: Mapping[str, Any], freeze: Sequence[str]) -> None:
         """Leave weights out that are frozen, or not chosen."""
-        there = {**self._named(), **dict.fromkeys(self.learnable.every)}
-        require(freeze, there, "freeze")
-        require(learn.get("weight", ()), self._named(), "learn")
+        norms = {**self.during.parameters, **self.during.buffers}
+        require(freeze, {**self._named(), **dict.fromkeys(self.learnable.every), **norms}, "freeze")
+        require(learn.get("weight", ()), {**self._named(), **self.during.parameters}, "learn")
         for name, parameter in self._named().items():
             parameter.requires_grad_(weight_trains(learn, freeze, name))
 
