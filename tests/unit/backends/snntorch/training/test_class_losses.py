@@ -286,6 +286,15 @@ def test_a_weighted_loss_of_one_of_several_outputs() -> None:
     assert first_loss(two(), {"out": rate(weight=WEIGHT)}, given) == pytest.approx(float(wanted), rel=1e-5)
 
 
+def test_an_output_without_classes_needs_no_labels_of_another() -> None:
+    target = np.random.default_rng(5).normal(size=(21, 10, 2)).astype(np.float32)
+    found: Any = outputs(two())["aux"]  # type: ignore[call-overload]
+    wanted = float(((found - torch.tensor(target).transpose(0, 1)) ** 2).mean())
+    made = hasn.train(two(), (INPUTS, {"aux": target}), loss={"aux": nn.MSELoss()}, **ONE)
+    assert made.losses[0] == pytest.approx(wanted, rel=1e-5)
+    assert made.history[0].accuracy is None
+
+
 def test_targets_that_count_are_real_numbers_too() -> None:
     counts = np.abs(np.random.default_rng(2).normal(size=(21, 3)))
     wanted = float(((outputs(net()).sum(0).numpy() - counts) ** 2).mean())
