@@ -96,6 +96,9 @@ class Options:
             "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         given = {name: getattr(self, name) for name in names}
+        # The first name that means a parameter counts, so the order does.
+        given["learning_rate"] = _in_order(self.learning_rate)
+        given["learn"] = {kind: _in_order(chosen) for kind, chosen in self.learn.items()}
         # Options that a checkpoint of before they were there goes on without.
         later = ("freeze", "during", "tbptt", "carry")
         given |= {name: getattr(self, name) for name in later if getattr(self, name)}
@@ -142,6 +145,10 @@ class Options:
                 got="amp='fp16'",
                 way_out="Pass amp='bf16', which needs no scaler.",
             )
+
+
+def _in_order(value: Any) -> Any:
+    return list(value.items()) if isinstance(value, Mapping) else value
 
 
 def check_optimizer(optimizer: Any, schedule: Any) -> None:
