@@ -166,6 +166,9 @@ def train(
         BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
     """
     check_one_of("batch_first", batch_first, (None, True, False))
+    if not isinstance(regularisers, Sequence):
+        got, wanted = type(regularisers).__name__, "a list: regularisers=[...]"
+        raise OptionError("no list of regularisers", parameter="regularisers", got=got, wanted=wanted)
     if is_share(validation):
         require_backend(BACKEND, precision)
         data, validation = held_out(data, validation, batch_first, seed)

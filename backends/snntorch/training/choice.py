@@ -35,6 +35,7 @@ def learned(learn: Any) -> dict[str, Any]:
     if isinstance(learn, str):
         learn = (learn,)
     if not isinstance(learn, Mapping):
+        learn = names(learn, "learn")
         learn = dict.fromkeys(learn, SHARES[0])
         learn = {kind: ("*",) if kind == KINDS[0] else share for kind, share in learn.items()}
     return {_one_of(kind, KINDS): _names(kind, chosen) for kind, chosen in learn.items()}
@@ -65,6 +66,8 @@ def names(given: str | Sequence[str], option: str) -> tuple[str, ...]:
     Raises:
         OptionError: they are no texts.
     """
+    if not isinstance(given, Iterable):
+        raise OptionError("no names", parameter=option, got=repr(given), wanted="a name, or a list of names")
     found = (given,) if isinstance(given, str) else tuple(given)
     for name in found:
         if not isinstance(name, str):

@@ -50,9 +50,9 @@ class BatchNorm:
         if self.over not in ("time", "step"):
             raise OptionError("no such BatchNorm", parameter="over", got=repr(self.over), wanted="time, step")
         for name in ("scale", "eps"):
-            if not getattr(self, name) > 0:
+            if not (_number(getattr(self, name)) and 0 < getattr(self, name) < float("inf")):
                 raise OptionError("no such BatchNorm", parameter=name, got=repr(getattr(self, name)), wanted="> 0")
-        if not 0 < self.momentum <= 1:
+        if not (_number(self.momentum) and 0 < self.momentum <= 1):
             raise OptionError("no such BatchNorm", parameter="momentum", got=repr(self.momentum), wanted="0..1")
 
 
@@ -72,10 +72,14 @@ class Dropout:
     per: Literal["step", "sequence"] = "step"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p < 1:
+        if not (_number(self.p) and 0 <= self.p < 1):
             raise OptionError("no such Dropout", parameter="p", got=repr(self.p), wanted="0 <= p < 1")
         if self.per not in ("step", "sequence"):
             raise OptionError("no such Dropout", parameter="per", got=repr(self.per), wanted="step, sequence")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def written(during: Any) -> dict[str, tuple[BatchNorm | Dropout, ...]]:
@@ -85,7 +89,10 @@ def written(during: Any) -> dict[str, tuple[BatchNorm | Dropout, ...]]:
         OptionError: something else.
     """
     found: dict[str, tuple[BatchNorm | Dropout, ...]] = {}
-    for node, parts in dict(during or {}).items():
+    if not isinstance(during or {}, Mapping):
+        wanted = "{connection: [hasn.training.BatchNorm(...), hasn.training.Dropout(...)]}"
+        raise OptionError("no connection named", parameter="during", got=type(during).__name__, wanted=wanted)
+    for node, parts in (during or {}).items():
         found[node] = tuple(parts) if isinstance(parts, Sequence) else (parts,)
         for part in found[node]:
             if not isinstance(part, BatchNorm | Dropout):

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hasn.backends.snntorch.training.agreeing import check_agrees, lowered
 from hasn.backends.snntorch.training.batches import Batch, Data, measured
 from hasn.backends.snntorch.training.board import Board
@@ -173,7 +175,9 @@ class Trainer:
 
     def _warn_of_rates(self, done: Epoch) -> None:
         """Say of each population, once, that it did not spike in a whole epoch, or did at every step."""
-        new = {name: rate for name, rate in done.rates.items() if rate in (0, 1) and name not in self._told}
+        # A sum of means in float32 may miss 1 by rounding.
+        extreme = {name: round(rate, 6) for name, rate in done.rates.items() if rate == 0 or rate > 1 - 1e-6}
+        new = {name: rate for name, rate in extreme.items() if name not in self._told}
         self._told.update(new)
         if self.workers.rank or not new:
             return
@@ -271,7 +275,7 @@ class Trainer:
         if self.board:
             scalars = {"loss": loss, "accuracy": accuracy, "learning rate": step.learning_rate}
             self.board.add(self.now.step, scalars | {f"rate/{name}": rate for name, rate in step.rates.items()})
-        if self.options.progress and self.options.progress(step) is True:
+        if self.options.progress and wants_end(self.options.progress(step)):
             self.update.stop = True
 
     def _kept(self) -> str:
@@ -344,6 +348,11 @@ class Trainer:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def wants_end(said: object) -> bool:
+    """Whether a callback has said True, be it numpy's."""
+    return isinstance(said, bool | np.bool_) and bool(said)
 
 
 def _gradients(network: TrainedNetwork, options: Options) -> Gradients:

@@ -195,6 +195,7 @@ def test_one_value_has_no_variance(over: Any) -> None:
     [
         ({"hidden": BatchNorm()}, {}, "no connection to stand at; got 'hidden'; wanted w1, w2"),
         ({"w1": "BatchNorm"}, {}, "nothing that trains"),
+        ("w1", {}, "no connection named; got str"),
         ({"w1": [BatchNorm(), BatchNorm()]}, {}, "one BatchNorm a connection"),
         ({"w1": [Dropout(0.1), BatchNorm()]}, {}, "a BatchNorm of what was dropped"),
         ({"w1": BatchNorm()}, {"engine": "steps"}, "Pass BatchNorm.over='step'"),
@@ -217,7 +218,9 @@ def test_what_does_not_fit(during: Any, more: dict[str, Any], words: str) -> Non
     [
         (BatchNorm, {"over": "batch"}, "over"), (BatchNorm, {"scale": 0.0}, "scale"), (BatchNorm, {"eps": -1}, "eps"),
         (BatchNorm, {"momentum": 1.5}, "momentum"), (Dropout, {"p": 1.0}, "p"),
-        (Dropout, {"p": 0.1, "per": "x"}, "per"),
+        (Dropout, {"p": 0.1, "per": "x"}, "per"), (Dropout, {"p": "half"}, "p"), (Dropout, {"p": False}, "p"),
+        (BatchNorm, {"scale": "1"}, "scale"), (BatchNorm, {"eps": float("inf")}, "eps"),
+        (BatchNorm, {"momentum": True}, "momentum"),
     ],
 )  # fmt: skip
 def test_values_that_mean_nothing(kind: Any, options: dict[str, Any], name: str) -> None:
