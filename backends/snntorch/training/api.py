@@ -169,9 +169,10 @@ def train(
     if not isinstance(regularisers, Sequence):
         got, wanted = type(regularisers).__name__, "a list: regularisers=[...]"
         raise OptionError("no list of regularisers", parameter="regularisers", got=got, wanted=wanted)
-    if is_share(validation):
+    share = validation if is_share(validation) else None
+    if share is not None:
         require_backend(BACKEND, precision)
-        data, validation = held_out(data, validation, batch_first, seed)
+        data, validation = held_out(data, share, batch_first, seed)
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     path = None if checkpoint is None else Path(checkpoint)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
@@ -182,7 +183,7 @@ def train(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_first, batch_size, budget, accumulate,
             apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
-            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry,
+            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry, share=share,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:

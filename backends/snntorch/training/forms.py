@@ -65,7 +65,10 @@ def _side_by_side(items: list[Any], what: str) -> tuple[Any, Any]:
     for item in items:
         if not isinstance(item, list | tuple) or len(item) != 2:
             got = f"{type(item).__name__}" + (f" of {len(item)}" if hasattr(item, "__len__") else "")
-            raise InputError("a sample is no pair", parameter=what, got=got, wanted="(inputs (T, *shape), label)")
+            way_out = "Wrap the Dataset in one whose samples are pairs." if isinstance(item, Mapping) else None
+            raise InputError(
+                "a sample is no pair", parameter=what, got=got, wanted="(inputs (T, *shape), label)", way_out=way_out
+            )
     first = items[0][0]
     names = list(first) if isinstance(first, Mapping) else [None]
     columns = {name: [x if name is None else x[name] for x, _ in items] for name in names}

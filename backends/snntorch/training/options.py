@@ -54,6 +54,8 @@ class Options:
     during: Mapping[str, Any] = field(default_factory=dict)
     tbptt: int | None = None
     carry: bool = False
+    #: Of the data, that validation is; None: it has data of its own, or there is none.
+    share: float | None = None
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
     #: Setting -> what of it shows nothing of itself, and so is not compared.
@@ -102,6 +104,7 @@ class Options:
         # Options that a checkpoint of before they were there goes on without.
         later = ("freeze", "during", "tbptt", "carry")
         given |= {name: getattr(self, name) for name in later if getattr(self, name)}
+        given |= {} if self.share is None else {"validation": float(self.share)}  # or what was trained would judge
         given |= {name: value for name, value in self.backend.items() if name != "device"}
         return given
 

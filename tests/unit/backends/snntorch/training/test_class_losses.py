@@ -182,6 +182,10 @@ def test_torchs_other_modules_compare_every_step() -> None:
             OptionError,
             "no mean over the samples",
         ),
+        (net(), nn.CrossEntropyLoss, LABELS, OptionError, r"a class and no loss; got CrossEntropyLoss; wanted .*\("),
+        (net(), nn.CrossEntropyLoss(), np.eye(3)[LABELS], InputError, r"no classes.*labels.argmax\(1\)"),
+        (net(), "rate", LABELS.astype(np.float32), InputError, r"no classes.*labels.astype\(int\)"),
+        (net(), "rate", LABELS + 0.5, InputError, "no classes.*the elements of the Output$"),
         (net(last=nir.Linear(np.eye(3))), nn.CrossEntropyLoss(), LABELS, OptionError, "cross_entropy.over="),
     ],
 )

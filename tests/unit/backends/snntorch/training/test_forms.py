@@ -191,6 +191,8 @@ def test_a_resumed_training_holds_out_the_same(tmp_path: Any) -> None:
     call: dict[str, Any] = {"batch_size": 8, "validation": 0.25, "checkpoint": tmp_path / "at.pt", "keep_best": True}
     whole = hasn.train(net(), (INPUTS, LABELS), epochs=3, batch_size=8, validation=0.25, keep_best=True)
     hasn.train(net(), (INPUTS, LABELS), epochs=1, **call)
+    with pytest.raises(OptionError, match=r"validation: the checkpoint is .*got 0.5; wanted 0.25"):
+        hasn.train(net(), (INPUTS, LABELS), epochs=3, **{**call, "validation": 0.5}, resume=True)
     again = hasn.train(net(), (INPUTS, LABELS), epochs=3, **call, resume=True)
     assert [e.validation_loss for e in again.history] == [e.validation_loss for e in whole.history]
 
