@@ -54,6 +54,7 @@ _PARTS: dict[str, Check] = {
     "room": _maybe(_whole),
     "random": _of(dict),
     "epoch_start": _of(dict),
+    "dropout": _whole,
 }
 _ORIGIN: dict[str, Check] = {
     "graph": _maybe(lambda value: hasattr(value, "dtype")),

@@ -24,6 +24,7 @@ from hasn.backends.snntorch.training.checkpoint import (
     write_checkpoint,
 )
 from hasn.backends.snntorch.training.checkpoint_form import check_form
+from hasn.backends.snntorch.training.drawing import seed_of
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.moving import Moving
@@ -83,6 +84,8 @@ class Trainer:
         self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
         self._told: set[str] = set()  # populations of whose rate was warned
         self._saved: int | None = None  # updates that the checkpoint holds
+        if network.during.drops:
+            network.during.seed = workers.first("the seed of dropout", seed_of(self._random()["torch"]))
 
     def run(self) -> Progress:
         """Train until the last epoch, or until it stops improving."""
@@ -297,6 +300,7 @@ class Trainer:
             "room": self.room.limit,
             "random": self._random(),
             "epoch_start": self._epoch_start,
+            "dropout": self.network.during.seed,
         }
         write_checkpoint(self.options.checkpoint, state)
         self._saved = self.now.step
@@ -317,6 +321,7 @@ class Trainer:
             self._epoch_start = state["epoch_start"]
             self._saved = self.now.step
             self._set_random(state["random"])
+            self.network.during.seed = state["dropout"]
         except Exception as error:  # torch, numpy and Python's generators refuse states in many words
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise damaged(path, reason) from error

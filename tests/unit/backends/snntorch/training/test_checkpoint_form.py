@@ -85,7 +85,7 @@ def of_the_optimizer(change: Callable[[Any], Any]) -> Edit:
     return edit
 
 
-TOP = ["fingerprint", "settings", "moving", "gradients", "progress", "room", "random", "epoch_start"]
+TOP = ["fingerprint", "settings", "moving", "gradients", "progress", "room", "random", "epoch_start", "dropout"]
 MOVING = ["parameters", "optimizer", "schedule", "scaler"]
 PROGRESS = ["epoch", "position", "step", "losses", "history", "tally", "best", "waited", "stopped", "best_parameters"]
 RANDOM = ["torch", "cuda", "numpy", "python", "data"]
