@@ -213,7 +213,7 @@ class TrainedNetwork:
             mark = mark_of(end)
         outputs = {name: found[name] for name in self.sinks}
         shown = next(iter(outputs.values())) if len(outputs) == 1 else outputs
-        return Activity(shown, counts, steps, self.fan_out, mark, self.parameters)
+        return Activity(shown, counts, steps, self.fan_out, mark, parameters=self.parameters)
 
     # --- what it costs, and what comes out
 
