@@ -162,7 +162,7 @@ class During:
         return any(isinstance(part, Dropout) for parts in self.during.values() for part in parts)
 
     def draw_anew(self, update: int, worker: int) -> None:
-        """Have the draws of an update depend on the seed, the update and the worker alone, so that resuming gives them again."""
+        """Have the draws of an update depend on seed, update and worker alone, so that resuming gives them again."""
         digest = hashlib.sha256(f"{self.seed} {update} {worker}".encode()).digest()
         self.generator.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 

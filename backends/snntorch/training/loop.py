@@ -31,6 +31,7 @@ from hasn.backends.snntorch.training.moving import Moving
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.progress import Progress, Tally
+from hasn.backends.snntorch.training.pruning import warn_of_end
 from hasn.backends.snntorch.training.result import Epoch, Step
 from hasn.backends.snntorch.training.sameness import described, differs
 from hasn.backends.snntorch.training.score import Scorer
@@ -200,8 +201,12 @@ class Trainer:
         self._warn_of_rates(done)
         monitored = getattr(done, self.options.monitor)
         self.moving.epoch_done(monitored)
-        if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
-            self.now.best_parameters = self.moving.parameters()
+        if self.network.pruned.is_done(self.now.step):  # before, the best would be one that is not sparse yet
+            better = self.now.judge(monitored, self.options.monitor.endswith("loss"))
+            if better and self.options.keep_best:
+                self.now.best_parameters = self.moving.parameters()
+        elif done.epoch == 0 and not self.workers.rank:
+            warn_of_end(self.now.step * self.options.epochs, self.options.pruning)
         if self.options.patience is not None and self.now.waited >= self.options.patience:
             self.now.stopped = f"{self.options.monitor} has not improved for {counted(self.now.waited, 'epoch')}"
         self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
@@ -313,7 +318,8 @@ class Trainer:
         check_agrees(state, path, self.fingerprint, self.settings)
         known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
         try:
-            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
+            masks = self.network.pruned.gone
+            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler, masks)
             self.moving.load(state["moving"])
             self.gradients.load(state["gradients"])
             self.now = Progress.of_state(state["progress"])

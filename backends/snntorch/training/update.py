@@ -79,6 +79,7 @@ class Update:
 
         self.gradients.gather(self.workers, [other.seen for other in said], samples, refuse)
         self.moving.step(refuse)
+        self.moving.network.pruned.advance(step)
         return values
 
     def _own(self, group: Sequence[Batch], step: int) -> tuple[list[Batch], list[float]]:

@@ -86,7 +86,7 @@ def of_the_optimizer(change: Callable[[Any], Any]) -> Edit:
 
 
 TOP = ["fingerprint", "settings", "moving", "gradients", "progress", "room", "random", "epoch_start", "dropout"]
-MOVING = ["parameters", "optimizer", "schedule", "scaler"]
+MOVING = ["parameters", "optimizer", "schedule", "scaler", "masks"]
 PROGRESS = ["epoch", "position", "step", "losses", "history", "tally", "best", "waited", "stopped", "best_parameters"]
 RANDOM = ["torch", "cuda", "numpy", "python", "data"]
 COUNTS = ["epoch", "position", "step", "waited"]

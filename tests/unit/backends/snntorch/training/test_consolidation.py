@@ -23,7 +23,7 @@ INPUTS, HIDDEN, CLASSES, STEPS = 30, 40, 4, 10
 
 def activity(**parameters: Any) -> Activity:
     """One of a network with these parameters."""
-    return Activity(None, {}, 1, {}, torch.zeros(()), {n: torch.as_tensor(p) for n, p in parameters.items()})
+    return Activity(None, {}, 1, {}, torch.zeros(()), parameters={n: torch.as_tensor(p) for n, p in parameters.items()})
 
 
 # --- elastic weights
