@@ -214,8 +214,8 @@ def _train(
 ) -> TrainResult:
     from hasn.backends.snntorch.training.agreeing import lowered
     from hasn.backends.snntorch.training.checkpoint import digest_of, fingerprint
+    from hasn.backends.snntorch.training.fits import loss_of
     from hasn.backends.snntorch.training.loop import Trainer
-    from hasn.backends.snntorch.training.losses import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
     from hasn.backends.snntorch.training.origin import origin_of
     from hasn.backends.snntorch.training.score import Scorer

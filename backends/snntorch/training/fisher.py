@@ -66,7 +66,7 @@ def fisher(
     """
     import torch
 
-    from hasn.backends.snntorch.training.losses import loss_of
+    from hasn.backends.snntorch.training.fits import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
 
     check_one_of("labels", labels, ("model", "data"))

@@ -14,9 +14,9 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import Step, SynapticCost, api
+from hasn.backends.snntorch.training.fits import loss_of
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.loop import Trainer, _gradients
-from hasn.backends.snntorch.training.losses import loss_of
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.progress import Progress, Tally
