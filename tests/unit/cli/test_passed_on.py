@@ -60,7 +60,7 @@ def _recording() -> Recording:
 class _Executable:
     """Stands for what compile gives."""
 
-    program = "program"
+    program = SimpleNamespace(learning={})
     recordable = ("spikes", "voltages", "currents")
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def test_run(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     answer = hasn("run", model, "--json")
     assert compiled[0][0][1:] == ("snntorch",)
     assert compiled[0][1] == {**PLAIN, "precision": "float64"}
-    assert asked[0] == (("program", None, None, 0.2, 0, None), {})
+    assert asked[0] == ((executable.program, None, None, 0.2, 0, None), {})
     assert executable.calls == [(("values",), {"record": ("spikes",), "steps": 17})]
     assert executable.closed
     assert answer.data == {
@@ -101,7 +101,7 @@ def test_run(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     answer = hasn("run", model, *options, "--option", "threads=2", "--option", "device=cpu")
     assert compiled[1][0][1:] == ("brian2",)
     assert compiled[1][1] == {**MEANT, "precision": "float32", "threads": 2, "device": "cpu"}
-    assert asked[1] == (("program", data, 7, 0.3, 4, 5), {})
+    assert asked[1] == ((executable.program, data, 7, 0.3, 4, 5), {})
     assert executable.calls[1][1]["record"] == executable.recordable
     assert f"brian2, float32: 4 steps in 1.23 s; wrote {out}" in answer.out
     assert hasn("run", model, "--out", out, "--force", "--json").data["out"] == str(out)
@@ -179,7 +179,7 @@ def test_train(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     del options["progress"]
     assert options == {
         **PLAIN, "validation": None, "epochs": 10, "loss": "rate", "optimizer": "adam", "learning_rate": 1e-3,
-        "batch_size": 32, "learn": (), "clip": None, "amp": None, "recompute": None, "patience": None,
+        "batch_size": 32, "batch_first": None, "learn": (), "clip": None, "amp": None, "recompute": None, "patience": None,
         "keep_best": False, "checkpoint": None, "resume": False, "log": None, "seed": 0,
     }  # fmt: skip
     hasn(
@@ -196,7 +196,7 @@ def test_train(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     del options["progress"]
     assert options == {
         **MEANT, "epochs": 2, "loss": "count", "optimizer": "sgd", "learning_rate": 0.5, "batch_size": 3,
-        "learn": ("tau", "delay"), "clip": 1.5, "amp": "bf16", "recompute": 6, "patience": 7, "keep_best": True,
+        "batch_first": None, "learn": ("tau", "delay"), "clip": 1.5, "amp": "bf16", "recompute": 6, "patience": 7, "keep_best": True,
         "checkpoint": tmp_path / "c", "resume": True, "log": tmp_path / "log", "seed": 9, "device": "cpu",
     }  # fmt: skip
 
@@ -212,7 +212,7 @@ def test_of_many_workers_the_first_one_writes(
     saved = listen("hasn.ir.save.save", True)
     arguments = ["train", model, "--data", tmp_path / "data.npz", "--out", tmp_path / "out.nir", "--json"]
     for rank, data in ((1, ""), (0, {"stopped": "", "learned": True, "steps": 1, "dropped": 0, "history": [],
-                                      "out": str(tmp_path / "out.nir")})):  # fmt: skip
+                                      "checkpoint": None, "out": str(tmp_path / "out.nir")})):  # fmt: skip
         monkeypatch.setattr("hasn.torchrun.rank", lambda rank=rank: rank)
         answer = hasn(*arguments)
         assert (answer.data if answer.out else "") == data
@@ -305,7 +305,7 @@ def test_place(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
                            "report": None}  # fmt: skip
     args, options = read[0]
     assert (args[0], args[1], args[2], options) == (model, None, None, {"dt": None, "typical": None})
-    assert asked[0] == (("program", None, None, 0.2, 0, None), {})
+    assert asked[0] == ((executable.program, None, None, 0.2, 0, None), {})
     args, options = placed[0]
     del options["progress"]
     assert (args, options) == (
@@ -316,7 +316,7 @@ def test_place(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     answer = hasn("place", model, *more, *RANDOM)
     args, options = read[1]
     assert (args[1], options) == ("loihi1", {"dt": 0.002, "typical": data})
-    assert asked[1] == (("program", data, 7, 0.3, 4, 5), {})
+    assert asked[1] == ((executable.program, data, 7, 0.3, 4, 5), {})
     options = placed[1][1]
     del options["progress"]
     assert options == {"target": "loihi1", "cores": 3, "seed": 4, "steps": 17}

@@ -198,7 +198,7 @@ def test_progress_is_for_terminals(show: Callable[[Console], None]) -> None:
         (["compare"], "file", "Missing argument"),
         (["run", "x.nir", "--steps", "many"], "--steps", "valid integer"),
         (["run", "x.nir", "--nonsense"], "--nonsense", "No such option"),
-        (["train", "x.nir"], "--data", "Missing option"),
+        (["train", "x.nir"], "--out", "Missing option"),
         (["nothing"], None, "No such command"),
         (["lava", "nothing"], None, "No such command"),
         (["demo", "--digits", "0"], "--digits", "greater than or equal to 1"),
