@@ -94,6 +94,7 @@ def test_run(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
         "spikes": {"n2": {"shape": [2, 2], "spikes": 3, "rate_hz": 3 / (16 * 0.5)}},
         "outputs": {"out": {"shape": [4], "sum": 5.25}, "none": {"shape": [0, 2], "sum": 0.0}},
         "shifts": {"n2": 1}, "total_spikes": 1003, "synaptic_operations": 320, "out": None,
+        "report": None, "weights": {},
     }  # fmt: skip
     out = tmp_path / "out.npz"
     data = tmp_path / "x.npy"
@@ -179,8 +180,8 @@ def test_train(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     del options["progress"]
     assert options == {
         **PLAIN, "validation": None, "epochs": 10, "loss": "rate", "optimizer": "adam", "learning_rate": 1e-3,
-        "batch_size": 32, "batch_first": None, "learn": (), "clip": None, "amp": None, "recompute": None, "patience": None,
-        "keep_best": False, "checkpoint": None, "resume": False, "log": None, "seed": 0,
+        "batch_size": 32, "batch_first": None, "learn": (), "clip": None, "amp": None, "recompute": None,
+        "patience": None, "keep_best": False, "checkpoint": None, "resume": False, "log": None, "seed": 0,
     }  # fmt: skip
     hasn(
         "train", model, "--data", data, "--out", out, "--validation", held_out, "--epochs", "2", "--loss", "count",
@@ -196,7 +197,8 @@ def test_train(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     del options["progress"]
     assert options == {
         **MEANT, "epochs": 2, "loss": "count", "optimizer": "sgd", "learning_rate": 0.5, "batch_size": 3,
-        "batch_first": None, "learn": ("tau", "delay"), "clip": 1.5, "amp": "bf16", "recompute": 6, "patience": 7, "keep_best": True,
+        "batch_first": None, "learn": ("tau", "delay"), "clip": 1.5, "amp": "bf16", "recompute": 6,
+        "patience": 7, "keep_best": True,
         "checkpoint": tmp_path / "c", "resume": True, "log": tmp_path / "log", "seed": 9, "device": "cpu",
     }  # fmt: skip
 
@@ -305,7 +307,7 @@ def test_place(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
                            "report": None}  # fmt: skip
     args, options = read[0]
     assert (args[0], args[1], args[2], options) == (model, None, None, {"dt": None, "typical": None})
-    assert asked[0] == ((executable.program, None, None, 0.2, 0, None), {})
+    assert asked[0] == (("program", None, None, 0.2, 0, None), {})
     args, options = placed[0]
     del options["progress"]
     assert (args, options) == (
@@ -316,7 +318,7 @@ def test_place(hasn: Hasn, listen: Listen, model: Path, tmp_path: Path) -> None:
     answer = hasn("place", model, *more, *RANDOM)
     args, options = read[1]
     assert (args[1], options) == ("loihi1", {"dt": 0.002, "typical": data})
-    assert asked[1] == ((executable.program, data, 7, 0.3, 4, 5), {})
+    assert asked[1] == (("program", data, 7, 0.3, 4, 5), {})
     options = placed[1][1]
     del options["progress"]
     assert options == {"target": "loihi1", "cores": 3, "seed": 4, "steps": 17}
