@@ -193,9 +193,14 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     synapses.pre.when = here.slot(SYNAPSES)
     elements = found.pre + found.late * width
     target = groups[link.target]
-    synapses.connect(
-        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
-    )
+    if len(elements):
+        ends = (
+            _side_by_side(elements, len(source), here.copies),
+            _side_by_side(found.post, len(target), here.copies),
+        )
+        synapses.connect(i=ends[0], j=ends[1])
+    else:  # lists of none are an error there
+        synapses.connect("False")
     weights = np.tile(found.spread(found.weight), here.copies)
     synapses.w_ = weights
     for i, trace in enumerate(link.learning.traces):

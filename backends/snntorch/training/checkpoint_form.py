@@ -84,7 +84,13 @@ _PROGRESS: dict[str, Check] = {
     "stopped": _of(str),
     "best_parameters": _of(dict),
 }
-_TALLY: dict[str, Check] = {"samples": _whole, "sums": _FLOATS, "seconds": _number, "batch": _whole}
+_TALLY: dict[str, Check] = {
+    "samples": _whole,
+    "sums": _FLOATS,
+    "seconds": _number,
+    "batch": _whole,
+    "measure": _each(_number),
+}
 _EPOCH: dict[str, Check] = {
     "epoch": _whole,
     "loss": _of(float),

@@ -12,12 +12,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hasn.backends.snntorch.training.forms import opened
-from hasn.backends.snntorch.training.losses import Loss
+from hasn.backends.snntorch.training.losses import Loss, Several
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ def runs_alone(options: Options, *data: Any) -> bool:
         [] if isinstance(optimizer, str) else [optimizer],
         [] if options.schedule is None else [options.schedule],
         options.regularisers,
-        [] if isinstance(options.loss, str) else [options.loss],
+        [options.loss],
         [value for value in options.backend.values() if callable(value)],
     )
     arrays = all(given is None or isinstance(opened(given)[0], tuple) for given in data)
@@ -47,8 +47,13 @@ def runs_alone(options: Options, *data: Any) -> bool:
 def _known(function: Any) -> bool:
     if isinstance(function, functools.partial):
         return _known(function.func)
+    if isinstance(function, Mapping | Several):
+        return all(map(_known, (function if isinstance(function, Mapping) else function.losses).values()))
+    if isinstance(function, str):
+        return True
     if isinstance(function, Loss):
-        return all(part is None or _known(part) for part in (function.value, function.scores))
+        parts = (function.value, function.scores, function.step_scores)
+        return all(part is None or _known(part) for part in parts)
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.".startswith(_KNOWN)
 

@@ -32,6 +32,10 @@ def loss_of(chosen: Any, program: Program, output: str | None = None) -> Loss:
         return joined(chosen, program, partial(loss_of, program=program))
     if isinstance(chosen, Loss):
         loss = chosen
+    elif isinstance(chosen, type):
+        raise OptionError(
+            "a class and no loss", parameter="loss", got=chosen.__name__, wanted=f"{chosen.__name__}(...)"
+        )
     elif callable(chosen):
         module = of_module(chosen, [_shown(program, sink.name) for sink in sinks])
         if module is None:

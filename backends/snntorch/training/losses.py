@@ -279,7 +279,11 @@ def check_labels(labels: Tensor, classes: int | None, loss: Loss, what: str) -> 
     at_steps = loss.step_scores is not None and labels.ndim == 2
     if not (labels.ndim == 1 or at_steps) or labels.is_floating_point():
         got = f"{labels.dtype} {tuple(labels.shape)}"
-        raise InputError("no classes", parameter=f"{what} labels", got=got, wanted=wanted)
+        hot = labels.ndim == 2 and labels.shape[1] == classes
+        way_out = "Of one-hot labels: labels.argmax(1)." if hot else None
+        if labels.ndim == 1 and bool((labels == labels.round()).all()):
+            way_out = "Of whole numbers: labels.astype(int)."
+        raise InputError("no classes", parameter=f"{what} labels", got=got, wanted=wanted, way_out=way_out)
     wrong = (labels < 0) | (labels >= classes)
     if loss.entropy is not None and loss.entropy.ignore_index is not None:
         wrong &= labels != loss.entropy.ignore_index

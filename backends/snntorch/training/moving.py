@@ -163,6 +163,13 @@ class Moving:
                 got=", ".join(type(term).__name__ for term in self.watchers),
                 way_out="Train this task without a checkpoint, or take hasn.training.ElasticWeights.",
             )
+        if self.watchers and network.during.has_norms:
+            raise OptionError(
+                "the parameters of the next task are others: its weights have the BatchNorm of this one in them",
+                parameter="during",
+                got=f"a BatchNorm and {', '.join(type(term).__name__ for term in self.watchers)}",
+                way_out="Train without BatchNorm where a regulariser follows the parameters from task to task.",
+            )
         for watcher in self.watchers:
             watcher.begin(network.parameters)
 

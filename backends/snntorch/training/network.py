@@ -49,8 +49,8 @@ class Activity:
     steps: int
     fan_out: dict[str, Tensor]
     mark: Tensor
-    membranes: Any = None
-    parameters: Mapping[str, Tensor] = field(default_factory=dict)
+    membranes: Any = field(default=None, kw_only=True)
+    parameters: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 class TrainedNetwork:
@@ -111,7 +111,9 @@ class TrainedNetwork:
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
         self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node, freeze)
-        self.during = During(self.module, flatten(graph).nodes, during or {})
+        self.during = During(
+            self.module, flatten(graph).nodes, during or {}, lambda name: weight_trains(learn, freeze, name)
+        )
         self._choose(learn, freeze)
         trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         self.parameters: dict[str, Tensor] = trained | self.learnable.parameters
@@ -139,9 +141,9 @@ class TrainedNetwork:
 
     def _choose(self, learn: Mapping[str, Any], freeze: Sequence[str]) -> None:
         """Leave weights out that are frozen, or not chosen."""
-        there = {**self._named(), **dict.fromkeys(self.learnable.every)}
-        require(freeze, there, "freeze")
-        require(learn.get("weight", ()), self._named(), "learn")
+        norms = {**self.during.parameters, **self.during.buffers}
+        require(freeze, {**self._named(), **dict.fromkeys(self.learnable.every), **norms}, "freeze")
+        require(learn.get("weight", ()), {**self._named(), **self.during.parameters}, "learn")
         for name, parameter in self._named().items():
             parameter.requires_grad_(weight_trains(learn, freeze, name))
 

@@ -337,18 +337,19 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
         "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
     }  # fmt: skip
     lowering = {"dt": 2e-3, "method": "exact", "reset": "subtract", "timing": "hardware"}
-    graph, drop, pruning = net(), hasn.training.Dropout(0.1), Pruning(0.5, end=9)
+    pruning = Pruning(0.5, end=9)
+    graph, drop, (spikes, labels) = net(), hasn.training.Dropout(0.1), samples(2)
     with pytest.raises(ZeroDivisionError):
         hasn.train(
-            graph, samples(2), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop},
-            regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
-            masks="zeros", pruning=pruning,
+            graph, (spikes.swapaxes(0, 1), labels), **call, **lowering, learn=("tau",), freeze="w1",
+            during={"w2": drop}, regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
+            validation=0.5, masks="zeros", pruning=pruning,
         )  # fmt: skip
     found, given = seen
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
-        "tbptt": None, "carry": False, "masks": "zeros", "pruning": pruning,
+        "tbptt": None, "carry": False, "share": 0.5, "masks": "zeros", "pruning": pruning,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
