@@ -193,9 +193,11 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     synapses.pre.when = here.slot(SYNAPSES)
     elements = found.pre + found.late * width
     target = groups[link.target]
-    synapses.connect(
-        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
-    )
+    if len(elements):
+        i, j = (_side_by_side(*of, here.copies) for of in ((elements, len(source)), (found.post, len(target))))
+        synapses.connect(i=i, j=j)
+    else:  # lists of none are an error there
+        synapses.connect("False")
     weights = np.tile(found.spread(found.weight), here.copies)
     synapses.w_ = weights
     for i, trace in enumerate(link.learning.traces):

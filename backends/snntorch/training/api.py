@@ -19,6 +19,8 @@ from hasn.backends.snntorch.training.forms import held_out, is_share
 from hasn.backends.snntorch.training.joining import open_workers
 from hasn.backends.snntorch.training.network import BACKEND
 from hasn.backends.snntorch.training.options import Options, check_one_of
+from hasn.backends.snntorch.training.pruning import Pruning
+from hasn.backends.snntorch.training.pruning import written as masks_of
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
@@ -55,6 +57,8 @@ def train(
     learn: str | Sequence[str] | Mapping[str, Any] = (),
     freeze: str | Sequence[str] = (),
     during: Mapping[str, Any] | None = None,
+    masks: str | Mapping[str, Any] | None = None,
+    pruning: Pruning | None = None,
     regularisers: Sequence[Callable[[Any], Any]] = (),
     patience: int | None = None,
     monitor: str | None = None,
@@ -131,6 +135,10 @@ def train(
         freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
         during: {connection: [:class:`hasn.training.BatchNorm`, :class:`hasn.training.Dropout`]} that are there while
             it trains; the graph that comes back has the first in its weights and the second nowhere.
+        masks: {connection: mask} of pruned weights, which stay 0: 1 where a weight is kept, as torch.nn.utils.prune has
+            them. "zeros": what is 0 stays 0. What a graph's ``metadata["pruned"]`` says holds without it.
+        pruning: :class:`hasn.training.Pruning`, gradually and by magnitude. Epochs before its end are not judged by
+            ``monitor``.
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`,
             :class:`hasn.training.ElasticWeights`, :class:`hasn.training.SynapticIntelligence`, or functions of an
             Activity; added to the loss.
@@ -158,6 +166,7 @@ def train(
 
     Raises:
         InputError: no sample, wrong shapes, labels out of range.
+        ShapeError: a mask of another shape than its weights.
         OptionError: an option that does not exist or does not fit the graph.
         TrainingError: a loss or gradient that is not finite (with the step and the first node), no memory for one
             sample, or another worker that is gone.
@@ -184,6 +193,7 @@ def train(
             apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
             freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry, share=share,
+            masks=masks_of(masks), pruning=pruning,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -216,7 +226,7 @@ def _train(
 
     network = TrainedNetwork(
         graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze,
-        options.during,
+        options.during, options.masks, options.pruning,
     )  # fmt: skip
     _check_norms(network, options, workers)
     _set_pieces(network, options)

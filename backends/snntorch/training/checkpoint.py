@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import nir
     from torch import Tensor
 
-FORMAT = "hasn training 5"
+FORMAT = "hasn training 6"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale", "data"}
 

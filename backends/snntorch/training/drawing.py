@@ -4,11 +4,13 @@ A training that runs no code of the caller's draws the order of its samples, and
 own: any number of such trainings run at once. Functions of the caller's (data made anew, loaders, losses, regularisers,
 optimizers ...) may draw from the generators of the process, which are seeded for them; such trainings hold a lock, so
 that they run one after the other, each as it would alone.
+Dropout has a generator of its own in both, seeded anew at every update.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from hasn.backends.snntorch.training.forms import opened
 from hasn.backends.snntorch.training.losses import Loss, Several
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hasn.backends.snntorch.training.options import Options
 
 #: Held by a training that draws from the process's generators.
@@ -64,6 +68,11 @@ def own_generator(seed: int | None) -> Any:
     else:
         generator.manual_seed(seed)
     return generator
+
+
+def seed_of(state: Tensor) -> int:
+    """A seed that follows from a generator's state, which stays as it is."""
+    return int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:7], "little")
 
 
 @contextmanager

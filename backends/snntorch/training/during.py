@@ -13,6 +13,7 @@ as the second paper has, is no graph, whose weights are those of all steps, and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ class During:
         parameters: "node.norm.weight" and "node.norm.bias": what the optimizer moves.
         buffers: "node.norm.mean" and "node.norm.var": the running statistics; and those of the parameters that are
             frozen.
+        seed: of Dropout's draws in a training; may be set.
 
     Args:
         module: the network.
@@ -133,6 +135,8 @@ class During:
         import torch
 
         self.module, self.during = module, during
+        self.seed = 0
+        self.generator = torch.Generator(module.like.device)
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
         alone = {group[0] for group in module.layers.order if len(group) == 1} - module.layers.looping
@@ -175,6 +179,16 @@ class During:
         """Whether statistics are taken over all steps together."""
         return any(getattr(part, "over", "") == "time" for parts in self.during.values() for part in parts)
 
+    @property
+    def drops(self) -> bool:
+        """Whether anything is drawn."""
+        return any(isinstance(part, Dropout) for parts in self.during.values() for part in parts)
+
+    def draw_anew(self, update: int, worker: int) -> None:
+        """Have the draws of an update depend on seed, update and worker alone, so that resuming gives them again."""
+        digest = hashlib.sha256(f"{self.seed} {update} {worker}".encode()).digest()
+        self.generator.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
     @contextmanager
     def standing(self, batch: int) -> Iterator[None]:
         """What runs inside goes through it; with gradients as in training, without as in evaluation."""
@@ -185,9 +199,9 @@ class During:
                 if isinstance(part, BatchNorm):
                     handles.append(node.register_forward_hook(self._norm(name, part, batch)))
                 elif part.before:
-                    handles.append(node.register_forward_pre_hook(_dropping(part, batch)))
+                    handles.append(node.register_forward_pre_hook(_dropping(part, batch, self.generator)))
                 else:
-                    handles.append(node.register_forward_hook(_dropping(part, batch)))
+                    handles.append(node.register_forward_hook(_dropping(part, batch, self.generator)))
         try:
             yield
         finally:
@@ -259,7 +273,7 @@ def _check_free(name: str, node: nir.NIRNode, trains: Callable[[str], bool]) -> 
         )
 
 
-def _dropping(part: Dropout, batch: int) -> Callable[..., Any]:
+def _dropping(part: Dropout, batch: int, generator: Any) -> Callable[..., Any]:
     """A hook of the output, or of the input."""
     masks: list[Tensor] = []
 
@@ -271,7 +285,7 @@ def _dropping(part: Dropout, batch: int) -> Callable[..., Any]:
         steps = x.reshape(-1, batch, *x.shape[1:])
         if part.per == "step" or not masks:
             drawn = torch.empty(steps.shape if part.per == "step" else steps.shape[1:], dtype=x.dtype, device=x.device)
-            masks[:] = [drawn.bernoulli_(1 - part.p).div_(1 - part.p)]
+            masks[:] = [drawn.bernoulli_(1 - part.p, generator=generator).div_(1 - part.p)]
         return (steps * masks[0]).reshape(x.shape)
 
     if part.before:

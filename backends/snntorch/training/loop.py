@@ -26,12 +26,14 @@ from hasn.backends.snntorch.training.checkpoint import (
     write_checkpoint,
 )
 from hasn.backends.snntorch.training.checkpoint_form import check_form
+from hasn.backends.snntorch.training.drawing import seed_of
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.moving import Moving
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.progress import Progress, Tally
+from hasn.backends.snntorch.training.pruning import warn_of_end
 from hasn.backends.snntorch.training.result import Epoch, Step
 from hasn.backends.snntorch.training.sameness import described, differs
 from hasn.backends.snntorch.training.score import Scorer
@@ -85,6 +87,8 @@ class Trainer:
         self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
         self._told: set[str] = set()  # populations of whose rate was warned
         self._saved: int | None = None  # updates that the checkpoint holds
+        if network.during.drops:
+            network.during.seed = workers.first("the seed of dropout", seed_of(self._random()["torch"]))
 
     def run(self) -> Progress:
         """Train until the last epoch, or until it stops improving."""
@@ -205,8 +209,12 @@ class Trainer:
         self._warn_of_rates(done)
         monitored = getattr(done, self.options.monitor)
         self.moving.epoch_done(monitored)
-        if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
-            self.now.best_parameters = self.moving.parameters()
+        if self.network.pruned.is_done(self.now.step):  # before, the best would be one that is not sparse yet
+            better = self.now.judge(monitored, self.options.monitor.endswith("loss"))
+            if better and self.options.keep_best:
+                self.now.best_parameters = self.moving.parameters()
+        elif done.epoch == 0 and not self.workers.rank:
+            warn_of_end(self.now.step * self.options.epochs, self.options.pruning)
         if self.options.patience is not None and self.now.waited >= self.options.patience:
             self.now.stopped = f"{self.options.monitor} has not improved for {counted(self.now.waited, 'epoch')}"
         self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
@@ -306,6 +314,7 @@ class Trainer:
             "room": self.room.limit,
             "random": self._random(),
             "epoch_start": self._epoch_start,
+            "dropout": self.network.during.seed,
         }
         write_checkpoint(self.options.checkpoint, state)
         self._saved = self.now.step
@@ -318,7 +327,8 @@ class Trainer:
         check_agrees(state, path, self.fingerprint, self.settings)
         known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
         try:
-            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
+            masks = self.network.pruned.gone
+            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler, masks)
             self.moving.load(state["moving"])
             self.gradients.load(state["gradients"])
             self.now = Progress.of_state(state["progress"])
@@ -326,6 +336,7 @@ class Trainer:
             self._epoch_start = state["epoch_start"]
             self._saved = self.now.step
             self._set_random(state["random"])
+            self.network.during.seed = state["dropout"]
         except Exception as error:  # torch, numpy and Python's generators refuse states in many words
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise damaged(path, reason) from error

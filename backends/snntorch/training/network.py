@@ -14,6 +14,7 @@ from hasn.backends.snntorch.training.during import BatchNorm, Dropout, During
 from hasn.backends.snntorch.training.learnable import Learnable, opened
 from hasn.backends.snntorch.training.losses import full
 from hasn.backends.snntorch.training.membranes import listening, populations
+from hasn.backends.snntorch.training.pruning import Pruned, Pruning
 from hasn.backends.snntorch.training.truncated import by_pieces, same_size
 from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.lower import lower
@@ -64,6 +65,8 @@ class TrainedNetwork:
         options: of the backend.
         freeze: see :mod:`hasn.backends.snntorch.training.choice`.
         during: see :mod:`hasn.backends.snntorch.training.during`.
+        masks: of weights that stay 0; see :mod:`hasn.backends.snntorch.training.pruning`.
+        pruning: of more and more weights.
 
     Attributes:
         program: of the graph itself.
@@ -83,6 +86,8 @@ class TrainedNetwork:
         options: Mapping[str, Any],
         freeze: Sequence[str] = (),
         during: Mapping[str, Sequence[BatchNorm | Dropout]] | None = None,
+        masks: Any = None,
+        pruning: Pruning | None = None,
     ) -> None:
         plugin: Any = require_backend(BACKEND, precision)
         self.program = lower(graph, **lowering)
@@ -116,6 +121,8 @@ class TrainedNetwork:
         if not self.parameters:
             way_out = "Freeze less." if freeze or "weight" in learn else "Pass learn=('tau',)."
             raise OptionError("the graph has nothing to train", parameter="graph", way_out=way_out)
+        connections = {name: weight for name, weight in self._named().items() if name.endswith(".weight")}
+        self.pruned = Pruned(connections, flatten(graph).nodes, masks, pruning)
         self.fan_out = self._fan_out()
         self.tbptt: int | None = None
         self.carry = False
@@ -237,6 +244,7 @@ class TrainedNetwork:
         """A plain NIR graph with the present parameters."""
         graph: nir.NIRGraph = self.executable.to_nir()
         self.learnable.write(flatten(graph).nodes)
+        self.pruned.mark(flatten(graph).nodes)
         self.during.fold(graph)
         return graph
 

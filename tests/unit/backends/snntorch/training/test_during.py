@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import nir
@@ -119,7 +119,6 @@ def test_the_graph_that_comes_back_spikes_as_the_network_does_in_evaluation(case
 def test_dropout_drops_in_training_alone() -> None:
     for part, per_step in ((Dropout(0.4), True), (Dropout(0.4, per="sequence"), False)):
         network = made(straight(), {"w": part})
-        torch.manual_seed(0)
         plain = made(straight(), {}).forward({"in": X}).outputs
         found = network.forward({"in": X}).outputs
         kept = found != 0
@@ -130,6 +129,35 @@ def test_dropout_drops_in_training_alone() -> None:
             assert torch.equal(network.forward({"in": X}).outputs, plain.detach())
     before = made(straight(), {"w": Dropout(0.999, before=True)}).forward({"in": X}).outputs
     assert torch.equal(before.flatten(0, 1)[0], 1 + torch.arange(5.0, dtype=torch.float64))  # the bias alone is left
+
+
+def test_dropout_draws_anew_at_every_update_in_every_worker_and_for_every_seed() -> None:
+    """And the same again for the same three, whatever torch's own generator has drawn."""
+    network, found = made(straight(), {"w": Dropout(0.5)}), []
+    for seed, update, worker in [(0, 1, 0), (0, 2, 0), (0, 1, 1), (1, 1, 0), (0, 1, 0)]:
+        network.during.seed = seed
+        network.during.draw_anew(update, worker)
+        torch.manual_seed(len(found))
+        found.append(network.forward({"in": X}).outputs != 0)
+    assert torch.equal(found[0], found[-1])
+    for one, other in combinations(found[:-1], 2):  # 450 draws each, of which independent ones share half
+        assert float((one == other).double().mean()) == pytest.approx(0.5, abs=0.12)
+
+
+def test_dropout_leaves_the_order_of_the_samples_and_its_seed_is_the_trainings() -> None:
+    given: dict[str, Any] = {"epochs": 2, "batch_size": 8}
+    plain = hasn.train(net(), samples(24), **given).losses
+    assert hasn.train(net(), samples(24), **given, during={"w1": Dropout(0.0)}).losses == plain
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(found))
+        dropped = hasn.train(net(), samples(24), **given, during={"w1": Dropout(0.3)}, shuffle=False, seed=seed)
+        found.append(dropped.losses)
+    assert found[0] == found[1] != found[2]
+    one = hasn.train(
+        net(), samples(8), **{**given, "learning_rate": 1e-12, "precision": "float64"}, during={"w1": Dropout(0.3)}
+    )
+    assert one.losses[0] != one.losses[1]  # the same batch and weights: other draws
 
 
 def test_it_resumes_and_gives_back_the_best(tmp_path: Any) -> None:

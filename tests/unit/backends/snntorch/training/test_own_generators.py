@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import hasn
-from hasn.backends.snntorch.training import Loss, RateTarget, Several, rate
+from hasn.backends.snntorch.training import Dropout, Loss, RateTarget, Several, rate
 from hasn.backends.snntorch.training.drawing import runs_alone
 from tests.unit.backends.snntorch.training.task import net, samples
 from tests.unit.backends.snntorch.training.test_option_values import options
@@ -48,6 +48,7 @@ def random_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "arrays": lambda: {"data": samples(24), "batch_size": 8},
+    "dropout": lambda: {"data": samples(24), "batch_size": 24, "during": {"w1": Dropout(0.3)}},
     "a function of the epoch": lambda: {"data": noisy},
     "a loader": lambda: {"data": loader()},
     "a loss that draws": lambda: {"data": samples(24), "batch_size": 8, "loss": random_loss},
