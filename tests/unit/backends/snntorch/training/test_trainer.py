@@ -51,7 +51,7 @@ def trainer(workers: Workers | None = None, **changed: Any) -> Any:
         parameters=lambda: {"w": made.now.epoch}, learning_rate=0.25, epoch_done=made.told.append
     )
     made.scorer = SimpleNamespace(populations=("a", "b"))
-    made.network = SimpleNamespace(parameters={"w": torch.ones(2)})
+    made.network = SimpleNamespace(parameters={"w": torch.ones(2)}, pruned=SimpleNamespace(is_done=lambda step: True))
     made._told = set()
     made.saved, made._epoch_start = [], {"torch": 1}
     made._save = lambda: made.saved.append(made.now.epoch)
@@ -340,17 +340,18 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ZeroDivisionError):
         hasn.train(
             graph, (spikes.swapaxes(0, 1), labels), **call, **lowering, learn=("tau",), freeze="w1",
-            during={"w2": drop}, regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid", validation=0.5,
+            during={"w2": drop}, regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
+            validation=0.5,
         )  # fmt: skip
     found, given = seen
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
-        "tbptt": None, "carry": False, "share": 0.5,
+        "tbptt": None, "carry": False, "share": 0.5, "masks": None, "pruning": None,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})
-    assert given[6:] == (("w1",), {"w2": (drop,)})
+    assert given[6:] == (("w1",), {"w2": (drop,)}, None, None)
 
 
 def test_the_monitor_follows_the_validation(monkeypatch: pytest.MonkeyPatch) -> None:
