@@ -251,7 +251,7 @@ def _shaped(name: str, value: Any, shape: Shape, time: bool) -> NDArray[Any]:
 def _numbers(name: str, array: NDArray[Any], first: int | None) -> NDArray[np.float64]:
     """The same in float64; ``first``: number of the first step, None: there is no time to speak of."""
     numbers = array.astype(np.float64)
-    finite = np.isfinite(numbers)
+    finite = np.isfinite(numbers) if array.dtype.kind not in "biu" else np.True_
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InputError(

@@ -107,7 +107,7 @@ class Pass:
         """All steps; {Input: (T, batch, *shape)}."""
         for group, done in zip(self._layers.order, self._layers.last, strict=True):
             if len(group) > 1 or group[0] in self._layers.looping:
-                self._together(group)
+                self._together(group, done)
             elif isinstance(self._layers.nodes[group[0]].step, Source):
                 self.values[group[0]] = inputs[group[0]]
             else:
@@ -116,7 +116,7 @@ class Pass:
                 self._state.previous[name] = self.values[name][-1].clone()
             for name in done:
                 if name not in self._wanted:
-                    del self.values[name]
+                    self.values.pop(name, None)
         self._separate(inputs)
         return self
 
@@ -180,34 +180,40 @@ class Pass:
         outside = {node for name in names for _, node in learning[name].modulators} - now.keys()
         self._network.learn(names, {**now, **{node: self.values[node][t] for node in outside}}, self._state)
 
-    def _together(self, group: Group) -> None:
-        """A cycle's nodes step by step; what reaches it from outside is known for all steps."""
+    def _together(self, group: Group, done: Group) -> None:
+        """A cycle's nodes step by step; what reaches it from outside is known for all steps.
+
+        Nobody reads what is done afterwards: it is not kept.
+        """
         nodes = [self._layers.nodes[name] for name in group]
         state, scanners = self._state, {}
+        read = (set(group) - set(done)) | self._wanted | self._before.keys()
         for node in nodes:
             if isinstance(node.module, Population):
                 scanners[node.step.name] = Scanner(node.module)
         # Unbound at once: the gradient of x[t] would be all of x, at every step.
         outside = {e: self._arriving(e).unbind() for node in nodes for e in node.sources if e[0] not in group}
-        kept: dict[str, list[Tensor]] = {name: [] for name in group}
+        kept: dict[str, list[Tensor]] = {name: [] for name in group if name in read}
         after: dict[str, list[Tensor]] = {name: [] for name in self._membranes & set(group)}
         weights: dict[str, list[Tensor]] = {name: [] for name in self._courses & set(group)}
         previous = {name: self._before[name] for name in self._before.keys() & set(group)}
+        now: dict[str, Tensor] = {}
         for t in range(self._steps):
             for step, sources, module in nodes:
                 name = step.name
                 total: Any = None
                 for edge in sources:
                     source, delay = edge
-                    value = outside[edge][t] if edge in outside else previous[source] if delay else kept[source][-1]
+                    value = outside[edge][t] if edge in outside else previous[source] if delay else now[source]
                     total = value if total is None else total + value
                 if name in scanners:
-                    now, state.states[name] = scanners[name].step(total, state.states[name])
+                    now[name], state.states[name] = scanners[name].step(total, state.states[name])
                 else:
-                    now = self._network.mapped(step, module, total, state)
-                kept[name].append(now)
-            self._learn(group, {name: kept[name][-1] for name in group}, t)
-            previous = {name: kept[name][-1] for name in previous}
+                    now[name] = self._network.mapped(step, module, total, state)
+            self._learn(group, now, t)
+            previous = {name: now[name] for name in previous}
+            for name, values in kept.items():
+                values.append(now[name])
             for name, voltages in after.items():
                 voltages.append(scanners[name].population.voltage(state.states[name]))
             for name, course in weights.items():

@@ -28,6 +28,23 @@ class Sent:
     at: tuple[int, int]
 
 
+@dataclass
+class Told:
+    """What the kernel is told of a step.
+
+    Attributes:
+        job: addresses of all that follows, of weights and traces.
+        table: for each of ``sent``, newest first, the addresses of its two arrays and how many places there are.
+        ranges: synapses at which something arrives, for each of these places, once the kernel has found them.
+        held: what must live as long.
+    """
+
+    job: Job
+    table: NDArray[np.int64]
+    ranges: NDArray[np.int32]
+    held: list[Any] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Learned:
     """Weights and traces.
@@ -38,7 +55,7 @@ class Learned:
         step: number of the step to come.
         arrived: what came in at the last step: (batch, inputs), or with delays (batch, synapses).
         sent: the same where the connection goes by events: of this step and, newest first, of those before.
-        job: what the kernel is told of it, and what must live as long.
+        told: what the kernel is told of it.
         scales: name -> what a trace is to be multiplied with; 1 if it is not there.
         owned: whether the run that goes on from here may write into ``weight`` and the scaled traces.
         outside: whether weights may lie outside the bounds, as no step has left them.
@@ -50,7 +67,7 @@ class Learned:
     step: int
     arrived: Tensor | None = None
     sent: tuple[Sent, ...] = ()
-    job: tuple[Job, list[Any]] | None = None
+    told: Told | None = None
     scales: Mapping[str, float] = field(default_factory=dict)
     owned: bool = False
     outside: bool = False

@@ -209,7 +209,7 @@ class Plastic(nn.Module):
             made = events.transmit(learned)
         else:
             x = x if late is None else self._late(late, x)
-            learned = replace(learned, sent=(), job=None, arrived=x)
+            learned = replace(learned, sent=(), told=None, arrived=x)
         if made is None:
             plain = self.rule.transmits == PLAIN
             made = self.sides.product(learned.weight, x) if plain else self._sent(x, learned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hasn.backends.snntorch.learned import Learned, Sent
+from hasn.backends.snntorch.learned import Learned, Sent, Told
 from hasn.backends.snntorch.lines import Line
 from hasn.kernels import plastic as kernel
 from hasn.kernels.plastic import Job, Kind, Operand
@@ -128,7 +128,8 @@ class Events:
         rows = np.repeat(np.arange(spec.outputs, dtype=np.int32), np.diff(spec.indptr))
         ends = np.concatenate([[0], np.cumsum(np.bincount(spec.indices, minlength=spec.inputs))])
         found = {"indptr": np.ascontiguousarray(spec.indptr, dtype=np.int64), "ends": ends.astype(np.int64)}
-        found["place"] = np.stack([order.astype(np.int32), rows[order]], axis=1)
+        found["place"] = order.astype(np.int32)
+        found["rows"] = np.append(rows[:: kernel.BLOCK], rows[-1:])
         if late:  # what arrives late is found by its source alone
             return found | {"late": late[0][order].astype(np.uint16)}
         return found | {"columns": np.ascontiguousarray(spec.indices, dtype=np.int32)}
@@ -142,14 +143,17 @@ class Events:
 
     def arrived(self, x: Tensor, learned: Learned, line: Line | None) -> Learned:
         """With what has come in now, and before where it is on its way still."""
-        known = {id(sent.x): sent for sent in learned.sent}
-        past = [x] if line is None else line.past
-        sent = tuple(known.get(id(value)) or _sent(value) for value in past[: self._longest + 1])
-        return replace(learned, sent=sent, arrived=None, job=self._job(sent))
+        past = ([x] if line is None else line.past)[: self._longest + 1]
+        before, of = learned.told, [sent.x for sent in learned.sent]
+        if before is not None and len(of) >= len(past) - 1 and all(map(operator.is_, of, past[1:])):
+            sent = (_sent(x), *learned.sent[: len(past) - 1])
+        else:
+            before, sent = None, tuple(map(_sent, past))
+        return replace(learned, sent=sent, arrived=None, told=self._told(sent, before))
 
     def transmit(self, learned: Learned) -> Tensor | None:
         """(batch, outputs) of what came in; None where so much came in that the whole product is faster."""
-        job, _ = _of(learned)
+        job = _of(learned).job
         x = learned.sent[0].x
         if isinstance(self._spec, Dense) and len(learned.sent[0].active) > _MOST * x.numel():
             return None
@@ -172,7 +176,8 @@ class Events:
         if not formulas:
             self.touched = 0
             return learned
-        job, held = _of(learned)
+        told = _of(learned)
+        job = told.job
         job.weight = learned.weight.data_ptr()
         job.marks = None if learned.marks is None else learned.marks.ctypes.data
         triggers = self._triggers[due]
@@ -183,7 +188,7 @@ class Events:
             everything |= (known[name].detach().reshape(-1) != 0).numpy()
         post = known["post"].contiguous()
         job.everything, job.post = everything.ctypes.data, post.data_ptr()
-        held += [everything, post, *self._operands_in(job, learned, known)]
+        told.held = [everything, post, *self._operands_in(job, learned, known)]
         self.touched = kernel.learn(job, learned.weight.dtype == torch.float64)
         return replace(learned, outside=learned.outside and not due)
 
@@ -236,17 +241,21 @@ class Events:
             job.formula[n] = kernel.Formula(first, count, self._operands.index(name), sets)
         return job
 
-    def _job(self, sent: tuple[Sent, ...]) -> tuple[Job, list[Any]]:
-        """What sending and learning both read; and what must live as long."""
-        job = Job.from_buffer_copy(self._fixed)
-        counts = [len(each.active) for each in sent]
-        numbers = [*(each.at[0] for each in sent), *(each.at[1] for each in sent), *counts]
-        table = (ctypes.c_int64 * len(numbers))(*numbers)
-        ranges = np.empty((sum(counts) if self._pattern else 0, 2), dtype=np.int32)
-        place, row = ctypes.addressof(table), 8 * len(sent)
-        job.batch, job.lags = len(sent[0].x), len(sent)
+    def _told(self, sent: tuple[Sent, ...], before: Told | None) -> Told:
+        """What sending and learning both read; ``before``: of the step that all but the newest were sent before."""
+        job, newest = Job.from_buffer_copy(self._fixed), sent[0]
+        table = np.empty((3, len(sent)), dtype=np.int64)
+        if before is None:
+            table[:] = np.array([(*each.at, len(each.active)) for each in sent]).T
+        else:
+            table[:, 0] = *newest.at, len(newest.active)
+            table[:, 1:] = before.table[:, : len(sent) - 1]
+        ranges = np.empty((int(table[2].sum()) if self._pattern else 0, 2), dtype=np.int32)
+        place, row = table.ctypes.data, 8 * len(sent)
+        job.batch, job.lags = len(newest.x), len(sent)
         job.x, job.active, job.counts, job.ranges = place, place + row, place + 2 * row, ranges.ctypes.data
-        return job, [table, ranges]
+        job.before = None if before is None else before.ranges.ctypes.data
+        return Told(job, table, ranges, [before and before.ranges])
 
     def _operands_in(self, job: Job, learned: Learned, known: Mapping[str, Tensor]) -> list[Tensor]:
         """Write what formulas read; the tensors must live as long as the job."""
@@ -276,14 +285,14 @@ class Events:
                 n += 1
 
 
-def _of(learned: Learned) -> tuple[Job, list[Any]]:
-    if learned.job is None:
+def _of(learned: Learned) -> Told:
+    if learned.told is None:
         raise RuntimeError("nothing has arrived")
-    return learned.job
+    return learned.told
 
 
 def _sent(x: Tensor) -> Sent:
     """What came in, looked through once."""
     x = x.contiguous()
-    active = np.flatnonzero(x.detach().numpy())
+    active = np.flatnonzero(x.detach().numpy() != 0)  # twice as fast as to look for numbers
     return Sent(x, active, (x.data_ptr(), active.ctypes.data))

@@ -19,6 +19,8 @@
 #define MAX_FORMULAS 9
 /* Synapses that one operation takes at a time: all operands of a tile stay in the first cache or near it. */
 #define TILE 256
+/* Synapses for which it is noted once whose target's the first one is. */
+#define BLOCK 16
 
 /* How an operand's value is found at a synapse: one a sample; by source; by target; its own; what arrives; its weight. */
 enum { ALL, SOURCE, TARGET, SYNAPSE, ARRIVING, WEIGHT };
@@ -46,24 +48,22 @@ typedef struct {
     int32_t from, to;
 } Range;
 
-/* A synapse and its target. */
-typedef struct {
-    int32_t synapse, row;
-} Place;
-
 /* No indptr: a matrix. late: synapses have delays: x, active and counts are those of now and of lags - 1 steps before,
  * and an ARRIVING number that of the synapse's own delay. active: places in the flat x that are not 0, in order.
  *
- * Turned by source and then delay, what is at k is said by place[k], and takes late[k] steps; ends are by source. ranges,
- * one for each of active, is where transmit notes what arrives, for learn. marks: a bit for each synapse of each group, all 0 between calls (with delays only). everything: samples of which all synapses
- * are touched; else those whose source has sent something (by_source) or whose target has spiked (by_target). */
+ * By target, indptr says where a row of synapses begins, and rows[b] the row of synapse b BLOCK, up to that of the last.
+ * Turned by source and then delay, synapse place[k] is at k, and takes late[k] steps; ends are by source. ranges,
+ * one for each of active, is where transmit notes what arrives, for learn; before: those of the step before, where what
+ * was sent then is what x has of it, or null. marks: a bit for each synapse of each group, all 0 between calls (with
+ * delays only). everything: samples of which all synapses are touched; else those whose source has sent something (by_source) or whose target has spiked (by_target). */
 typedef struct {
     int64_t batch, inputs, outputs, synapses, lags, shared;
     double low, high;
     void *weight;
     const int64_t *indptr;
     const int32_t *columns;
-    const Place *place;
+    const int32_t *rows;
+    const int32_t *place;
     const int64_t *ends;
     const uint16_t *late;
     uint8_t *marks;
@@ -71,6 +71,7 @@ typedef struct {
     const int64_t *const *active;
     const int64_t *counts;
     Range *ranges;
+    const Range *before;
     void *y;
     const uint8_t *everything;
     const void *post;
@@ -86,24 +87,22 @@ typedef struct {
     const void *x; /* null: nothing arrives */
     const void *trace[MAX_OPERANDS];
     int n;
-    int32_t row[TILE], column[TILE];
-    int64_t synapse[TILE];
+    int32_t row[TILE], column[TILE], synapse[TILE];
 } Tile;
 
-/* The synapses of a source that take `lag` steps, in the turned order. */
-static INLINE Range turned(const Job *job, int64_t source, int64_t lag) {
-    const int32_t first = (int32_t)job->ends[source], end = (int32_t)job->ends[source + 1];
-    Range found = {first, end};
-    if (!job->late)
-        return found;
-    for (int32_t left = end - first; left > 0;) { /* without branches that nobody can foretell */
-        const int32_t half = left / 2, lower = job->late[found.from + half] < lag;
-        found.from += lower ? half + 1 : 0;
-        left = lower ? left - half - 1 : half;
+/* The target of a synapse. */
+static INLINE int32_t target(const Job *job, int32_t synapse) {
+    int32_t row = job->rows[synapse / BLOCK], last = job->rows[synapse / BLOCK + 1];
+    if (last - row < 2) /* most often; without branches that nobody can foretell */
+        return row + (last - row) * (job->indptr[last] <= synapse);
+    while (row < last) {
+        const int32_t middle = last - (last - row) / 2;
+        if (job->indptr[middle] <= synapse)
+            row = middle;
+        else
+            last = middle - 1;
     }
-    for (found.to = found.from; found.to < end && job->late[found.to] == lag;)
-        found.to++;
-    return found;
+    return row;
 }
 
 /* Of `count` rising numbers, how many are smaller than `bound`. */
@@ -137,7 +136,7 @@ static int64_t sent_by(const Job *job, int64_t group, int64_t lag, int64_t *firs
 #include "_plastic.h"
 
 /* The number that hasn.kernels.plastic has as well, so that an old build is not called. */
-#define INTERFACE 1
+#define INTERFACE 3
 
 static PyObject *transmit(PyObject *self, PyObject *args) {
     int is_double;

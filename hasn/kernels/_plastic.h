@@ -28,13 +28,28 @@ static void NAME(transmit)(const Job *job) {
         NAME(multiply)(job);
         return;
     }
+    /* What is read is on its way before it is waited for: first where a source's synapses are, then their weights. */
+    const Range *last = job->before;
+    for (int64_t lag = 0; lag < job->lags; lag++)
+        for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
+            range->from = lag && last ? (last++)->to : (int32_t)job->ends[job->active[lag][i] % job->inputs];
+            PREFETCH(job->place + range->from);
+            if (job->late)
+                PREFETCH(job->late + range->from);
+        }
+    range = job->ranges;
     for (int64_t lag = 0; lag < job->lags; lag++)
         for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
             const int64_t at = job->active[lag][i], sample = at / job->inputs;
             const REAL *weight = (const REAL *)job->weight + (job->shared ? 0 : sample * job->synapses);
-            *range = turned(job, at % job->inputs, lag);
+            const int32_t end = (int32_t)job->ends[at % job->inputs + 1];
+            while (job->late && range->from < end && job->late[range->from] < lag)
+                range->from++;
+            range->to = job->late ? range->from : end;
+            while (range->to < end && job->late[range->to] == lag)
+                range->to++;
             for (int32_t k = range->from; k < range->to; k++)
-                PREFETCH(weight + job->place[k].synapse);
+                PREFETCH(weight + job->place[k]), PREFETCH(job->rows + job->place[k] / BLOCK);
         }
     range = job->ranges;
     for (int64_t lag = 0; lag < job->lags; lag++)
@@ -44,7 +59,7 @@ static void NAME(transmit)(const Job *job) {
             const REAL sent = ((const REAL *)job->x[lag])[at];
             REAL *made = y + sample * job->outputs;
             for (int32_t k = range->from; k < range->to; k++)
-                made[job->place[k].row] += weight[job->place[k].synapse] * sent;
+                made[target(job, job->place[k])] += weight[job->place[k]] * sent;
         }
 }
 
@@ -146,13 +161,29 @@ TARGETS static void NAME(flush)(const Job *job, Tile *tile) {
 }
 
 static INLINE void NAME(add)(const Job *job, Tile *tile, int64_t synapse, int64_t row, int64_t column) {
-    /* What flush will read is on its way while the tile fills. */
+    const int n = tile->n++;
+    tile->synapse[n] = (int32_t)synapse, tile->row[n] = (int32_t)row, tile->column[n] = (int32_t)column;
+    if (n == TILE - 1)
+        NAME(flush)(job, tile);
+}
+
+/* What flush will read of a synapse is on its way while the tile fills. */
+static INLINE void NAME(fetch)(const Job *job, const Tile *tile, int64_t synapse) {
     PREFETCH((const REAL *)job->weight + tile->group * job->synapses + synapse);
     for (int64_t i = 0; i < tile->traces; i++)
         PREFETCH((const REAL *)tile->trace[i] + synapse);
-    tile->synapse[tile->n] = synapse, tile->row[tile->n] = (int32_t)row, tile->column[tile->n] = (int32_t)column;
-    if (++tile->n == TILE)
-        NAME(flush)(job, tile);
+}
+
+/* The synapses of a hot target. */
+static void NAME(row)(const Job *job, Tile *tile, int64_t row) {
+    const int64_t end = job->indptr[row + 1], marks = tile->group * job->synapses;
+    for (int64_t s = job->indptr[row]; s < end; s += 64 / (int64_t)sizeof(REAL))
+        NAME(fetch)(job, tile, s);
+    for (int64_t s = job->indptr[row]; s < end; s++)
+        if (!job->late)
+            NAME(add)(job, tile, s, row, job->columns[s]);
+        else if (!MARKED(job, marks + s))
+            NAME(add)(job, tile, s, row, 0);
 }
 
 /* Which traces of a synapse to fetch: of the group's first sample. */
@@ -178,11 +209,12 @@ static void NAME(arrivals)(const Job *job, Tile *tile, const uint8_t *hot, uint8
                 continue;
             seen[source] = 1;
             for (int32_t k = ranges[i].from; k < ranges[i].to; k++) {
-                const int64_t synapse = job->place[k].synapse, row = job->place[k].row;
+                const int64_t synapse = job->place[k], row = target(job, job->place[k]);
                 if (job->late ? MARKED(job, marks + synapse) : hot[row])
                     continue;
                 if (job->late)
                     job->marks[(marks + synapse) >> 3] |= (uint8_t)(1 << ((marks + synapse) & 7));
+                NAME(fetch)(job, tile, synapse);
                 NAME(add)(job, tile, synapse, row, source);
             }
         }
@@ -197,7 +229,7 @@ static void NAME(unmark)(const Job *job) {
         for (int64_t i = 0; i < job->counts[lag]; i++, range++) {
             const int64_t marks = job->shared ? 0 : job->active[lag][i] / job->inputs * job->synapses;
             for (int32_t k = range->from; k < range->to; k++) /* whatever else the byte has goes as well */
-                job->marks[(marks + job->place[k].synapse) >> 3] = 0;
+                job->marks[(marks + job->place[k]) >> 3] = 0;
         }
 }
 
@@ -215,6 +247,8 @@ static void NAME(matrix)(const Job *job, Tile *tile, const uint8_t *hot, uint8_t
         const int64_t count = hot[o] ? job->inputs : sent;
         for (int64_t k = 0; k < count; k++) {
             const int64_t column = hot[o] ? k : columns[k];
+            if (!hot[o])
+                NAME(fetch)(job, tile, o * job->inputs + column);
             NAME(add)(job, tile, o * job->inputs + column, o, column);
         }
     }
@@ -229,8 +263,11 @@ static int64_t NAME(learn)(const Job *job, uint8_t *room, int32_t *columns) {
     tile.touched = 0, tile.n = 0;
     for (int64_t sample = 0; sample < job->batch; sample++) {
         uint8_t *hot = room + (job->shared ? 0 : sample * job->outputs);
-        for (int64_t o = 0; o < job->outputs; o++)
-            hot[o] |= job->everything[sample] || (job->by_target && post[sample * job->outputs + o] != 0);
+        const REAL *spikes = post + sample * job->outputs;
+        if (job->everything[sample])
+            memset(hot, 1, (size_t)job->outputs);
+        for (int64_t o = 0; o < (job->by_target ? job->outputs : 0); o++)
+            hot[o] |= spikes[o] != 0;
     }
     for (tile.group = 0; tile.group < groups; tile.group++) {
         NAME(reads)(job, &tile);
@@ -242,12 +279,8 @@ static int64_t NAME(learn)(const Job *job, uint8_t *room, int32_t *columns) {
         if (job->by_source)
             NAME(arrivals)(job, &tile, hot, seen);
         tile.x = job->late ? 0 : job->x[0]; /* what arrives late has had its turn */
-        for (int64_t o = 0; o < job->outputs; o++)
-            for (int64_t s = job->indptr[o]; hot[o] && s < job->indptr[o + 1]; s++)
-                if (!job->late)
-                    NAME(add)(job, &tile, s, o, job->columns[s]);
-                else if (!MARKED(job, tile.group * job->synapses + s))
-                    NAME(add)(job, &tile, s, o, 0);
+        for (const uint8_t *o = hot; (o = memchr(o, 1, (size_t)(hot + job->outputs - o))) != NULL; o++)
+            NAME(row)(job, &tile, o - hot);
         NAME(flush)(job, &tile);
     }
     if (job->late && job->by_source)

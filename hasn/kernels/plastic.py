@@ -10,10 +10,13 @@ from types import ModuleType
 from hasn.kernels.implementation import available, built
 
 #: What the C functions' arguments mean; the same number stands in ``_plastic.c``.
-INTERFACE = 1
+INTERFACE = 3
 #: What a rule may have, as ``_plastic.c`` says: values that it reads; products, and factors of one; formulas; the
 #: longest delay of a synapse.
 MAX_OPERANDS, MAX_TERMS, MAX_NAMES, MAX_FORMULAS, MAX_DELAY = 16, 32, 8, 9, (1 << 16) - 1
+
+#: Synapses for which ``rows`` notes once whose target's the first one is, as ``_plastic.c`` has it.
+BLOCK = 16
 
 
 class Kind(IntEnum):
@@ -69,8 +72,9 @@ class Job(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "inputs", "outputs", "synapses", "lags", "shared")),
         *((name, ctypes.c_double) for name in ("low", "high")),
-        *((name, ctypes.c_void_p) for name in ("weight", "indptr", "columns", "place", "ends", "late", "marks")),
-        *((name, ctypes.c_void_p) for name in ("x", "active", "counts", "ranges", "y", "everything", "post")),
+        *((name, ctypes.c_void_p) for name in ("weight", "indptr", "columns", "rows", "place", "ends")),
+        *((name, ctypes.c_void_p) for name in ("late", "marks", "x", "active", "counts", "ranges", "before")),
+        *((name, ctypes.c_void_p) for name in ("y", "everything", "post")),
         *((name, ctypes.c_int64) for name in ("by_source", "by_target", "operands", "formulas")),
         ("operand", Operand * MAX_OPERANDS),
         ("term", Term * MAX_TERMS),

@@ -225,6 +225,30 @@ def test_late_synapses_are_touched_when_something_arrives() -> None:
 
 
 @needed
+@pytest.mark.parametrize("longest", [0, 3])
+def test_each_synapse_sends_to_its_target_in_its_time(longest: int) -> None:
+    """Targets with no synapse, one, or more than the kernel notes a target for; the last ones have none."""
+    rng = np.random.default_rng(10)
+    counts = np.concatenate([rng.integers(0, 2, 40), [37, 0, 0, 50, 16, 1], rng.integers(0, 4, 40), [0, 0]])
+    outputs, inputs, ends = len(counts), 50, np.concatenate([[0], np.cumsum(counts)])
+    columns = np.concatenate([np.sort(rng.choice(inputs, count, replace=False)) for count in counts])
+    values, delay = rng.normal(size=len(columns)), rng.integers(0, longest + 1, len(columns))
+    spec = Sparse(values, columns, ends, outputs, inputs, delay=delay if longest else None)
+    module = Plastic(Connection("fc1", spec, (outputs,), learning=PAIR.discrete(1e-3, "cells", {})), torch.float64)
+    learned, line, silence = module.start(1), Line(longest) if longest else None, torch.zeros(1, outputs).double()
+    x, rows = (rng.random((12, inputs)) < 0.4) * 1.0, np.repeat(np.arange(outputs), counts)
+    for t in range(12):
+        with torch.no_grad():
+            made, learned = module.arrive(torch.tensor(x[t : t + 1]), learned, line)
+            before = learned.weight[0].numpy().copy()
+            learned = module.learn(learned, silence, silence, {})
+        arrives = np.where(t < delay, 0.0, x[np.maximum(t - delay, 0), columns])
+        expected = csr_array((before * arrives, (rows, columns)), shape=(outputs, inputs)).sum(1)
+        np.testing.assert_allclose(made[0], expected, rtol=1e-12, atol=1e-12)
+        assert learned.sent
+
+
+@needed
 def test_a_step_without_events_touches_nothing_and_a_reward_everything() -> None:
     rule = RewardSTDP(0.1, 0.1, w_min=-0.5, w_max=0.8)
     setting = Setting(rule, batch=2)
