@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hasn.energy.estimating import estimate, is_number
 from hasn.energy.profile import profile
-from hasn.errors import OptionError
+from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.structure import flatten
 from hasn.nodes import SparseLinear
 from hasn.recording import Recording
@@ -90,7 +90,11 @@ class Budget:
         self._set: dict[str, tuple[Array, Array]] = {}
 
     def __call__(self, graph: nir.NIRGraph, recording: Recording, step: int) -> nir.NIRGraph | None:
-        """Look at the last steps; the graph to go on with, or None where nothing is to change."""
+        """Look at the last steps; the graph to go on with, or None where nothing is to change.
+
+        Raises:
+            UnsupportedError: something is to change, in the chip's integers.
+        """
         if self.log and step <= self.log[-1].step:  # another run: its graph is as it should be
             self.scale, self._running, self._set = 1.0, math.nan, {}
         watts = estimate(recording, self.profile).per_second or 0.0
@@ -102,6 +106,11 @@ class Budget:
         self.log.append(Decision(step, watts, self._running, self.scale, wanted > self.most))
         if self.scale == before:
             return None
+        if recording.precision == "loihi":
+            raise UnsupportedError(
+                "a budget scales thresholds and weights, which would leave the chip's integers",
+                way_out="Hold the network in floating point, and quantise what it has become (hasn.quantise).",
+            )
         for name, (array, rest) in self._turned(graph).items():
             self._turn(name, array, rest, before)
         return graph

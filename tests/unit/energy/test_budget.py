@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from scipy.sparse import csr_array
 
 import hasn
 from hasn.energy import Budget, EnergyCost, estimate
-from hasn.errors import OptionError
+from hasn.errors import OptionError, UnsupportedError
 from hasn.nodes import SparseLinear
 from tests.graphs import Draw, chain, graph, inp, out
 from tests.unit.energy.runs import made
@@ -131,6 +132,13 @@ def test_what_others_change_is_kept() -> None:
     net.nodes["n2"].v_threshold = net.nodes["n2"].v_threshold * 2
     call(budget, net, 0.2 * 10e-3)
     assert net.nodes["n2"].v_threshold == near(0.4 * 4**0.3)
+
+
+def test_the_chips_integers_are_not_scaled() -> None:
+    net, run = chain(nir.Linear(np.ones((2, 3))), lif(2), given=(3,), result=(2,)), replace(made(), precision="loihi")
+    assert Budget(1.0)(net, run, 10) is None
+    with pytest.raises(UnsupportedError, match=r"would leave the chip's integers.*hasn\.quantise"):
+        Budget(1e-9)(net, run, 10)
 
 
 def test_another_run_begins_anew() -> None:
