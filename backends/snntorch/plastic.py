@@ -263,7 +263,8 @@ class Plastic(nn.Module):
         """What is above zero of sums; later ones may read those before."""
         found: dict[str, Tensor] = {}
         for part in self.rule.rectified:
-            found[part.name] = self._sum(part.sum, part.extent, {**known, **found}).clamp(min=0.0)
+            above = self._sum(part.sum, part.extent, {**known, **found}).clamp(min=0.0)
+            found[part.name] = above if above.ndim > 1 else above.expand(len(known["post"]), 1)  # pos(2)
         return found
 
     def _moved(self, learned: Learned, known: Mapping[str, Tensor]) -> Tensor:

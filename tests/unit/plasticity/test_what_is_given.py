@@ -83,3 +83,22 @@ def test_a_connection_without_any_synapse_learns_nothing(backend: str, rule: Rul
         assert found.spikes["cells"][:, 0].tolist() == [False, True, False]
         assert found.series["weights"]["fc"].shape == (3, 0)
         assert executable.weights("fc").shape == (0,)
+
+
+@pytest.mark.parametrize("kernels", ["1", "0"])
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [("0.05 * pos(2) * pre - pos(-1) * pre", 0.1), ("0.1 * pre + pos(post - post) * pre", 0.1), ("0 * pre", 0.0)],
+)
+def test_what_is_rectified_may_be_a_constant(
+    monkeypatch: pytest.MonkeyPatch, kernels: str, text: str, each: float
+) -> None:
+    """In each of three samples, with n spikes in the n-th."""
+    monkeypatch.setenv("HASN_KERNELS", kernels)
+    x = np.zeros((3, 3, 2))
+    for n in range(3):
+        x[: n + 1, n, 1] = 1.0
+    with hasn.compile(net(Rule(text)), "snntorch") as executable:
+        executable.run(x)
+        moved = executable.weights("fc")[:, 0] - [0.5, 0.25]
+    np.testing.assert_allclose(moved, [[0.0, (n + 1) * each] for n in range(3)], atol=1e-15)
