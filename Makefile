@@ -1,6 +1,6 @@
 # make demo   sets everything up and runs the main job
 # make test   the same set-up, then the tests (SLOW=1: also those that take minutes)
-# make peers  the tests with Norse, SpikingJelly, Sinabs and NeuroBench, which are put beside the environment, not in it
+# make peers  the tests with Norse, SpikingJelly, Sinabs, NeuroBench and Lightning, put beside the environment, not in it
 # make support writes docs/support.md anew from what passes in the conformance suite
 # make bench  installs the tools that hasn is measured against and measures (minutes; a quiet machine)
 # make mutants ROOM=hasn/agreement [FILE=...]  puts slips into the code, one at a time, and says which no test notices
@@ -38,20 +38,22 @@ demo: setup
 test: setup
 	$(PYTEST) $(if $(SLOW),,-m "not slow")
 
-# The tools whose networks are converted, and NeuroBench, with what they import: without their dependencies, as Sinabs pins an older nir
+# The tools whose networks are converted, NeuroBench and Lightning, with what they import: without their dependencies, as Sinabs pins an older nir
 # and the others bring torchvision along. What will not install is left out, and its tests say so.
 TOOLS := build/peers/.installed
 
 $(TOOLS): $(DONE)
 	rm -rf build/peers
 	mkdir -p build/peers
-	missing=; for tool in norse 'spikingjelly loguru' 'sinabs pbr' 'neurobench tqdm'; do \
+	missing=; for tool in norse 'spikingjelly loguru' 'sinabs pbr' 'neurobench tqdm' \
+    'lightning lightning-utilities torchmetrics tqdm'; do \
 	  $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps --target build/peers $$tool || \
 	    { missing=1; echo "$$tool does not install: its tests are skipped" >&2; }; \
 	done; test -n "$$missing" || touch $@
 
 peers: $(TOOLS)
 	PYTHONPATH=build/peers $(PYTEST) -rs tests/unit/conversions tests/unit/energy/test_neurobench.py \
+	  tests/unit/backends/snntorch/training/test_lightning.py \
 	  --ignore tests/unit/conversions/loihi
 
 # What every test of a run finds out goes to $(RECORD) if HASN_SUPPORT says so; .ci/run compares it with the page.

@@ -37,6 +37,7 @@ class Flow:
         states: argument of forward -> (neuron's path, name, shape) of the state that it is.
         places: node -> the module whose values it has.
         returned: Output -> (which of the values that forward returns, its frame).
+        layers: node -> the path of the layer of torch that it is.
         written: "time" or "batch" -> the number that forward is written for, where it is.
         refused: what cannot be converted.
         tool: whose modules they are.
@@ -50,6 +51,7 @@ class Flow:
         self.arguments: list[str] = []
         self.states: dict[str, tuple[str, str, Shape]] = {}
         self.places: dict[str, Place] = {}
+        self.layers: dict[str, str] = {}
         self.returned: dict[str, tuple[int, Frame]] = {}
         self.written: dict[str, int] = {}
         self.refused: list[HasnError] = []
@@ -157,6 +159,7 @@ class Flow:
                 return signal
             name = self._free(path)
             self.places[name] = self._place(path, signal.frame, self._call(path))
+            self.layers[name] = path
             return self._add(name, made, signal)
         except (ShapeError, UnsupportedError) as error:
             seen = self._seen(signal) if error.got == signal.shape else ""

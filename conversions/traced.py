@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import nir
@@ -16,10 +17,11 @@ from hasn.conversions.running import looped
 from hasn.conversions.signals import reframed
 from hasn.conversions.tool import BATCH, Frame, Tool, frame_text
 from hasn.conversions.unroll import MOVING, Given, Loop, first_turn
-from hasn.conversions.verify import Source, copied, require_plain, settled, verified
+from hasn.conversions.verify import Source, copied, pruned, require_plain, settled, verified
 from hasn.errors import HasnError, InputError, OptionError
 from hasn.finding import raise_errors
 from hasn.ir.check import check
+from hasn.ir.pruned import mark
 from hasn.ir.timestep import check_dt
 from hasn.ir.typed import with_types
 from hasn.program.model import Shape
@@ -71,10 +73,26 @@ def from_traced(
         raise OptionError(
             "forward has no such input", parameter="input_shape", got=name, wanted=str(sorted(flow.inputs.values()))
         )
+    _mark_pruned(flow, pruned(whole))
     graph = nir.NIRGraph(flow.nodes, flow.edges, metadata={"dt": step, **_for_chips(flow.nodes)}, type_check=False)
     typed = with_types(graph)
     raise_errors(check(typed))
     return verified(typed, _source(copied(whole), flow, loop)) if verify else typed
+
+
+def _mark_pruned(flow: Flow, paths: Sequence[str]) -> None:
+    """Have the graph say which connections are pruned, so that training holds their zeros."""
+    for name, path in flow.layers.items():
+        if path in paths:
+            mark(flow.nodes[name])
+    others = [path for path in paths if path not in flow.layers.values()]
+    if others:
+        warnings.warn(
+            f"the pruned weights of {', '.join(others)} are zeros of the graph that hasn.train moves, unless it is "
+            "given masks='zeros'",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _for_chips(nodes: Mapping[str, nir.NIRNode]) -> dict[str, str]:

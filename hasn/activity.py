@@ -53,7 +53,7 @@ def check(
             checked against the time constants.
         inputs: (T, N, *shape), as :meth:`Executable.run` takes them: the graph is run, unless it has errors, and
             populations that never spike, or always, are listed, with the gain of their weights that gives a rate of
-            0.1 (:func:`hasn.models.initialise` sets it).
+            0.1 (:func:`hasn.models.initialise` sets it); and those of which more than half of the neurons never do.
 
     Returns:
         Findings, errors first. An empty list: the graph compiles on a backend that has its primitives.
@@ -70,10 +70,17 @@ def check(
 
 
 def activity_findings(graph: nir.NIRGraph, inputs: Any, **lowering: Any) -> list[Finding]:
-    """A warning for each population that never spikes, or at every step, on some inputs."""
+    """A warning for each population that never spikes, or at every step, on some inputs; a note if most are silent."""
     found = []
-    for name, rate in rates(graph, inputs, **lowering).items():
+    shape = np.shape(inputs if not isinstance(inputs, dict) else next(iter(inputs.values())))
+    where = f"on these inputs ({shape[0]} steps)"
+    for name, own in _neurons(graph, inputs, **lowering).items():
+        rate, silent = float(np.mean(own)), int(np.sum(own == 0))
         if 0 < rate < 1:
+            if silent > len(own) / 2:
+                message = f"{silent} of {len(own)} neurons never spike {where}"
+                repair = "They learn little: look at their weights and thresholds, or give more samples."
+                found.append(Finding("note", name, "", message, repair, f"a rate of {rate:.3g}", "spikes of most"))
             continue
         sources = feeding(flatten(graph), name)
         gain = gain_for(graph, inputs, name, RATE, **lowering) if sources else None
@@ -85,16 +92,21 @@ def activity_findings(graph: nir.NIRGraph, inputs: Any, **lowering: Any) -> list
                 f"Multiply the weights of {', '.join(sources)} by {gain.gain:.3g} (a rate of {gain.rate:.2g}), "
                 f"or use hasn.models.initialise(graph, inputs, rate={RATE})."
             )
-        shape = np.shape(inputs if not isinstance(inputs, dict) else next(iter(inputs.values())))
-        message = f"{what} on these inputs ({shape[0]} steps)"
+        message = f"{what} {where}"
         found.append(Finding("warning", name, "", message, repair, f"a rate of {rate:g}", "0 < rate < 1"))
     return found
 
 
 def rates(graph: nir.NIRGraph, inputs: Any, **lowering: Any) -> dict[str, float]:
     """Spiking population -> spikes for each neuron and step on some inputs."""
+    return {name: float(np.mean(own)) for name, own in _neurons(graph, inputs, **lowering).items()}
+
+
+def _neurons(graph: nir.NIRGraph, inputs: Any, **lowering: Any) -> dict[str, Any]:
+    """Spiking population -> spikes for each step of each of its neurons, over all samples."""
     spikes = compile_graph(graph, **lowering).run(inputs).spikes
-    return {name: float(np.mean(np.asarray(found))) for name, found in spikes.items()}
+    sizes = {name: int(np.prod(flatten(graph).nodes[name].input_type["input"])) for name in spikes}
+    return {name: np.asarray(found).reshape(-1, sizes[name]).mean(0, dtype=float) for name, found in spikes.items()}
 
 
 def gain_for(graph: nir.NIRGraph, inputs: Any, name: str, rate: float, **lowering: Any) -> Gain | None:

@@ -22,7 +22,7 @@ class Operations:
     """What a connection did in a run, over all steps and samples.
 
     Attributes:
-        synapses: weights that are not 0 (convolutions and pools unrolled), for each node that sends to it.
+        synapses: weights that are not 0 or learn (convolutions and pools unrolled), for each node that sends to it.
         effective: synaptic operations: events times the synapses that each reaches.
         dense: what it would be if every synapse acted at every step.
         multiply_accumulates: additions of a product, where what arrives is real numbers.
@@ -81,7 +81,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(Mapping[str, Work]):
     """How much work the run was. A recording's are worked out when one of them is first read.
 
     Attributes:
@@ -153,7 +153,7 @@ class Counts:
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def __contains__(self, node: object) -> bool:
+    def __contains__(self, node: object) -> bool:  # Mapping's own would work each out
         return node in list(iter(self))
 
     def __getitem__(self, node: str) -> Work:

@@ -19,6 +19,7 @@ from hasn.errors import InputError, OptionError
 from hasn.ir.meaning import keep
 from hasn.ir.structure import flatten
 from hasn.ir.typed import copy_graph, set_types
+from hasn.nonfinite import require_finite_weights
 from hasn.program.fuse import Network, fuse, stateless_loops
 from hasn.program.learning import pattern, sizes, weights_of
 from hasn.program.maps import Sparse
@@ -182,7 +183,7 @@ class Executable(ABC):
         end: tuple[Signals, Raw] | None = None
         with Keeper(self.program, wanted, to, force) as keeper:
             start = time.perf_counter()
-            for given, raw in self._run_pieces(self._started(pieces, begun, keep_state), wanted.groups):
+            for given, raw in self._sound(self._started(pieces, begun, keep_state), wanted.groups):
                 keeper.add(given, raw)
                 end = given, raw
             recording = keeper.recording(self.backend, self.precision, time.perf_counter() - start)
@@ -208,7 +209,7 @@ class Executable(ABC):
         begun = self._begun(state)
         pieces = parts(self.program, inputs, steps, self._piece, 0 if begun is None else begun.step)
         end: tuple[Signals, Raw] | None = None
-        for end in self._run_pieces(self._started(pieces, begun, True), groups):
+        for end in self._sound(self._started(pieces, begun, True), groups):
             yield end
         if end is not None:
             self._ended(*end, True)
@@ -230,6 +231,13 @@ class Executable(ABC):
             start = given.start if end is None else end
             raw = self._run(replace(given, start=start, keep=given.keep or given.more), record)
             end = raw.end
+            yield given, raw
+
+    def _sound(self, pieces: Iterable[Signals], record: frozenset[str]) -> Iterator[tuple[Signals, Raw]]:
+        """Run piece after piece, with weights that are numbers behind each; a backend sees to its populations."""
+        for given, raw in self._run_pieces(pieces, record):
+            steps = range(given.first, given.first + given.steps)
+            require_finite_weights(raw.learned, raw.weights, steps, self.precision)
             yield given, raw
 
     def _begun(self, state: NetworkState | None) -> NetworkState | None:

@@ -8,7 +8,7 @@ written so that they outlive it (``0 * inf`` is NaN). Only then they look for th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,22 +45,45 @@ def first_step(values: Any) -> int | None:
     return int(np.argmax(wrong)) if wrong.any() else None
 
 
-def not_finite(node: str, step: int | str, precision: str) -> NotFiniteError:
+def require_finite_weights(
+    learned: Mapping[str, Any], courses: Mapping[str, Any], steps: range, precision: str
+) -> None:
+    """Refuse weights that learning has made infinite, or NaN; nothing that a population has may show them yet.
+
+    Args:
+        learned: connection that learns -> its weights after these steps.
+        courses: the same, after each of them, if it was recorded.
+        steps: their numbers.
+        precision: of the run.
+
+    Raises:
+        NotFiniteError: names the connection and the step, or the steps among which it is.
+    """
+    for name, weights in learned.items():
+        if not all_finite(weights):
+            first = first_step(courses[name]) if name in courses else None
+            step = f"{steps[0]} .. {steps[-1]}" if first is None else steps[first]
+            raise not_finite(name, step, precision, "Bound them (w_min, w_max), or let the rule change them by less.")
+
+
+def not_finite(node: str, step: int | str, precision: str, weights: str = "") -> NotFiniteError:
     """The error.
 
     Args:
         node: the first in the order of evaluation.
         step: the first; or, in words, among which steps it is.
         precision: "float64" or "float32".
+        weights: what to do, where it is weights that learning has moved.
     """
     largest = np.finfo(precision).max
     wider = "" if precision == "float64" else ", or compile with precision='float64'"
     return NotFiniteError(
-        f"its state or value is not finite at step {step}",
+        f"{'a weight that it has learned' if weights else 'its state or value'} is not finite at step {step}",
         node=node,
         got="inf or NaN",
         wanted=f"numbers up to {largest:.2g}, which {precision} has",
-        way_out=f"Make its weights, resistance or input smaller{wider}. "
+        way_out=weights
+        or f"Make its weights, resistance or input smaller{wider}. "
         "A sum that grows at every step has a loop or a decay over 1.",
     )
 

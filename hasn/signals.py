@@ -78,16 +78,19 @@ def modulated(program: Program, inputs: Any, modulators: Any, time: bool = True)
         InputError: a modulator is missing, is not known, or is no number a step.
     """
     wanted = program.modulators
+    if not isinstance(modulators, Mapping | None):
+        form = "{name: one number a step}"
+        raise InputError("not modulators", parameter="modulators", got=type(modulators).__name__, wanted=form)
     if not wanted and not modulators:
         return inputs
-    given = {str(name): value for name, value in dict(modulators or {}).items()}
+    given = {str(name): value for name, value in modulators.items()} if modulators is not None else {}
     if isinstance(inputs, Mapping):
         given = {name: inputs[name] for name in wanted if name in inputs} | given
         inputs = {name: value for name, value in inputs.items() if name not in wanted} or None
     for name in sorted(set(given) ^ set(wanted)):
         _refuse_given(program, name)
         what = "the rule's modulator is not supplied" if name in wanted else "no rule reads such a modulator"
-        way = "Pass modulators={...} with one number a step for each."
+        way = "Pass modulators={...} with one number a step for each; in a file they stand beside the inputs."
         raise InputError(what, parameter="modulators", got=repr(name), wanted=", ".join(wanted) or "none", way_out=way)
     own = {source.name: source.shape for source in program.inputs if not source.modulates}
     shown = {} if inputs is None and not own else _by_name(inputs, own)

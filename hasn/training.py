@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hasn.backends.snntorch.training import Epoch as Epoch
     from hasn.backends.snntorch.training import Loss as Loss
     from hasn.backends.snntorch.training import ProgressBar as ProgressBar
+    from hasn.backends.snntorch.training import Pruning as Pruning
     from hasn.backends.snntorch.training import RateTarget as RateTarget
     from hasn.backends.snntorch.training import Several as Several
     from hasn.backends.snntorch.training import Shown as Shown

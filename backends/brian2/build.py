@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hasn.backends.brian2.code import GroupCode, quotient
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.plan import Link, Plan, size
-from hasn.backends.brian2.plastic import code, sent, variables
+from hasn.backends.brian2.plastic import by_events, code, reads_spikes, sent, variables
 from hasn.backends.brian2.schedule import LEARN, LINE, RESET, SYNAPSES, THRESHOLD, UPDATE, slot, slots
 from hasn.program.fuse import Plastic, Population
 from hasn.program.learning import arriving, listed
@@ -179,11 +179,13 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     """The synapses of a connection that learns; with delays they start at the source's delay line."""
     found = listed(link.map)
     width = arriving(link.map)[0]
+    events = by_events(link)
     synapses = brian2.Synapses(
         source,
         groups[link.target],
         variables(link),
-        on_pre=f"summed_post += {sent(link.learning)}",
+        on_pre={"pre": f"summed_post += {sent(link)}", **({"learn_pre": code(link)} if events else {})},
+        on_post={"learn_post": code(link)} if events and reads_spikes(link.learning) else None,
         clock=here.clock,
         dtype=here.dtype,
         name=here.name,
@@ -191,9 +193,11 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     synapses.pre.when = here.slot(SYNAPSES)
     elements = found.pre + found.late * width
     target = groups[link.target]
-    synapses.connect(
-        i=_side_by_side(elements, len(source), here.copies), j=_side_by_side(found.post, len(target), here.copies)
-    )
+    if len(elements):
+        i, j = (_side_by_side(*of, here.copies) for of in ((elements, len(source)), (found.post, len(target))))
+        synapses.connect(i=i, j=j)
+    else:  # lists of none are an error there
+        synapses.connect("False")
     weights = np.tile(found.spread(found.weight), here.copies)
     synapses.w_ = weights
     for i, trace in enumerate(link.learning.traces):
@@ -203,7 +207,12 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
         synapses.sample = np.repeat(np.arange(here.copies), len(found.pre))
     for i, (_, node) in enumerate(link.learning.modulators):
         setattr(synapses, f"mod_{i}", brian2.linked_var(groups[node], "sent", index="sample"))
-    synapses.run_regularly(code(link), when=LEARN, name=f"{here.name}_rule")
+    if not events:
+        synapses.run_regularly(code(link), when=LEARN, name=f"{here.name}_rule")
+        return synapses
+    synapses.last = -1
+    for pathway in synapses._pathways[1:]:
+        pathway.when = LEARN
     return synapses
 
 

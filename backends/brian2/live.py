@@ -13,7 +13,7 @@ from hasn.backends.brian2.build import build
 from hasn.backends.brian2.load import brian2
 from hasn.backends.brian2.monitors import Recorded, Wanted, make_monitors, not_finite, peaks, reader, recorded
 from hasn.backends.brian2.plan import Plan
-from hasn.backends.brian2.plastic import is_shared, share
+from hasn.backends.brian2.plastic import by_events, is_shared, share
 from hasn.backends.brian2.resume import Kept, fired, line, snapshot, variables
 from hasn.program.fuse import Plastic, has_spikes
 from hasn.program.learning import gathered, listed, normalised, pattern, spread
@@ -143,6 +143,9 @@ class Live:
             kept = found[link.name] = {"w": np.array(self._weights(link)).reshape(self.copies, *pattern(link.map))}
             for i, trace in enumerate(link.learning.traces):
                 value = np.array(values[f"trace_{i}"].get_value()).reshape(self.copies, -1)
+                if by_events(link):  # not at every step: what it would be after the last one
+                    since = self._now - 1 - values["last"].get_value().reshape(self.copies, -1)
+                    value = value * np.asarray(trace.decay, dtype=value.dtype) ** since
                 kept[trace.name] = gathered(link.map, trace.extent, value)
         return found
 
@@ -209,6 +212,8 @@ class Live:
             values, kept_ = self.parts.plastic[learner.name].variables, at.learned[learner.name]
             self._weights(learner)[:] = kept_["w"].reshape(self.copies, -1)
             self._hand_out(learner)
+            if by_events(learner):
+                values["last"].set_value(at.step - 1)
             for i, trace in enumerate(learner.learning.traces):
                 values[f"trace_{i}"].set_value(spread(learner.map, trace.extent, kept_[trace.name]).reshape(-1))
         for link, synapses in zip(self.plan.links, self.parts.synapses, strict=True):
@@ -249,7 +254,10 @@ class Live:
         groups = [(self.parts.groups[name], list(code.variables)) for name, code in self.plan.codes.items()]
         lines = [(group, ["sent", "copied"]) for group in self.parts.lines.values()]
         learners = [
-            (self.parts.plastic[p.name], ["w", *(f"trace_{i}" for i, _ in enumerate(p.learning.traces))])
+            (
+                self.parts.plastic[p.name],
+                ["w", *(f"trace_{i}" for i, _ in enumerate(p.learning.traces)), *(["last"] if by_events(p) else [])],
+            )
             for p in self.plan.plastic
         ]
         return groups + lines + learners

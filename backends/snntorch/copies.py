@@ -76,6 +76,16 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
         yield from _tensors(vars(value), seen)
 
 
+def pruned(module: nn.Module) -> list[str]:
+    """Paths of the parts whose weight has a mask of torch.nn.utils.prune."""
+
+    def masked(part: nn.Module) -> bool:
+        hooks = part._forward_pre_hooks.values()
+        return any(isinstance(hook, BasePruningMethod) and hook._tensor_name == "weight" for hook in hooks)
+
+    return [path for path, part in module.named_modules() if masked(part)]
+
+
 @torch.no_grad()
 def settled(module: nn.Module) -> nn.Module:
     """The same module, with every weight that its forward pass would compute anew as a parameter of that value.

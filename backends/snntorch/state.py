@@ -41,14 +41,17 @@ def snapshot(network: SpikingNetwork, state: StreamState, step: int, past: Mappi
             else:
                 kept = value / population.current_scale if _is_scaled(population, key) else value
                 states.setdefault(name, {})[key] = kept.cpu().numpy().copy()
-    learned = {name: _of_learned(kept) for name, kept in state.learned.items()}
+    learned = {name: _of_learned(kept, state.states[_target(network, name)]) for name, kept in state.learned.items()}
     return Snapshot(step, states, held, dict(past), learned=learned)
 
 
-def _of_learned(kept: Learned) -> dict[str, Array]:
-    """Weights and traces, of every sample."""
-    found = {"w": kept.weight, **kept.plain()}
-    batch = max((len(value) for value in found.values()), default=1)
+def _target(network: SpikingNetwork, name: str) -> str:
+    return network.program.learning[name].target
+
+
+def _of_learned(kept: Learned, target: States) -> dict[str, Array]:
+    """Weights and traces, of every sample that the target has: shared ones stand there once."""
+    found, batch = {"w": kept.weight, **kept.plain()}, len(target[0])
     return {name: value.detach().expand(batch, *value.shape[1:]).cpu().numpy().copy() for name, value in found.items()}
 
 

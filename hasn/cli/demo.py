@@ -32,6 +32,9 @@ def demo(
         show_json(summary(result))
     else:
         show(result.table())
+        energy = result.energy()
+        if energy is not None:
+            show(f"\n{energy if isinstance(energy, str) else energy.text}\n")
         same = "the same" if result.same_predictions else "NOT the same"
         show(f"Test accuracy {100 * result.test_accuracy:.1f} %; predictions are {same} on every backend that ran.")
         times = ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items())

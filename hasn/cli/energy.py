@@ -33,6 +33,7 @@ Profiles = Annotated[
 Bound = Annotated[
     bool, typer.Option("--bound", help="Let Loihi 1's constants stand in for Loihi 2's, as a labelled bound.")
 ]
+Static = Annotated[bool, typer.Option("--static", help="Count static power too, where it is known.")]
 Nodes = Annotated[bool, typer.Option("--nodes", help="Print each profile's table by node and term as well.")]
 Out = Annotated[Path | None, typer.Option(help="Write the reports here as JSON.")]
 
@@ -43,6 +44,7 @@ def energy(
     input_: Input = None,
     backend: Backend = "snntorch",
     bound: Bound = False,
+    static: Static = False,
     nodes: Nodes = False,
     out: Out = None,
     steps: Steps = None,
@@ -76,7 +78,7 @@ def energy(
 
     options = backend_options(option)
     named = [name.strip() for name in profiles.split(",") if name.strip()] or list(PROFILES_COMPARED)
-    names = list(all_profiles()) if named == ["all"] else named
+    names = [name for one in named for name in (all_profiles() if one == "all" else (one,))]
     for name in names:
         profile_of(name)  # an unknown one is refused before anything is read
     if out is not None:
@@ -92,7 +94,9 @@ def energy(
             say(f"Running on {backend}")
             with Meter() as meter:
                 recording = executable.run(given.values, steps=given.steps, record={"counts": "active"})
-    table = compare_profiles(recording, names, bound=bound, measured={"cpu": meter.cpu, "gpu": meter.gpu})
+    table = compare_profiles(
+        recording, names, bound=bound, static=static, measured={"cpu": meter.cpu, "gpu": meter.gpu}
+    )
     data = {**repairs, "input": given.data, "backend": backend, **table.to_dict()}
     if out is not None:
         _write(out, data, force)

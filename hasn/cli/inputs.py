@@ -132,14 +132,14 @@ def _check_declared(path: Path, program: Program, given: Any) -> None:
     """
     import numpy as np
 
-    from hasn.signals import parts
+    from hasn.signals import modulated, parts
 
     def hollow(of: Any) -> Any:
         return np.broadcast_to(np.zeros((), dtype=of.dtype), of.shape)
 
     hollows = {name: hollow(of) for name, of in given.items()} if isinstance(given, dict) else hollow(given)
     try:
-        parts(program, hollows, None, 1)
+        parts(program, modulated(program, hollows, None), None, 1)
     except InputError as error:
         raise InputError(
             error.message,

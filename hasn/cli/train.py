@@ -150,14 +150,13 @@ def _from_checkpoint(
 @contextmanager
 def _kept(out: Path, checkpoint: Path | None, *, force: bool) -> Iterator[None]:
     """Without a checkpoint, what an error or Ctrl-C leaves of training is written where the result would have been."""
-    from hasn.errors import TrainingError
     from hasn.ir.save import save
     from hasn.program.describe import counted
     from hasn.torchrun import rank
 
     try:
         yield
-    except (KeyboardInterrupt, TrainingError) as error:
+    except BaseException as error:
         result = getattr(error, "result", None)
         if result is not None and result.steps and checkpoint is None and rank() == 0:
             save(result.graph, out, force=force)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from hasn.ir.outputs import ready_folder, ready_to_write
 from hasn.ir.save import save
 from hasn.ir.whole import whole_file
 from hasn.jsonable import plain
+
+if TYPE_CHECKING:
+    from hasn.energy import EnergyTable
 
 LABELS = ("brian2", "snntorch", "snntorch:float32", "lava")
 FILES = ("model.nir", "report.html", "demo.json")
@@ -66,6 +69,12 @@ class DemoResult:
         from hasn.report.table import comparison_table
 
         return comparison_table(self.comparison, self._columns())
+
+    def energy(self) -> EnergyTable | str | None:
+        """The reference's run on chips, in arithmetic and in tissue; a text says why not."""
+        from hasn.report.energy import energy_of
+
+        return energy_of(self.comparison)
 
     def _columns(self) -> dict[str, dict[str, str]]:
         return {label: {"accuracy": f"{100 * value:.1f} %"} for label, value in self.accuracy.items()}
@@ -222,8 +231,10 @@ def _write_json(result: DemoResult, path: Path, force: bool) -> None:
 
 def summary(result: DemoResult) -> dict[str, Any]:
     """The figures of the demo, for a script."""
+    from hasn.energy import EnergyTable
     from hasn.report.facts import shared
 
+    energy = result.energy()
     comparison = result.comparison
     backends = {
         label: {
@@ -248,6 +259,7 @@ def summary(result: DemoResult) -> dict[str, Any]:
         "same_predictions": result.same_predictions,
         "test_accuracy": result.test_accuracy,
         "backends": backends,
+        "energy": energy.to_dict() if isinstance(energy, EnergyTable) else None,
         "skipped": comparison.skipped,
         "seconds": result.seconds,
         "files": [str(path) for path in result.files],

@@ -20,6 +20,7 @@ def benchmark_model(executable: Executable) -> Any:
     except ImportError as error:
         raise BackendUnavailable(
             f"NeuroBench cannot be imported ({error})",
-            way_out="pip install 'hasn[snntorch]' && pip install --no-deps neurobench tqdm",
+            way_out="pip install 'hasn[neurobench]'; or, without what its data sets need: "
+            "pip install 'hasn[snntorch]' && pip install --no-deps neurobench tqdm",
         ) from error
     return ExecutableModel(executable)

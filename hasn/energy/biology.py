@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
-from hasn.energy.estimating import JOULES_PER_MOL
+from hasn.energy.estimating import JOULES_PER_MOL, check_number
 from hasn.energy.profile import AVOGADRO, Profile, profile, profiles
 from hasn.energy.terms import TERMS
 from hasn.errors import OptionError
@@ -48,7 +49,10 @@ class TissueBudget:
 
     @property
     def split(self) -> dict[str, float]:
-        """Group -> its share of the total, as the papers split it; groups that are in nothing are left out."""
+        """Group -> its share of the total, as the papers split it; groups that are in nothing are left out. Of one
+        figure for everything there is no split."""
+        if self.all_in:
+            return {}
         found = {group: sum(self.terms.get(term, 0.0) for term in terms) for group, terms in GROUPS.items()}
         return {group: value / self.total for group, value in found.items() if value}
 
@@ -69,7 +73,7 @@ class TissueBudget:
 
 
 def budget(
-    model: str = "attwell-laughlin-2001",
+    model: str | Path = "attwell-laughlin-2001",
     *,
     rate_hz: float,
     synapses: float = 8000,
@@ -94,12 +98,10 @@ def budget(
         ("rate_hz", rate_hz, math.inf), ("synapses", synapses, math.inf), ("synchrony", synchrony, math.inf),
         ("release_probability", release_probability, 1.0), ("joules_per_mol", joules_per_mol, math.inf),
     ):  # fmt: skip
-        if not 0 <= value <= most or value == math.inf or (name == "joules_per_mol" and value == 0):
-            wanted = "0 to 1" if most == 1 else "a number >= 0"
-            raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)
+        check_number(name, value, most)
     found = _tissue(model)
     vesicles = rate_hz * synapses * release_probability
-    times = {"action_potential": rate_hz, "resting_neuron": 1.0, "resting_glia": 1.0}
+    times = {"action_potential": rate_hz, "resting_neuron": 1.0, "resting_glia": 1.0, "network_synchrony": 1.0}
     terms: dict[str, float] = {}
     for constant in found.constants:
         if constant.value is None:
@@ -110,13 +112,22 @@ def budget(
     if synchrony and all_in:
         raise OptionError(f"{found.name} has everything in one figure: nothing is added to it", parameter="synchrony")
     if synchrony:
-        terms["network_synchrony"] = synchrony
+        terms["network_synchrony"] = terms.get("network_synchrony", 0.0) + synchrony
     return TissueBudget(found.name, terms, all_in, joules_per_mol)
 
 
-def _tissue(model: str) -> Profile:
-    found = profile(model)
-    if found.kind != "tissue":
-        names = [name for name in profiles() if profile(name).kind == "tissue"]
-        raise OptionError("not a profile of tissue", parameter="model", got=repr(model), wanted=", ".join(names))
+def _tissue(model: str | Path) -> Profile:
+    names = [name for name in profiles() if profile(name).kind == "tissue"]
+    own = str(model).endswith(".toml")
+    found = profile(model) if own or str(model) in profiles() else None
+    if found is None or found.kind != "tissue":
+        raise OptionError(
+            "there is no such profile of tissue" if found is None else "not a profile of tissue",
+            parameter="model",
+            got=repr(model),
+            wanted=", ".join(names),
+            way_out="Or name a .toml file of your own (docs/energy.md).",
+        )
+    if len(found.accounts) > 1:
+        raise OptionError("its accounts disagree: there is no one budget", parameter="model", got=repr(model))
     return found

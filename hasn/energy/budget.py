@@ -10,7 +10,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.energy.estimating import estimate
+from hasn.energy.estimating import estimate, is_number
 from hasn.energy.profile import profile
 from hasn.errors import OptionError
 from hasn.ir.structure import flatten
@@ -46,7 +46,7 @@ class Budget:
     After ``every`` steps the running estimate is ``m <- m + smoothing (P - m)``, P that of the steps since the last
     call, and ``log scale <- log scale + gain log(m / per_second)``, kept within 1 and ``most``: while the run is over
     its budget the scale grows; while it is under, it falls back to 1, where the network is as it was. It cannot save
-    what does not hang on spikes: updates of neurons, and events of Inputs.
+    what does not hang on spikes: updates of neurons, and events of Inputs. A run that begins anew is held from scale 1.
 
     Attributes:
         per_second: watts.
@@ -76,7 +76,7 @@ class Budget:
             ("per_second", self.per_second, 0.0, math.inf), ("gain", self.gain, 0.0, 1.0),
             ("smoothing", self.smoothing, 0.0, 1.0), ("most", self.most, 1.0, math.inf),
         ):  # fmt: skip
-            if not low < value <= high or value == math.inf:
+            if not is_number(value) or not low < value <= high or value == math.inf:
                 wanted = f"a number > {low:g}" + (f" and <= {high:g}" if high < math.inf else "")
                 raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
@@ -91,6 +91,8 @@ class Budget:
 
     def __call__(self, graph: nir.NIRGraph, recording: Recording, step: int) -> nir.NIRGraph | None:
         """Look at the last steps; the graph to go on with, or None where nothing is to change."""
+        if self.log and step <= self.log[-1].step:  # another run: its graph is as it should be
+            self.scale, self._running, self._set = 1.0, math.nan, {}
         watts = estimate(recording, self.profile).per_second or 0.0
         before, started = self.scale, not math.isnan(self._running)
         self._running = self._running + self.smoothing * (watts - self._running) if started else watts

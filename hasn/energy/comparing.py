@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasn.energy.breakeven import BreakEven, break_even
 from hasn.energy.estimating import estimate
+from hasn.energy.profile import Profile
+from hasn.energy.profile import profile as profile_of
 from hasn.energy.report import EnergyReport
 from hasn.energy.text import joules_text, plain_table
+from hasn.errors import OptionError
 
 if TYPE_CHECKING:
     from hasn.recording import Recording
@@ -49,22 +54,41 @@ class EnergyTable:
         even = {**vars(self.break_even), "wins": self.break_even.wins}
         return {"profiles": {name: report.to_dict() for name, report in self.reports.items()}, "break_even": even}
 
+    def to_json(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-def compare_profiles(recording: Recording, profiles: Iterable[str] = PROFILES_COMPARED, **how: Any) -> EnergyTable:
+
+def compare_profiles(
+    recording: Recording, profiles: Iterable[str | Path | Profile] | str = PROFILES_COMPARED, **how: Any
+) -> EnergyTable:
     """Price a run by several profiles.
 
     Args:
         recording: of any backend.
-        profiles: their names, or files.
-        **how: as for :func:`hasn.energy.estimate`; ``measured`` is {"cpu": joules, "gpu": joules} here.
+        profiles: their names, or files; one name is a list of one.
+        **how: as for :func:`hasn.energy.estimate`; ``measured`` is {"cpu": joules, "gpu": joules} here, and
+            ``synchrony`` is that of profiles of tissue that have no figure for everything.
 
     Raises:
         InputError: the recording did not keep what is to be counted.
-        OptionError: there is no such profile.
+        OptionError: there is no such profile, or none.
     """
-    measured = how.pop("measured", None) or {}
-    reports = {name: estimate(recording, name, measured=measured.get(name), **how) for name in profiles}
-    return EnergyTable(reports, break_even(recording))
+    measured, synchrony = how.pop("measured", None) or {}, how.pop("synchrony", 0.0)
+    named = [profiles] if isinstance(profiles, str | Path | Profile) else profiles
+    found = [one if isinstance(one, Profile) else profile_of(one) for one in named]
+    if not found:
+        raise OptionError("nothing to price by", parameter="profiles", got="none")
+    reports = {
+        one.name: estimate(recording, one, measured=measured.get(one.name), synchrony=synchrony * _in_parts(one), **how)
+        for one in found
+    }
+    return EnergyTable(reports, break_even(recording, steps=how.get("steps")))
+
+
+def _in_parts(one: Profile) -> bool:
+    """Whether it is tissue to which a term may be added."""
+    return one.kind == "tissue" and not any(constant.all_in for constant in one.constants)
 
 
 def _row(report: EnergyReport) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hasn.counts import Counts
 from hasn.energy.profile import Constant, Profile
@@ -30,6 +31,7 @@ def estimate(
     *,
     steps: tuple[int, int] | None = None,
     bound: bool = False,
+    static: bool = False,
     release_probability: float = 0.25,
     joules_per_mol: float = JOULES_PER_MOL,
     synchrony: float = 0.0,
@@ -43,6 +45,7 @@ def estimate(
         placement: what :func:`hasn.conversions.loihi.placement.place` gives: for messages and hops between cores.
         steps: (first, behind the last): these steps alone.
         bound: let the profile that the profile names stand in for what is unknown, as a labelled bound.
+        static: count static power too where the profile has it apart: what the chip takes whatever it does.
         release_probability: of a vesicle, at a synapse that an action potential reaches (tissue).
         joules_per_mol: of ATP (tissue).
         synchrony: ATP/s a neuron for network synchrony (tissue): a model choice, no source gives it.
@@ -67,7 +70,8 @@ def estimate(
     left_out: dict[str, str] = {}
     prices: list[Price] = []
     for account in found.accounts:
-        constants = [*found.of(account)]
+        constants = [constant for constant in found.of(account) if static or not constant.optional]
+        left_out |= {TERMS[c.term].what: _not_asked(c) for c in found.of(account) if c not in constants}
         if synchrony:
             constants.append(_synchrony(synchrony, account, found))
         prices += _prices(run, constants, joules_per_mol, left_out)
@@ -89,9 +93,20 @@ def counted(counts: Counts) -> None:
     _ = counts.total
 
 
+def _not_asked(constant: Constant) -> str:
+    return (
+        f"{constant.value:g} {constant.unit}, {constant.grade}; counted where it is asked for (static=True, --static)"
+    )
+
+
 def _bounded(found: Profile) -> Profile:
+    """What it knows itself, and of the other what pays for the rest."""
     other = profile_of(found.bounded_by)
-    return Profile(found.name, found.title, found.kind, other.constants, found.note, other.leaves_out)
+    own = tuple(constant for constant in found.constants if constant.value is not None)
+    paid = {TERMS[constant.term].part for constant in own}
+    lent = tuple(constant for constant in other.constants if TERMS[constant.term].part not in paid)
+    leaves_out = found.leaves_out + other.leaves_out
+    return Profile(found.name, found.title, found.kind, own + lent, found.note, leaves_out)
 
 
 def _synchrony(value: float, account: str, found: Profile) -> Constant:
@@ -159,7 +174,21 @@ def _check(release_probability: float, joules_per_mol: float, synchrony: float, 
         ("synchrony", synchrony, math.inf),
         ("measured", 0.0 if measured is None else measured, math.inf),
     ):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= most or value == math.inf or (name == "joules_per_mol" and value == 0):
-            wanted = "0 to 1" if most == 1 else "a number > 0" if name == "joules_per_mol" else "a number >= 0"
-            raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)
+        check_number(name, value, most)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number, of Python's or NumPy's."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_number(name: str, value: Any, most: float = math.inf) -> None:
+    """Refuse what is no number from 0 to ``most``; a mole of ATP gives more than 0 J.
+
+    Raises:
+        OptionError: it is not.
+    """
+    above = name == "joules_per_mol"
+    if not is_number(value) or not 0 <= value <= most or value == math.inf or (above and value == 0):
+        wanted = "0 to 1" if most == 1 else f"a number {'>' if above else '>='} 0"
+        raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)

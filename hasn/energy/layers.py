@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasn.errors import UnsupportedError
-from hasn.program.fan_out import fan_out
+from hasn.program.fan_out import fan_out, with_zeros
 from hasn.program.fuse import bias_vector, stateless_loops
 from hasn.program.maps import Convolution, Dense, Sparse
 from hasn.program.model import Connection, Program, Sink
@@ -93,10 +92,7 @@ def _late(array: Array, delay: int) -> Array:
 
 def reaches(layer: Connection, shape: tuple[int, ...], weights_of_0: bool) -> NDArray[np.int64]:
     """For each element that arrives, the results it reaches; with ``weights_of_0`` by those weights too."""
-    of: Any = layer.map
-    if weights_of_0 and isinstance(of, Dense | Convolution):
-        of = replace(of, weight=np.ones_like(np.asarray(of.weight)))
-    return fan_out(of, shape)
+    return fan_out(with_zeros(layer.map) if weights_of_0 else layer.map, shape)
 
 
 def weights(layer: Connection) -> Array:

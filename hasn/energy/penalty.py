@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hasn.energy.estimating import JOULES_PER_MOL
+from hasn.energy.estimating import JOULES_PER_MOL, check_number, is_number
 from hasn.energy.profile import profile
 from hasn.errors import OptionError
 
@@ -41,9 +42,13 @@ class EnergyCost:
     release_probability: float = 0.25
 
     def __post_init__(self) -> None:
-        if self.per_inference is not None and not self.per_inference > 0:
-            raise OptionError("makes no sense", parameter="per_inference", got=repr(self.per_inference),
-                              wanted="joules > 0")  # fmt: skip
+        for name, value, wanted in (
+            ("weight", self.weight, "a number > 0"),
+            ("per_inference", self.per_inference, "joules > 0"),
+        ):
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
+                raise OptionError("makes no sense", parameter=name, got=repr(value), wanted=wanted)
+        check_number("release_probability", self.release_probability, 1.0)
         found = profile(self.profile)
         if self.account not in found.accounts:
             raise OptionError("there is no such account", parameter="account", got=repr(self.account),

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hasn.energy.terms import ALL_IN_COVERS, TERMS
+from hasn.energy.terms import ALL_IN_COVERS, SPLITS, TERMS
 from hasn.errors import FileError, OptionError, ParameterError
 
 HERE = Path(__file__).parent / "profiles"
@@ -27,6 +27,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "ATP/s": ("ATP/s", 1.0),
 }  # fmt: skip
 KINDS = ("chip", "arithmetic", "machine", "tissue")
+_FLAGS = ("all_in", "optional")
 _TEXTS = ("term", "unit", "condition", "source", "grade")
 
 
@@ -44,6 +45,7 @@ class Constant:
         bound: "at least", or nothing.
         all_in: whether it holds what other terms would add.
         account: which of several accounts that disagree it belongs to.
+        optional: whether it is counted only where static power is asked for.
     """
 
     term: str
@@ -55,6 +57,7 @@ class Constant:
     bound: str = ""
     all_in: bool = False
     account: str = ""
+    optional: bool = False
 
     def joules(self, joules_per_mol: float) -> float | None:
         """Of one operation, or of one second."""
@@ -152,11 +155,17 @@ def parsed(name: str, data: Mapping[str, Any]) -> Profile:
         raise _wrong(name, "no such key", strange[0], ", ".join(sorted(known)))
     if data.get("kind") not in KINDS:
         raise _wrong(name, "no such kind", data.get("kind"), ", ".join(KINDS))
+    leaves_out = data.get("leaves_out", [])
+    if not isinstance(leaves_out, list) or not all(isinstance(what, str) for what in leaves_out):
+        raise _wrong(name, "leaves_out is a list of texts", repr(leaves_out))
+    title, note, bounded_by = (_text(name, data, key) for key in ("title", "note", "bounded_by"))
+    if bounded_by and bounded_by not in profiles():
+        raise _wrong(name, "bounded_by names no profile", repr(bounded_by), ", ".join(profiles()))
     constants = tuple(_constant(name, place, entry) for place, entry in enumerate(entries, 1))
-    made = Profile(
-        name, str(data.get("title", name)), data["kind"], constants, str(data.get("note", "")),
-        tuple(map(str, data.get("leaves_out", ()))), str(data.get("bounded_by", "")),
-    )  # fmt: skip
+    made = Profile(name, title or name, data["kind"], constants, note, tuple(leaves_out), bounded_by)
+    for one in constants:
+        if (UNITS[one.unit][0] in ("ATP", "ATP/s")) != (made.kind == "tissue"):
+            raise _wrong(name, f"not a price of a profile of {made.kind}", f"{one.term} in {one.unit}")
     for account in made.accounts:
         _check_account(name, made.of(account))
     return made
@@ -170,6 +179,9 @@ def _check_account(name: str, constants: tuple[Constant, ...]) -> None:
         for other in terms:
             if other != one.term and other in ALL_IN_COVERS:
                 raise _wrong(name, f"{one.term} has everything in it: {other} cannot be added to it", other)
+    for whole, parts in SPLITS.items():
+        if whole in terms and (both := [term for term in terms if term in parts]):
+            raise _wrong(name, f"{whole} counts {both[0]} too: it would be paid twice; they are accounts", terms)
 
 
 def _constant(name: str, place: int, entry: Mapping[str, Any]) -> Constant:
@@ -180,7 +192,7 @@ def _constant(name: str, place: int, entry: Mapping[str, Any]) -> Constant:
     for key, known in (("term", TERMS), ("unit", UNITS), ("grade", GRADES)):
         if entry[key] not in known:
             raise _wrong(where, f"no such {key}", repr(entry[key]), ", ".join(known))
-    if strange := sorted(set(entry) - {*_TEXTS, "value", "bound", "all_in", "account"}):
+    if strange := sorted(set(entry) - {*_TEXTS, "value", "bound", "account", *_FLAGS}):
         raise _wrong(where, "no such key", strange[0])
     if UNITS[entry["unit"]][0] not in TERMS[entry["term"]].units:
         raise _wrong(where, f"not a unit of {entry['term']}", entry["unit"], " or ".join(TERMS[entry["term"]].units))
@@ -193,10 +205,23 @@ def _constant(name: str, place: int, entry: Mapping[str, Any]) -> Constant:
         isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
     ):
         raise _wrong(where, "not a price", repr(value), "a number > 0")
+    for key in _FLAGS:
+        if not isinstance(entry.get(key, False), bool):
+            raise _wrong(where, f"{key} is true or false", repr(entry[key]))
+    if entry.get("optional", False) and TERMS[entry["term"]].part != "static":
+        raise _wrong(where, "static power alone may be optional", entry["term"])
     return Constant(
         entry["term"], None if value is None else float(value), entry["unit"], entry["condition"], entry["source"],
-        entry["grade"], entry.get("bound", ""), bool(entry.get("all_in", False)), str(entry.get("account", "")),
+        entry["grade"], entry.get("bound", ""), entry.get("all_in", False), _text(where, entry, "account"),
+        entry.get("optional", False),
     )  # fmt: skip
+
+
+def _text(where: str, data: Mapping[str, Any], key: str) -> str:
+    found = data.get(key, "")
+    if not isinstance(found, str):
+        raise _wrong(where, f"{key} is a text", repr(found))
+    return found
 
 
 def _wrong(where: str, message: str, got: object, wanted: str | None = None) -> ParameterError:

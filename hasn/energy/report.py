@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hasn.errors import InputError
+from hasn.errors import FileError, InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,13 +140,19 @@ class EnergyReport:
         """Stacked bars: a bar a node, a colour a term; accounts side by side.
 
         Args:
-            path: where to write the picture, if anywhere.
+            path: where to write the picture, if anywhere; its ending says as what.
+
+        Raises:
+            FileError: it cannot be written there.
         """
         from hasn.energy.text import report_figure
 
         made = report_figure(self)
         if path is not None:
-            made.savefig(path)
+            try:
+                made.savefig(path)
+            except (OSError, ValueError) as error:
+                raise FileError("the picture cannot be written", parameter=str(path), got=str(error)) from error
         return made
 
     def to_dict(self) -> dict[str, Any]:

@@ -188,3 +188,11 @@ TERMS: dict[str, Term] = {
 }  # fmt: skip
 #: What a figure with everything in it has in it; learning and what a meter reads are apart.
 ALL_IN_COVERS = frozenset(TERMS) - {"plastic_update", "measured"}
+#: Term -> those that count some of the same work: no account has both.
+SPLITS = {
+    "synaptic_operation": ("mac", "ac"),
+    "neuron_update": ("active_update", "inactive_update"),
+    "dense_pass": ("synaptic_operation", "mac", "ac"),
+    "dense_read": ("weight_read",),
+    "measured": tuple(name for name in TERMS if name != "measured"),
+}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hasn.energy.report import EnergyReport
+    from hasn.energy.report import EnergyReport, Price
 
 _PREFIXES = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"), (1e-12, "pJ"), (1e-15, "fJ"))
 
@@ -57,24 +57,32 @@ def report_text(report: EnergyReport) -> str:
 
 
 def report_figure(report: EnergyReport) -> Figure:
-    """A bar a node and account, a colour a term."""
+    """A bar a node, a colour a term, a panel an account with its own scale; where nothing has a price it says so."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes: Any = figure.subplots()
-    several = len(report.accounts) > 1
-    bars = list(dict.fromkeys((price.account, price.node) for price in report.prices))
-    names = [f"{node}\n{account}" if several else node for account, node in bars]
-    bottom = [0.0] * len(bars)
-    for term in dict.fromkeys(price.term for price in report.prices):
-        heights = [
-            sum(p.joules for p in report.prices if (p.account, p.node, p.term) == (account, node, term))
-            for account, node in bars
-        ]
-        axes.bar(names, heights, bottom=bottom, label=term.replace("_", " "))
-        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
-    axes.set_ylabel("energy (J)")
-    axes.set_title(report.title)
-    if bars:
-        axes.legend()
+    accounts = report.accounts or ("",)
+    figure = Figure(figsize=(max(7, 4 * len(accounts)), 4), layout="constrained")
+    figure.suptitle(report.title)
+    terms = list(dict.fromkeys(price.term for price in report.prices))
+    for axes, account in zip(figure.subplots(1, len(accounts), squeeze=False)[0], accounts, strict=True):
+        _bars(axes, [price for price in report.prices if price.account == account], terms)
+        axes.set_ylabel("energy (J)")
+        axes.set_title(account)
+    if not report.known:
+        figure.axes[0].set_axis_off()
+        figure.axes[0].text(0.5, 0.5, "unknown: nothing that was done has a price", ha="center")
     return figure
+
+
+def _bars(axes: Any, prices: Sequence[Price], terms: Sequence[str]) -> None:
+    nodes = list(dict.fromkeys(price.node for price in prices))
+    bottom = [0.0] * len(nodes)
+    for number, term in enumerate(terms):
+        heights = [sum(p.joules for p in prices if (p.node, p.term) == (node, term)) for node in nodes]
+        if any(price.term == term for price in prices):
+            axes.bar(nodes, heights, bottom=bottom, label=term.replace("_", " "), color=f"C{number}")
+        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    if nodes:
+        axes.set_ylim(0, 1.1 * max(bottom) or 1.0)
+        axes.tick_params(axis="x", rotation=90 if len(nodes) > 8 else 0)
+        axes.legend()

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from hasn.errors import OptionError
 from hasn.plasticity.formula import formula, names_in
 from hasn.program.learning import OWN, Extent, Learning, Products, Rectified, extent_of
@@ -52,6 +54,9 @@ class Trace:
     sets: bool = False
     mean: bool = False
     start: Literal["zero", "weight"] = "zero"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tau", _own(self.tau))
 
     def discrete(self, name: str, extent: Extent, feed: Products, dt: float) -> DiscreteTrace:
         """The trace in steps of ``dt`` seconds, with what feeds it as products."""
@@ -106,8 +111,10 @@ class Rule:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for what in ("traces", "constants"):
-            object.__setattr__(self, what, dict(getattr(self, what)))
+        object.__setattr__(self, "traces", dict(self.traces))
+        object.__setattr__(self, "constants", {name: _own(value) for name, value in dict(self.constants).items()})
+        for what in ("w_min", "w_max", "every", "normalise", "normalise_every"):
+            object.__setattr__(self, what, _own(getattr(self, what)))
         object.__setattr__(self, "modulators", tuple(self.modulators))
         self._check_names()
         self._check_numbers()
@@ -318,6 +325,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
     return value.item() if hasattr(value, "item") else value
+
+
+def _own(value: Any) -> Any:
+    """A number of NumPy's as Python's own, which files and other processes take."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _names(found: Products) -> set[str]:

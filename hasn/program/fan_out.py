@@ -6,7 +6,7 @@ their windows and are never unrolled; a map of another kind answers from its spa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import product
 from typing import Any, TypeAlias
@@ -36,6 +36,11 @@ def by_delay(of: Any, shape: Shape) -> tuple[tuple[int, Any], ...]:
     if getattr(of, "delay", None) is None:
         return ((0, of),)
     return tuple((int(steps), Stored(matrix)) for steps, matrix in of.parts(shape))
+
+
+def with_zeros(of: Any) -> Any:
+    """The same map with a synapse wherever it has a weight, of 0 or not."""
+    return replace(of, weight=np.ones_like(np.asarray(of.weight))) if isinstance(of, Dense | Convolution) else of
 
 
 @singledispatch

@@ -288,7 +288,7 @@ def normalised(weights: Array, rows: Array, learning: Learning) -> Array:
     """Weights (cases, weights), those of each row scaled so that their sizes sum to what the rule says."""
     many = int(rows.max(initial=-1)) + 1
     sums = np.stack([np.bincount(rows, weights=np.abs(case), minlength=many) for case in weights])
-    factors = np.divide(learning.normal or 0.0, sums, out=np.ones_like(sums), where=sums > 0)
+    factors = np.divide(learning.normal or 0.0, sums, out=np.ones(sums.shape), where=sums > 0)
     made = np.clip(weights * factors[:, rows], learning.low, learning.high)
     return np.asarray(made.astype(weights.dtype))
 

@@ -3,7 +3,7 @@
 A *route* leads from a node that sends (an Input, a population, a Threshold, or a connection that others build on) to a
 connection, over edges, Delays and Flattens, which only pass on; or straight from one population to another, a synapse
 of weight 1 for each neuron. A route's synapses are the weights that are not 0 (of a SparseLinear all that are
-stored), convolutions and pools unrolled.
+stored, of a connection that learns all that may move), convolutions and pools unrolled.
 
 An *event* is a spike, or an Input's value that is not 0. A *synaptic operation* is one event at one synapse (Merolla et
 al., A million spiking-neuron integrated circuit with a scalable communication network and interface, Science 345,
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasn.program.cycles import cycles
-from hasn.program.fan_out import Bools, Integers, by_delay, fan_out, reached
+from hasn.program.fan_out import Bools, Integers, by_delay, fan_out, reached, with_zeros
 from hasn.program.maps import Identity, Pooling
 from hasn.program.model import Connection, Neurons, Program, Shape, Sink, Source, Threshold
 
@@ -118,7 +118,8 @@ class Routes:
         for source, delay in self._arriving(name).values():
             if isinstance(node, Connection) and not self._passes_on(name):
                 shape = node.given if node.given is not None else self.nodes[source].shape
-                for late, part in by_delay(node.map, shape):
+                of = with_zeros(node.map) if name in self.program.learning else node.map
+                for late, part in by_delay(of, shape):
                     yield Route(source, name, name, delay + late, part, shape)
             elif isinstance(node, Neurons | Threshold) and not isinstance(self.nodes[source], Connection):
                 yield Route(source, f"{source} -> {name}", name, delay, None, node.shape)

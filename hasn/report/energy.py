@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hasn.energy.comparing import COLUMNS, compare_profiles
+from hasn.energy.comparing import COLUMNS, EnergyTable, compare_profiles
 from hasn.errors import InputError
 from hasn.report.section import Section, caption, html_table
 
@@ -19,14 +19,25 @@ NOTE = (
 )
 
 
-def energy_section(comparison: Comparison) -> Section | None:
-    """The reference's run by several profiles; None where nothing was counted, or nothing can be."""
+def energy_of(comparison: Comparison) -> EnergyTable | str | None:
+    """The reference's run by several profiles; why not, or None where nothing was counted.
+
+    Args:
+        comparison: of backends; counts are the same on each that agrees.
+    """
     recording = comparison.recordings[comparison.reference]
     if not recording.counts.steps:
         return None
     try:
-        table = compare_profiles(recording)
+        return compare_profiles(recording)
     except InputError as error:
-        return Section("Energy", caption(f"Not priced: {error}"))
+        return f"Not priced: {error}"
+
+
+def energy_section(comparison: Comparison) -> Section | None:
+    """The same for the report; None where nothing was counted."""
+    table = energy_of(comparison)
+    if not isinstance(table, EnergyTable):
+        return None if table is None else Section("Energy", caption(table))
     text = html_table(COLUMNS, table.rows, left=1, kind="energy")
     return Section("Energy", text + caption(f"{table.break_even} {NOTE}"))

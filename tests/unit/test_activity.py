@@ -54,6 +54,22 @@ def test_a_dead_population_and_what_it_leaves_silent() -> None:
     assert "No gain of its weights changes that: look at what comes before it." in last.repair
 
 
+@pytest.mark.parametrize("dead", [8, 9])
+def test_a_population_most_of_which_is_dead(dead: int) -> None:
+    """Of 16; half is no more than half. One sample without a batch counts as one with."""
+    graph = net()
+    graph.nodes["w1"].weight[:dead], graph.nodes["w1"].bias[:dead] = 0.0, 0.0
+    graph.nodes["w1"].weight[dead:] = 1.0
+    for inputs in (INPUTS, INPUTS[:, 0], {"in": INPUTS}):
+        found = {f.node: f for f in hasn.check(graph, inputs=inputs) if "on these inputs" in f.message}
+        assert ("hidden" in found) is (dead > 8)
+        if dead > 8:
+            assert (found["hidden"].severity, found["hidden"].message[:30]) == (
+                "note",
+                "9 of 16 neurons never spike on",
+            )
+
+
 def test_a_saturated_population() -> None:
     graph = net()
     graph.nodes["w1"].weight = np.full((16, 12), 500.0)

@@ -20,6 +20,7 @@ from hasn.backends.snntorch.training.losses import (
 )
 from hasn.backends.snntorch.training.origin import graph_of
 from hasn.backends.snntorch.training.pipeline import pipelined
+from hasn.backends.snntorch.training.pruning import Pruning
 from hasn.backends.snntorch.training.regularisers import RateTarget, SynapticCost
 from hasn.backends.snntorch.training.result import Epoch, Step, TrainResult
 
@@ -30,6 +31,7 @@ __all__ = [
     "Epoch",
     "Loss",
     "ProgressBar",
+    "Pruning",
     "RateTarget",
     "Several",
     "Shown",

@@ -39,7 +39,8 @@ def check_agrees(state: Mapping[str, Any], path: Path, fingerprint: str, setting
     """
     kept = state["settings"]
     unsure = {name: f"{name} ({what})" for name, what in state["hidden"].items()}
-    _check("learn", kept, settings, unsure)  # what is learned is no part of the graph's fingerprint
+    for name in ("learn", "freeze"):  # what is learned is no part of the graph's fingerprint
+        _check(name, kept, settings, unsure)
     if state["fingerprint"] != fingerprint:
         raise GraphError(
             "the checkpoint is of another graph",

@@ -19,6 +19,8 @@ from hasn.backends.snntorch.training.forms import held_out, is_share
 from hasn.backends.snntorch.training.joining import open_workers
 from hasn.backends.snntorch.training.network import BACKEND
 from hasn.backends.snntorch.training.options import Options, check_one_of
+from hasn.backends.snntorch.training.pruning import Pruning
+from hasn.backends.snntorch.training.pruning import written as masks_of
 from hasn.backends.snntorch.training.result import Step, TrainResult
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import FileError, OptionError
@@ -55,6 +57,8 @@ def train(
     learn: str | Sequence[str] | Mapping[str, Any] = (),
     freeze: str | Sequence[str] = (),
     during: Mapping[str, Any] | None = None,
+    masks: str | Mapping[str, Any] | None = None,
+    pruning: Pruning | None = None,
     regularisers: Sequence[Callable[[Any], Any]] = (),
     patience: int | None = None,
     monitor: str | None = None,
@@ -131,6 +135,10 @@ def train(
         freeze: nodes ("fc1"), parameters ("fc1.bias") or patterns of them ("conv*") that stay as they are.
         during: {connection: [:class:`hasn.training.BatchNorm`, :class:`hasn.training.Dropout`]} that are there while
             it trains; the graph that comes back has the first in its weights and the second nowhere.
+        masks: {connection: mask} of pruned weights, which stay 0: 1 where a weight is kept, as torch.nn.utils.prune has
+            them. "zeros": what is 0 stays 0. What a graph's ``metadata["pruned"]`` says holds without it.
+        pruning: :class:`hasn.training.Pruning`, gradually and by magnitude. Epochs before its end are not judged by
+            ``monitor``.
         regularisers: :class:`hasn.training.RateTarget`, :class:`hasn.training.SynapticCost`,
             :class:`hasn.training.ElasticWeights`, :class:`hasn.training.SynapticIntelligence`, or functions of an
             Activity; added to the loss.
@@ -158,6 +166,7 @@ def train(
 
     Raises:
         InputError: no sample, wrong shapes, labels out of range.
+        ShapeError: a mask of another shape than its weights.
         OptionError: an option that does not exist or does not fit the graph.
         TrainingError: a loss or gradient that is not finite (with the step and the first node), no memory for one
             sample, or another worker that is gone.
@@ -166,9 +175,13 @@ def train(
         BackendUnavailable: torch, snnTorch or (with ``log``) TensorBoard is not installed.
     """
     check_one_of("batch_first", batch_first, (None, True, False))
-    if is_share(validation):
+    if not isinstance(regularisers, Sequence):
+        got, wanted = type(regularisers).__name__, "a list: regularisers=[...]"
+        raise OptionError("no list of regularisers", parameter="regularisers", got=got, wanted=wanted)
+    share = validation if is_share(validation) else None
+    if share is not None:
         require_backend(BACKEND, precision)
-        data, validation = held_out(data, validation, batch_first, seed)
+        data, validation = held_out(data, share, batch_first, seed)
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     path = None if checkpoint is None else Path(checkpoint)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
@@ -179,7 +192,8 @@ def train(
             epochs, loss, optimizer, learning_rate, schedule, shuffle, batch_first, batch_size, budget, accumulate,
             apply_after, clip, amp, recompute, learned(learn), tuple(regularisers), patience, monitor, keep_best, path,
             checkpoint_every, resume, log, log_queue, progress, seed, precision, backend_options,
-            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry,
+            freeze=names(freeze, "freeze"), during=written(during), tbptt=tbptt, carry=carry, share=share,
+            masks=masks_of(masks), pruning=pruning,
         )  # fmt: skip
         _check(graph, options, validation)
         if workers.rank == 0:
@@ -204,18 +218,18 @@ def _train(
 ) -> TrainResult:
     from hasn.backends.snntorch.training.agreeing import lowered
     from hasn.backends.snntorch.training.checkpoint import digest_of, fingerprint
+    from hasn.backends.snntorch.training.fits import loss_of
     from hasn.backends.snntorch.training.loop import Trainer
-    from hasn.backends.snntorch.training.losses import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
     from hasn.backends.snntorch.training.origin import origin_of
     from hasn.backends.snntorch.training.score import Scorer
 
     network = TrainedNetwork(
         graph, options.learn, options.recompute, lowering, options.precision, options.backend, options.freeze,
-        options.during,
+        options.during, options.masks, options.pruning,
     )  # fmt: skip
     _check_norms(network, options, workers)
-    _set_pieces(network, options, data)
+    _set_pieces(network, options)
     before = digest_of(network.parameters)
     loss = loss_of(options.loss, network.program)
     print_ = fingerprint(graph, network.program, options.learn, options.freeze)
@@ -259,21 +273,13 @@ def _train(
     return result
 
 
-def _set_pieces(network: TrainedNetwork, options: Options, data: Any) -> None:
+def _set_pieces(network: TrainedNetwork, options: Options) -> None:
     """How far gradients and states go.
 
     Raises:
         OptionError: states cannot go on from one batch to the next.
     """
     network.tbptt, network.carry = options.tbptt, options.carry
-    if options.carry and isinstance(data, tuple):
-        raise OptionError(
-            "batches of arrays are other samples, not the next steps of the same",
-            parameter="carry",
-            got="(inputs, labels)",
-            wanted="batches, of which each goes on where the one before it ended",
-            way_out="Pass [(inputs[t : t + K], labels) for t in range(0, len(inputs), K)].",
-        )
     if options.carry and network.draws:
         raise OptionError(
             "drawn inputs begin anew in every batch", parameter="carry", got="a PoissonInput or NoiseInput"
@@ -284,11 +290,16 @@ def _check_norms(network: TrainedNetwork, options: Options, workers: Workers) ->
     """Refuse what would take the statistics of a batch of parts of it.
 
     Raises:
-        OptionError: several workers, or states that are computed twice.
+        OptionError: several workers, states that are computed twice, or statistics over steps that run in pieces.
     """
-    cut = {"workers": workers.count > 1, "recompute": options.recompute is not None}
+    norms = network.during.has_norms
+    cut = {
+        "workers": workers.count > 1 and norms,
+        "recompute": options.recompute is not None and bool(options.during),
+        "tbptt": options.tbptt is not None and network.during.over_time,
+    }
     for name, given in cut.items():
-        if given and (network.during.has_norms if name == "workers" else options.during):
+        if given:
             got, way_out = f"during and {name}", f"Leave out {name}, or during."
             why = "a batch's statistics are those of all of it, taken once"
             raise OptionError(why, parameter="during", got=got, way_out=way_out)
@@ -348,6 +359,7 @@ def _data(
     return Data(
         given, shapes_of(network.program), check, what,
         options.batch_size, options.budget, shuffle, workers, generator, options.batch_first, measure=scorer.measure,
+        carry=options.carry,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from hasn.backends.snntorch.training.forms import batches_of, is_iterable, is_sa
 from hasn.backends.snntorch.training.options import check_takes
 from hasn.backends.snntorch.training.targets import Targets, columns_of, targets_of
 from hasn.backends.snntorch.training.workers import Workers
-from hasn.errors import InputError
+from hasn.errors import InputError, OptionError
 from hasn.nodes.values import native, numbers, unusable
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Data:
         heard: Inputs that had a value other than 0 so far.
         begun: numbers of the epochs that have begun here.
         measure: weight and count of some labels, where they do not count alike; see :class:`Batch`.
+        carry: whether a batch goes on where the one before it ended.
     """
 
     given: Any
@@ -104,6 +106,7 @@ class Data:
     heard: set[str] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     measure: Callable[[Any], tuple[float, float] | None] = lambda labels: None
+    carry: bool = False
 
     def epoch(self, number: int) -> tuple[Iterator[Batch], int | None]:
         """The batches of an epoch, and how many they are if that is known.
@@ -121,6 +124,7 @@ class Data:
         new = given is not self.given or not self.begun
         self.begun.add(number)
         given, first = opened(given)
+        self._check_pieces(given)
         if isinstance(given, tuple):
             return self._arrays(given, new=new, first=first)
         if is_samples(given):
@@ -136,6 +140,29 @@ class Data:
             raise InputError("no training data", parameter=self.what, got=type(given).__name__, wanted=wanted)
         length = len(given) if isinstance(given, Sized) else None
         return self._checked(given, self.batch_first if first is None else first), length
+
+    def _check_pieces(self, given: Any) -> None:
+        """Refuse to go on from one batch to the next where those are other samples; warn where they seem to be."""
+        import torch
+
+        if not self.carry:
+            return
+        if isinstance(given, tuple) or is_samples(given):
+            raise OptionError(
+                f"batches of the {self.what} are other samples, not the next steps of the same",
+                parameter="carry",
+                got="(inputs, labels)" if isinstance(given, tuple) else type(given).__name__,
+                wanted="batches, of which each goes on where the one before it ended",
+                way_out="Pass [(inputs[t : t + K], labels) for t in range(0, len(inputs), K)].",
+            )
+        if isinstance(getattr(given, "sampler", None), torch.utils.data.RandomSampler) and "carry" not in self.warned:
+            self.warned.add("carry")
+            warnings.warn(
+                f"{self.what}: the loader shuffles its samples, so a batch goes on with the states of others; "
+                "carry=True wants the next steps of the same samples, in the same order",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _of_samples(self, given: Any) -> tuple[Iterator[Batch], int | None]:
         """Batches of a Dataset, whose samples have no batch to be confused with time."""
@@ -155,6 +182,7 @@ class Data:
             InputError: as for :meth:`epoch`.
         """
         given, first = opened(self.given)
+        self._check_pieces(given)
         if isinstance(given, tuple):
             replace(self, shuffle=False)._arrays(given, new=True, first=first)
 
@@ -194,7 +222,7 @@ class Data:
 
     def _doubt(self, columns: Mapping[str, Any], first: bool | None) -> None:
         blocks = {name: column for name, column in columns.items() if not isinstance(column, list)}
-        if first is None and not self.warned and not self.workers.rank and warn_of_doubt(blocks, self.what):
+        if first is None and "order" not in self.warned and not self.workers.rank and warn_of_doubt(blocks, self.what):
             self.warned.add("order")
 
     def _mark(self, labels: Tensor | Targets) -> int:
@@ -255,6 +283,12 @@ class Data:
         inputs = {name: _take(column, some)[:, : len(own)] for name, column in columns.items()}
         all_ = labels[members]
         return Batch(inputs, labels[own], len(members), self._mark(all_), self.measure(all_))
+
+
+def measured(group: Iterable[Batch]) -> tuple[float, float] | None:
+    """Weight and count of the labels of several batches; None where each counts 1."""
+    known = [batch.measure for batch in group if batch.measure is not None]
+    return (sum(weight for weight, _ in known), sum(count for _, count in known)) if known else None
 
 
 def _empty(what: str) -> InputError:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import nir
     from torch import Tensor
 
-FORMAT = "hasn training 5"
+FORMAT = "hasn training 6"
 #: Trained by every training, so not what a graph is known by.
 _TRAINED = {"weight", "bias", "scale", "data"}
 
@@ -142,11 +142,20 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         with temporary.open("wb") as file:
             writing = _Writing(file)
             try:
-                torch.save({"format": FORMAT, **state}, writing)  # type: ignore[arg-type]  # all it calls
+                torch.save({"format": FORMAT, **_plain(state)}, writing)  # type: ignore[arg-type]  # all it calls
             except RuntimeError as error:  # torch hides what the operating system said
                 raise writing.refused or error from None
         seal(temporary)
         _keep(path)
+
+
+def _plain(value: Any) -> Any:
+    """The same with Python's numbers in place of numpy's, which torch does not read again."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 class _Writing:

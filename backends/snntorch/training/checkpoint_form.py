@@ -54,6 +54,7 @@ _PARTS: dict[str, Check] = {
     "room": _maybe(_whole),
     "random": _of(dict),
     "epoch_start": _of(dict),
+    "dropout": _whole,
 }
 _ORIGIN: dict[str, Check] = {
     "graph": _maybe(lambda value: hasattr(value, "dtype")),
@@ -69,6 +70,7 @@ _MOVING: dict[str, Check] = {
     "optimizer": _of(dict),
     "schedule": _maybe(_of(dict)),
     "scaler": _maybe(_of(dict)),
+    "masks": _of(dict),
 }
 _PROGRESS: dict[str, Check] = {
     "epoch": _whole,
@@ -82,7 +84,13 @@ _PROGRESS: dict[str, Check] = {
     "stopped": _of(str),
     "best_parameters": _of(dict),
 }
-_TALLY: dict[str, Check] = {"samples": _whole, "sums": _FLOATS, "seconds": _number, "batch": _whole}
+_TALLY: dict[str, Check] = {
+    "samples": _whole,
+    "sums": _FLOATS,
+    "seconds": _number,
+    "batch": _whole,
+    "measure": _each(_number),
+}
 _EPOCH: dict[str, Check] = {
     "epoch": _whole,
     "loss": _of(float),
@@ -118,6 +126,7 @@ def check_form(
     optimizer: Any | None,
     schedule: Any | None = None,
     scaler: Any | None = None,
+    masks: Mapping[str, Tensor] | None = None,
 ) -> None:
     """All parts, and the tensors against those of the network.
 
@@ -127,6 +136,7 @@ def check_form(
         optimizer: one of torch's own, whose state is of known shapes; None: nothing is known of it.
         schedule: of its rates, if there is one.
         scaler: of gradients, if there is one.
+        masks: of pruned weights.
 
     Raises:
         Malformed: names the part.
@@ -135,6 +145,7 @@ def check_form(
     moving, progress = state["moving"], state["progress"]
     _check(moving, _MOVING, "moving")
     check_tensors(moving["parameters"], parameters, "moving.parameters")
+    check_tensors(moving["masks"], masks or {}, "moving.masks")
     _check(progress, _PROGRESS, "progress")
     _check(progress["tally"], _TALLY, "progress.tally")
     for epoch in progress["history"]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: What ``learn`` chooses; weights, biases and scales all train where it names none of them.
 KINDS = ("weight", "tau", "threshold", "delay")
 SHARES = ("population", "neuron")
+#: What the name of a node is followed by in the names of its BatchNorm's parameters.
+NORM = ".norm"
 #: The rate of what a mapping of rates does not name: torch's own default of Adam.
 RATE = 1e-3
 
@@ -33,6 +35,7 @@ def learned(learn: Any) -> dict[str, Any]:
     if isinstance(learn, str):
         learn = (learn,)
     if not isinstance(learn, Mapping):
+        learn = names(learn, "learn")
         learn = dict.fromkeys(learn, SHARES[0])
         learn = {kind: ("*",) if kind == KINDS[0] else share for kind, share in learn.items()}
     return {_one_of(kind, KINDS): _names(kind, chosen) for kind, chosen in learn.items()}
@@ -63,6 +66,8 @@ def names(given: str | Sequence[str], option: str) -> tuple[str, ...]:
     Raises:
         OptionError: they are no texts.
     """
+    if not isinstance(given, Iterable):
+        raise OptionError("no names", parameter=option, got=repr(given), wanted="a name, or a list of names")
     found = (given,) if isinstance(given, str) else tuple(given)
     for name in found:
         if not isinstance(name, str):
@@ -72,8 +77,11 @@ def names(given: str | Sequence[str], option: str) -> tuple[str, ...]:
 
 
 def chosen_by(patterns: Iterable[str], name: str) -> str | None:
-    """The first of some patterns that means a parameter, given as "node.parameter"; None: none does."""
-    node = name.rpartition(".")[0]
+    """The first of some patterns that means a parameter, given as "node.parameter"; None: none does.
+
+    A BatchNorm's "node.norm.weight" is one of its node's.
+    """
+    node = name.rpartition(".")[0].removesuffix(NORM)
     return next((p for p in patterns if fnmatchcase(name, p) or fnmatchcase(node, p)), None)
 
 

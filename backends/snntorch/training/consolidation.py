@@ -183,7 +183,7 @@ def _require_same(found: Mapping[str, Any], known: Mapping[str, Any]) -> None:
                 parameter=f"regularisers: {name}",
                 got=str(got),
                 wanted=str(wanted),
-                way_out="Go on with the graph of that task, and with the same learn=.",
+                way_out="Go on with the graph of that task, with the same learn= and freeze=, and without a BatchNorm.",
             )
 
 

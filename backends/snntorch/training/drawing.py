@@ -4,20 +4,24 @@ A training that runs no code of the caller's draws the order of its samples, and
 own: any number of such trainings run at once. Functions of the caller's (data made anew, loaders, losses, regularisers,
 optimizers ...) may draw from the generators of the process, which are seeded for them; such trainings hold a lock, so
 that they run one after the other, each as it would alone.
+Dropout has a generator of its own in both, seeded anew at every update.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hasn.backends.snntorch.training.forms import opened
-from hasn.backends.snntorch.training.losses import Loss
+from hasn.backends.snntorch.training.losses import Loss, Several
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hasn.backends.snntorch.training.options import Options
 
 #: Held by a training that draws from the process's generators.
@@ -33,7 +37,7 @@ def runs_alone(options: Options, *data: Any) -> bool:
         [] if isinstance(optimizer, str) else [optimizer],
         [] if options.schedule is None else [options.schedule],
         options.regularisers,
-        [] if isinstance(options.loss, str) else [options.loss],
+        [options.loss],
         [value for value in options.backend.values() if callable(value)],
     )
     arrays = all(given is None or isinstance(opened(given)[0], tuple) for given in data)
@@ -43,8 +47,13 @@ def runs_alone(options: Options, *data: Any) -> bool:
 def _known(function: Any) -> bool:
     if isinstance(function, functools.partial):
         return _known(function.func)
+    if isinstance(function, Mapping | Several):
+        return all(map(_known, (function if isinstance(function, Mapping) else function.losses).values()))
+    if isinstance(function, str):
+        return True
     if isinstance(function, Loss):
-        return all(part is None or _known(part) for part in (function.value, function.scores))
+        parts = (function.value, function.scores, function.step_scores)
+        return all(part is None or _known(part) for part in parts)
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.".startswith(_KNOWN)
 
@@ -59,6 +68,11 @@ def own_generator(seed: int | None) -> Any:
     else:
         generator.manual_seed(seed)
     return generator
+
+
+def seed_of(state: Tensor) -> int:
+    """A seed that follows from a generator's state, which stays as it is."""
+    return int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:7], "little")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ as the second paper has, is no graph, whose weights are those of all steps, and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import nir
 import numpy as np
 
-from hasn.errors import OptionError
+from hasn.errors import InputError, OptionError
+from hasn.program.describe import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,9 +51,9 @@ class BatchNorm:
         if self.over not in ("time", "step"):
             raise OptionError("no such BatchNorm", parameter="over", got=repr(self.over), wanted="time, step")
         for name in ("scale", "eps"):
-            if not getattr(self, name) > 0:
+            if not (_number(getattr(self, name)) and 0 < getattr(self, name) < float("inf")):
                 raise OptionError("no such BatchNorm", parameter=name, got=repr(getattr(self, name)), wanted="> 0")
-        if not 0 < self.momentum <= 1:
+        if not (_number(self.momentum) and 0 < self.momentum <= 1):
             raise OptionError("no such BatchNorm", parameter="momentum", got=repr(self.momentum), wanted="0..1")
 
 
@@ -71,10 +73,14 @@ class Dropout:
     per: Literal["step", "sequence"] = "step"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p < 1:
+        if not (_number(self.p) and 0 <= self.p < 1):
             raise OptionError("no such Dropout", parameter="p", got=repr(self.p), wanted="0 <= p < 1")
         if self.per not in ("step", "sequence"):
             raise OptionError("no such Dropout", parameter="per", got=repr(self.per), wanted="step, sequence")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def written(during: Any) -> dict[str, tuple[BatchNorm | Dropout, ...]]:
@@ -84,7 +90,10 @@ def written(during: Any) -> dict[str, tuple[BatchNorm | Dropout, ...]]:
         OptionError: something else.
     """
     found: dict[str, tuple[BatchNorm | Dropout, ...]] = {}
-    for node, parts in dict(during or {}).items():
+    if not isinstance(during or {}, Mapping):
+        wanted = "{connection: [hasn.training.BatchNorm(...), hasn.training.Dropout(...)]}"
+        raise OptionError("no connection named", parameter="during", got=type(during).__name__, wanted=wanted)
+    for node, parts in (during or {}).items():
         found[node] = tuple(parts) if isinstance(parts, Sequence) else (parts,)
         for part in found[node]:
             if not isinstance(part, BatchNorm | Dropout):
@@ -105,20 +114,29 @@ class During:
 
     Attributes:
         parameters: "node.norm.weight" and "node.norm.bias": what the optimizer moves.
-        buffers: "node.norm.mean" and "node.norm.var": the running statistics.
+        buffers: "node.norm.mean" and "node.norm.var": the running statistics; and those of the parameters that are
+            frozen.
+        seed: of Dropout's draws in a training; may be set.
 
     Args:
         module: the network.
         nodes: flat name -> NIR node.
         during: see :func:`written`.
+        trains: whether a "node.parameter" may change.
     """
 
     def __init__(
-        self, module: Any, nodes: Mapping[str, nir.NIRNode], during: Mapping[str, Sequence[BatchNorm | Dropout]]
+        self,
+        module: Any,
+        nodes: Mapping[str, nir.NIRNode],
+        during: Mapping[str, Sequence[BatchNorm | Dropout]],
+        trains: Callable[[str], bool] = lambda name: True,
     ) -> None:
         import torch
 
         self.module, self.during = module, during
+        self.seed = 0
+        self.generator = torch.Generator(module.like.device)
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
         alone = {group[0] for group in module.layers.order if len(group) == 1} - module.layers.looping
@@ -132,6 +150,7 @@ class During:
             for part in parts:
                 if isinstance(part, Dropout):
                     continue
+                _check_free(name, node, trains)
                 if part.over == "time" and (module.engine != "fused" or name not in alone):
                     raise OptionError(
                         "all steps at once are not known where nodes run step by step",
@@ -142,15 +161,33 @@ class During:
                     )
                 size = len(node.weight)
                 made = torch.full((size,), part.scale, dtype=like.dtype, device=like.device)
-                self.parameters[f"{name}.norm.weight"] = made.requires_grad_()
-                self.parameters[f"{name}.norm.bias"] = torch.zeros_like(made).detach().requires_grad_()
+                for key, value in ((f"{name}.norm.weight", made), (f"{name}.norm.bias", torch.zeros_like(made))):
+                    if trains(key):
+                        self.parameters[key] = value.requires_grad_()
+                    else:
+                        self.buffers[key] = value
                 self.buffers[f"{name}.norm.mean"] = torch.zeros_like(made).detach()
                 self.buffers[f"{name}.norm.var"] = torch.ones_like(made).detach()
 
     @property
     def has_norms(self) -> bool:
         """Whether a batch's samples act on each other."""
-        return bool(self.parameters)
+        return bool(self.buffers)
+
+    @property
+    def over_time(self) -> bool:
+        """Whether statistics are taken over all steps together."""
+        return any(getattr(part, "over", "") == "time" for parts in self.during.values() for part in parts)
+
+    @property
+    def drops(self) -> bool:
+        """Whether anything is drawn."""
+        return any(isinstance(part, Dropout) for parts in self.during.values() for part in parts)
+
+    def draw_anew(self, update: int, worker: int) -> None:
+        """Have the draws of an update depend on seed, update and worker alone, so that resuming gives them again."""
+        digest = hashlib.sha256(f"{self.seed} {update} {worker}".encode()).digest()
+        self.generator.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
     @contextmanager
     def standing(self, batch: int) -> Iterator[None]:
@@ -162,9 +199,9 @@ class During:
                 if isinstance(part, BatchNorm):
                     handles.append(node.register_forward_hook(self._norm(name, part, batch)))
                 elif part.before:
-                    handles.append(node.register_forward_pre_hook(_dropping(part, batch)))
+                    handles.append(node.register_forward_pre_hook(_dropping(part, batch, self.generator)))
                 else:
-                    handles.append(node.register_forward_hook(_dropping(part, batch)))
+                    handles.append(node.register_forward_hook(_dropping(part, batch, self.generator)))
         try:
             yield
         finally:
@@ -175,11 +212,19 @@ class During:
         import torch
         from torch.nn.functional import batch_norm
 
-        weight, bias = (self.parameters[f"{name}.norm.{which}"] for which in ("weight", "bias"))
+        weight, bias = (self._value(f"{name}.norm.{which}") for which in ("weight", "bias"))
         mean, var = (self.buffers[f"{name}.norm.{which}"] for which in ("mean", "var"))
 
         def hook(module: Any, given: Any, x: Tensor) -> Tensor:
             training = torch.is_grad_enabled()
+            if training and x.numel() == x.shape[1] * (1 if part.over == "time" else len(x) // batch):
+                raise InputError(
+                    "a BatchNorm has no variance of one value a channel",
+                    node=name,
+                    parameter="during",
+                    got=f"{counted(batch, 'sample')} in a batch, over={part.over!r}",
+                    way_out="Choose a batch_size that leaves no batch of one sample, or drop the last one.",
+                )
             if part.over == "time" or not training:
                 return batch_norm(x, mean, var, weight, bias, training, part.momentum, part.eps)
             steps = x.reshape(-1, batch, *x.shape[1:])
@@ -187,6 +232,9 @@ class During:
             return torch.cat(made)
 
         return hook
+
+    def _value(self, name: str) -> Tensor:
+        return self.parameters[name] if name in self.parameters else self.buffers[name]
 
     def fold(self, graph: nir.NIRGraph) -> None:
         """Put the running statistics, gamma and beta into the weights of a graph."""
@@ -196,7 +244,7 @@ class During:
                     self._fold(graph, name, part)
 
     def _fold(self, graph: nir.NIRGraph, name: str, part: BatchNorm) -> None:
-        gamma, beta = (_array(self.parameters[f"{name}.norm.{which}"]) for which in ("weight", "bias"))
+        gamma, beta = (_array(self._value(f"{name}.norm.{which}")) for which in ("weight", "bias"))
         mean, var = (_array(self.buffers[f"{name}.norm.{which}"]) for which in ("mean", "var"))
         holder, key = _place(graph, name)
         node: Any = holder.nodes[key]
@@ -212,7 +260,20 @@ class During:
             node.weight, node.bias = weight.astype(kind), bias
 
 
-def _dropping(part: Dropout, batch: int) -> Callable[..., Any]:
+def _check_free(name: str, node: nir.NIRNode, trains: Callable[[str], bool]) -> None:
+    """Refuse a BatchNorm where a parameter that stays would take it in."""
+    held = [f"{name}.{key}" for key in ("weight", "bias") if hasattr(node, key) and not trains(f"{name}.{key}")]
+    if held:
+        raise OptionError(
+            "what does not train stays as it is, and a BatchNorm would become part of it",
+            node=name,
+            parameter="during",
+            got=f"a BatchNorm, and {' and '.join(held)} not trained",
+            way_out="Train them (freeze, learn), or leave the BatchNorm out.",
+        )
+
+
+def _dropping(part: Dropout, batch: int, generator: Any) -> Callable[..., Any]:
     """A hook of the output, or of the input."""
     masks: list[Tensor] = []
 
@@ -224,7 +285,7 @@ def _dropping(part: Dropout, batch: int) -> Callable[..., Any]:
         steps = x.reshape(-1, batch, *x.shape[1:])
         if part.per == "step" or not masks:
             drawn = torch.empty(steps.shape if part.per == "step" else steps.shape[1:], dtype=x.dtype, device=x.device)
-            masks[:] = [drawn.bernoulli_(1 - part.p).div_(1 - part.p)]
+            masks[:] = [drawn.bernoulli_(1 - part.p, generator=generator).div_(1 - part.p)]
         return (steps * masks[0]).reshape(x.shape)
 
     if part.before:

@@ -11,7 +11,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hasn.backends.snntorch.training.choice import learned
+from hasn.backends.snntorch.training.choice import learned, names
 from hasn.backends.snntorch.training.options import check_one_of, check_whole
 from hasn.backends.snntorch.training.workers import Workers
 from hasn.errors import OptionError
@@ -34,7 +34,8 @@ def fisher(
     loss: Any = "rate",
     labels: str = "model",
     samples: int = 200,
-    learn: str | Sequence[str] | Mapping[str, str] = (),
+    learn: str | Sequence[str] | Mapping[str, Any] = (),
+    freeze: str | Sequence[str] = (),
     seed: int = 0,
     dt: float | None = None,
     method: str | None = None,
@@ -49,7 +50,7 @@ def fisher(
 
     Args:
         graph: a network that has been trained; not changed.
-        data, learn, dt, method, reset, timing, precision, **backend_options: see :func:`hasn.train`.
+        data, learn, freeze, dt, method, reset, timing, precision, **backend_options: see :func:`hasn.train`.
         loss: whose negative is ``log p``: "rate", "membrane", "first-spike", or one of your own.
         labels: "model": the mean over all classes by the network's own probabilities, the Fisher information itself;
             "data": the labels of the data in their place (the empirical one), as many times faster as there are
@@ -66,13 +67,13 @@ def fisher(
     """
     import torch
 
-    from hasn.backends.snntorch.training.losses import loss_of
+    from hasn.backends.snntorch.training.fits import loss_of
     from hasn.backends.snntorch.training.network import TrainedNetwork
 
     check_one_of("labels", labels, ("model", "data"))
     check_whole("samples", samples)
     lowering = {"dt": dt, "method": method, "reset": reset, "timing": timing}
-    network = TrainedNetwork(graph, learned(learn), None, lowering, precision, backend_options)
+    network = TrainedNetwork(graph, learned(learn), None, lowering, precision, backend_options, names(freeze, "freeze"))
     judge = loss_of(loss, network.program)
     if judge.reads != "output" or judge.parts is not None:
         wanted = "a loss of what one Output shows"

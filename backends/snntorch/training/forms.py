@@ -65,7 +65,10 @@ def _side_by_side(items: list[Any], what: str) -> tuple[Any, Any]:
     for item in items:
         if not isinstance(item, list | tuple) or len(item) != 2:
             got = f"{type(item).__name__}" + (f" of {len(item)}" if hasattr(item, "__len__") else "")
-            raise InputError("a sample is no pair", parameter=what, got=got, wanted="(inputs (T, *shape), label)")
+            way_out = "Wrap the Dataset in one whose samples are pairs." if isinstance(item, Mapping) else None
+            raise InputError(
+                "a sample is no pair", parameter=what, got=got, wanted="(inputs (T, *shape), label)", way_out=way_out
+            )
     first = items[0][0]
     names = list(first) if isinstance(first, Mapping) else [None]
     columns = {name: [x if name is None else x[name] for x, _ in items] for name in names}
@@ -119,7 +122,7 @@ def held_out(data: Any, share: float, batch_first: bool | None, seed: int | None
             wanted="(inputs, labels), a TensorDataset or a Dataset",
             way_out="Pass data of its own to validation.",
         )
-    count = len(data[1]) if pair else len(data)
+    count = _count(data[1], data[0], batch_first) if pair else len(data)
     kept = math.floor(count * share + 0.5)
     if not 0 < kept < count:
         got = f"{share} of {count} samples"
@@ -130,7 +133,7 @@ def held_out(data: Any, share: float, batch_first: bool | None, seed: int | None
         left, held = (torch.utils.data.Subset(data, part.tolist()) for part in parts)
         return left, held
     axis = 0 if first or batch_first else 1
-    rest, own = ((_of_inputs(data[0], part, axis, count), _of(data[1], part, 0, count)) for part in parts)
+    rest, own = ((_of_inputs(data[0], part, axis, count), _of_labels(data[1], part, count)) for part in parts)
     if first:  # a TensorDataset's samples come first, whatever batch_first says of arrays
         of_tensors = torch.utils.data.TensorDataset
         return of_tensors(*map(torch.as_tensor, rest)), of_tensors(*map(torch.as_tensor, own))
@@ -141,6 +144,32 @@ def _of_inputs(inputs: Any, members: Tensor, axis: int, count: int) -> Any:
     if isinstance(inputs, Mapping):
         return {name: _of_inputs(value, members, axis, count) for name, value in inputs.items()}
     return [inputs[i] for i in members.tolist()] if isinstance(inputs, list) else _of(inputs, members, axis, count)
+
+
+def _several(labels: Any, samples: int | None) -> bool:
+    """Whether labels are several targets for each sample (:mod:`hasn.backends.snntorch.training.targets`)."""
+    from hasn.backends.snntorch.training.targets import are_columns
+
+    return isinstance(labels, Mapping) or are_columns(labels, samples)
+
+
+def _count(labels: Any, inputs: Any, batch_first: bool | None) -> int:
+    """How many samples there are."""
+    one = next(iter(inputs.values()), ()) if isinstance(inputs, Mapping) else inputs
+    shape = np.shape(one) if not isinstance(one, list) else (len(one),)
+    samples = shape[0] if isinstance(one, list) or batch_first else shape[1] if len(shape) > 1 else None
+    if not _several(labels, samples):
+        return len(labels)
+    columns = list(labels.values()) if isinstance(labels, Mapping) else labels
+    return len(columns[0]) if columns else 0
+
+
+def _of_labels(labels: Any, members: Tensor, count: int) -> Any:
+    if not _several(labels, count):
+        return _of(labels, members, 0, count)
+    if isinstance(labels, Mapping):
+        return {name: _of(column, members, 0, count) for name, column in labels.items()}
+    return tuple(_of(column, members, 0, count) for column in labels)
 
 
 def _of(values: Any, members: Tensor, axis: int, count: int) -> Any:
@@ -166,7 +195,7 @@ def _of(values: Any, members: Tensor, axis: int, count: int) -> Any:
 
 def is_share(validation: Any) -> bool:
     """Whether a validation is a share of the data."""
-    return isinstance(validation, int | float)
+    return isinstance(validation, int | float | np.number)
 
 
 def is_iterable(given: Any) -> bool:

@@ -11,8 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hasn.backends.snntorch.training.agreeing import check_agrees, lowered
-from hasn.backends.snntorch.training.batches import Batch, Data
+from hasn.backends.snntorch.training.batches import Batch, Data, measured
 from hasn.backends.snntorch.training.board import Board
 from hasn.backends.snntorch.training.checkpoint import (
     bytes_of,
@@ -24,12 +26,14 @@ from hasn.backends.snntorch.training.checkpoint import (
     write_checkpoint,
 )
 from hasn.backends.snntorch.training.checkpoint_form import check_form
+from hasn.backends.snntorch.training.drawing import seed_of
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.moving import Moving
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.options import Options
 from hasn.backends.snntorch.training.progress import Progress, Tally
+from hasn.backends.snntorch.training.pruning import warn_of_end
 from hasn.backends.snntorch.training.result import Epoch, Step
 from hasn.backends.snntorch.training.sameness import described, differs
 from hasn.backends.snntorch.training.score import Scorer
@@ -76,13 +80,15 @@ class Trainer:
             self.settings[name] += f" -> {made}"
         self.judge = judge_of(validation, options)
         self.gradients = _gradients(network, options)
-        self.room = Room()
+        self.room = Room(whole=options.carry)
         self.update = Update(self.moving, self.gradients, scorer, self.room, workers)
         self.now = Progress()
         self._epoch_start: dict[str, Any] = {}
         self._sound: dict[str, Any] = {}  # parameters at the end of the last epoch, from which training went on
         self._told: set[str] = set()  # populations of whose rate was warned
         self._saved: int | None = None  # updates that the checkpoint holds
+        if network.during.drops:
+            network.during.seed = workers.first("the seed of dropout", seed_of(self._random()["torch"]))
 
     def run(self) -> Progress:
         """Train until the last epoch, or until it stops improving."""
@@ -128,7 +134,7 @@ class Trainer:
                 break
             self.now.position += len(group)
             self.now.step += 1
-            self.now.tally.add(values, sum(batch.whole for batch in group))
+            self.now.tally.add(values, sum(batch.whole for batch in group), measured(group))
             self.now.tally.seconds = time.perf_counter() - start
             self.now.tally.batch = max(self.now.tally.batch, self.room.samples)
             self._tell(values, group, count)
@@ -148,9 +154,13 @@ class Trainer:
         self._finish(done)
 
     def _end(self) -> None:
-        """End in the middle of an epoch, as a callback wants it; what was done is kept."""
+        """End in the middle of an epoch, as a callback wants it; what was done is kept.
+
+        Not where states are carried, which no checkpoint holds: the one of the last epoch's end stays.
+        """
         self.now.stopped = "the callback wanted it"
-        self._save()
+        if not self.options.carry:
+            self._save()
 
     def _batches(self) -> tuple[Iterator[Batch], int | None]:
         """This epoch's batches from where it stands, the generators in the state in which they were then."""
@@ -169,7 +179,9 @@ class Trainer:
 
     def _warn_of_rates(self, done: Epoch) -> None:
         """Say of each population, once, that it did not spike in a whole epoch, or did at every step."""
-        new = {name: rate for name, rate in done.rates.items() if rate in (0, 1) and name not in self._told}
+        # A sum of means in float32 may miss 1 by rounding.
+        extreme = {name: round(rate, 6) for name, rate in done.rates.items() if rate == 0 or rate > 1 - 1e-6}
+        new = {name: rate for name, rate in extreme.items() if name not in self._told}
         self._told.update(new)
         if self.workers.rank or not new:
             return
@@ -197,8 +209,12 @@ class Trainer:
         self._warn_of_rates(done)
         monitored = getattr(done, self.options.monitor)
         self.moving.epoch_done(monitored)
-        if self.now.judge(monitored, self.options.monitor.endswith("loss")) and self.options.keep_best:
-            self.now.best_parameters = self.moving.parameters()
+        if self.network.pruned.is_done(self.now.step):  # before, the best would be one that is not sparse yet
+            better = self.now.judge(monitored, self.options.monitor.endswith("loss"))
+            if better and self.options.keep_best:
+                self.now.best_parameters = self.moving.parameters()
+        elif done.epoch == 0 and not self.workers.rank:
+            warn_of_end(self.now.step * self.options.epochs, self.options.pruning)
         if self.options.patience is not None and self.now.waited >= self.options.patience:
             self.now.stopped = f"{self.options.monitor} has not improved for {counted(self.now.waited, 'epoch')}"
         self.now.epoch, self.now.position, self.now.tally = self.now.epoch + 1, 0, Tally()
@@ -219,7 +235,7 @@ class Trainer:
                 figures = self.room.fitted(lambda b=batch: self._judged(b))  # type: ignore[misc]
                 if not math.isfinite(figures[0]):
                     self.scorer.stop_at_validation(batch, self.now.step, figures[0])
-                tally.add(figures, batch.whole)
+                tally.add(figures, batch.whole, batch.measure)
                 mark = zlib.crc32(f"{mark} {batch.mark}".encode())
         return tally, mark
 
@@ -248,7 +264,7 @@ class Trainer:
             )
         self.now.tally.seconds = seconds[0]
         self.room.agree(limits, ran)
-        return Tally(own.samples, added(sums))
+        return Tally(own.samples, added(sums), measure=own.measure)
 
     def _digest(self) -> str:
         return digest_of(self.network.parameters) if self.workers.count > 1 else ""
@@ -258,7 +274,8 @@ class Trainer:
     def _tell(self, values: list[float], group: list[Batch], count: int | None) -> None:
         loss, hits, *rates = values
         self.now.losses.append(loss)
-        accuracy = None if math.isnan(hits) else hits
+        by = measured(group)
+        accuracy = None if math.isnan(hits) or (by is not None and not by[1]) else hits
         step = Step(
             self.now.epoch, self.options.epochs, self.now.step, self.now.position, count, loss, accuracy,
             dict(zip(self.scorer.populations, rates, strict=True)), self.moving.learning_rate, self.room.samples,
@@ -266,7 +283,7 @@ class Trainer:
         if self.board:
             scalars = {"loss": loss, "accuracy": accuracy, "learning rate": step.learning_rate}
             self.board.add(self.now.step, scalars | {f"rate/{name}": rate for name, rate in step.rates.items()})
-        if self.options.progress and self.options.progress(step) is True:
+        if self.options.progress and wants_end(self.options.progress(step)):
             self.update.stop = True
 
     def _kept(self) -> str:
@@ -297,6 +314,7 @@ class Trainer:
             "room": self.room.limit,
             "random": self._random(),
             "epoch_start": self._epoch_start,
+            "dropout": self.network.during.seed,
         }
         write_checkpoint(self.options.checkpoint, state)
         self._saved = self.now.step
@@ -309,7 +327,8 @@ class Trainer:
         check_agrees(state, path, self.fingerprint, self.settings)
         known = self.moving.optimizer if isinstance(self.options.optimizer, str) else None
         try:
-            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler)
+            masks = self.network.pruned.gone
+            check_form(state, self.moving.parameters(), known, self.moving.schedule, self.moving.scaler, masks)
             self.moving.load(state["moving"])
             self.gradients.load(state["gradients"])
             self.now = Progress.of_state(state["progress"])
@@ -317,6 +336,7 @@ class Trainer:
             self._epoch_start = state["epoch_start"]
             self._saved = self.now.step
             self._set_random(state["random"])
+            self.network.during.seed = state["dropout"]
         except Exception as error:  # torch, numpy and Python's generators refuse states in many words
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise damaged(path, reason) from error
@@ -339,6 +359,11 @@ class Trainer:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def wants_end(said: object) -> bool:
+    """Whether a callback has said True, be it numpy's."""
+    return isinstance(said, bool | np.bool_) and bool(said)
 
 
 def _gradients(network: TrainedNetwork, options: Options) -> Gradients:

@@ -19,13 +19,17 @@ class Room:
     failure the limit is half of what failed, and since it counts samples x steps, short sequences still run in larger
     parts.
 
+    Args:
+        limit: to begin with.
+        whole: a batch cannot be cut: the states of its samples go on in the next one.
+
     Attributes:
         limit: samples x steps; None: nothing has failed yet.
         samples: that ran at once in the last batch, at most.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit
+    def __init__(self, limit: int | None = None, whole: bool = False) -> None:
+        self.limit, self.whole = limit, whole
         self.samples = 0
         self._steps = 0
 
@@ -63,6 +67,13 @@ class Room:
                 parameter="batch_size",
                 got=f"{self._steps} steps",
                 way_out="Pass recompute=K (K about the root of the steps), or shorter sequences.",
+            )
+        if self.whole:
+            raise TrainingError(
+                f"a batch does not fit in memory: {reason}",
+                parameter="carry",
+                got=f"{self.samples} samples of {self._steps} steps",
+                way_out="Pass fewer steps or samples a batch: its states go on in the next one, so it is not cut.",
             )
         self.limit = (self.samples // 2) * self._steps
         _free()

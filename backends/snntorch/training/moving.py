@@ -163,6 +163,13 @@ class Moving:
                 got=", ".join(type(term).__name__ for term in self.watchers),
                 way_out="Train this task without a checkpoint, or take hasn.training.ElasticWeights.",
             )
+        if self.watchers and network.during.has_norms:
+            raise OptionError(
+                "the parameters of the next task are others: its weights have the BatchNorm of this one in them",
+                parameter="during",
+                got=f"a BatchNorm and {', '.join(type(term).__name__ for term in self.watchers)}",
+                way_out="Train without BatchNorm where a regulariser follows the parameters from task to task.",
+            )
         for watcher in self.watchers:
             watcher.begin(network.parameters)
 
@@ -196,6 +203,7 @@ class Moving:
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
+        self.network.pruned.hold()
         for watcher in self.watchers:
             watcher.after(self.network.parameters)
         if self.schedule is not None and not watches(self.schedule):
@@ -254,17 +262,19 @@ class Moving:
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.parameters.items()}
 
     def state(self) -> dict[str, Any]:
-        """Parameters, optimizer, schedule and scaler."""
+        """Parameters, optimizer, schedule, scaler and masks."""
         return {
             "parameters": self.parameters(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "masks": self.network.pruned.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`state` gave."""
         self.network.load(state["parameters"])
+        self.network.pruned.load(state["masks"])
         self.optimizer.load_state_dict(state["optimizer"])
         for part, kept in ((self.schedule, state["schedule"]), (self.scaler, state["scaler"])):
             if part is not None and kept is not None:

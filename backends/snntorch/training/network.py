@@ -14,6 +14,7 @@ from hasn.backends.snntorch.training.during import BatchNorm, Dropout, During
 from hasn.backends.snntorch.training.learnable import Learnable, opened
 from hasn.backends.snntorch.training.losses import full
 from hasn.backends.snntorch.training.membranes import listening, populations
+from hasn.backends.snntorch.training.pruning import Pruned, Pruning
 from hasn.backends.snntorch.training.truncated import by_pieces, same_size
 from hasn.errors import OptionError, UnsupportedError
 from hasn.ir.lower import lower
@@ -48,8 +49,8 @@ class Activity:
     steps: int
     fan_out: dict[str, Tensor]
     mark: Tensor
-    membranes: Any = None
-    parameters: Mapping[str, Tensor] = field(default_factory=dict)
+    membranes: Any = field(default=None, kw_only=True)
+    parameters: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 class TrainedNetwork:
@@ -64,6 +65,8 @@ class TrainedNetwork:
         options: of the backend.
         freeze: see :mod:`hasn.backends.snntorch.training.choice`.
         during: see :mod:`hasn.backends.snntorch.training.during`.
+        masks: of weights that stay 0; see :mod:`hasn.backends.snntorch.training.pruning`.
+        pruning: of more and more weights.
 
     Attributes:
         program: of the graph itself.
@@ -83,6 +86,8 @@ class TrainedNetwork:
         options: Mapping[str, Any],
         freeze: Sequence[str] = (),
         during: Mapping[str, Sequence[BatchNorm | Dropout]] | None = None,
+        masks: Any = None,
+        pruning: Pruning | None = None,
     ) -> None:
         plugin: Any = require_backend(BACKEND, precision)
         self.program = lower(graph, **lowering)
@@ -106,7 +111,9 @@ class TrainedNetwork:
         self.recompute = recompute
         self.sinks = tuple(step.name for step in self.program.of(Sink))
         self.learnable = Learnable(self.program, flatten(graph).nodes, learn, self.module.node, freeze)
-        self.during = During(self.module, flatten(graph).nodes, during or {})
+        self.during = During(
+            self.module, flatten(graph).nodes, during or {}, lambda name: weight_trains(learn, freeze, name)
+        )
         self._choose(learn, freeze)
         trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         self.parameters: dict[str, Tensor] = trained | self.learnable.parameters
@@ -114,6 +121,8 @@ class TrainedNetwork:
         if not self.parameters:
             way_out = "Freeze less." if freeze or "weight" in learn else "Pass learn=('tau',)."
             raise OptionError("the graph has nothing to train", parameter="graph", way_out=way_out)
+        connections = {name: weight for name, weight in self._named().items() if name.endswith(".weight")}
+        self.pruned = Pruned(connections, flatten(graph).nodes, masks, pruning)
         self.fan_out = self._fan_out()
         self.tbptt: int | None = None
         self.carry = False
@@ -132,9 +141,9 @@ class TrainedNetwork:
 
     def _choose(self, learn: Mapping[str, Any], freeze: Sequence[str]) -> None:
         """Leave weights out that are frozen, or not chosen."""
-        there = {**self._named(), **dict.fromkeys(self.learnable.every)}
-        require(freeze, there, "freeze")
-        require(learn.get("weight", ()), self._named(), "learn")
+        norms = {**self.during.parameters, **self.during.buffers}
+        require(freeze, {**self._named(), **dict.fromkeys(self.learnable.every), **norms}, "freeze")
+        require(learn.get("weight", ()), {**self._named(), **self.during.parameters}, "learn")
         for name, parameter in self._named().items():
             parameter.requires_grad_(weight_trains(learn, freeze, name))
 
@@ -213,7 +222,7 @@ class TrainedNetwork:
             mark = mark_of(end)
         outputs = {name: found[name] for name in self.sinks}
         shown = next(iter(outputs.values())) if len(outputs) == 1 else outputs
-        return Activity(shown, counts, steps, self.fan_out, mark, self.parameters)
+        return Activity(shown, counts, steps, self.fan_out, mark, parameters=self.parameters)
 
     # --- what it costs, and what comes out
 
@@ -235,6 +244,7 @@ class TrainedNetwork:
         """A plain NIR graph with the present parameters."""
         graph: nir.NIRGraph = self.executable.to_nir()
         self.learnable.write(flatten(graph).nodes)
+        self.pruned.mark(flatten(graph).nodes)
         self.during.fold(graph)
         return graph
 

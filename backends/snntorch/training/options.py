@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from hasn.backends.snntorch.training.pruning import Pruning
 from hasn.backends.snntorch.training.result import Step
 from hasn.backends.snntorch.training.sameness import described
 from hasn.errors import OptionError
@@ -54,6 +55,10 @@ class Options:
     during: Mapping[str, Any] = field(default_factory=dict)
     tbptt: int | None = None
     carry: bool = False
+    #: Of the data, that validation is; None: it has data of its own, or there is none.
+    share: float | None = None
+    masks: Any = None
+    pruning: Any = None
     #: What a checkpoint must agree with, beside the graph.
     settings: dict[str, str] = field(init=False)
     #: Setting -> what of it shows nothing of itself, and so is not compared.
@@ -67,6 +72,9 @@ class Options:
                 check_whole(name, getattr(self, name))
         self._check_threshold()
         self._check_pieces()
+        if self.pruning is not None and not isinstance(self.pruning, Pruning):
+            wanted = "hasn.training.Pruning(0.9, end=...)"
+            raise OptionError("no pruning", parameter="pruning", got=repr(self.pruning), wanted=wanted)
         for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
             check_positive("learning_rate", rate)
         if self.clip is not None:
@@ -96,9 +104,13 @@ class Options:
             "apply_after", "clip", "amp", "learn", "regularisers", "monitor", "seed", "precision",
         )  # fmt: skip
         given = {name: getattr(self, name) for name in names}
+        # The first name that means a parameter counts, so the order does.
+        given["learning_rate"] = _in_order(self.learning_rate)
+        given["learn"] = {kind: _in_order(chosen) for kind, chosen in self.learn.items()}
         # Options that a checkpoint of before they were there goes on without.
-        later = ("freeze", "during", "tbptt", "carry")
+        later = ("freeze", "during", "tbptt", "carry", "masks", "pruning")
         given |= {name: getattr(self, name) for name in later if getattr(self, name)}
+        given |= {} if self.share is None else {"validation": float(self.share)}  # or what was trained would judge
         given |= {name: value for name, value in self.backend.items() if name != "device"}
         return given
 
@@ -142,6 +154,10 @@ class Options:
                 got="amp='fp16'",
                 way_out="Pass amp='bf16', which needs no scaler.",
             )
+
+
+def _in_order(value: Any) -> Any:
+    return list(value.items()) if isinstance(value, Mapping) else value
 
 
 def check_optimizer(optimizer: Any, schedule: Any) -> None:

@@ -84,9 +84,12 @@ def graph_of(checkpoint: str | Path, graph: nir.NIRGraph | None = None) -> nir.N
     values = best or state["moving"].get("parameters")
     try:
         check_tensors(values, network.parameters, "parameters")
+        masks = state["moving"].get("masks")
+        check_tensors(masks, network.pruned.like(masks), "masks")
     except (Malformed, TypeError) as error:
         raise damaged(path, str(error)) from error
     network.load(values)
+    network.pruned.load(masks)
     return network.to_graph()
 
 

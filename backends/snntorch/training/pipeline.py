@@ -9,7 +9,8 @@ import nir
 
 from hasn.backend import require_backend
 from hasn.backends.snntorch.training.choice import learned
-from hasn.backends.snntorch.training.losses import Loss, loss_of
+from hasn.backends.snntorch.training.fits import loss_of
+from hasn.backends.snntorch.training.losses import Loss
 from hasn.backends.snntorch.training.network import BACKEND
 from hasn.backends.snntorch.training.pipeline_group import Workers, local_device, processes
 from hasn.backends.snntorch.training.pipeline_options import PipelineOptions

@@ -12,28 +12,42 @@ from hasn.backends.snntorch.training.result import Epoch
 
 @dataclass
 class Tally:
-    """Sums over an epoch's samples."""
+    """Sums over an epoch's samples.
+
+    Attributes:
+        samples: how many.
+        sums: of loss, accuracy and rates.
+        seconds: since the epoch began.
+        batch: samples that ran at once, at most.
+        measure: weight of the labels, and how many counted; empty where each counts 1.
+    """
 
     samples: int = 0
     sums: list[float] = field(default_factory=list)
     seconds: float = 0.0
     batch: int = 0
+    measure: list[float] = field(default_factory=list)
 
-    def add(self, values: Sequence[float], samples: int) -> None:
-        """Means over some samples: loss, accuracy (NaN: none), rates."""
+    def add(self, values: Sequence[float], samples: int, measure: tuple[float, float] | None = None) -> None:
+        """Means over some samples: loss by the weight of their labels, accuracy (NaN: none) by their count, rates."""
+        by = [*(measure or (samples, samples)), *[samples] * len(values)][: len(values)]
         before = self.sums or [0.0] * len(values)
-        self.sums = [total + value * samples for total, value in zip(before, values, strict=True)]
+        self.sums = [total + value * n for total, value, n in zip(before, values, by, strict=True)]
         self.samples += samples
+        if measure is not None:
+            self.measure = [total + own for total, own in zip(self.measure or (0.0, 0.0), measure, strict=True)]
 
     @property
     def loss(self) -> float:
-        """Mean loss."""
-        return self.sums[0] / self.samples
+        """Mean loss; 0 where no label counted."""
+        weight = self.measure[0] if self.measure else self.samples
+        return self.sums[0] / weight if weight else 0.0
 
     @property
     def accuracy(self) -> float | None:
-        """Mean accuracy; None where labels are no classes."""
-        return None if math.isnan(self.sums[1]) else self.sums[1] / self.samples
+        """Mean accuracy; None where labels are no classes, or none counted."""
+        count = self.measure[1] if self.measure else self.samples
+        return None if math.isnan(self.sums[1]) or not count else self.sums[1] / count
 
     def rates(self, populations: Sequence[str]) -> dict[str, float]:
         """Spikes for each neuron and step."""

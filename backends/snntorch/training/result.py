@@ -18,7 +18,8 @@ class Step:
         batch: batches done in this epoch.
         batches: of how many; None where the data do not say.
         loss: with the regularisers, mean over the update's samples.
-        accuracy: share of its samples whose label has the highest score; None where labels are no classes.
+        accuracy: share of its samples whose label has the highest score; None where labels are no classes, or all are
+            ignored.
         rates: population -> spikes for each neuron and step.
         learning_rate: of the first parameter group.
         samples: that ran at once (memory may have shrunk it), at most.
@@ -47,8 +48,9 @@ class Epoch:
 
     Attributes:
         epoch: from 0.
-        loss: with the regularisers, mean over the samples, each with the parameters of its own step.
-        accuracy: the same way; None where labels are no classes.
+        loss: with the regularisers, mean over the samples, each with the parameters of its own step. Where classes have
+            weights or labels are ignored, means are over the weights, and those of accuracy over what is not ignored.
+        accuracy: the same way; None where labels are no classes, or all are ignored.
         validation_loss: without the regularisers, after the epoch; None without validation data.
         validation_accuracy: after the epoch.
         rates: population -> spikes for each neuron and step, in training.

@@ -83,7 +83,7 @@ class Scorer:
 
     def answers(self, labels: Any) -> Any:
         """The labels that the classes are compared with."""
-        if self.loss.parts is None and self.loss.wants is None:
+        if self.loss.scores is None or (self.loss.parts is None and self.loss.wants is None):
             return labels
         name = self.loss.answers or self.network.sinks[0]
         return labels.of(name, list(self.network.sinks)) if isinstance(labels, Targets) else labels

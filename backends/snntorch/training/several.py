@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hasn.backends.snntorch.training.losses import Loss, Several, Shown, check_labels, loss_of
+from hasn.backends.snntorch.training.losses import Loss, Several, Shown, check_labels
 from hasn.backends.snntorch.training.options import check_positive
 from hasn.backends.snntorch.training.targets import Targets
 from hasn.errors import OptionError
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def joined(chosen: Mapping[str, Any] | Several, program: Program) -> Loss:
+def joined(chosen: Mapping[str, Any] | Several, program: Program, fitted: Callable[..., Loss]) -> Loss:
     """The loss of several Outputs.
+
+    Args:
+        chosen: the option.
+        program: of the graph.
+        fitted: (a loss as an option takes it, output=name) to what it means for this Output.
 
     Raises:
         OptionError: no such Output, or a loss that does not fit its.
@@ -35,7 +40,7 @@ def joined(chosen: Mapping[str, Any] | Several, program: Program) -> Loss:
         raise OptionError("a loss of no Output", parameter="loss", got="{}", wanted=", ".join(outputs))
     for weight in weights.values():
         check_positive("weights", weight)
-    parts = {name: loss_of(loss, program, name) for name, loss in losses.items()}
+    parts = {name: fitted(loss, output=name) for name, loss in losses.items()}
     heavy = [name for name, part in parts.items() if part.weighs]
     if heavy and len(parts) > 1:
         raise OptionError(

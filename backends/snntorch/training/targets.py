@@ -84,7 +84,7 @@ def targets_of(value: Any, tensor: Callable[[Any, str], Tensor], name: str, samp
     """
     if isinstance(value, Mapping):
         found: dict[Any, Tensor] = {str(key): tensor(column, f"{name} {key!r}") for key, column in value.items()}
-    elif isinstance(value, tuple | list) and value and all(map(_array, value)) and _columns(value, samples):
+    elif are_columns(value, samples):
         found = {place: tensor(column, f"{name} {place}") for place, column in enumerate(value)}
     else:
         return tensor(value, name)
@@ -99,7 +99,10 @@ def _array(value: Any) -> bool:
     return (isinstance(value, np.ndarray) or hasattr(value, "detach")) and value.ndim > 0
 
 
-def _columns(value: tuple[Any, ...] | list[Any], samples: int | None) -> bool:
+def are_columns(value: Any, samples: int | None) -> bool:
+    """Whether a tuple or list holds one array of targets a place, each as long as there are samples."""
+    if not isinstance(value, tuple | list) or not value or not all(map(_array, value)):
+        return False
     if any(len(column) != samples for column in value):
         return False
     return len(value) != samples or isinstance(value, tuple)

@@ -75,5 +75,5 @@ def same_size(carried: Any, batch: int) -> None:
             parameter="carry",
             got=f"{batch} after {before}",
             wanted=f"{before} samples in every batch of an epoch",
-            way_out="Leave the last batch out (drop_last=True). Where memory was short, make smaller batches.",
+            way_out="Leave the last batch out (drop_last=True).",
         )

@@ -59,7 +59,7 @@ class Update:
 
     def __call__(self, group: Sequence[Batch], step: int) -> list[float] | None:
         """Move the parameters; what the scorer says of the group, or None for an empty one: the data have ended."""
-        parts, figures = self.room.fitted(lambda: self._own(group))
+        parts, figures = self.room.fitted(lambda: self._own(group, step))
         samples, marks = tuple(batch.whole for batch in group), tuple(batch.mark for batch in group)
         own = Said(samples, marks, figures, self.room.limit, self.room.samples, self.gradients.seen(), self.stop)
         said = self.workers.exchange("an update", own)
@@ -79,11 +79,13 @@ class Update:
 
         self.gradients.gather(self.workers, [other.seen for other in said], samples, refuse)
         self.moving.step(refuse)
+        self.moving.network.pruned.advance(step)
         return values
 
-    def _own(self, group: Sequence[Batch]) -> tuple[list[Batch], list[float]]:
+    def _own(self, group: Sequence[Batch], step: int) -> tuple[list[Batch], list[float]]:
         """The gradients of this worker's samples; its parts, and its share of the figures."""
         self.gradients.clear()
+        self.moving.network.during.draw_anew(step, self.workers.rank)
         total = sum(batch.whole for batch in group)
         parts: list[Batch] = []
         rows: list[Tensor] = []

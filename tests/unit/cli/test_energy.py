@@ -58,6 +58,21 @@ def test_all_profiles_and_unknown_is_null(
     assert bounded["loihi2"]["bound"] == "loihi1"
 
 
+def test_all_and_a_file_of_ones_own_and_static_power(hasn: Hasn, model: Path, spikes: Path, tmp_path: Path) -> None:
+    need("snntorch")
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'kind = "chip"\n[[constant]]\nterm = "ac"\nvalue = 2\nunit = "nJ"\ncondition = "x"\nsource = "lab book"\n'
+        'grade = "measured"\n'
+    )
+    still = hasn("energy", model, "--input", spikes, "--profiles", f"all,{mine}", "--json").data["profiles"]
+    assert list(still) == [*profiles(), str(mine)]
+    on = hasn("energy", model, "--input", spikes, "--profiles", "loihi1", "--static", "--json").data["profiles"]
+    seconds = still["loihi1"]["steps"] * still["loihi1"]["dt"]  # of a sample
+    added = on["loihi1"]["joules_per_inference"] - still["loihi1"]["joules_per_inference"]
+    assert added == pytest.approx(29e-3 * seconds, rel=1e-9, abs=0)
+
+
 def test_what_the_machine_measures(hasn: Hasn, model: Path, spikes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("snntorch")
     readings = iter([{"p": (1_000_000, 10**9)}, {"p": (4_000_000, 10**9)}])

@@ -20,6 +20,7 @@ from hasn.cli.app import app
 from hasn.cli.demo import stage
 from hasn.demo import job
 from hasn.demo.job import DemoResult
+from hasn.energy import EnergyTable
 from tests import graphs
 from tests.unit.cli.conftest import Hasn, need
 from tests.unit.report.made import comparison
@@ -282,6 +283,11 @@ def test_what_the_demo_says(hasn: Hasn, monkeypatch: pytest.MonkeyPatch) -> None
         "Wrote a/m.nir, a/r.html (train 62 s, report 2 s).",
     ]
     assert any("50.0 %" in line for line in lines)
+    energy = made.energy()
+    assert isinstance(energy, EnergyTable)
+    for line in energy.text.splitlines():
+        assert line in lines
+    assert hasn("demo", "--json").data["energy"]["break_even"] == energy.to_dict()["break_even"]
 
 
 @pytest.mark.parametrize(

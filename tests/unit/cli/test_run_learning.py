@@ -153,6 +153,26 @@ def test_a_reward_comes_from_the_file(hasn: Hasn, files: dict[str, Path], tmp_pa
     assert abs(told[1]) > 1e-3
 
 
+def test_a_reward_that_a_file_lacks_or_has_too_little_of_is_one(
+    hasn: Hasn, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Not called an Input of the graph, which it is not; one a step serves all samples of a batch."""
+    need("snntorch")
+    package.save(network(RewardSTDP(0.1, 0.05, w_min=0.0, w_max=0.7)), tmp_path / "reward.nir")
+    x = np.load(files["x.npy"])
+    np.savez(tmp_path / "none.npz", input=x)
+    np.savez(tmp_path / "short.npz", input=x, reward=np.ones(T - 1))
+    for name in ("none.npz", "x.npy"):
+        answer = hasn("run", tmp_path / "reward.nir", "--input", tmp_path / name, status=1)
+        assert f"{name}: the rule's modulator is not supplied; got 'reward'" in " ".join(answer.err.split())
+    answer = hasn("run", tmp_path / "reward.nir", "--input", tmp_path / "short.npz", status=1)
+    assert f"short.npz: a modulator is one number a step, or one a step and sample; got ({T - 1},)" in " ".join(
+        answer.err.split()
+    )
+    np.savez(tmp_path / "batch.npz", input=np.stack([x, x], axis=1), reward=np.ones(T))
+    assert hasn("run", tmp_path / "reward.nir", "--input", tmp_path / "batch.npz", "--json").data["weights"]["fc"]
+
+
 # --- the page
 
 

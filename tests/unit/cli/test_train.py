@@ -9,6 +9,7 @@ import pytest
 
 from hasn.backends.snntorch.training import Step
 from hasn.backends.snntorch.training.api import train
+from hasn.errors import InputError
 from hasn.ir.load import load
 from hasn.ir.save import save
 from tests.unit.backends.snntorch.training.task import net, samples, weights
@@ -48,7 +49,7 @@ def test_mistakes_are_told(hasn: Hasn, task: tuple[Path, Path], tmp_path: Path) 
     for arguments, words in (
         (("--data", tmp_path / "bare.npz"), "no labelled samples; got spikes"),
         (("--data", tmp_path / "none.npz"), "there is no such file"),
-        (("--data", data, "--loss", "membrane"), "reads voltages, and this Output shows spikes"),
+        (("--data", data, "--learn", "delay"), "the graph has no delay"),
         (("--data", data, "--resume"), "there is no checkpoint file"),
     ):
         answer = hasn("train", file, "--out", out, *arguments, status=1)
@@ -89,21 +90,31 @@ def test_a_share_is_held_out_and_the_batch_comes_first(hasn: Hasn, task: tuple[P
     assert "batch_first=True" in wrong.data["error"]["text"] or "--batch-first" in wrong.data["error"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [(KeyboardInterrupt(), 130, "Stopped by Ctrl-C."), (InputError("broken."), 1, "Error: broken.")],
+)
 def test_what_an_error_leaves_is_written_where_there_is_no_checkpoint(
-    hasn: Hasn, task: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hasn: Hasn,
+    task: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    status: int,
+    words: str,
 ) -> None:
-    """Ctrl-C after the second update."""
+    """After the second update."""
     from hasn.backends.snntorch.training import bar
 
     def stop(self: object, step: Step) -> None:
         if step.step == 2:
-            raise KeyboardInterrupt
+            raise error
 
     monkeypatch.setattr(bar.ProgressBar, "__call__", stop)
     file, data = task
     out = tmp_path / "out.nir"
-    answer = hasn("train", file, "--data", data, "--out", out, "--epochs", 9, "--batch-size", 8, status=130)
-    assert answer.err == f"Stopped by Ctrl-C. Wrote {out}: the graph as trained so far, 2 updates.\n"
+    command = ("train", file, "--data", data, "--out", out, "--epochs", 9, "--batch-size", 8)
+    assert hasn(*command, status=status).err == f"{words} Wrote {out}: the graph as trained so far, 2 updates.\n"
     wanted = train(load(file), samples(24), epochs=9, batch_size=8, progress=lambda step: step.step == 2)
     for key, value in weights(wanted.graph).items():
         np.testing.assert_array_equal(weights(load(out))[key], value)

@@ -83,6 +83,41 @@ def test_the_graph_has_the_weight_of_the_next_forward_pass(name: str, kind: str)
     np.testing.assert_array_equal(plain.nodes["0"].weight, graph.nodes["0"].weight)
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("name", ["l1", "structured", "twice", "bias", "weight norm", "positive"])
+def test_a_pruned_layer_says_so_in_the_graph(name: str, kind: str) -> None:
+    """A layer whose weight has a mask, a normalisation folded into it or not; others do not."""
+    layer, shape = LAYERS[kind]
+    module = net(layer, CHANGES[name])
+    masked = name in ("l1", "structured", "twice")
+    norm = nn.BatchNorm2d(8) if kind == "conv" else nn.BatchNorm1d(8)
+    for made in (module, nn.Sequential(module[0], norm.eval(), module[1])):
+        graph = from_snntorch(made, input_shape=shape, dt=DT, verify=False)
+        assert (graph.nodes["0"].metadata.get("pruned") is True) is masked
+
+
+def test_what_was_pruned_stays_pruned_when_hasn_trains_it() -> None:
+    module = net(LAYERS["linear"][0], CHANGES["l1"])
+    graph = from_snntorch(module, dt=DT)
+    x = (np.random.default_rng(3).random((6, 4, 6)) < 0.5).astype(np.float32)
+    trained = hasn.train(graph, (x, np.arange(4)), epochs=2, learning_rate=0.1).graph.nodes["0"].weight
+    assert np.array_equal(trained == 0, (module[0].weight_mask == 0).numpy())
+    assert not np.array_equal(trained, graph.nodes["0"].weight)
+
+
+def test_pruned_weights_within_a_neuron_are_named() -> None:
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Linear(4, 3), snn.RLeaky(0.8, linear_features=3, init_hidden=True))
+    prune.l1_unstructured(module[1].recurrent, "weight", 0.5)
+    with pytest.warns(RuntimeWarning, match=r"pruned weights of 1\.recurrent are zeros .* masks='zeros'"):
+        graph = from_snntorch(module, input_shape=(4,), dt=DT)
+    x = (np.random.default_rng(3).random((6, 5, 4)) < 0.5).astype(np.float32)
+    trained = hasn.train(graph, (x, np.arange(5) % 3), epochs=2, masks="zeros", learning_rate=0.1).graph
+    gone = (module[1].recurrent.weight_mask == 0).numpy()
+    assert np.array_equal(trained.nodes["1.recurrent"].weight == 0, gone)
+    assert gone.sum() == 4
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_module_keeps_its_hooks_and_parametrizations(name: str) -> None:
     module = net(LAYERS["linear"][0], CHANGES[name])

@@ -16,6 +16,7 @@ from hasn.demo import job
 from hasn.demo.digits import SIDE, Digits
 from hasn.demo.job import run_demo
 from hasn.demo.network import digit_network
+from hasn.energy import PROFILES_COMPARED, estimate
 from hasn.executable import Executable
 from hasn.recording import Recording
 
@@ -85,6 +86,12 @@ def test_backends_that_agree(tmp_path: Path) -> None:
     assert figures["backends"]["snntorch:float32"]["spikes"] > 100
     assert result.accuracy == dict.fromkeys(LABELS, 0.5)
     assert result.test_accuracy == 0.5
+    energy = json.loads((tmp_path / "demo.json").read_text())["energy"]
+    reference = result.comparison.recordings["snntorch"]
+    assert list(energy["profiles"]) == list(PROFILES_COMPARED)
+    for name, found in energy["profiles"].items():
+        assert found["joules_per_inference"] == pytest.approx(estimate(reference, name).per_inference, rel=1e-12, abs=0)
+    assert energy["break_even"]["synapses"] == 784 * 128 + 128 * 10
     assert (tmp_path / "report.html").read_text() == "accuracy 0.5"
 
 

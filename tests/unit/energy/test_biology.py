@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,11 +76,44 @@ def test_parts_add_up() -> None:
         ({"synapses": float("inf")}, "synapses"),
         ({"synchrony": -1}, "synchrony"),
         ({"release_probability": 1.01}, "release_probability: makes no sense; got 1.01; wanted 0 to 1"),
-        ({"joules_per_mol": 0}, "joules_per_mol"),
+        ({"joules_per_mol": 0}, "joules_per_mol: makes no sense; got 0; wanted a number > 0"),
         ({"model": "loihi1"}, "not a profile of tissue; got 'loihi1'; wanted attwell-laughlin-2001, howarth-2012, len"),
-        ({"model": "nobody"}, "there is no such profile"),
+        (
+            {"model": "nobody"},
+            "model: there is no such profile of tissue; got 'nobody'; wanted attwell-.*, howarth-2012, len",
+        ),
+        ({"model": 3}, "model: there is no such profile of tissue; got 3"),
+        ({"rate_hz": "4"}, "rate_hz: makes no sense; got '4'; wanted a number >= 0"),
+        ({"rate_hz": True}, "rate_hz: makes no sense; got True"),
+        ({"rate_hz": None}, "rate_hz: makes no sense; got None"),
+        ({"synapses": [1, 2]}, "synapses: makes no sense"),
+        ({"release_probability": -0.1}, "release_probability"),
     ],
 )
 def test_what_makes_no_sense(how: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         budget(**{"rate_hz": 4, **how})
+
+
+OWN = 'kind = "tissue"\n' + "".join(
+    f'[[constant]]\nterm = "{term}"\nvalue = {value}\nunit = "{unit}"\ncondition = "x"\nsource = "lab"\n{more}\n'
+    'grade = "measured"\n'
+    for term, value, unit, more in (
+        ("action_potential", 100, "ATP", ""), ("network_synchrony", 7, "ATP/s", ""), ("vesicle_cycling", 5, "ATP", ""),
+    )
+)  # fmt: skip
+
+
+def test_tissue_of_ones_own(tmp_path: Path) -> None:
+    """At 2 Hz, 10 synapses and every second vesicle: 200 and 10 x 5 ATP/s, and what goes on whatever the rate."""
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN)
+    found = budget(path, rate_hz=2, synapses=10, release_probability=0.5, synchrony=3)
+    assert found.terms == {"action_potential": 200, "network_synchrony": 7 + 3, "vesicle_cycling": 50}
+    path.write_text(OWN.replace('source = "lab"', 'source = "lab"\naccount = "other"', 1))
+    with pytest.raises(OptionError, match="model: its accounts disagree: there is no one budget"):
+        budget(path, rate_hz=2)
+
+
+def test_one_figure_for_everything_has_no_split() -> None:
+    assert budget("lennie-2003", rate_hz=1).split == {}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 
+import nir
+import numpy as np
 import pytest
 
+import hasn
 from hasn.counts import Operations
-from hasn.energy import PROFILES_COMPARED, break_even, compare_profiles
+from hasn.energy import PROFILES_COMPARED, break_even, compare_profiles, profile
 from hasn.errors import OptionError
+from hasn.testing.interpreter import ProgramInterpreter
+from tests.graphs import Draw, chain
 from tests.unit.energy.runs import made
 
 PJ = 1e-12
@@ -58,7 +65,57 @@ def test_a_silent_run_has_one_too() -> None:
 def test_updates_alone_can_cost_more() -> None:
     found = break_even(made())  # 100 updates, and 60 synapses to pass
     assert (found.rate_hz, found.wins) == (None, False)
-    assert str(found) == "The SNN costs more than the ANN of equal shape at any rate: its neurons' updates alone do."
+    assert str(found) == (
+        "The SNN costs more than the ANN of equal shape at any rate: the updates of its neurons and its "
+        "multiply-accumulates alone do."
+    )
+
+
+def test_numbers_alone_have_no_rate() -> None:
+    """One step of a sample: 3 products and an update, 18.4 pJ; a dense pass of 5 synapses costs 23, of 4 18.4."""
+    for synapses, costs in ((5, "less"), (4, "no less")):
+        work = Operations(synapses, 3, synapses, 3, 0, 3)
+        run = made(connections={"w": work}, neuron_updates={"n": 1}, steps=1, samples=1)
+        found = break_even(run)
+        assert (found.rate_hz, found.present_hz, found.wins) == (None, 0.0, costs == "less")
+        assert str(found) == (
+            f"The SNN costs {costs} than the ANN of equal shape; no spikes arrive at synapses, so it has no rate."
+        )
+
+
+def test_what_has_no_price_to_compare_by() -> None:
+    with pytest.raises(OptionError, match="snn: it has no price for an accumulate; got 'loihi1'"):
+        break_even(made(), "loihi1")
+    with pytest.raises(OptionError, match=r"ann: it has no price for a synapse in one dense pass.*; got 'truenorth'"):
+        break_even(made(), ann="truenorth")
+
+
+def test_a_part_of_a_run_is_compared_with_itself() -> None:
+    """At the first of two steps nothing is sent; at the second, all three inputs."""
+    net = chain(nir.Linear(np.ones((2, 3))), Draw(1).lif(2), given=(3,), result=(2,))
+    run = ProgramInterpreter(hasn.lower(net, dt=1e-3)).run(np.array([[0.0] * 3, [1.0] * 3]))
+    table = compare_profiles(run, ["cmos45-snn"], steps=(0, 1))
+    assert table.break_even.snn == table.reports["cmos45-snn"].per_inference == near(2 * 4.6 * PJ)
+    assert (table.break_even.present_hz, break_even(run, steps=(1, 2)).present_hz) == (0.0, near(1000.0))
+
+
+def test_profiles_by_file_once_and_synchrony_of_tissue(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'kind = "chip"\n[[constant]]\nterm = "ac"\nvalue = 2\nunit = "nJ"\ncondition = "x"\nsource = "lab book"\n'
+        'grade = "measured"\n'
+    )
+    table = compare_profiles(made(), [mine, profile("loihi1"), "loihi1"])
+    assert list(json.loads(table.to_json())["profiles"]) == [str(mine), "loihi1"]
+    assert list(compare_profiles(made(), "truenorth").reports) == ["truenorth"]
+    with pytest.raises(OptionError, match="profiles: nothing to price by"):
+        compare_profiles(made(), [])
+    names = ("loihi1", "howarth-2012", "lennie-2003")
+    still, synchronous = (compare_profiles(made(), names, synchrony=x).reports for x in (0.0, 1e9))
+    assert synchronous["howarth-2012"].by_term()["network_synchrony"] > 0
+    assert [synchronous[name].joules for name in ("loihi1", "lennie-2003")] == [
+        still[name].joules for name in ("loihi1", "lennie-2003")
+    ]
 
 
 def test_one_table() -> None:

@@ -72,11 +72,11 @@ def test_it_holds_under_an_input_that_triples_and_lets_go() -> None:
     assert np.array_equal(end.nodes["n1"].weight, net.nodes["n1"].weight)
 
 
-def call(budget: Budget, net: nir.NIRGraph, joules: float, steps: int = 10) -> nir.NIRGraph | None:
+def call(budget: Budget, net: nir.NIRGraph, joules: float) -> nir.NIRGraph | None:
     """One call after a piece that cost so much (TrueNorth: 26 pJ an operation)."""
     events = round(joules / (26 * PJ))
     work = hasn.counts.Operations(30, events, 600, 0, events, 0)
-    return budget(net, made(connections={"w": work}, samples=1), steps)
+    return budget(net, made(connections={"w": work}, samples=1), 10 * (len(budget.log) + 1))
 
 
 def test_one_call_by_hand() -> None:
@@ -133,6 +133,23 @@ def test_what_others_change_is_kept() -> None:
     assert net.nodes["n2"].v_threshold == near(0.4 * 4**0.3)
 
 
+def test_another_run_begins_anew() -> None:
+    """The same budget for two runs of one graph does the same twice; a run that goes on is held on."""
+    rng = np.random.default_rng(1)
+    net, x = busy(), rng.random((400, 2, 30)) < 0.3
+    budget = Budget(60e-6)
+    one = hasn.control.run(net, x, [budget])
+    two = hasn.control.run(net, x, [budget])
+    scales = [decision.scale for decision in budget.log]
+    assert scales[0] > 1
+    assert scales[:4] == scales[4:]
+    assert np.array_equal(one.graph.nodes["n2"].v_threshold, two.graph.nodes["n2"].v_threshold)
+    halves = Budget(60e-6)
+    first = hasn.control.run(net, x[:200], [halves])
+    hasn.control.run(first.graph, x[200:], [halves], state=first.state)
+    assert [decision.scale for decision in halves.log] == scales[:4]
+
+
 def test_it_says_when_it_can_do_no_more() -> None:
     net = chain(nir.Linear(np.ones((2, 3))), lif(2), given=(3,), result=(2,))
     budget = Budget(1e-6, "truenorth", most=2.0)
@@ -148,6 +165,7 @@ def test_it_says_when_it_can_do_no_more() -> None:
         ({"per_second": 0.0}, "per_second: makes no sense; got 0.0; wanted a number > 0"),
         ({"per_second": math.inf}, "per_second"),
         ({"per_second": math.nan}, "per_second"),
+        ({"per_second": "1"}, "per_second: makes no sense; got '1'"),
         ({"gain": 0.0}, "gain: makes no sense; got 0.0; wanted a number > 0 and <= 1"),
         ({"gain": 1.5}, "gain"),
         ({"smoothing": 0.0}, "smoothing"),
@@ -220,6 +238,10 @@ def test_training_pays_for_spikes() -> None:
     [
         ({"per_inference": 0.0}, "per_inference: makes no sense; got 0.0; wanted joules > 0"),
         ({"per_inference": math.nan}, "per_inference"),
+        ({"per_inference": "1"}, "per_inference"),
+        ({"weight": -1.0}, "weight: makes no sense; got -1.0; wanted a number > 0"),
+        ({"weight": math.nan}, "weight"),
+        ({"release_probability": 1.1}, "release_probability: makes no sense; got 1.1; wanted 0 to 1"),
         ({"profile": "spinnaker1"}, "there is no such account; got ''; wanted Sharp 2012, Hoeppner 2019, van Albada"),
         ({"profile": "cmos45-ann"}, "nothing in it grows with spikes; got 'cmos45-ann'"),
         ({"profile": "loihi2"}, "nothing in it grows with spikes"),

@@ -13,7 +13,8 @@ import pytest
 
 from hasn.counts import Counts, Operations
 from hasn.energy import estimate
-from hasn.errors import InputError, OptionError
+from hasn.energy.profile import parsed
+from hasn.errors import FileError, InputError, OptionError
 from hasn.recording import Recording
 from tests.unit.energy.runs import made, small
 
@@ -62,6 +63,17 @@ def test_learning_is_priced_or_named() -> None:
     assert what not in estimate(recording, "loihi1").left_out
 
 
+def test_static_power_is_counted_where_it_is_asked_for() -> None:
+    """29 mW for two samples of 10 ms; else it is named."""
+    still, on = estimate(made(), "loihi1"), estimate(made(), "loihi1", static=True)
+    what = "a second of the chip, whatever it does"
+    assert still.left_out[what].startswith("29 mW, measured; counted where it is asked for")
+    assert what not in on.left_out
+    assert on.by_term()["static_power"] == near(29e-3 * 20e-3)
+    assert "static_power" not in still.by_term()
+    assert what in estimate(made(), "loihi2", static=True).left_out  # never another chip's
+
+
 def test_an_all_in_figure_stands_alone() -> None:
     report = estimate(made(), "truenorth")
     assert report.by_term() == near({"synaptic_operation": 40 * 26 * PJ})
@@ -82,6 +94,15 @@ def test_what_is_not_published_is_unknown_and_never_0() -> None:
     assert (bounded.profile, bounded.bound) == ("loihi2", "loihi1")
     assert bounded.title == "Loihi 2, by loihi1's constants as a bound"
     assert estimate(made(), "loihi1", bound=True).bound == ""
+    # what a file knows itself stays: 40 operations of 1 pJ, and Loihi 1's 60 active and 40 inactive updates
+    known = {"condition": "x", "source": "lab book", "unit": "pJ"}
+    own = parsed("mine", {"kind": "chip", "bounded_by": "loihi1", "constant": [
+        {"term": "synaptic_operation", "value": 1, "grade": "measured", **known},
+        {"term": "neuron_update", "grade": "unknown", **known},
+    ]})  # fmt: skip
+    assert estimate(made(), own, bound=True).by_term() == pytest.approx(
+        {"synaptic_operation": 40e-12, "active_update": 60 * 81e-12, "inactive_update": 40 * 52e-12}, rel=1e-9, abs=0
+    )
     for name in ("cpu", "gpu"):
         assert estimate(made(), name).joules is None
         assert estimate(made(), name, measured=3.0).per_inference == 1.5
@@ -212,7 +233,17 @@ def test_the_report_as_text_picture_and_json(tmp_path: Path) -> None:
     data = json.loads(report.to_json())
     assert data["joules_per_inference"] == near(3.942e-9)
     assert data["prices"][0]["source"].startswith("Davies et al.")
-    assert estimate(made(), "loihi2").plot().axes[0].patches[:] == []
+    assert figure.axes[0].get_ylim() == near((0, 1.1 * 6940 * PJ))
+    accounts = estimate(made(), "spinnaker1").plot().axes  # a panel each, on scales of their own
+    assert [axes.get_title() for axes in accounts] == ["Sharp 2012", "Hoeppner 2019", "van Albada 2018"]
+    assert [[label.get_text() for label in axes.get_xticklabels()] for axes in accounts] == [["w", "n"]] * 2 + [["w"]]
+    assert max(patch.get_height() for patch in accounts[2].patches) == near(40 * 5.9e-6)
+    unknown = estimate(made(), "loihi2").plot().axes[0]
+    assert unknown.patches[:] == []
+    assert [text.get_text() for text in unknown.texts] == ["unknown: nothing that was done has a price"]
+    for place in (tmp_path / "none" / "bars.png", tmp_path / "bars.foo"):
+        with pytest.raises(FileError, match=r"the picture cannot be written; got .*(No such file|not supported)"):
+            report.plot(place)
 
 
 def test_a_backends_recording_is_priced() -> None:

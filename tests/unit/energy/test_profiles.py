@@ -70,9 +70,10 @@ def test_everything_that_ships_says_where_it_is_from() -> None:
     for one in found.values():
         assert one.note or one.kind == "chip"
         for constant in one.constants:
-            assert len(constant.source) > 10 or constant.source == "none: as above"
+            assert len(constant.source) > 20
     graded = {name: {constant.grade for constant in one.constants} for name, one in found.items()}
-    assert graded["loihi1"] == {"simulated", "unknown"}  # pre-silicon: nothing of it is measured
+    assert graded["loihi1"] == {"simulated", "measured"}  # pre-silicon, but for its static power
+    assert [c.term for c in found["loihi1"].constants if c.grade == "measured"] == ["static_power"]
     assert graded["loihi2"] == graded["cpu"] == graded["gpu"] == {"unknown"}
     assert graded["spinnaker1"] == graded["spinnaker2"] == {"disputed"}
     assert graded["truenorth"] == {"measured"}
@@ -142,6 +143,25 @@ def test_a_constant_says_everything(key: str, how: str) -> None:
         (lambda d, c: d.update(constant=[]), "at least one"),
         (lambda d, c: d.update(constant=[1]), "at least one"),
         (lambda d, c: d["constant"].append(dict(c)), "synaptic_operation is priced twice"),
+        (lambda d, c: c.update(all_in="false"), "constant 1: all_in is true or false; got 'false'"),
+        (lambda d, c: c.update(optional=1), "constant 1: optional is true or false; got 1"),
+        (lambda d, c: c.update(optional=True), "static power alone may be optional; got synaptic_operation"),
+        (lambda d, c: c.update(account=3), "constant 1: account is a text; got 3"),
+        (lambda d, c: d.update(title=3), "title is a text; got 3"),
+        (lambda d, c: d.update(leaves_out="memory"), "leaves_out is a list of texts; got 'memory'"),
+        (lambda d, c: d.update(bounded_by="loihi3"), "bounded_by names no profile; got 'loihi3'; wanted attwell"),
+        (lambda d, c: d.update(kind="tissue"), "not a price of a profile of tissue; got synaptic_operation in pJ"),
+        (lambda d, c: c.update(term="action_potential", unit="ATP"), "not a price of a profile of chip; got action_po"),
+        (
+            lambda d, c: d["constant"].append({**c, "term": "ac"}),
+            "synaptic_operation counts ac too: it would be paid twice",
+        ),
+        (
+            lambda d, c: d["constant"].extend([{**c, "term": "neuron_update"}, {**c, "term": "inactive_update"}]),
+            "neuron_update counts inactive_update too",
+        ),
+        (lambda d, c: d["constant"].append({**c, "term": "dense_pass"}), "dense_pass counts synaptic_operation too"),
+        (lambda d, c: d["constant"].append({**c, "term": "measured"}), "measured counts synaptic_operation too"),
         (
             lambda d, c: (c.update(all_in=True), d["constant"].append({**c, "term": "ac", "all_in": False})),
             "synaptic_operation has everything in it: ac cannot be added to it",

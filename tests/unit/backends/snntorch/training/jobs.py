@@ -209,7 +209,7 @@ def _command_line(folder: Path) -> Any:
     from hasn.cli.app import app
 
     answers = {}
-    for name, more in (("trains", []), ("fails", ["--loss", "membrane"])):
+    for name, more in (("trains", []), ("fails", ["--learn", "delay"])):
         out, err = StringIO(), StringIO()
         command = ["train", str(folder / "net.nir"), "--data", str(folder / "data.npz"), "--epochs", "2", "--json"]
         with redirect_stdout(out), redirect_stderr(err):

@@ -150,7 +150,7 @@ def test_the_generators_that_data_bring() -> None:
 SETTINGS = {"loss": "rate", "seed": "0"}
 STATE: dict[str, Any] = {
     "fingerprint": "a" * 64, "settings": SETTINGS, "moving": {"parameters": {"w": torch.arange(3.0)}}, "gradients": {},
-    "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "",
+    "progress": {}, "room": None, "random": {}, "epoch_start": {}, "hidden": {}, "judge": "", "dropout": 0,
     "origin": {"graph": None, "learn": {}, "lowering": {}, "precision": "float32", "keep_best": False,
                "freeze": [], "during": {}},
 }  # fmt: skip

@@ -85,8 +85,8 @@ def of_the_optimizer(change: Callable[[Any], Any]) -> Edit:
     return edit
 
 
-TOP = ["fingerprint", "settings", "moving", "gradients", "progress", "room", "random", "epoch_start"]
-MOVING = ["parameters", "optimizer", "schedule", "scaler"]
+TOP = ["fingerprint", "settings", "moving", "gradients", "progress", "room", "random", "epoch_start", "dropout"]
+MOVING = ["parameters", "optimizer", "schedule", "scaler", "masks"]
 PROGRESS = ["epoch", "position", "step", "losses", "history", "tally", "best", "waited", "stopped", "best_parameters"]
 RANDOM = ["torch", "cuda", "numpy", "python", "data"]
 COUNTS = ["epoch", "position", "step", "waited"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import hasn
-from hasn.backends.snntorch.training import RateTarget, count
+from hasn.backends.snntorch.training import BatchNorm, Dropout, RateTarget, count
 from hasn.backends.snntorch.training.agreeing import lowered
 from hasn.backends.snntorch.training.checkpoint import fingerprint
 from hasn.errors import GraphError, OptionError
@@ -20,6 +20,7 @@ from hasn.ir.structure import flatten
 from hasn.nodes import PoissonInput
 from hasn.nodes.lookup import kinds
 from hasn.testing.cases import CASES
+from hasn.training import graph_of
 from tests.graphs import DT, Draw, chain, graph, inp, out
 from tests.unit.backends.snntorch.training.task import CLASSES, HIDDEN, lif, net, samples
 
@@ -188,7 +189,11 @@ SETTINGS: dict[str, Any] = {
     "monitor": "validation_accuracy",
     "seed": 1,
     "precision": "float64",
+    "freeze": "w1.bias",
+    "during": {"w1": Dropout(0.1)},
+    "tbptt": 4,
     "surrogate": "atan",
+    "detach_reset": True,
     "engine": "steps",
     "matmul": "split-bf16",
     "dt": 2e-3,
@@ -202,6 +207,32 @@ SETTINGS: dict[str, Any] = {
 def test_a_resume_with_another_option_is_refused(name: str, checkpoint: Path) -> None:
     with pytest.raises(OptionError, match=f"{name}: the checkpoint is of a training with another value"):
         resumed(checkpoint, **{name: SETTINGS[name]})
+
+
+@pytest.mark.parametrize(
+    ("option", "kept", "now"),
+    [
+        ("learning_rate", {"w1": 1e-2, "*": 1e-3}, {"*": 1e-3, "w1": 1e-2}),
+        ("learn", {"tau": {"last": "neuron", "*": "population"}}, {"tau": {"*": "population", "last": "neuron"}}),
+    ],
+)
+def test_the_first_name_that_means_a_parameter_counts(option: str, kept: Any, now: Any, tmp_path: Path) -> None:
+    """So their order is a part of the value."""
+    hasn.train(net(), samples(), epochs=1, checkpoint=tmp_path / "at.pt", **{option: kept})
+    with pytest.raises(OptionError, match=f"{option}: the checkpoint is of a training with another value"):
+        hasn.train(net(), samples(), epochs=1, checkpoint=tmp_path / "at.pt", resume=True, **{option: now})
+
+
+def test_numbers_of_numpy_come_out_of_a_checkpoint(tmp_path: Path) -> None:
+    """torch reads no other numbers than Python's."""
+    half = np.float32(0.5)
+    given: dict[str, Any] = {
+        "during": {"w1": BatchNorm(scale=np.float64(0.5)), "w2": Dropout(half)}, "dt": np.float64(1e-3), "seed": 3,
+        "optimizer": lambda groups: torch.optim.SGD(groups, lr=np.float64(0.1)), "checkpoint": tmp_path / "at.pt",
+    }  # fmt: skip
+    made = hasn.train(net(), samples(), epochs=1, **given)
+    assert np.array_equal(graph_of(given["checkpoint"]).nodes["w1"].weight, made.graph.nodes["w1"].weight)
+    assert hasn.train(net(), samples(), epochs=2, **given, resume=True).losses[: made.steps] == made.losses
 
 
 def test_an_option_of_the_backend_that_is_left_out_is_another_value(checkpoint: Path) -> None:

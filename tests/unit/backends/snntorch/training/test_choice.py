@@ -156,6 +156,8 @@ def test_a_graph_of_neurons_without_memory_has_no_tau_to_learn() -> None:
     [
         ({"freeze": ["nowhere"]}, "no such parameter trains; got 'nowhere'; wanted w1.weight, w1.bias, w2.weight"),
         ({"freeze": ["hidden"]}, "freeze: no such parameter trains; got 'hidden'"),
+        ({"freeze": None}, "freeze: no names; got None"),
+        ({"learn": None}, "learn: no names; got None"),
         ({"freeze": [3]}, "freeze: no name of a node; got 3"),
         ({"freeze": "w*"}, "nothing to train. Freeze less"),
         ({"learn": {"weight": ["hidden"]}}, "learn: no such parameter trains; got 'hidden'"),

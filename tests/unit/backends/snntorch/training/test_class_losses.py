@@ -80,11 +80,30 @@ def test_what_is_ignored_is_not_counted_right_or_wrong() -> None:
     assert made.history[0].accuracy == pytest.approx(float((said == IGNORED)[counted].mean()))
     with pytest.warns(RuntimeWarning, match="nothing was learned"):
         nothing = hasn.train(net(), (INPUTS, np.full(21, -1)), loss=rate(ignore_index=-1), **ONE)
-    assert (nothing.losses[0], nothing.history[0].accuracy) == (0.0, 0.0)
+    assert (nothing.losses[0], nothing.history[0].accuracy) == (0.0, None)  # none of none
     with pytest.raises(InputError, match="no such class, at sample 1"):
         hasn.train(net(), (INPUTS, IGNORED), **ONE)
     with pytest.raises(InputError, match="no such class"):
         hasn.train(net(), (INPUTS, IGNORED), loss=rate(ignore_index=-2), **ONE)
+
+
+@pytest.mark.parametrize("size", [4, 5, 20])
+def test_an_epochs_figures_are_those_of_all_its_labels(size: int) -> None:
+    """Of batches that hold other weights and other shares of what is ignored, one of them nothing else."""
+    labels = np.where(np.arange(21) < 4, -1, IGNORED)
+    z = outputs(net())
+    counted = labels >= 0
+    wanted = float(torch_entropy(z.sum(0), torch.tensor(labels), torch.tensor(WEIGHT), ignore_index=-1))
+    right = float((z.sum(0).argmax(1).numpy() == labels)[counted].mean())
+    steps: list[Any] = []
+    done = hasn.train(
+        net(), (INPUTS, labels), loss=rate(weight=WEIGHT, ignore_index=-1), validation=(INPUTS, labels), epochs=1,
+        learning_rate=1e-12, optimizer="sgd", batch_size=size, shuffle=False, progress=steps.append,
+    ).history[0]  # fmt: skip
+    assert done.loss == pytest.approx(wanted, rel=1e-5)
+    assert done.validation_loss == pytest.approx(wanted, rel=1e-5)
+    assert (done.accuracy, done.validation_accuracy) == pytest.approx((right, right))
+    assert (steps[0].accuracy is None) is (size == 4)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +182,10 @@ def test_torchs_other_modules_compare_every_step() -> None:
             OptionError,
             "no mean over the samples",
         ),
+        (net(), nn.CrossEntropyLoss, LABELS, OptionError, r"a class and no loss; got CrossEntropyLoss; wanted .*\("),
+        (net(), nn.CrossEntropyLoss(), np.eye(3)[LABELS], InputError, r"no classes.*labels.argmax\(1\)"),
+        (net(), "rate", LABELS.astype(np.float32), InputError, r"no classes.*labels.astype\(int\)"),
+        (net(), "rate", LABELS + 0.5, InputError, "no classes.*the elements of the Output$"),
         (net(last=nir.Linear(np.eye(3))), nn.CrossEntropyLoss(), LABELS, OptionError, "cross_entropy.over="),
     ],
 )
@@ -265,6 +288,15 @@ def test_a_weighted_loss_of_one_of_several_outputs() -> None:
     wanted = torch_entropy(found["out"].sum(0), torch.tensor(LABELS), torch.tensor(WEIGHT))
     given = {"out": LABELS, "aux": SIDES}
     assert first_loss(two(), {"out": rate(weight=WEIGHT)}, given) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_an_output_without_classes_needs_no_labels_of_another() -> None:
+    target = np.random.default_rng(5).normal(size=(21, 10, 2)).astype(np.float32)
+    found: Any = outputs(two())["aux"]  # type: ignore[call-overload]
+    wanted = float(((found - torch.tensor(target).transpose(0, 1)) ** 2).mean())
+    made = hasn.train(two(), (INPUTS, {"aux": target}), loss={"aux": nn.MSELoss()}, **ONE)
+    assert made.losses[0] == pytest.approx(wanted, rel=1e-5)
+    assert made.history[0].accuracy is None
 
 
 def test_targets_that_count_are_real_numbers_too() -> None:

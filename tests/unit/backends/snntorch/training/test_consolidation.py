@@ -23,7 +23,7 @@ INPUTS, HIDDEN, CLASSES, STEPS = 30, 40, 4, 10
 
 def activity(**parameters: Any) -> Activity:
     """One of a network with these parameters."""
-    return Activity(None, {}, 1, {}, torch.zeros(()), {n: torch.as_tensor(p) for n, p in parameters.items()})
+    return Activity(None, {}, 1, {}, torch.zeros(()), parameters={n: torch.as_tensor(p) for n, p in parameters.items()})
 
 
 # --- elastic weights
@@ -347,3 +347,13 @@ def test_checkpoints(tmp_path: Path) -> None:
         hasn.train(graph, data, epochs=3, regularisers=[other], **how)
     with pytest.raises(OptionError, match="got SynapticIntelligence"):
         hasn.train(graph, data, epochs=1, regularisers=[SynapticIntelligence()], checkpoint=tmp_path / "d.pt")
+
+
+def test_what_is_frozen_is_no_part_of_a_task() -> None:
+    """The same freeze= for the Fisher information and for the training after it; another one is refused."""
+    elastic = ElasticWeights.of(net(), samples(6), strength=1.0, samples=6, freeze="w2")
+    assert set(elastic.fisher) == {"nodes.w1.weight", "nodes.w1.bias"}
+    held = hasn.train(net(), samples(6), epochs=1, regularisers=[elastic], freeze="w2").graph
+    np.testing.assert_array_equal(held.nodes["w2"].weight, net().nodes["w2"].weight.astype(np.float32))
+    with pytest.raises(OptionError, match="with the same learn= and freeze="):
+        hasn.train(net(), samples(6), epochs=1, regularisers=[elastic])

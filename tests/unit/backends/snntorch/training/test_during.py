@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import nir
@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 import hasn
-from hasn.backends.snntorch.training import BatchNorm, Dropout
+from hasn.backends.snntorch.training import BatchNorm, Dropout, SynapticIntelligence
 from hasn.backends.snntorch.training.during import written
 from hasn.backends.snntorch.training.network import TrainedNetwork
-from hasn.errors import OptionError
+from hasn.errors import InputError, OptionError
 from tests.unit.backends.snntorch.training.membrane_nets import recurrent
 from tests.unit.backends.snntorch.training.task import DT, lif, net, readout, samples, weights
 
@@ -119,7 +119,6 @@ def test_the_graph_that_comes_back_spikes_as_the_network_does_in_evaluation(case
 def test_dropout_drops_in_training_alone() -> None:
     for part, per_step in ((Dropout(0.4), True), (Dropout(0.4, per="sequence"), False)):
         network = made(straight(), {"w": part})
-        torch.manual_seed(0)
         plain = made(straight(), {}).forward({"in": X}).outputs
         found = network.forward({"in": X}).outputs
         kept = found != 0
@@ -130,6 +129,35 @@ def test_dropout_drops_in_training_alone() -> None:
             assert torch.equal(network.forward({"in": X}).outputs, plain.detach())
     before = made(straight(), {"w": Dropout(0.999, before=True)}).forward({"in": X}).outputs
     assert torch.equal(before.flatten(0, 1)[0], 1 + torch.arange(5.0, dtype=torch.float64))  # the bias alone is left
+
+
+def test_dropout_draws_anew_at_every_update_in_every_worker_and_for_every_seed() -> None:
+    """And the same again for the same three, whatever torch's own generator has drawn."""
+    network, found = made(straight(), {"w": Dropout(0.5)}), []
+    for seed, update, worker in [(0, 1, 0), (0, 2, 0), (0, 1, 1), (1, 1, 0), (0, 1, 0)]:
+        network.during.seed = seed
+        network.during.draw_anew(update, worker)
+        torch.manual_seed(len(found))
+        found.append(network.forward({"in": X}).outputs != 0)
+    assert torch.equal(found[0], found[-1])
+    for one, other in combinations(found[:-1], 2):  # 450 draws each, of which independent ones share half
+        assert float((one == other).double().mean()) == pytest.approx(0.5, abs=0.12)
+
+
+def test_dropout_leaves_the_order_of_the_samples_and_its_seed_is_the_trainings() -> None:
+    given: dict[str, Any] = {"epochs": 2, "batch_size": 8}
+    plain = hasn.train(net(), samples(24), **given).losses
+    assert hasn.train(net(), samples(24), **given, during={"w1": Dropout(0.0)}).losses == plain
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(found))
+        dropped = hasn.train(net(), samples(24), **given, during={"w1": Dropout(0.3)}, shuffle=False, seed=seed)
+        found.append(dropped.losses)
+    assert found[0] == found[1] != found[2]
+    one = hasn.train(
+        net(), samples(8), **{**given, "learning_rate": 1e-12, "precision": "float64"}, during={"w1": Dropout(0.3)}
+    )
+    assert one.losses[0] != one.losses[1]  # the same batch and weights: other draws
 
 
 def test_it_resumes_and_gives_back_the_best(tmp_path: Any) -> None:
@@ -158,15 +186,52 @@ def test_a_readout_and_freezing_go_with_it() -> None:
     assert result.history[-1].loss < result.history[0].loss
 
 
+def test_its_parameters_have_names() -> None:
+    """They freeze by their own, and have the rate of their node."""
+    seen: list[Any] = []
+
+    def optimizer(groups: Any) -> Any:
+        seen.append({name: group["lr"] for group in groups for name in group["param_names"]})
+        return torch.optim.Adam(groups)
+
+    steps = {"w1": BatchNorm(scale=0.7), "w2": BatchNorm("step")}
+    network = made(net(), steps)
+    assert {name for name in network.parameters if "norm.weight" in name} == {"w1.norm.weight", "w2.norm.weight"}
+    given = {**GIVEN, "during": {"w1": BatchNorm(scale=0.7, momentum=1.0, eps=1e-12)}, "batch_size": 48}
+    held = hasn.train(net(), samples(), **given, freeze="w1.norm.*").graph
+    free = hasn.train(net(), samples(), **{**given, "learning_rate": {"w1": 0.2}}, optimizer=optimizer).graph
+    of_w1 = dict.fromkeys(["w1.weight", "w1.bias", "w1.norm.weight", "w1.norm.bias"], 0.2)
+    assert seen == [{**of_w1, "w2.weight": 1e-3}]
+    inputs = samples()[0].astype(np.float64)
+    for graph, kept in ((held, True), (free, False)):
+        y = (inputs @ graph.nodes["w1"].weight.T + graph.nodes["w1"].bias).reshape(-1, 16)
+        assert np.allclose(y.std(0), 0.7, atol=0.05) is kept  # its weights have moved once since the statistics
+        assert np.allclose(y.mean(0), 0.0, atol=0.05) is kept
+
+
+@pytest.mark.parametrize("over", ["time", "step"])
+def test_one_value_has_no_variance(over: Any) -> None:
+    given = {**GIVEN, "during": {"w1": BatchNorm(over)}, "batch_size": 5}
+    inputs, labels = samples(11, steps=1)
+    with pytest.raises(InputError, match="no variance of one value a channel; got 1 sample in a batch"):
+        hasn.train(net(), (inputs, labels), **given)
+    assert hasn.train(net(), (inputs[:, :10], labels[:10]), **given).steps == 6
+
+
 @pytest.mark.parametrize(
     ("during", "more", "words"),
     [
         ({"hidden": BatchNorm()}, {}, "no connection to stand at; got 'hidden'; wanted w1, w2"),
         ({"w1": "BatchNorm"}, {}, "nothing that trains"),
+        ("w1", {}, "no connection named; got str"),
         ({"w1": [BatchNorm(), BatchNorm()]}, {}, "one BatchNorm a connection"),
         ({"w1": [Dropout(0.1), BatchNorm()]}, {}, "a BatchNorm of what was dropped"),
         ({"w1": BatchNorm()}, {"engine": "steps"}, "Pass BatchNorm.over='step'"),
         ({"w1": Dropout(0.1)}, {"recompute": 3}, "got during and recompute"),
+        ({"w1": BatchNorm()}, {"tbptt": 3}, "got during and tbptt"),
+        ({"w1": BatchNorm()}, {"freeze": "w1.bias"}, "'w1' during: what does not train stays .* w1.bias not trained"),
+        ({"w1": BatchNorm("step")}, {"learn": {"weight": ["w2"]}}, "w1.weight and w1.bias not trained"),
+        ({"w1": BatchNorm()}, {"regularisers": [SynapticIntelligence()]}, "a BatchNorm and SynapticIntelligence"),
     ],
 )
 def test_what_does_not_fit(during: Any, more: dict[str, Any], words: str) -> None:
@@ -181,7 +246,9 @@ def test_what_does_not_fit(during: Any, more: dict[str, Any], words: str) -> Non
     [
         (BatchNorm, {"over": "batch"}, "over"), (BatchNorm, {"scale": 0.0}, "scale"), (BatchNorm, {"eps": -1}, "eps"),
         (BatchNorm, {"momentum": 1.5}, "momentum"), (Dropout, {"p": 1.0}, "p"),
-        (Dropout, {"p": 0.1, "per": "x"}, "per"),
+        (Dropout, {"p": 0.1, "per": "x"}, "per"), (Dropout, {"p": "half"}, "p"), (Dropout, {"p": False}, "p"),
+        (BatchNorm, {"scale": "1"}, "scale"), (BatchNorm, {"eps": float("inf")}, "eps"),
+        (BatchNorm, {"momentum": True}, "momentum"),
     ],
 )  # fmt: skip
 def test_values_that_mean_nothing(kind: Any, options: dict[str, Any], name: str) -> None:

@@ -147,6 +147,28 @@ def test_a_share_is_held_out(name: str) -> None:
     assert found.history[0].validation_loss is not None
 
 
+@pytest.mark.parametrize("labels", [{"a": LABELS, "b": -LABELS}, (LABELS, -LABELS), [LABELS, -LABELS]])
+@pytest.mark.parametrize("batch_first", [True, None])
+def test_a_share_of_several_targets(labels: Any, batch_first: bool | None) -> None:
+    """Every one of a sample is on the side of its inputs."""
+    seen: list[Any] = []
+
+    def loss(outputs: torch.Tensor, given: Any) -> torch.Tensor:
+        a, b = given.values() if isinstance(given, dict) else given
+        assert torch.equal(a, -b)
+        seen.append((torch.is_grad_enabled(), a.tolist()))
+        return outputs.sum(0)[torch.arange(len(a)), a].mean()
+
+    inputs = turned() if batch_first else INPUTS
+    given: dict[str, Any] = {"epochs": 1, "batch_size": 24, "batch_first": batch_first, "shuffle": False}
+    found = hasn.train(net(), (inputs, labels), loss=loss, validation=np.float32(0.25), **given)
+    one = hasn.train(
+        net(), (inputs, LABELS), loss=lambda o, y: o.sum(0)[torch.arange(len(y)), y].mean(), validation=0.25, **given
+    )
+    assert [len(y) for _, y in seen] == [18, 6]
+    assert (found.losses, found.history[0].validation_loss) == (one.losses, one.history[0].validation_loss)
+
+
 @pytest.mark.parametrize(
     ("share", "data", "words"),
     [
@@ -169,6 +191,8 @@ def test_a_resumed_training_holds_out_the_same(tmp_path: Any) -> None:
     call: dict[str, Any] = {"batch_size": 8, "validation": 0.25, "checkpoint": tmp_path / "at.pt", "keep_best": True}
     whole = hasn.train(net(), (INPUTS, LABELS), epochs=3, batch_size=8, validation=0.25, keep_best=True)
     hasn.train(net(), (INPUTS, LABELS), epochs=1, **call)
+    with pytest.raises(OptionError, match=r"validation: the checkpoint is .*got 0.5; wanted 0.25"):
+        hasn.train(net(), (INPUTS, LABELS), epochs=3, **{**call, "validation": 0.5}, resume=True)
     again = hasn.train(net(), (INPUTS, LABELS), epochs=3, **call, resume=True)
     assert [e.validation_loss for e in again.history] == [e.validation_loss for e in whole.history]
 

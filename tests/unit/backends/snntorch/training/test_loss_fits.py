@@ -13,7 +13,8 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import Loss, count, first_spike, membrane, rate
-from hasn.backends.snntorch.training.losses import LOSSES, check_labels, loss_of
+from hasn.backends.snntorch.training.fits import loss_of
+from hasn.backends.snntorch.training.losses import LOSSES, check_labels
 from hasn.errors import InputError, OptionError
 from hasn.ir.lower import lower
 from hasn.program.model import Sink

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy as torch_entropy
 
 import hasn
 from hasn.backends.snntorch.training import cross_entropy, membrane
-from hasn.backends.snntorch.training.losses import Loss, loss_of
+from hasn.backends.snntorch.training.fits import loss_of
+from hasn.backends.snntorch.training.losses import Loss
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.score import Scorer
 from hasn.errors import OptionError

@@ -14,8 +14,8 @@ import torch
 import hasn
 from hasn.backends.snntorch.training import RateTarget, SynapticCost, rate
 from hasn.backends.snntorch.training.batches import Batch
+from hasn.backends.snntorch.training.fits import loss_of
 from hasn.backends.snntorch.training.learnable import Learnable
-from hasn.backends.snntorch.training.losses import loss_of
 from hasn.backends.snntorch.training.network import Activity, TrainedNetwork, shapes_of
 from hasn.backends.snntorch.training.score import Scorer
 from hasn.errors import OptionError

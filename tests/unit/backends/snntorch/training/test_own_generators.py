@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import hasn
-from hasn.backends.snntorch.training import Loss, RateTarget, rate
+from hasn.backends.snntorch.training import Dropout, Loss, RateTarget, Several, rate
 from hasn.backends.snntorch.training.drawing import runs_alone
 from tests.unit.backends.snntorch.training.task import net, samples
 from tests.unit.backends.snntorch.training.test_option_values import options
@@ -48,6 +48,7 @@ def random_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "arrays": lambda: {"data": samples(24), "batch_size": 8},
+    "dropout": lambda: {"data": samples(24), "batch_size": 24, "during": {"w1": Dropout(0.3)}},
     "a function of the epoch": lambda: {"data": noisy},
     "a loader": lambda: {"data": loader()},
     "a loss that draws": lambda: {"data": samples(24), "batch_size": 8, "loss": random_loss},
@@ -124,6 +125,9 @@ def test_one_within_the_other_does_not_wait_for_itself() -> None:
         ({"schedule": partial(torch.optim.lr_scheduler.StepLR, step_size=2)}, False),
         ({"loss": torch.nn.MSELoss()}, False), ({"backend": {"surrogate": "atan"}}, False),
         ({"loss": random_loss}, True), ({"loss": Loss("own", random_loss, None)}, True),
+        ({"loss": {"out": "rate"}}, False), ({"loss": {"out": random_loss}}, True),
+        ({"loss": Several({"out": rate()})}, False), ({"loss": Several({"out": random_loss})}, True),
+        ({"loss": Loss("own", torch.nn.functional.mse_loss, None, step_scores=random_loss)}, True),
         ({"loss": Loss("own", torch.nn.functional.mse_loss, random_loss)}, True),
         ({"regularisers": (lambda activity: 0,)}, True), ({"optimizer": lambda groups: groups}, True),
         ({"schedule": lambda optimizer: optimizer}, True), ({"optimizer": partial(random_loss, labels=0)}, True),

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import hasn
-from hasn.backends.snntorch.training import Step, count
+from hasn.backends.snntorch.training import Dropout, Step, count
 from hasn.errors import FileError, GraphError, OptionError
 from tests.unit.backends.snntorch.training.task import lif, net, samples, weights
 
@@ -59,6 +59,7 @@ def kept_schedule(optimizer: Any) -> Any:
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=100)
 
 
+DROPOUT = {"w1": Dropout(0.3), "w2": Dropout(0.2, before=True, per="sequence")}
 CALLS: dict[str, Any] = {
     "arrays": lambda: {"data": samples(24), "batch_size": 8},
     "function of the epoch": lambda: {"data": noisy},
@@ -70,6 +71,9 @@ CALLS: dict[str, Any] = {
     "best of it": lambda: {"data": samples(24), "batch_size": 8, "validation": samples(12, 5), "keep_best": True},
     "gradients that wait": lambda: {"data": samples(24), "batch_size": 8, "apply_after": {"w1": 2, "w2": 4}},
     "scaler": lambda: {"data": samples(24), "batch_size": 8, "amp": "fp16"},
+    "dropout": lambda: {"data": samples(24), "batch_size": 8, "during": DROPOUT},
+    "dropout and a function of the epoch": lambda: {"data": noisy, "during": DROPOUT},
+    "dropout and accumulation": lambda: {"data": samples(24), "batch_size": 4, "accumulate": 2, "during": DROPOUT},
 }  # fmt: skip
 
 
@@ -90,6 +94,20 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name: str, step: int, th
     assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
     for key, value in weights(whole.graph).items():
         np.testing.assert_array_equal(weights(resumed.graph)[key], value, err_msg=key)
+
+
+def test_dropout_without_a_seed_resumes_too(tmp_path: Path) -> None:
+    """Its seed follows from torch's state when training began, which is another one when it goes on."""
+    given: dict[str, Any] = {"batch_size": 8, "during": DROPOUT, "seed": None}
+    torch.manual_seed(5)
+    whole = hasn.train(net(), samples(24), epochs=2, **given)
+    torch.manual_seed(5)
+    hasn.train(net(), samples(24), epochs=1, **given, checkpoint=tmp_path / "at.pt")
+    torch.manual_seed(6)
+    resumed = hasn.train(net(), samples(24), epochs=2, **given, checkpoint=tmp_path / "at.pt", resume=True)
+    assert resumed.losses == whole.losses
+    torch.manual_seed(6)
+    assert hasn.train(net(), samples(24), epochs=2, **given).losses != whole.losses
 
 
 SCRIPT = """

@@ -42,6 +42,8 @@ def test_a_callback_stops_by_true() -> None:
     whole = hasn.train(net(), samples(24), epochs=3, **CALL)
     assert result.losses == whole.losses[:7]
     assert hasn.train(net(), samples(24), epochs=2, **CALL, progress=lambda now: "not True").steps == 6
+    said = hasn.train(net(), samples(24), epochs=2, **CALL, progress=lambda now: np.bool_(now.step == 2))
+    assert said.steps == 2
 
 
 def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
@@ -49,6 +51,17 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
     hasn.train(net(), samples(24), epochs=3, **call, progress=stopping(4))
     again = hasn.train(net(), samples(24), epochs=3, **call, resume=True)
     assert again.losses == hasn.train(net(), samples(24), epochs=3, **CALL).losses
+
+
+def test_rates_of_0_and_1_are_told_once() -> None:
+    """Those of 22 samples in uneven parts of an update, whose sum of means may miss 1 by rounding."""
+    graph = net()
+    graph.nodes["w1"].bias[:], graph.nodes["w2"].weight[:] = 1e3, 0.0
+    with pytest.warns(RuntimeWarning) as said:
+        hasn.train(graph, samples(22), epochs=3, batch_size=3, accumulate=8, freeze="w1")
+    texts = [str(warning.message) for warning in said if "in epoch" in str(warning.message)]
+    assert len(texts) == 1
+    assert texts[0].startswith("last never spiked and hidden spiked at every step in epoch 1; hasn.check(")
 
 
 @pytest.mark.parametrize(

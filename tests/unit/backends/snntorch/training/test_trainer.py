@@ -14,9 +14,9 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training import Step, SynapticCost, api
+from hasn.backends.snntorch.training.fits import loss_of
 from hasn.backends.snntorch.training.gradients import Gradients
 from hasn.backends.snntorch.training.loop import Trainer, _gradients
-from hasn.backends.snntorch.training.losses import loss_of
 from hasn.backends.snntorch.training.memory import Room
 from hasn.backends.snntorch.training.network import TrainedNetwork
 from hasn.backends.snntorch.training.progress import Progress, Tally
@@ -336,17 +336,17 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
         "log": "log", "log_queue": 10, "progress": progress, "seed": 11, "precision": "float64",
     }  # fmt: skip
     lowering = {"dt": 2e-3, "method": "exact", "reset": "subtract", "timing": "hardware"}
-    graph, drop = net(), hasn.training.Dropout(0.1)
+    graph, drop, (spikes, labels) = net(), hasn.training.Dropout(0.1), samples(2)
     with pytest.raises(ZeroDivisionError):
         hasn.train(
-            graph, samples(2), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop},
-            regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid",
+            graph, (spikes.swapaxes(0, 1), labels), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop},
+            regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid", validation=0.5,
         )  # fmt: skip
     found, given = seen
     wanted = {
         **call, "learn": {"tau": "population"}, "regularisers": (term,), "checkpoint": tmp_path / "at.pt",
         "backend": {"surrogate": "sigmoid"}, "freeze": ("w1",), "during": {"w2": (drop,)},
-        "tbptt": None, "carry": False, "batch_first": None,
+        "tbptt": None, "carry": False, "share": 0.5,
     }  # fmt: skip
     assert {name: value for name, value in vars(found).items() if name not in ("settings", "hidden")} == wanted
     assert given[:6] == (graph, {"tau": "population"}, 7, lowering, "float64", {"surrogate": "sigmoid"})

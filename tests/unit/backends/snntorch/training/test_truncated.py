@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 import hasn
 from hasn.backends.snntorch.training.network import TrainedNetwork
-from hasn.errors import InputError, OptionError
+from hasn.errors import InputError, OptionError, TrainingError
 from tests.unit.backends.snntorch.training.calls import recurrent
 from tests.unit.backends.snntorch.training.task import CLASSES, DT, HIDDEN, net, samples, weights
 from tests.unit.backends.snntorch.training.test_membrane_losses import _Spike
@@ -82,6 +83,43 @@ def pieces(steps: int = 5) -> list[Any]:
     return [(inputs[t : t + steps], labels) for t in range(0, 10, steps)]
 
 
+def as_dataset() -> Any:
+    inputs, labels = samples(24)
+    return torch.utils.data.TensorDataset(torch.tensor(inputs).transpose(0, 1), torch.tensor(labels))
+
+
+def test_a_loader_that_shuffles_is_doubtful() -> None:
+    for shuffled in (True, False):
+        loader = torch.utils.data.DataLoader(as_dataset(), batch_size=8, shuffle=shuffled)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            hasn.train(net(), loader, epochs=2, carry=True)
+        assert sum("the loader shuffles its samples" in str(w.message) for w in said) == shuffled
+
+
+def test_a_carried_batch_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second half would go on with the states of the first."""
+    forward = TrainedNetwork.forward
+
+    def limited(self: TrainedNetwork, inputs: Any) -> Any:
+        if inputs["in"].shape[1] > 12:
+            raise MemoryError
+        return forward(self, inputs)
+
+    monkeypatch.setattr(TrainedNetwork, "forward", limited)
+    assert hasn.train(net(), pieces(), epochs=1).history[0].batch == 12
+    with pytest.raises(TrainingError, match="carry: a batch does not fit in memory: MemoryError; got 24 samples of 5"):
+        hasn.train(net(), pieces(), epochs=1, carry=True)
+
+
+def test_a_callback_that_stops_within_an_epoch_leaves_the_last_ones_checkpoint(tmp_path: Any) -> None:
+    given: dict[str, Any] = {"epochs": 3, "learning_rate": 1e-2, "carry": True, "checkpoint": tmp_path / "run.pt"}
+    whole = hasn.train(net(), pieces(), **{**given, "checkpoint": None})
+    stopped = hasn.train(net(), pieces(), **given, progress=lambda step: step.step == 3)
+    assert (stopped.steps, len(stopped.history)) == (3, 1)
+    assert hasn.train(net(), pieces(), **given, resume=True).losses == whole.losses
+
+
 def test_training_carries_within_an_epoch_and_in_validation() -> None:
     """A rate of 0 to rounding: the figures are those of the whole sequences, in every epoch."""
     inputs, labels = samples(24)
@@ -112,7 +150,13 @@ def test_training_with_both_learns_and_resumes(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "more", "error", "words"),
     [
-        (samples(), {"carry": True}, OptionError, "carry: batches of arrays are other samples"),
+        (samples(), {"carry": True}, OptionError, "carry: batches of the data are other samples"),
+        (lambda epoch: samples(), {"carry": True}, OptionError, "batches of the data are other samples"),
+        (as_dataset(), {"carry": True}, OptionError, "batches of the data are other samples"),
+        (
+            pieces(), {"carry": True, "validation": samples()}, OptionError,
+            "batches of the validation are other samples",
+        ),
         (pieces(), {"carry": 1}, OptionError, "carry: no such value; got 1; wanted True or False"),
         (pieces(), {"tbptt": 0}, OptionError, "tbptt: no such number; got 0"),
         (pieces(), {"tbptt": 2, "recompute": 2}, OptionError, "got recompute with tbptt"),
