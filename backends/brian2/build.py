@@ -194,8 +194,11 @@ def _plastic(link: Plastic, source: Any, groups: dict[str, Any], here: _Place) -
     elements = found.pre + found.late * width
     target = groups[link.target]
     if len(elements):
-        i, j = (_side_by_side(*of, here.copies) for of in ((elements, len(source)), (found.post, len(target))))
-        synapses.connect(i=i, j=j)
+        ends = (
+            _side_by_side(elements, len(source), here.copies),
+            _side_by_side(found.post, len(target), here.copies),
+        )
+        synapses.connect(i=ends[0], j=ends[1])
     else:  # lists of none are an error there
         synapses.connect("False")
     weights = np.tile(found.spread(found.weight), here.copies)

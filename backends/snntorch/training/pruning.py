@@ -151,7 +151,7 @@ class Pruned:
             self.gone.setdefault(name, torch.zeros_like(weights[name], dtype=torch.bool))
         for name in self.gone:
             if weights[name].requires_grad:
-                weights[name].register_hook(self._hook(name))
+                weights[name].register_hook(self._hook(name))  # type: ignore[no-untyped-call]  # torch has no types for it
         self.hold()
         self.advance(0)
 

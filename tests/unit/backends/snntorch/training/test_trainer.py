@@ -339,8 +339,8 @@ def test_every_argument_arrives_where_it_belongs(monkeypatch: pytest.MonkeyPatch
     graph, drop, (spikes, labels) = net(), hasn.training.Dropout(0.1), samples(2)
     with pytest.raises(ZeroDivisionError):
         hasn.train(
-            graph, (spikes.swapaxes(0, 1), labels), **call, **lowering, learn=("tau",), freeze="w1", during={"w2": drop},
-            regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid", validation=0.5,
+            graph, (spikes.swapaxes(0, 1), labels), **call, **lowering, learn=("tau",), freeze="w1",
+            during={"w2": drop}, regularisers=[term], checkpoint=str(tmp_path / "at.pt"), surrogate="sigmoid", validation=0.5,
         )  # fmt: skip
     found, given = seen
     wanted = {
