@@ -44,7 +44,10 @@ def homeostatic(graph: nir.NIRGraph, node: str, rate: ArrayLike, threshold_jump:
     shape = np.shape(found.v_threshold)
     given = {}
     for parameter, value in (("rate", rate), ("threshold_jump", threshold_jump)):
-        array = np.asarray(value, dtype=np.float64)
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise OptionError("no numbers", node=node, parameter=parameter, got=repr(value)) from error
         if array.shape not in ((), shape):
             raise OptionError("no value for each neuron", node=node, parameter=parameter, got=array.shape, wanted=shape)
         given[parameter] = np.broadcast_to(array, shape).copy()

@@ -95,6 +95,14 @@ def _apart(one: Rule, other: Rule) -> Rule:
     """The other rule, with names that do not mean anything else in the one."""
     taken: dict[str, Any] = {**one.traces, **one.constants, **dict.fromkeys(one.modulators)}
     mine: dict[str, Any] = {**other.traces, **other.constants, **dict.fromkeys(other.modulators)}
+    for name in taken.keys() & mine.keys():
+        if (taken[name] is None) != (mine[name] is None):
+            raise OptionError(
+                "a modulator of one rule is something else in the other",
+                parameter="rules",
+                got=repr(name),
+                way_out="Name the modulator otherwise.",
+            )
     plain = ("pre", "post", "v")
     names = {
         name: _free(name, {*taken, *mine})

@@ -14,7 +14,7 @@ from benchmarks.signatures import DT, follower, learned
 from benchmarks.slow_signatures import DOUBLED, SECONDS, clamped, depressing, doubled, history, tagged
 from hasn.errors import OptionError
 from hasn.nodes import HomeostaticLIF
-from hasn.plasticity import STDP, Rule, ShortTerm, SynapticScaling, Trace, homeostatic, together
+from hasn.plasticity import STDP, Rule, ShortTerm, SynapticScaling, TagAndCapture, Trace, homeostatic, together
 
 
 def test_a_train_over_short_term_synapses() -> None:
@@ -113,6 +113,7 @@ def test_soft_bounds_stay_a_rules_own() -> None:
         ((STDP(), SynapticScaling(every=5)), r"rules on one connection differ; got 1 and 5"),
         ((ShortTerm(), ShortTerm(0.2)), "two rules say what a synapse sends"),
         ((STDP(w_max=0.1), STDP(w_min=0.2)), "the bounds leave no weight"),
+        ((STDP(), TagAndCapture(protein="x")), r"a modulator of one rule is something else in the other; got 'x'"),
     ],
 )
 def test_sums_without_meaning_are_refused(rules: tuple[Rule, ...], message: str) -> None:
@@ -168,6 +169,7 @@ def test_thresholds_come_to_each_neurons_rate() -> None:
     [
         ("fc2", 1.0, r"no such node; got 'fc2'; wanted input, fc1"),
         ("fc1", 1.0, r"fc1.*its threshold cannot move; got Linear"),
+        ("cells", "fast", r"rate: no numbers; got 'fast'"),
         ("cells", [1.0, 2.0, 3.0], r"rate: no value for each neuron; got \(3,\)"),
     ],
 )
