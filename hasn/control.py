@@ -116,7 +116,7 @@ def run(
     precision: str | None = None,
     **options: Any,
 ) -> Controlled:
-    """Run a network that controllers change between steps. While none changes anything it is one run, bit for bit.
+    """Run a network that controllers change between steps. While none changes anything it is one run.
 
     At a step at which several are due each sees what those before it in ``controllers`` have left. Two calls of half
     the steps, the second with the graph and the state of the first, do what one call does; a controller's recording

@@ -62,7 +62,7 @@ class HomeostaticLIFKind(NeuronKind):
         finite("v_leak", "V"),
         *FIRES,
         Parameter("rate", "Hz", lambda a: np.isfinite(a) & (a >= 0), "a finite rate >= 0 Hz"),
-        Parameter("threshold_jump", "V", lambda a: np.isfinite(a) & (a >= 0), "a finite jump >= 0 V"),
+        finite("threshold_jump", "V"),
     )
     taus = ("tau",)
 

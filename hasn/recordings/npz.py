@@ -52,6 +52,7 @@ def meta_of(recording: Recording, trains: Mapping[str, Events]) -> NDArray[Any]:
         "counts": asdict(recording.counts),
         "backend": recording.backend,
         "precision": recording.precision,
+        "own_rule": recording.own_rule,
         "seconds": recording.seconds,
         "batched": recording.batched,
         "more": list(recording.more),
@@ -122,6 +123,7 @@ def _recording(meta: dict[str, Any], arrays: dict[str, Any], place: Path) -> dic
         "counts": _counts(meta["counts"]),
         "backend": meta["backend"],
         "precision": meta["precision"],
+        "own_rule": str(meta.get("own_rule", "")),  # older files are of rules as they stand
         "seconds": float(meta["seconds"]),
         "batched": bool(meta["batched"]),
         "more": {group: groups[group] for group in extra["more"]},

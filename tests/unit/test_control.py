@@ -86,8 +86,12 @@ def chain(connection: Any, threshold: float = 0.5) -> nir.NIRGraph:
      ("lava", "pair-delays")],
 )  # fmt: skip
 def test_cut_is_uncut(backend: str, name: str, what: Any) -> None:
-    """Bit for bit, whether the network goes on or is compiled anew: all that is recorded, counts, and the state."""
-    case = CASES[name]
+    """Whether the network goes on or is compiled anew: all that is recorded, counts, and the state.
+
+    Bit for bit, but where synapses' own traces decay by all the steps since something happened: a cut makes two
+    factors of one, 1e-16 apart.
+    """
+    case, rounding = CASES[name], 1e-13 if name == "pair-delays" and backend != "lava" else 0.0
     inputs, given = case.inputs(), case.given() or None
     inputs, given = ({k: v[:150] for k, v in (of or {}).items()} for of in (inputs, given))
     record = ("spikes", "voltages", "weights")
@@ -99,7 +103,9 @@ def test_cut_is_uncut(backend: str, name: str, what: Any) -> None:
     for group in ("outputs", "spikes", "voltages", "weights"):
         assert set(found.recording.series[group]) == set(want.series[group]), group
         for node, array in want.series[group].items():
-            np.testing.assert_array_equal(found.recording.series[group][node], array, err_msg=f"{group} {node}")
+            within = 0.0 if group in ("outputs", "spikes") else rounding
+            got = found.recording.series[group][node]
+            np.testing.assert_allclose(got, array, rtol=within, atol=within, err_msg=f"{group} {node}")
     for name in ("spikes", "events", "neuron_updates", "steps", "samples", "unknown", "counted"):
         assert getattr(found.recording.counts, name) == getattr(want.counts, name), name
     assert found.recording.counts.connections == want.counts.connections
@@ -114,14 +120,15 @@ def test_cut_is_uncut(backend: str, name: str, what: Any) -> None:
         assert {k: set(v) for k, v in one.items()} == {k: set(v) for k, v in two.items()}
         for node, kept in two.items():
             for key, array in kept.items():
-                np.testing.assert_array_equal(one[node][key], array)
+                np.testing.assert_allclose(one[node][key], array, rtol=rounding, atol=rounding)
     assert want.counts.total_spikes > 10
     assert [(a.step, bool(a.changed)) for a in found.log] == [(s, what is touched) for s in (40, 60, 80, 120, 120)]
     assert [step for *_, step in told[0].seen] == [40, 80, 120]
     assert [piece.steps for _, piece, _ in told[1].seen] == [60, 60]
     for node, learned in weights.items():
         kept = found.graph.nodes[node]
-        np.testing.assert_array_equal(kept.data if isinstance(kept, SparseLinear) else kept.weight, learned)
+        got = kept.data if isinstance(kept, SparseLinear) else kept.weight
+        np.testing.assert_allclose(got, learned, rtol=rounding, atol=rounding)
 
 
 @pytest.mark.parametrize("backend", TWO)

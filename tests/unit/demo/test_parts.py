@@ -259,7 +259,7 @@ def test_all_of_the_summary(tmp_path: Path) -> None:
             "lava": {**shared, "accuracy": 0.5, "differing": 3, "ties": 4, "after_ties": 5, "agreement": 0.5,
                      "max_voltage_error": 0.25, "first_divergence": str(parting())},
         },
-        "skipped": {"nest": "gone"}, "seconds": {"train": 2.0}, "files": ["a", "b"],
+        "skipped": {"nest": "gone"}, "seconds": {"train": 2.0}, "files": ["a", "b"], "energy": None,
     }  # fmt: skip
     assert summary(_result()) == expected
     path = tmp_path / "demo.json"

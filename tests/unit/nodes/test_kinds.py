@@ -19,6 +19,7 @@ NEURONS = [kind for kind in EVERY if isinstance(kind, NeuronKind)]
 UNITS = {
     "tau": "s", "tau_syn": "s", "tau_mem": "s", "tau_adaptation": "s", "tau_threshold": "s", "r": "ohm", "v_leak": "V",
     "v_threshold": "V", "v_reset": "V", "threshold_jump": "V", "a": "S", "b": "A", "w_in": "1", "omega": "rad/s",
+    "rate": "Hz",
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_which_values_have_no_meaning() -> None:
     conditions = {parameter.name: parameter.holds for kind in NEURONS for parameter in kind.parameters}
     for name, holds in conditions.items():
         positive = name.startswith("tau")
-        assert bool(holds(np.array(-1.0))) is not positive, name
+        assert bool(holds(np.array(-1.0))) is not (positive or name == "rate"), name
         assert bool(holds(np.array(0.0))) is (not positive and name != "r"), name
 
 

@@ -56,6 +56,7 @@ def test_every_field_comes_back_from_npz(tmp_path: Path) -> None:
     """Each with a value that is not its default."""
     rates = {"out": np.random.default_rng(1).random((4, 3, 5))}
     one = replace(recording(), more={"rates": rates}, every=3, neurons={"voltages": {"conv.lif": np.array([7, 2])}})
+    one = replace(one, own_rule="in an order of its own")
     assert all(getattr(one, field.name) != field.default for field in fields(one) if field.default is not MISSING)
     one.save(tmp_path / "r.npz")
     other = Recording.load(tmp_path / "r.npz")
@@ -64,7 +65,18 @@ def test_every_field_comes_back_from_npz(tmp_path: Path) -> None:
     assert other.neurons["voltages"]["conv.lif"].tolist() == [7, 2]
     plain = {f.name for f in fields(one)} - {"outputs", "spikes", "voltages", "currents", "more", "neurons"}
     assert {name: getattr(other, name) for name in plain} == {name: getattr(one, name) for name in plain}
-    assert plain == {"dt", "shifts", "counts", "backend", "precision", "seconds", "batched", "every", "length"}
+    assert plain == {
+        "dt",
+        "shifts",
+        "counts",
+        "backend",
+        "precision",
+        "seconds",
+        "batched",
+        "every",
+        "length",
+        "own_rule",
+    }
 
 
 @pytest.mark.parametrize("batched", [True, False])

@@ -155,7 +155,7 @@ REFUSED = {
     "torchrun --nproc-per-node 3, or pass stages=2",
     "too many": "stages: no such number of stages; got 30; wanted 1 to 8",
     "few": "micro_batches: fewer micro-batches than stages; got 1; wanted >= 2 for the pipeline '1f1b'",
-    "loss": "loss: the loss 'membrane' reads voltages, and this Output shows spikes",
+    "loss": "loss: a pipeline's loss is a plain mean over the samples of what the Outputs show; got membrane",
     "learn": "learn: no such learn; got 'weights'",
     "optimizer": "optimizer: no such optimizer; got 'lbfgs'",
     "optimizer's kind": "optimizer: no torch.optim.Optimizer comes of it; got int",
