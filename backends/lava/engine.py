@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hasn.backends.lava.engine_rule import engine_rule
+from hasn.backends.lava.engine_rule import engine_rule, refusal
 from hasn.backends.lava.neurons import PopulationCell
 from hasn.errors import UnsupportedError
-from hasn.plasticity.rule import KEY
 from hasn.program.fuse import Network, Plastic, Projection, has_spikes
 from hasn.program.maps import Dense, Matrix
 from hasn.program.model import Floats, Source
@@ -75,11 +74,13 @@ def synapses(network: Network) -> tuple[Network, list[Synapses]]:
     inner = {one.plastic.name for one in found}
     for name, shown in network.outputs.items():
         if shown in inner:
-            raise _no(shown, "shows nobody what arrives", f"Output '{name}'", "an Output of a population")
+            raise refusal(shown, "shows nobody what arrives", f"Output '{name}'", "an Output of a population", _WAY_OUT)
     rest = [p for p in network.projections if p.target not in inner]
     for projection in rest:
         if projection.source in inner:
-            raise _no(projection.source, "is all that what arrives there reaches", projection.target, "one edge")
+            raise refusal(
+                projection.source, "is all that what arrives there reaches", projection.target, "one edge", _WAY_OUT
+            )
     populations = tuple(p for p in network.populations if p.name not in inner)
     return replace(network, populations=populations, projections=tuple(rest), plastic=()), found
 
@@ -118,22 +119,28 @@ def require_times(found: list[Synapses], steps: tuple[int, ...], shifts: dict[st
     for one, taken in zip(found, steps, strict=True):
         if taken != 1:
             got = f"{taken - 1} step(s) beside its own, so that '{one.plastic.target}' gets all at its time"
-            raise _no(one.plastic.name, "has no delays", got, "none")
+            raise refusal(one.plastic.name, "has no delays", got, "none", _WAY_OUT)
         if stride > 1 and shifts[one.plastic.target] % stride != 1:
             got = f"'{one.source}', which another layer makes {shifts[one.plastic.target] - 1} steps late"
-            raise _no(one.plastic.name, "has its epochs in one place", got, "a source that is an even number late")
+            raise refusal(
+                one.plastic.name, "has its epochs in one place", got, "a source that is an even number late", _WAY_OUT
+            )
 
 
 def _between(network: Network, plastic: Plastic) -> Synapses:
     if not isinstance(plastic.map, Dense):
-        raise _no(plastic.name, "is all to all here", type(plastic.map).__name__, "a dense connection")
+        raise refusal(plastic.name, "is all to all here", type(plastic.map).__name__, "a dense connection", _WAY_OUT)
     into = network.into(plastic.name)
     if len(into) != 1 or plastic.name in network.drives or not _same(into[0].weights):
         got = ", ".join(p.source for p in into) + (" and a bias" if plastic.name in network.drives else "")
-        raise _no(plastic.name, "gets spikes", got or "nothing", "one population's, without weights in between")
+        raise refusal(
+            plastic.name, "gets spikes", got or "nothing", "one population's, without weights in between", _WAY_OUT
+        )
     source = network.by_name[into[0].source]
     if not (isinstance(source, Source) or has_spikes(source)):
-        raise _no(plastic.name, "gets spikes", f"real numbers from '{source.name}'", "a population that spikes")
+        raise refusal(
+            plastic.name, "gets spikes", f"real numbers from '{source.name}'", "a population that spikes", _WAY_OUT
+        )
     from scipy.sparse import csr_array
 
     weights = csr_array(np.asarray(plastic.map.weight, dtype=np.float64))
@@ -143,14 +150,3 @@ def _between(network: Network, plastic: Plastic) -> Synapses:
 def _same(weights: Matrix) -> bool:
     rows, columns = weights.shape
     return bool(rows == columns and weights.nnz == rows and np.all(weights.diagonal() == 1.0))
-
-
-def _no(node: str, what: str, got: str, wanted: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"Lava's learning engine {what}",
-        node=node,
-        parameter=f"metadata['{KEY}']",
-        got=got,
-        wanted=wanted,
-        way_out=_WAY_OUT,
-    )

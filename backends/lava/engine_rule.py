@@ -70,15 +70,15 @@ def engine_rule(node: str, learning: Learning, scale: float = 1.0, stride: int =
         UnsupportedError: the engine has no place for a term, which it names, or for a trace, epoch or batch.
     """
     if learning.every != 1:
-        raise _no(node, "changes weights by all spikes of an epoch, this rule by those of every Kth step",
+        raise refusal(node, "changes weights by all spikes of an epoch, this rule by those of every Kth step",
                   f"every = {learning.every}", "every=1")  # fmt: skip
     if learning.transmits != PLAIN:
         sent = " + ".join(map(str, learning.transmits))
-        raise _no(node, "sends the weight of a spike and no more", f"transmits = {sent}", "w * pre")
+        raise refusal(node, "sends the weight of a spike and no more", f"transmits = {sent}", "w * pre")
     if learning.normal is not None:
-        raise _no(node, "does not normalise weights", f"normalise = {learning.normal:g}", "none")
+        raise refusal(node, "does not normalise weights", f"normalise = {learning.normal:g}", "none")
     if learning.shared:
-        raise _no(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
+        raise refusal(node, "has no weights that a batch shares", "batch_learning='mean'", "own")
     traces = tuple(replace(trace, decay=trace.decay ** (1 / stride)) for trace in learning.traces)
     return _Translation(node, replace(learning, traces=traces), scale, stride).rule()
 
@@ -239,17 +239,18 @@ class _Translation:
         self.terms.append(" ".join(["-" if negative else "+", " * ".join(([] if size == "1" else [size]) + factors)]))
 
     def _refused(self, product: Product, what: str) -> UnsupportedError:
-        return _no(self.node, what, f"the term {product}", "terms of spikes, traces that spikes feed, and w")
+        return refusal(self.node, what, f"the term {product}", "terms of spikes, traces that spikes feed, and w")
 
 
-def _no(node: str, what: str, got: str, wanted: str) -> UnsupportedError:
+def refusal(node: str, what: str, got: str, wanted: str, way_out: str = _WAY_OUT) -> UnsupportedError:
+    """What Lava's learning engine does not do, for the connection or node that asks for it."""
     return UnsupportedError(
         f"Lava's learning engine {what}",
         node=node,
         parameter=f"metadata['{KEY}']",
         got=got,
         wanted=wanted,
-        way_out=_WAY_OUT,
+        way_out=way_out,
     )
 
 

@@ -37,7 +37,7 @@ def attach(graph: nir.NIRGraph, node: str, rule: Rule, modulators: Mapping[str, 
             raise OptionError("the rule reads no such modulator", parameter="modulators", got=repr(name), wanted=wanted)
     made = _with(graph, node, {KEY: rule.metadata(), **({SOURCES: given} if given else {})})
     for name, source in (modulators or {}).items():
-        if isinstance(_held(made, source), nir.NIRGraph | None):
+        if isinstance(held(made, source), nir.NIRGraph | None):
             raise OptionError("there is no such node with a value", parameter=f"modulators[{name!r}]", got=repr(source))
     return made
 
@@ -53,7 +53,7 @@ def detach(graph: nir.NIRGraph, node: str) -> nir.NIRGraph:
 
 def _with(graph: nir.NIRGraph, node: str, added: Mapping[str, object]) -> nir.NIRGraph:
     made = copy_graph(graph)
-    found = _held(made, node)
+    found = held(made, node)
     if found is None:
         raise OptionError("there is no such node", parameter="node", got=repr(node), wanted=", ".join(graph.nodes))
     if not added and KEY not in found.metadata:
@@ -63,7 +63,7 @@ def _with(graph: nir.NIRGraph, node: str, added: Mapping[str, object]) -> nir.NI
     return made
 
 
-def _held(graph: nir.NIRGraph, node: str) -> nir.NIRNode | None:
+def held(graph: nir.NIRGraph, node: str) -> nir.NIRNode | None:
     """The node of a name, or None."""
     inside: nir.NIRNode | None = graph
     for part in node.split("."):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import nir
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +11,7 @@ from numpy.typing import ArrayLike
 from hasn.errors import OptionError
 from hasn.ir.typed import copy_graph
 from hasn.nodes.homeostatic import HomeostaticLIF
+from hasn.plasticity.attach import held
 
 
 def homeostatic(graph: nir.NIRGraph, node: str, rate: ArrayLike, threshold_jump: ArrayLike) -> nir.NIRGraph:
@@ -30,13 +33,9 @@ def homeostatic(graph: nir.NIRGraph, node: str, rate: ArrayLike, threshold_jump:
             by :func:`hasn.check`.
     """
     made = copy_graph(graph)
-    inside, name = made, node
-    while "." in name and isinstance(inside.nodes.get(name.split(".")[0]), nir.NIRGraph):
-        outer, name = name.split(".", 1)
-        inside = inside.nodes[outer]
-    if name not in inside.nodes:
+    found = held(made, node)
+    if found is None:
         raise OptionError("there is no such node", parameter="node", got=repr(node), wanted=", ".join(graph.nodes))
-    found = inside.nodes[name]
     if type(found) is not nir.LIF:
         raise OptionError(
             "its threshold cannot move", node=node, parameter="node", got=type(found).__name__, wanted="LIF"
@@ -51,6 +50,8 @@ def homeostatic(graph: nir.NIRGraph, node: str, rate: ArrayLike, threshold_jump:
         if array.shape not in ((), shape):
             raise OptionError("no value for each neuron", node=node, parameter=parameter, got=array.shape, wanted=shape)
         given[parameter] = np.broadcast_to(array, shape).copy()
-    kept = {name: getattr(found, name) for name in ("tau", "r", "v_leak", "v_threshold", "v_reset")}
+    kept = {key: getattr(found, key) for key in ("tau", "r", "v_leak", "v_threshold", "v_reset")}
+    outer, _, name = node.rpartition(".")
+    inside: Any = held(made, outer) if outer else made
     inside.nodes[name] = HomeostaticLIF(**kept, **given, metadata=dict(found.metadata))
     return made
